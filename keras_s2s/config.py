@@ -1,0 +1,557 @@
+"""Typed, frozen, strict configuration: what a model, its text side and a recipe consist of.
+
+Every setting is declared once, here, with its default and its meaning.  A key that no
+declaration knows is an error that names the file, the key and the nearest valid key.
+This module imports no keras, so that a configuration can be read, checked and printed
+without loading a backend.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar, Union
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names file, key, value and remedy."""
+
+
+class Strict(BaseModel):
+    """Base of every configuration: unknown keys are refused, values cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+TokenId = Annotated[int, Field(ge=0)]
+
+
+# --------------------------------------------------------------------------------------
+# Special ids
+# --------------------------------------------------------------------------------------
+
+
+class SourceIds(Strict):
+    """Ids with a meaning of their own on the encoder's side."""
+
+    pad: TokenId = Field(description="Fills a batch's rows up to the same length.")
+    eos: TokenId | None = Field(None, description="Appended to every source, if set.")
+    bos: TokenId | None = Field(None, description="Put before every source, if set.")
+    unk: TokenId | None = Field(None, description="Stands for text outside the vocabulary.")
+
+
+class TargetIds(Strict):
+    """Ids with a meaning of their own on the decoder's side."""
+
+    decoder_start: TokenId = Field(description="The decoder's first input; never a label.")
+    eos: TokenId = Field(description="Ends every target; the last label.")
+    pad: TokenId = Field(description="Fills a batch's rows up to the same length.")
+    bos: TokenId | None = Field(None, description="Put before every target as a label, if set.")
+    unk: TokenId | None = Field(None, description="Stands for text outside the vocabulary.")
+    forced_bos: TokenId | None = Field(None, description="First generated id, whatever the model says.")
+    forced_eos: TokenId | None = Field(None, description="Last id when the maximum length is reached.")
+
+
+class SpecialIds(Strict):
+    """The one place where ids with a meaning are written down.
+
+    Tokenizers are checked against it; batches, masks and samplers read it.  It exists
+    also for a model that has no tokenizer.
+    """
+
+    source: SourceIds
+    target: TargetIds
+
+
+# --------------------------------------------------------------------------------------
+# Architecture
+# --------------------------------------------------------------------------------------
+
+
+class EmbeddingConfig(Strict):
+    """Token embedding, and positions where the layers above do not see order themselves."""
+
+    dim: Positive | None = Field(None, description="Width; `None` is the hidden_dim of its side.")
+    scale: bool = Field(False, description="Multiply embeddings by sqrt(dim) [Vaswani 2017, 3.4].")
+    positions: Literal["none", "sinusoidal", "learned"] = "none"
+    max_positions: Positive | None = Field(
+        None, description="Rows of a learned position table; longer inputs are refused."
+    )
+    norm: bool = Field(False, description="Layer normalisation of the sum (BERT, BART).")
+    dropout: Rate = 0.0
+
+    @model_validator(mode="after")
+    def _learned_needs_length(self) -> EmbeddingConfig:
+        if self.positions == "learned" and self.max_positions is None:
+            raise ValueError("positions: learned needs max_positions, the rows of its table")
+        if self.positions != "learned" and self.max_positions is not None:
+            raise ValueError(f"max_positions is for positions: learned, not {self.positions}")
+        return self
+
+
+class AttentionConfig(Strict):
+    """How a recurrent decoder reads the encoder's outputs."""
+
+    score: Literal["additive", "dot", "general", "concat"] = Field(
+        description="additive [Bahdanau 2015]; dot, general (bilinear), concat [Luong 2015]."
+    )
+    query: Literal["previous", "current"] = Field(
+        description="Attend before the cell with its previous state [Bahdanau], or after it [Luong]."
+    )
+    units: Positive | None = Field(
+        None, description="Width of the additive and concat score; `None` is the hidden_dim."
+    )
+    input_feeding: bool = Field(
+        False, description="Feed the last attentional vector into the next step [Luong 2015, 3.3]."
+    )
+
+    @model_validator(mode="after")
+    def _feeding_needs_current(self) -> AttentionConfig:
+        if self.input_feeding and self.query == "previous":
+            raise ValueError(
+                "input_feeding goes with query: current; with query: previous the context "
+                "already enters the cell"
+            )
+        if self.units is not None and self.score in ("dot", "general"):
+            raise ValueError(f"units has no meaning for score: {self.score}")
+        return self
+
+
+class RecurrentEncoderConfig(Strict):
+    """Stack of GRU, LSTM or simple RNN layers over the source."""
+
+    type: Literal["recurrent"]
+    cell: Literal["gru", "lstm", "rnn"]
+    hidden_dim: Positive = Field(description="Units per direction.")
+    num_layers: Positive = 1
+    bidirectional: bool = False
+    dropout: Rate = Field(0.0, description="Between layers and on the top layer's outputs.")
+    embedding: EmbeddingConfig = EmbeddingConfig()
+
+
+class RecurrentDecoderConfig(Strict):
+    """Stack of GRU, LSTM or simple RNN cells over the target."""
+
+    type: Literal["recurrent"]
+    cell: Literal["gru", "lstm", "rnn"]
+    hidden_dim: Positive
+    num_layers: Positive = 1
+    dropout: Rate = Field(0.0, description="Between layers and before the output projection.")
+    context: Literal["initial_state", "every_step", "attention"] = Field(
+        "initial_state",
+        description="The source as initial state only [Sutskever 2014], as a fixed vector "
+        "fed at every step too [Cho 2014], or by attention.",
+    )
+    attention: AttentionConfig | None = None
+    embedding: EmbeddingConfig = EmbeddingConfig()
+
+    @model_validator(mode="after")
+    def _attention_matches_context(self) -> RecurrentDecoderConfig:
+        if (self.context == "attention") != (self.attention is not None):
+            raise ValueError(
+                f"context: {self.context} and attention: "
+                f"{'set' if self.attention else 'not set'} contradict each other; "
+                "an attention block goes with context: attention"
+            )
+        return self
+
+
+class TransformerConfig(Strict):
+    """What encoder and decoder blocks of a Transformer share."""
+
+    type: Literal["transformer"]
+    hidden_dim: Positive
+    num_heads: Positive
+    intermediate_dim: Positive = Field(description="Width of the feed-forward layer.")
+    num_layers: Positive
+    activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "relu"
+    gated: bool = Field(False, description="Gated feed-forward: act(W x) * (V x) [Shazeer 2020].")
+    norm_order: Literal["pre", "post"] = Field(
+        "post", description="Normalise before each sub-layer, or after its residual sum."
+    )
+    norm_epsilon: Annotated[float, Field(gt=0)] = 1e-6
+    final_norm: bool | None = Field(
+        None, description="Normalise the stack's output; `None` means: where norm_order is pre."
+    )
+    use_bias: bool = Field(True, description="Biases in every projection of the blocks.")
+    dropout: Rate = Field(0.0, description="On each sub-layer's output, before the residual sum.")
+    attention_dropout: Rate = Field(0.0, description="On attention weights.")
+    activation_dropout: Rate = Field(0.0, description="Inside the feed-forward layer.")
+    embedding: EmbeddingConfig = EmbeddingConfig(positions="sinusoidal", scale=True)
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> TransformerConfig:
+        if self.hidden_dim % self.num_heads:
+            raise ValueError(
+                f"hidden_dim {self.hidden_dim} is not a multiple of num_heads {self.num_heads}"
+            )
+        if self.embedding.dim not in (None, self.hidden_dim):
+            raise ValueError(
+                f"embedding.dim {self.embedding.dim} differs from hidden_dim {self.hidden_dim}; "
+                "a Transformer adds embeddings to its residual stream, so they must agree"
+            )
+        return self
+
+    @property
+    def has_final_norm(self) -> bool:
+        """Whether the stack ends in a normalisation of its own."""
+        return self.norm_order == "pre" if self.final_norm is None else self.final_norm
+
+
+EncoderConfig = Annotated[
+    Union[RecurrentEncoderConfig, TransformerConfig], Field(discriminator="type")  # noqa: UP007
+]
+DecoderConfig = Annotated[
+    Union[RecurrentDecoderConfig, TransformerConfig], Field(discriminator="type")  # noqa: UP007
+]
+
+
+class BridgeConfig(Strict):
+    """How the encoder's final state becomes a recurrent decoder's initial state."""
+
+    type: Literal["copy", "dense", "zero"] = "copy"
+    activation: Literal["linear", "tanh", "relu"] = Field(
+        "tanh", description="Of the dense bridge [Bahdanau 2015, A.2.2]."
+    )
+
+
+class OutputConfig(Strict):
+    """From the decoder's hidden vectors to logits."""
+
+    tie_embeddings: bool = Field(
+        False, description="The projection is the transpose of the target embedding [Press 2017]."
+    )
+    bias: bool = Field(True, description="Add a bias per vocabulary entry.")
+
+
+class ArchitectureConfig(Strict):
+    """A whole encoder-decoder network."""
+
+    source_vocab_size: Positive
+    target_vocab_size: Positive
+    encoder: EncoderConfig
+    decoder: DecoderConfig
+    bridge: BridgeConfig | None = Field(None, description="For recurrent decoders only.")
+    share_embeddings: bool = Field(False, description="One table for source and target.")
+    output: OutputConfig = OutputConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spread_shared(cls, data: Any) -> Any:
+        """`shared:` states once what encoder and decoder have in common; a side's own key wins."""
+        if not isinstance(data, Mapping) or "shared" not in data:
+            return data
+        data = dict(data)
+        shared = data.pop("shared")
+        for side in ("encoder", "decoder"):
+            data[side] = merge(shared, data.get(side) or {})
+        return data
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> ArchitectureConfig:
+        encoder_width, decoder_width = embedding_dim(self.encoder), embedding_dim(self.decoder)
+        if self.share_embeddings and (
+            encoder_width != decoder_width or self.source_vocab_size != self.target_vocab_size
+        ):
+            raise ValueError(
+                "share_embeddings needs equal vocabularies and widths, but the source has "
+                f"{self.source_vocab_size} x {encoder_width} and the target "
+                f"{self.target_vocab_size} x {decoder_width}"
+            )
+        if self.output.tie_embeddings and decoder_width != self.decoder.hidden_dim:
+            raise ValueError(
+                f"output.tie_embeddings needs the decoder's embedding width {decoder_width} "
+                f"to equal its hidden_dim {self.decoder.hidden_dim}"
+            )
+        if self.decoder.type == "transformer" and self.bridge is not None:
+            raise ValueError(
+                "a bridge hands a state to a recurrent decoder; a transformer has none"
+            )
+        if self.decoder.type == "recurrent" and self.bridge is None:
+            raise ValueError("a recurrent decoder needs a bridge: copy, dense or zero")
+        return self
+
+
+def embedding_dim(side: RecurrentEncoderConfig | RecurrentDecoderConfig | TransformerConfig) -> int:
+    """Width of a side's token embedding (`hidden_dim` unless it says otherwise)."""
+    return side.embedding.dim or side.hidden_dim
+
+
+# --------------------------------------------------------------------------------------
+# Text
+# --------------------------------------------------------------------------------------
+
+TokenizerKind = Literal[
+    "character",
+    "word",
+    "byte",
+    "sentencepiece_unigram",
+    "sentencepiece_bpe",
+    "wordpiece",
+    "byte_level_bpe",
+]
+
+
+class TokenizerConfig(Strict):
+    """How a tokenizer is trained on text."""
+
+    kind: TokenizerKind
+    vocab_size: Positive | None = Field(
+        None, description="Upper bound of its vocabulary; `None` is the kind's own default."
+    )
+    lowercase: bool = False
+    normalization: Literal["none", "nfc", "nfkc"] | None = Field(
+        None,
+        description="Unicode normalisation before anything else; `None` is the kind's own: "
+        "nfkc for SentencePiece (its nmt_nfkc rule), none for byte and byte_level_bpe, else nfc.",
+    )
+    character_coverage: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="Share of characters a SentencePiece vocabulary must cover."
+    )
+    byte_fallback: bool = Field(
+        True, description="SentencePiece spells characters outside its vocabulary as bytes."
+    )
+
+
+class TextConfig(Strict):
+    """Tokenizers of both sides."""
+
+    source: TokenizerConfig
+    target: TokenizerConfig | None = Field(None, description="`None`: the same as source.")
+    joint: bool = Field(False, description="One tokenizer trained on both sides' text.")
+    source_eos: bool = Field(True, description="Append EOS to every source.")
+
+    @model_validator(mode="after")
+    def _joint_is_one(self) -> TextConfig:
+        if self.joint and self.target not in (None, self.source):
+            raise ValueError("joint: true trains one tokenizer, so target must not differ")
+        return self
+
+
+# --------------------------------------------------------------------------------------
+# Generation
+# --------------------------------------------------------------------------------------
+
+
+class GenerationConfig(Strict):
+    """Defaults for `generate`; the names mean what they mean in Hugging Face's configuration."""
+
+    sampler: Literal["greedy", "beam", "top_k", "random"] | None = Field(
+        None, description="`None`: beam where num_beams > 1, else greedy."
+    )
+    max_length: Annotated[int, Field(ge=2)] = Field(
+        128, description="Longest result in ids, the decoder start counted."
+    )
+    num_beams: Positive = 1
+    length_penalty: float = 1.0
+    early_stopping: bool | Literal["never"] = False
+    top_k: Positive | None = None
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+
+
+# --------------------------------------------------------------------------------------
+# Zoo entries and recipes
+# --------------------------------------------------------------------------------------
+
+
+class PresetConfig(Strict):
+    """One entry of the zoo, after its `base:` chain has been merged into it."""
+
+    description: str
+    paper: str | None = Field(None, description="Reference of the architecture.")
+    architecture: ArchitectureConfig
+    special_ids: SpecialIds
+    text: TextConfig | None = Field(None, description="Tokenizers a recipe trains by default.")
+    generation: GenerationConfig = GenerationConfig()
+    parameters: Positive | None = Field(
+        None, description="Exact parameter count, checked when the model is built by a test."
+    )
+
+
+class FilesConfig(Strict):
+    """A split as two line-aligned files, or one file of pairs."""
+
+    source: str | None = None
+    target: str | None = None
+    pairs: str | None = Field(None, description="One TSV or JSON-lines file instead of two files.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> FilesConfig:
+        two = self.source is not None and self.target is not None
+        if two == (self.pairs is not None) or (self.source is None) != (self.target is None):
+            raise ValueError("give either source and target, or pairs")
+        return self
+
+
+class DataConfig(Strict):
+    """Where a recipe's text pairs come from."""
+
+    generator: Literal["dates"] | None = Field(None, description="A task generated at run time.")
+    dir: str | None = Field(None, description="Folder of the files; --set data.dir=FOLDER.")
+    train: FilesConfig | None = None
+    validation: FilesConfig | None = None
+    test: FilesConfig | None = None
+    train_size: Positive | None = Field(None, description="Use this many training pairs.")
+    validation_size: Positive | None = None
+    test_size: Positive | None = None
+    max_source_length: Positive | None = Field(None, description="In ids, EOS included.")
+    max_target_length: Positive | None = Field(None, description="In ids, EOS included.")
+    overlong: Literal["drop", "truncate", "error"] = "drop"
+
+    @model_validator(mode="after")
+    def _generated_or_files(self) -> DataConfig:
+        if (self.generator is None) == (self.train is None):
+            raise ValueError("data needs either a generator or train files")
+        return self
+
+
+class OptimizerConfig(Strict):
+    """A Keras optimiser and its learning-rate schedule."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    beta_2: Annotated[float, Field(gt=0, lt=1)] = 0.999
+    epsilon: Annotated[float, Field(gt=0)] = 1e-7
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field(
+        "constant", description="After the warm-up: constant, half a cosine, or step^-0.5."
+    )
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+
+
+class TrainingConfig(Strict):
+    """How a recipe trains."""
+
+    epochs: Positive
+    batch_size: Positive = 64
+    batch_unit: Literal["sentences", "tokens"] = "sentences"
+    num_buckets: Positive = 6
+    optimizer: OptimizerConfig = OptimizerConfig()
+    label_smoothing: Rate = 0.0
+    seed: int = 0
+    dtype: str | None = Field(None, description="A Keras dtype policy, e.g. mixed_bfloat16.")
+    max_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Stop after the epoch in which this time is reached."
+    )
+    monitor: str = Field("val_loss", description="The best epoch by this value is kept.")
+
+
+class EvaluationConfig(Strict):
+    """What is measured on the test split after training."""
+
+    metrics: tuple[Literal["bleu", "chrf", "exact_match"], ...] = ("bleu", "chrf")
+    samples: Annotated[int, Field(ge=0)] = Field(5, description="Test examples printed in full.")
+
+
+class RecipeConfig(Strict):
+    """One training run from text pairs to a preset folder."""
+
+    description: str
+    model: str = Field(description="Zoo entry the network starts from.")
+    architecture: dict[str, Any] = Field(
+        default_factory=dict, description="Differences from the zoo entry's architecture."
+    )
+    text: TextConfig
+    data: DataConfig
+    training: TrainingConfig
+    generation: GenerationConfig = GenerationConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+# --------------------------------------------------------------------------------------
+# Reading
+# --------------------------------------------------------------------------------------
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Deep merge: mappings are merged key by key, anything else in `changes` replaces."""
+    merged = dict(base)
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+ConfigT = TypeVar("ConfigT", bound=Strict)
+
+
+def read_config(cls: type[ConfigT], data: Any, *, source: str) -> ConfigT:
+    """Validate `data` as `cls`.
+
+    Args:
+        cls: the configuration class.
+        data: what a YAML reader returned.
+        source: where it came from (a file name), for the error message.
+
+    Raises:
+        ConfigError: every problem on a line of its own, with file, key, value and, for an
+            unknown key, the nearest valid one.
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{source}: expected a mapping of keys, got {type(data).__name__}")
+    try:
+        return cls.model_validate(data)
+    except ValidationError as error:
+        lines = [_explain(cls, problem) for problem in error.errors()]
+        raise ConfigError(
+            f"{source}: not a valid {cls.__name__}\n" + "\n".join(f"  {line}" for line in lines)
+        ) from None
+
+
+def _explain(cls: type[BaseModel], problem: Any) -> str:
+    location = [part for part in problem["loc"]]
+    # A discriminated union puts its tag into the location; the user did not write it.
+    owner, keys = _walk(cls, location)
+    dotted = ".".join(str(key) for key in keys) or "(top level)"
+    if problem["type"] == "extra_forbidden":
+        valid = sorted(owner.model_fields) if owner else []
+        close = difflib.get_close_matches(str(keys[-1]), valid, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"valid keys: {', '.join(valid)}"
+        return f"{dotted}: unknown key; {hint}"
+    if problem["type"] == "missing":
+        return f"{dotted}: required, but missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    value = problem.get("input")
+    shown = "" if isinstance(value, Mapping | BaseModel) else f" (got {value!r})"
+    return f"{dotted}: {message}{shown}"
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Every configuration class inside an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if typing.get_origin(annotation) in (Union, types.UnionType, Annotated):
+        return [model for arg in typing.get_args(annotation) for model in _models(arg)]
+    return []
+
+
+def _walk(cls: type[BaseModel], location: list[Any]) -> tuple[type[BaseModel] | None, list[Any]]:
+    """The class that owns the last key of `location`, and the keys without union tags."""
+    owner: type[BaseModel] | None = cls
+    candidates: list[type[BaseModel]] = [cls]
+    keys: list[Any] = []
+    for part in location:
+        tagged = [model for model in candidates if _tag(model) == part]
+        if len(candidates) > 1 and tagged:
+            candidates = tagged
+            continue
+        owner = candidates[0] if candidates else None
+        keys.append(part)
+        field = owner.model_fields.get(part) if owner and isinstance(part, str) else None
+        candidates = _models(field.annotation) if field else []
+    return owner, keys
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("type")
+    args = typing.get_args(field.annotation) if field else ()
+    return args[0] if len(args) == 1 else None
