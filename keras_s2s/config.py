@@ -54,8 +54,12 @@ class TargetIds(Strict):
     pad: TokenId = Field(description="Fills a batch's rows up to the same length.")
     bos: TokenId | None = Field(None, description="Put before every target as a label, if set.")
     unk: TokenId | None = Field(None, description="Stands for text outside the vocabulary.")
-    forced_bos: TokenId | None = Field(None, description="First generated id, whatever the model says.")
-    forced_eos: TokenId | None = Field(None, description="Last id when the maximum length is reached.")
+    forced_bos: TokenId | None = Field(
+        None, description="First generated id."
+    )
+    forced_eos: TokenId | None = Field(
+        None, description="Last id when the maximum length is reached."
+    )
 
 
 class SpecialIds(Strict):
@@ -102,7 +106,7 @@ class AttentionConfig(Strict):
         description="additive [Bahdanau 2015]; dot, general (bilinear), concat [Luong 2015]."
     )
     query: Literal["previous", "current"] = Field(
-        description="Attend before the cell with its previous state [Bahdanau], or after it [Luong]."
+        description="Attend before the cell, with its last state [Bahdanau], or after it [Luong]."
     )
     units: Positive | None = Field(
         None, description="Width of the additive and concat score; `None` is the hidden_dim."

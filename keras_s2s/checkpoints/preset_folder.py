@@ -1,0 +1,164 @@
+"""Our own checkpoint: a folder of YAML, safetensors and tokenizer files.
+
+    preset.yaml          architecture, special ids, generation defaults
+    model.safetensors    one tensor for each weight, named by its path in the model
+    tokenizer/           source.* and, unless joint, target.*; absent for an ids-only model
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from keras import ops
+
+from keras_s2s.config import PresetConfig, read_config
+from keras_s2s.text.preprocessor import FOLDER as TOKENIZER_FOLDER
+from keras_s2s.text.preprocessor import Preprocessor
+
+CONFIG_FILE = "preset.yaml"
+WEIGHTS_FILE = "model.safetensors"
+
+
+class CheckpointError(ValueError):
+    """Weights that do not fit their model; the message lists file and tensors."""
+
+
+def is_preset_folder(path: str | Path) -> bool:
+    """Whether `path` is a folder that `save_preset` wrote."""
+    return (Path(path) / CONFIG_FILE).is_file()
+
+
+def named_weights(variables: Sequence[Any]) -> dict[str, Any]:
+    """Variables by their path.
+
+    Raises:
+        CheckpointError: two variables share a path, so that one would overwrite the other.
+    """
+    named: dict[str, Any] = {}
+    for variable in variables:
+        if variable.path in named:
+            raise CheckpointError(f"two weights are called {variable.path!r}")
+        named[variable.path] = variable
+    return named
+
+
+def save_preset(
+    directory: str | Path,
+    config: PresetConfig,
+    variables: Sequence[Any],
+    preprocessor: Preprocessor | None,
+) -> list[Path]:
+    """Write a model folder.
+
+    Everything is written into a folder beside it first and moved in at the end, the
+    configuration last: a crash leaves no half-written file, and other files in `directory`
+    stay as they are.
+
+    Returns:
+        the files written.
+    """
+    from safetensors.numpy import save_file
+
+    directory = Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise NotADirectoryError(f"{directory} is a file; give a folder to save into")
+    directory.mkdir(parents=True, exist_ok=True)
+    beside = directory / f".saving-{os.getpid()}"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    try:
+        tensors = {
+            name: np.ascontiguousarray(ops.convert_to_numpy(variable.value))
+            for name, variable in named_weights(variables).items()
+        }
+        save_file(tensors, beside / WEIGHTS_FILE, metadata={"format": "keras_s2s"})
+        if preprocessor is not None:
+            preprocessor.save(beside)
+        text = yaml.safe_dump(
+            config.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True
+        )
+        (beside / CONFIG_FILE).write_text(text, encoding="utf-8")
+
+        shutil.rmtree(directory / TOKENIZER_FOLDER, ignore_errors=True)
+        names = [WEIGHTS_FILE, CONFIG_FILE]
+        if preprocessor is not None:
+            names.insert(0, TOKENIZER_FOLDER)
+        for name in names:
+            os.replace(beside / name, directory / name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return [directory / name for name in names]
+
+
+def load_config(directory: str | Path) -> PresetConfig:
+    """Read `preset.yaml` of a model folder."""
+    path = Path(directory) / CONFIG_FILE
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: not readable as YAML: {error}") from None
+    return read_config(PresetConfig, data, source=str(path))
+
+
+def load_preprocessor(directory: str | Path, config: PresetConfig) -> Preprocessor | None:
+    """Read the tokenizers of a model folder; None where it has none."""
+    if not (Path(directory) / TOKENIZER_FOLDER).is_dir():
+        return None
+    return Preprocessor.load(directory, config.special_ids)
+
+
+def load_weights(directory: str | Path, variables: Sequence[Any]) -> None:
+    """Fill `variables` from a model folder, one tensor at a time.
+
+    Raises:
+        FileNotFoundError: the folder has no weights.
+        CheckpointError: the file is broken, or its tensors are not those of the model. Nothing
+            is assigned in that case.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(directory) / WEIGHTS_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; the folder has a configuration but no weights")
+    named = named_weights(variables)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            _check_shapes(path, shapes, named)
+            for name, variable in named.items():
+                variable.assign(file.get_tensor(name))
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from None
+
+
+def _check_shapes(path: Path, found: dict[str, tuple[int, ...]], wanted: dict[str, Any]) -> None:
+    problems = [f"missing: {name}" for name in wanted if name not in found]
+    problems += [f"unexpected: {name}" for name in found if name not in wanted]
+    problems += [
+        f"wrong shape: {name} is {shape}, the model has {tuple(wanted[name].shape)}"
+        for name, shape in found.items()
+        if name in wanted and shape != tuple(wanted[name].shape)
+    ]
+    if problems:
+        shown = problems[:20] + (["..."] if len(problems) > 20 else [])
+        raise CheckpointError(
+            f"{path}: {len(problems)} tensors do not fit the model\n"
+            + "\n".join(f"  {line}" for line in shown)
+        )
+
+
+__all__ = [
+    "CheckpointError",
+    "is_preset_folder",
+    "load_config",
+    "load_preprocessor",
+    "load_weights",
+    "named_weights",
+    "save_preset",
+]

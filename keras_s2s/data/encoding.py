@@ -1,0 +1,246 @@
+"""Pairs to ids, once, before the first batch: checked, counted, and cut where asked."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from keras_s2s.config import SpecialIds
+from keras_s2s.data.errors import DataError
+from keras_s2s.data.pairs import is_blank
+from keras_s2s.data.ragged import RaggedIds
+from keras_s2s.data.teacher_forcing import start_may_be_label
+
+if TYPE_CHECKING:
+    from keras_s2s.text.preprocessor import Preprocessor
+
+Overlong = Literal["drop", "truncate", "error"]
+
+# Texts handed to a tokenizer at a time: enough for its threads, few enough for a live bar.
+_CHUNK = 1024
+
+
+@dataclass
+class BatchReport:
+    """What became of the pairs that were given.
+
+    Attributes:
+        read: pairs given.
+        empty: dropped, because a side held no text or no ids.
+        overlong_source: pairs whose source is longer than max_source_length.
+        overlong_target: pairs whose target is longer than max_target_length.
+        overlong_dropped: pairs dropped for either reason.
+        truncated: pairs cut for either reason, and kept.
+    """
+
+    read: int = 0
+    empty: int = 0
+    overlong_source: int = 0
+    overlong_target: int = 0
+    overlong_dropped: int = 0
+    truncated: int = 0
+
+    @property
+    def kept(self) -> int:
+        """Pairs that are in the batches."""
+        return self.read - self.empty - self.overlong_dropped
+
+    def __str__(self) -> str:
+        parts = [f"{self.read} pairs given, {self.kept} used"]
+        if self.empty:
+            parts.append(f"{self.empty} dropped with an empty side")
+        for count, what in ((self.overlong_dropped, "dropped"), (self.truncated, "truncated")):
+            if count:
+                parts.append(
+                    f"{count} {what} as too long (source: {self.overlong_source}, "
+                    f"target: {self.overlong_target})"
+                )
+        return "; ".join(parts)
+
+
+@dataclass
+class EncodedPairs:
+    """Source and target ids, row by row, and how they came to be."""
+
+    sources: RaggedIds = field(default_factory=RaggedIds)
+    targets: RaggedIds = field(default_factory=RaggedIds)
+    report: BatchReport = field(default_factory=BatchReport)
+
+
+def encode_pairs(
+    pairs: Iterable[Any],
+    preprocessor: Preprocessor | None,
+    special_ids: SpecialIds,
+    *,
+    max_source_length: int | None = None,
+    max_target_length: int | None = None,
+    overlong: Overlong = "drop",
+) -> EncodedPairs:
+    """Encode pairs and check their ids.
+
+    Args:
+        pairs: (text, text) with a preprocessor, else (ids, ids); targets end in EOS.
+        preprocessor: text to ids.
+        special_ids: the ids with a meaning.
+        max_source_length: longest source in ids, BOS and EOS included.
+        max_target_length: longest target in ids, EOS included.
+        overlong: what to do with longer ones. Cutting keeps the EOS at the end.
+
+    Raises:
+        DataError: an element is not such a pair, a target does not end in EOS or looks
+            shifted or padded, a pair is too long where that is an error, or none is left.
+    """
+    encoded = EncodedPairs()
+    report = encoded.report
+    target_eos = special_ids.target.eos
+    cut = overlong == "truncate"
+    started = 0
+
+    for number, source, target in _ids(pairs, preprocessor, special_ids):
+        report.read += 1
+        if len(source) == 0 or len(target) == 0:
+            report.empty += 1
+            continue
+        if target[-1] != target_eos:
+            raise DataError(
+                f"pair {number} (counted from 0): the target ends in id {target[-1]}, expected "
+                f"the EOS id {target_eos}; without it the model never learns to stop. Append "
+                "it to every target"
+            )
+        started += len(target) > 1 and target[0] == special_ids.target.decoder_start
+        long_source = max_source_length is not None and len(source) > max_source_length
+        long_target = max_target_length is not None and len(target) > max_target_length
+        if long_source or long_target:
+            if overlong == "error":
+                raise DataError(
+                    f"pair {number} (counted from 0): source of {len(source)} and target of "
+                    f"{len(target)} ids, but max_source_length is {max_source_length} and "
+                    f"max_target_length {max_target_length}; raise them, or choose "
+                    "overlong='drop' or 'truncate'"
+                )
+            report.overlong_source += long_source
+            report.overlong_target += long_target
+            if not cut:
+                report.overlong_dropped += 1
+                continue
+            report.truncated += 1
+            if max_source_length is not None and long_source:
+                source = _truncated(source, max_source_length, special_ids.source.eos)
+            if max_target_length is not None and long_target:
+                target = _truncated(target, max_target_length, target_eos)
+        encoded.sources.append(source)
+        encoded.targets.append(target)
+
+    if report.kept == 0:
+        limits = f"max_source_length={max_source_length}, max_target_length={max_target_length}"
+        raise DataError(f"no pair is left for a batch: {report} ({limits})")
+    # A single text may spell the decoder start; if all targets begin with it, the
+    # preprocessor puts it there.
+    if started == len(encoded.targets) and not start_may_be_label(special_ids):
+        raise DataError(
+            "every target begins with the decoder start id "
+            f"{special_ids.target.decoder_start}: encode_target must not add it, because "
+            "targets are shifted here"
+        )
+    return encoded
+
+
+def _truncated(ids: Sequence[int], length: int, eos: int | None) -> Sequence[int]:
+    if eos is not None and ids[-1] == eos:
+        return [*ids[: length - 1], eos]
+    return ids[:length]
+
+
+def _ids(
+    pairs: Iterable[Any], preprocessor: Preprocessor | None, special_ids: SpecialIds
+) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
+    """Number, source ids and target ids of each pair; an empty text has no ids."""
+    numbered = iter(enumerate(pairs))
+    total = len(pairs) if hasattr(pairs, "__len__") else None
+    with tqdm(
+        desc="encoding", total=total, unit=" pairs", delay=1, leave=False, file=sys.stderr
+    ) as bar:
+        while chunk := list(itertools.islice(numbered, _CHUNK)):
+            for number, pair in chunk:
+                _check_pair(number, pair)
+            if preprocessor is None:
+                for number, pair in chunk:
+                    source = _checked_ids(number, "source", pair[0])
+                    target = _checked_ids(number, "target", pair[1])
+                    _check_raw_target(number, target, special_ids)
+                    yield number, source, target
+            else:
+                yield from _encoded(chunk, preprocessor)
+            bar.update(len(chunk))
+
+
+def _encoded(
+    chunk: list[tuple[int, Any]], preprocessor: Preprocessor
+) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
+    for number, pair in chunk:
+        for side, text in zip(("source", "target"), pair, strict=True):
+            if not isinstance(text, str):
+                raise DataError(
+                    f"pair {number} (counted from 0): {side} is a {type(text).__name__}, "
+                    "expected text; for pairs of ids pass special_ids and no preprocessor"
+                )
+    full = [(n, s, t) for n, (s, t) in chunk if not (is_blank(s) or is_blank(t))]
+    sources = preprocessor.encode_source([source for _, source, _ in full])
+    targets = preprocessor.encode_target([target for _, _, target in full])
+    ids = {
+        number: (source, target)
+        for (number, _, _), source, target in zip(full, sources, targets, strict=True)
+    }
+    for number, _ in chunk:
+        yield number, *ids.get(number, ((), ()))
+
+
+def _check_pair(number: int, pair: Any) -> None:
+    if isinstance(pair, (str, bytes, dict)) or not hasattr(pair, "__len__") or len(pair) != 2:
+        shown = repr(pair)
+        raise DataError(
+            f"pair {number} (counted from 0): expected a source and a target, got "
+            f"{shown if len(shown) <= 80 else shown[:77] + '...'}"
+        )
+
+
+def _checked_ids(number: int, side: str, ids: Any) -> list[int]:
+    where = f"pair {number} (counted from 0): {side}"
+    if isinstance(ids, str):
+        raise DataError(f"{where} is text, expected ids; for texts pass a preprocessor")
+    try:
+        values = np.asarray(ids)
+    except ValueError:
+        values = np.empty((0, 0))
+    if values.ndim != 1 or (values.size and values.dtype.kind not in "iu"):
+        raise DataError(
+            f"{where} has shape {values.shape} and dtype {values.dtype}, expected a flat list "
+            "of integer ids"
+        )
+    if values.size and not 0 <= values.min() <= values.max() < 2**31:
+        raise DataError(f"{where} holds {values.min()}..{values.max()}, expected ids of 0 or more")
+    return values.tolist()
+
+
+def _check_raw_target(number: int, ids: list[int], special_ids: SpecialIds) -> None:
+    """Raw ids that look shifted or padded: a person wrote them, so a guess would be wrong."""
+    target = special_ids.target
+    where = f"pair {number} (counted from 0)"
+    if len(ids) > 1 and ids[0] == target.decoder_start and not start_may_be_label(special_ids):
+        raise DataError(
+            f"{where}: the target begins with the decoder start id {target.decoder_start}, so "
+            "it looks already shifted; give raw targets without it, they are shifted here"
+        )
+    first = 1 if target.eos in (target.bos, target.forced_bos) else 0
+    if target.eos in ids[first:-1]:
+        raise DataError(
+            f"{where}: the EOS id {target.eos} stands at position "
+            f"{ids.index(target.eos, first)} of {len(ids)} target ids, so the target looks "
+            "padded; give it without padding, EOS last"
+        )

@@ -1,0 +1,411 @@
+"""Text pairs from files, lists and Hugging Face datasets.
+
+A line ends at a line feed, with or without a carriage return before it, and nowhere else.
+Python's `splitlines` would also split at U+2028, U+0085 or a form feed, which occur inside
+sentences, and from there on every pair of two line-aligned files would be a wrong one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+import stat
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, cast
+
+from tqdm import tqdm
+
+from keras_s2s.data.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+PairFormat = Literal["tsv", "jsonl"]
+
+_FORMAT_OF_SUFFIX: dict[str, PairFormat] = {
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".txt": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
+_GZIP_MAGIC = b"\x1f\x8b"
+_UTF8_BOM = b"\xef\xbb\xbf"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True)
+class PairReport:
+    """What became of the pairs that were read.
+
+    Attributes:
+        origin: where they came from.
+        read: pairs in the input.
+        empty_source: dropped, because only the source held no text.
+        empty_target: dropped, because only the target held no text.
+        empty_both: dropped, because neither side held text.
+    """
+
+    origin: str
+    read: int
+    empty_source: int = 0
+    empty_target: int = 0
+    empty_both: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """Pairs that were left out."""
+        return self.empty_source + self.empty_target + self.empty_both
+
+    @property
+    def kept(self) -> int:
+        """Pairs that were returned."""
+        return self.read - self.dropped
+
+    def __str__(self) -> str:
+        text = f"{self.origin}: {self.read} pairs read, {self.kept} kept"
+        reasons = [
+            f"{count} with an empty {side}"
+            for count, side in (
+                (self.empty_source, "source"),
+                (self.empty_target, "target"),
+                (self.empty_both, "source and target"),
+            )
+            if count
+        ]
+        return f"{text}; dropped {', '.join(reasons)}" if reasons else text
+
+
+class TextPairs(list[tuple[str, str]]):
+    """A list of (source, target) texts with the `report` of how it was read."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]], report: PairReport) -> None:
+        super().__init__(pairs)
+        self.report = report
+
+
+def read_pairs(
+    source: str | os.PathLike[str] | None = None,
+    target: str | os.PathLike[str] | None = None,
+    pairs: Any = None,
+    *,
+    format: PairFormat | None = None,
+    source_key: str = "source",
+    target_key: str = "target",
+    columns: tuple[int, int] | None = None,
+) -> TextPairs:
+    """Read text pairs. Pairs with an empty side are dropped, counted and logged.
+
+    Give either `source` and `target`, or `pairs`. Files are UTF-8, with or without a byte
+    order mark, and may be compressed with gzip.
+
+    Args:
+        source: file of source sentences, one a line.
+        target: file of target sentences, line by line the counterpart of `source`.
+        pairs: one of
+            - a TSV file: source, tab, target;
+            - a JSON-lines file: `{"source": ..., "target": ...}`;
+            - an iterable of (source, target) texts;
+            - a Hugging Face `datasets` split, with a column a side or with a column
+              `translation` of `{"en": ..., "de": ...}`.
+        format: `"tsv"` or `"jsonl"`, where the name of the pair file does not tell.
+        source_key: key or column of the source in JSON lines and datasets; in the
+            `translation` form its language, e.g. `"en"`.
+        target_key: the same for the target.
+        columns: source and target column of a TSV file, counted from 0, where it has more
+            than these two; other columns are ignored.
+
+    Returns:
+        list of (source, target) texts; its `report` has the counts.
+
+    Raises:
+        DataError: a file is missing, damaged or not UTF-8; two files differ in their number
+            of lines; a line or element is not a pair; no pair is left. The message names
+            file and line.
+        ValueError: the arguments contradict each other.
+
+    Example:
+        >>> pairs = read_pairs("train.en.gz", "train.de.gz")
+        >>> pairs.report.kept
+        29000
+        >>> pairs = read_pairs(pairs="fra.txt", columns=(0, 1))
+    """
+    two_files = source is not None and target is not None
+    if two_files == (pairs is not None) or (source is None) != (target is None):
+        raise ValueError("give either source and target (two line-aligned files), or pairs")
+    if format not in (None, "tsv", "jsonl"):
+        raise ValueError(f"format is {format!r}; expected 'tsv', 'jsonl' or None")
+
+    if source is not None and target is not None:
+        origin = f"{os.fspath(source)} + {os.fspath(target)}"
+        found: Iterable[tuple[str, str]] = _line_aligned(Path(source), Path(target))
+    elif isinstance(pairs, (str, os.PathLike)):
+        path = Path(pairs)
+        origin = str(path)
+        if _format(path, format) == "tsv":
+            found = _tsv(path, columns)
+        else:
+            found = _json_lines(path, source_key, target_key)
+    elif isinstance(pairs, Mapping):
+        raise DataError(
+            f"pairs is a mapping with the keys {_listed(pairs)}; pass one split of it, "
+            f"such as dataset[{next(iter(pairs), 'train')!r}]"
+        )
+    elif hasattr(pairs, "column_names"):
+        origin = "dataset"
+        found = _dataset(pairs, source_key, target_key)
+    else:
+        origin = "pairs"
+        found = _in_memory(pairs, source_key, target_key)
+    return _without_empty(found, origin)
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text holds nothing but whitespace."""
+    return not text or text.isspace()
+
+
+def _without_empty(found: Iterable[tuple[str, str]], origin: str) -> TextPairs:
+    kept = []
+    empty = {(True, False): 0, (False, True): 0, (True, True): 0}
+    for pair in found:
+        blank = (is_blank(pair[0]), is_blank(pair[1]))
+        if blank == (False, False):
+            kept.append(pair)
+        else:
+            empty[blank] += 1
+    report = PairReport(
+        origin=origin,
+        read=len(kept) + sum(empty.values()),
+        empty_source=empty[True, False],
+        empty_target=empty[False, True],
+        empty_both=empty[True, True],
+    )
+    if not kept:
+        raise DataError(f"{report}; there is nothing to use")
+    logger.log(logging.WARNING if report.dropped else logging.INFO, "%s", report)
+    return TextPairs(kept, report)
+
+
+# --------------------------------------------------------------------------------------
+# Files
+# --------------------------------------------------------------------------------------
+
+
+def _line_aligned(source: Path, target: Path) -> Iterable[tuple[str, str]]:
+    sources = list(_lines(source))
+    targets = list(_lines(target))
+    if len(sources) != len(targets):
+        raise DataError(
+            f"{source} has {len(sources)} lines, but {target} has {len(targets)}; line n of "
+            "one must be the counterpart of line n of the other, so their numbers must be "
+            "equal. Nothing was read: look for the first lines that do not correspond"
+        )
+    return zip(sources, targets, strict=True)
+
+
+def _tsv(path: Path, columns: tuple[int, int] | None) -> Iterator[tuple[str, str]]:
+    if columns is not None and (len(columns) != 2 or min(columns) < 0):
+        raise ValueError(f"columns is {columns}; expected two column numbers from 0 on")
+    for number, line in enumerate(_lines(path), 1):
+        cells = line.split("\t")
+        if is_blank(line):
+            yield "", ""
+        elif columns is not None:
+            if len(cells) <= max(columns):
+                raise DataError(
+                    f"{path}, line {number}: {len(cells)} columns, but columns={columns} "
+                    f"needs at least {max(columns) + 1}: {_shortened(line)}"
+                )
+            yield cells[columns[0]], cells[columns[1]]
+        elif len(cells) != 2:
+            raise DataError(
+                f"{path}, line {number}: {len(cells)} columns, expected 2 (source, tab, "
+                f"target): {_shortened(line)}. For a file with more columns say which ones, "
+                "e.g. columns=(0, 1)"
+            )
+        else:
+            yield cells[0], cells[1]
+
+
+def _json_lines(path: Path, source_key: str, target_key: str) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(_lines(path), 1):
+        if is_blank(line):
+            yield "", ""
+            continue
+        where = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{where}: not valid JSON ({error}): {_shortened(line)}; expected one object "
+                "a line"
+            ) from None
+        if not isinstance(row, dict):
+            raise DataError(
+                f"{where}: expected a JSON object with the keys {source_key!r} and "
+                f"{target_key!r}, got {_shortened(line)}"
+            )
+        yield _from_row(row, source_key, target_key, where)
+
+
+def _format(path: Path, format: PairFormat | None) -> PairFormat:
+    if format is not None:
+        return format
+    name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    try:
+        return _FORMAT_OF_SUFFIX[name.suffix.lower()]
+    except KeyError:
+        raise DataError(
+            f"{path}: the name does not tell the format of a pair file; expected "
+            f"{', '.join(_FORMAT_OF_SUFFIX)} (or with .gz), or format='tsv' or 'jsonl'"
+        ) from None
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Decoded lines of a plain or compressed file, without their line ends."""
+    number = 0
+    try:
+        with path.open("rb") as raw:
+            status = os.fstat(raw.fileno())
+            size = status.st_size if stat.S_ISREG(status.st_mode) else None
+            with tqdm(
+                desc=path.name,
+                total=size,
+                unit="B",
+                unit_scale=True,
+                delay=1,
+                leave=False,
+                file=sys.stderr,
+            ) as bar:
+                for number, line in enumerate(_decompressed(path, raw), 1):
+                    if size is not None and number % 4096 == 0:
+                        bar.update(raw.tell() - bar.n)
+                    yield _decoded(line, path, number)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path}, after line {number}: damaged gzip data ({error}); fetch the file again"
+        ) from None
+    except FileNotFoundError:
+        packed = path.with_name(path.name + ".gz")
+        hint = f"; there is a {packed}" if packed.exists() else ""
+        raise DataError(f"{path}: no such file{hint}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _decompressed(path: Path, raw: Any) -> BinaryIO:
+    if raw.peek(2)[:2] == _GZIP_MAGIC:
+        return cast(BinaryIO, gzip.GzipFile(fileobj=raw))
+    if path.suffix.lower() == ".gz":
+        raise DataError(f"{path}: named .gz, but its content is not gzip data")
+    return cast(BinaryIO, raw)
+
+
+def _decoded(line: bytes, path: Path, number: int) -> str:
+    if number == 1:
+        if line.startswith(_UTF16_BOMS):
+            raise DataError(f"{path}, line 1: UTF-16, expected UTF-8; convert the file")
+        line = line.removeprefix(_UTF8_BOM)
+    line = line.removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}, line {number}: not valid UTF-8 (byte 0x{line[error.start]:02x} at "
+            f"position {error.start}: {error.reason}); convert the file, e.g. with iconv"
+        ) from None
+
+
+# --------------------------------------------------------------------------------------
+# Objects
+# --------------------------------------------------------------------------------------
+
+
+def _in_memory(
+    pairs: Iterable[Any], source_key: str, target_key: str
+) -> Iterator[tuple[str, str]]:
+    for number, pair in enumerate(pairs):
+        where = f"pair {number} (counted from 0)"
+        if isinstance(pair, Mapping):
+            yield _from_row(pair, source_key, target_key, where)
+        elif isinstance(pair, (str, bytes)) or not hasattr(pair, "__len__") or len(pair) != 2:
+            raise DataError(
+                f"{where}: expected a source and a target text, got {_shortened(repr(pair))}"
+            )
+        else:
+            yield _text(pair[0], "source", where), _text(pair[1], "target", where)
+
+
+def _dataset(dataset: Any, source_key: str, target_key: str) -> Iterator[tuple[str, str]]:
+    columns = dataset.column_names
+    if columns is not None:
+        if isinstance(columns, Mapping):
+            raise DataError(f"pairs holds the splits {_listed(columns)}; pass one of them")
+        if source_key in columns and target_key in columns:
+            # Other columns may be costly to decode (images, audio).
+            dataset = dataset.select_columns([source_key, target_key])
+        elif "translation" not in columns:
+            raise DataError(
+                f"dataset has the columns {_listed(columns)}, but no {source_key!r} and "
+                f"{target_key!r}; name its columns with source_key and target_key"
+            )
+    with tqdm(
+        dataset,
+        desc="dataset",
+        total=len(dataset) if hasattr(dataset, "__len__") else None,
+        unit=" pairs",
+        delay=1,
+        leave=False,
+        file=sys.stderr,
+    ) as rows:
+        for number, row in enumerate(rows):
+            yield _from_row(row, source_key, target_key, f"dataset row {number}")
+
+
+def _from_row(
+    row: Mapping[str, Any], source_key: str, target_key: str, where: str
+) -> tuple[str, str]:
+    """The two texts of a row, also where they are nested under `translation`."""
+    nested = row.get("translation")
+    if source_key not in row and target_key not in row and isinstance(nested, Mapping):
+        row = nested
+        where = f"{where}, translation"
+    for key in (source_key, target_key):
+        if key not in row:
+            raise DataError(
+                f"{where}: no key {key!r}, but {_listed(row)}; name the keys with source_key "
+                "and target_key"
+            )
+    return _text(row[source_key], source_key, where), _text(row[target_key], target_key, where)
+
+
+def _text(value: Any, name: str, where: str) -> str:
+    if not isinstance(value, str):
+        raise DataError(
+            f"{where}: {name} is {_shortened(repr(value))} ({type(value).__name__}), expected text"
+        )
+    try:
+        # JSON can spell half of a surrogate pair, which no encoder accepts.
+        if not value.isascii():
+            value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError(
+            f"{where}: {name} holds an unpaired surrogate, which is no character: "
+            f"{_shortened(ascii(value))}"
+        ) from None
+    return value
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _listed(names: Iterable[Any]) -> str:
+    return ", ".join(repr(name) for name in names) or "nothing"

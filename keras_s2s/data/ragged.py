@@ -1,0 +1,45 @@
+"""Rows of token ids of any length, kept compactly: four bytes an id."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class RaggedIds:
+    """Rows of ids in one flat array.
+
+    Example:
+        >>> rows = RaggedIds()
+        >>> rows.append([5, 6, 1])
+        >>> rows[0]
+        array([5, 6, 1], dtype=int32)
+    """
+
+    def __init__(self) -> None:
+        self._values = array("i")
+        self._ends = array("q", [0])
+
+    def append(self, ids: Sequence[int]) -> None:
+        """Add a row.
+
+        Raises:
+            TypeError, OverflowError: an element is not an int32.
+        """
+        self._values.extend(ids)
+        self._ends.append(len(self._values))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """The ids of a row, int32 `[length]`."""
+        begin, end = self._ends[row], self._ends[row + 1]
+        return np.array(self._values[begin:end], dtype="int32")
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Length of each row, int64 `[rows]`."""
+        return np.diff(np.array(self._ends, dtype="int64"))

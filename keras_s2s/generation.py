@@ -1,0 +1,271 @@
+"""From rows of source ids to hypotheses: batches, padding, seeds, and the compiled loops.
+
+Works on a network and on ids; it knows no text and no public model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_s2s.config import SpecialIds
+from keras_s2s.network import Network
+from keras_s2s.samplers.forced import make_forced
+from keras_s2s.samplers.loop import make_driver
+from keras_s2s.samplers.output import GenerationOutput
+from keras_s2s.samplers.sampler import Plan, Sampler
+
+
+class Generator:
+    """Runs samplers over a network, and keeps what was compiled for the next call.
+
+    Args:
+        network: the network's moves.
+        variables: every variable of the network; read anew at each call, so that training
+            in between is seen and compiles nothing.
+        special_ids: PAD of both sides and the decoder start.
+    """
+
+    def __init__(self, network: Network, variables: list[Any], special_ids: SpecialIds) -> None:
+        self.network = network
+        self.variables = variables
+        self.special_ids = special_ids
+        self._runs: dict[Any, Any] = {}
+        self._shapes: set[Any] = set()
+
+    @property
+    def compilations(self) -> int:
+        """Distinct programs run so far: an upper bound of what was compiled or traced."""
+        return len(self._shapes)
+
+    def generate(
+        self,
+        rows: Sequence[Sequence[int]],
+        sampler: Sampler,
+        plan: Plan,
+        *,
+        seed: int | Sequence[int] | None = None,
+        batch_size: int = 32,
+        want_attention: bool = False,
+    ) -> GenerationOutput:
+        """Generate from source ids.
+
+        Args:
+            rows: source ids of each row, special ids included; none may be empty.
+            sampler: the strategy.
+            plan: special ids, number of steps and rules.
+            seed: for samplers that draw: one for all rows, or one for each; None is random.
+            batch_size: sources decoded at a time. Rows are sorted by length first, and handed
+                back in their own order; results do not depend on it.
+            want_attention: also compute the attention of the hypotheses to their sources.
+        """
+        count, n = len(rows), sampler.num_return_sequences
+        ids = np.full((count, n, plan.steps), plan.pad, np.int32)
+        lengths = np.zeros((count, n), np.int32)
+        scores = np.zeros((count, n), np.float32)
+        log_probs = np.zeros((count, n, plan.steps), np.float32)
+        seeds = row_seeds(seed, count)
+        run = self._run(sampler, plan)
+
+        order = sorted(range(count), key=lambda i: len(rows[i]))
+        for begin in _progress(range(0, count, batch_size), "generate", count > batch_size):
+            chunk = order[begin : begin + batch_size]
+            inputs = self._sources([rows[i] for i in chunk])
+            padded = inputs["encoder_token_ids"].shape[0]
+            inputs["seeds"] = np.resize(seeds[chunk], padded).astype(np.int32)
+            self._note(sampler.key(), plan, inputs)
+            result = run(inputs)
+            for to, part in (
+                (ids, result.token_ids),
+                (lengths, result.lengths),
+                (scores, result.scores),
+                (log_probs, result.token_log_probs),
+            ):
+                to[chunk] = part[: len(chunk)]
+
+        longest = int(lengths.max()) if count else 0
+        ids, log_probs = ids[..., :longest], log_probs[..., :longest]
+        attentions = None
+        if want_attention:
+            attentions = self._attention(rows, ids, lengths, batch_size)
+        if n == 1:
+            ids, lengths, scores, log_probs = ids[:, 0], lengths[:, 0], scores[:, 0], log_probs[:, 0]
+            attentions = None if attentions is None else attentions[:, 0]
+        return GenerationOutput(ids, lengths, scores, log_probs, attentions=attentions)
+
+    def score(
+        self,
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+        *,
+        batch_size: int = 32,
+        want_attention: bool = False,
+    ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        """The model's log-probability of each target id, given its source and history.
+
+        Args:
+            sources: source ids of each row.
+            targets: target ids of each row, as labels (no decoder start).
+
+        Returns:
+            per row a float32 array `[T]`, and, if asked for, one `[T, S]` of attention.
+        """
+        run = self._runs.setdefault(
+            ("forced", want_attention), make_forced(self.network, self.variables, want_attention)
+        )
+        count = len(sources)
+        log_probs: list[Any] = [None] * count
+        attention: list[Any] = [None] * count
+        order = sorted(range(count), key=lambda i: (len(sources[i]), len(targets[i])))
+        for begin in range(0, count, batch_size):
+            chunk = order[begin : begin + batch_size]
+            inputs = self._sources([sources[i] for i in chunk])
+            inputs.update(self._targets([targets[i] for i in chunk], inputs))
+            self._note("forced", want_attention, inputs)
+            out = run(inputs)
+            if want_attention and "attention" not in out:
+                raise ValueError(
+                    "this model's decoder has no attention to show: it knows its source by a "
+                    "fixed vector alone"
+                )
+            for at, i in enumerate(chunk):
+                log_probs[i] = out["log_probs"][at, : len(targets[i])]
+                if want_attention:
+                    attention[i] = out["attention"][at, : len(targets[i]), : len(sources[i])]
+        return log_probs, attention if want_attention else None
+
+    # ------------------------------------------------------------------ inside
+
+    def _run(self, sampler: Sampler, plan: Plan) -> Any:
+        key = (sampler.key(), plan)
+        if key not in self._runs:
+            self._runs[key] = make_driver(self.network, sampler, plan, self.variables)
+        return self._runs[key]
+
+    def _note(self, *parts: Any) -> None:
+        *key, inputs = parts
+        # Only JAX compiles for each shape; TensorFlow traces once, PyTorch never.
+        shapes = tuple(sorted((k, v.shape) for k, v in inputs.items()))
+        self._shapes.add((*key, shapes if keras.backend.backend() == "jax" else None))
+
+    def _sources(self, rows: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
+        """Padded encoder inputs. On JAX rows and lengths are rounded up to few distinct sizes."""
+        lengths = [len(row) for row in rows]
+        size, length = len(rows), max(lengths)
+        if keras.backend.backend() == "jax":
+            size, length = _round_up_rows(size), _round_up_length(length)
+            limit = self.network.max_source_length
+            length = length if limit is None else max(max(lengths), min(length, limit))
+        ids, mask = pad_rows(rows, size, length, self.special_ids.source.pad)
+        # A filler row attends to something, so that nothing in it is undefined; it repeats the
+        # first row and its result is dropped.
+        ids[len(rows) :], mask[len(rows) :] = ids[0], mask[0]
+        return {"encoder_token_ids": ids, "encoder_padding_mask": mask}
+
+    def _targets(self, rows: Sequence[Sequence[int]], inputs: Any) -> dict[str, np.ndarray]:
+        size, length = inputs["encoder_token_ids"].shape[0], max(len(row) for row in rows)
+        if keras.backend.backend() == "jax":
+            limit = self.network.max_target_length
+            rounded = _round_up_length(length)
+            length = rounded if limit is None else max(length, min(rounded, limit))
+        target = self.special_ids.target
+        labels, mask = pad_rows(rows, size, length, target.pad)
+        begun = [[target.decoder_start, *row[:-1]] for row in rows]
+        ids, _ = pad_rows(begun, size, length, target.pad)
+        labels[len(rows) :], mask[len(rows) :], ids[len(rows) :] = labels[0], mask[0], ids[0]
+        return {"decoder_token_ids": ids, "decoder_padding_mask": mask, "labels": labels}
+
+    def _attention(self, rows: Any, ids: Any, lengths: Any, batch_size: int) -> np.ndarray:
+        """Attention of the hypotheses, by a forced pass over them: `[B, N, T, S]`."""
+        count, n, longest = ids.shape
+        widest = max((len(row) for row in rows), default=0)
+        result = np.zeros((count, n, longest, widest), np.float32)
+        if not count:
+            return result
+        flat = [(b, i) for b in range(count) for i in range(n)]
+        _, attention = self.score(
+            [rows[b] for b, _ in flat],
+            [ids[b, i, : lengths[b, i]].tolist() for b, i in flat],
+            batch_size=batch_size,
+            want_attention=True,
+        )
+        assert attention is not None
+        for (b, i), part in zip(flat, attention, strict=True):
+            result[b, i, : part.shape[0], : part.shape[1]] = part
+        return result
+
+
+def pad_rows(
+    rows: Sequence[Sequence[int]], size: int, length: int, pad: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`rows` as int32 `[size, length]` filled with `pad`, and the bool mask of what is real."""
+    ids = np.full((size, length), pad, np.int32)
+    mask = np.zeros((size, length), bool)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+        mask[i, : len(row)] = True
+    return ids, mask
+
+
+def row_seeds(seed: int | Sequence[int] | None, count: int) -> np.ndarray:
+    """An int32 seed for each row.
+
+    A single seed gives row i the i-th of its seeds; a list gives each row the first of its
+    own, so that a row drawn alone with seed s draws the same in a batch with s in its place.
+    """
+    if seed is None:
+        return np.random.default_rng().integers(-(2**31), 2**31, count).astype(np.int32)
+    if isinstance(seed, int | np.integer):
+        pairs = [(int(seed), i) for i in range(count)]
+    else:
+        if len(seed) != count:
+            raise ValueError(f"seed holds {len(seed)} seeds for {count} rows; give one for each")
+        pairs = [(int(s), 0) for s in seed]
+    words = [np.random.SeedSequence([s % 2**64, i]).generate_state(1)[0] for s, i in pairs]
+    return np.asarray(words, np.uint32).astype(np.int32)
+
+
+def _round_up_rows(size: int) -> int:
+    """The next power of two."""
+    return 1 << (size - 1).bit_length()
+
+
+def _round_up_length(length: int) -> int:
+    """The next multiple of 8, or, for longer rows, of a quarter of the power of two below."""
+    step = max(8, (1 << (length - 1).bit_length()) // 8)
+    return -(-length // step) * step
+
+
+def _progress(steps: Any, what: str, show: bool) -> Any:
+    if not show:
+        return steps
+    from tqdm.auto import tqdm
+
+    # Silent for work that is over within a second.
+    return tqdm(steps, desc=what, unit="batch", delay=1.0, leave=False)
+
+
+def as_rows(ids: Any, mask: Any) -> list[list[int]]:
+    """Rows of ids without their padding, from padded arrays `[B, S]`.
+
+    Raises:
+        ValueError: shapes that differ, a row without a real id, or padding before the end.
+    """
+    ids = np.asarray(ops.convert_to_numpy(ids))
+    mask = np.asarray(ops.convert_to_numpy(mask)).astype(bool)
+    if ids.ndim != 2 or ids.shape != mask.shape:
+        raise ValueError(
+            f"encoder_token_ids and encoder_padding_mask must share one shape [batch, length], "
+            f"got {ids.shape} and {mask.shape}"
+        )
+    lengths = mask.sum(axis=1)
+    for i, (row, length) in enumerate(zip(mask, lengths, strict=True)):
+        if not length:
+            raise ValueError(f"encoder_padding_mask: row {i} has no real id")
+        if not row[:length].all():
+            raise ValueError(f"encoder_padding_mask: row {i} is not padded at its end only")
+    return [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]

@@ -1,0 +1,130 @@
+"""Attention of a recurrent decoder over the encoder's outputs.
+
+Four scores, one frame: keys are projected once per source, queries are scored against them,
+and the context is the weighted mean of the values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_s2s.layers.base import ExplicitMaskLayer
+from keras_s2s.layers.masks import masked_softmax
+
+
+class Attention(ExplicitMaskLayer):
+    """Base of the scores: a subclass says how keys are projected and queries scored."""
+
+    def project_keys(self, values: Any) -> Any:
+        """What `score` needs of the memory, once per source: `[B, S, D]` -> `[B, S, U]`."""
+        return values
+
+    def score(self, query: Any, keys: Any) -> Any:
+        """Scores `[B, T, S]` of `query [B, T, Dq]` against projected `keys [B, S, U]`."""
+        raise NotImplementedError(f"{type(self).__name__} must define score()")
+
+    def call(self, query: Any, values: Any, keys: Any = None, mask: Any = None) -> Any:
+        """Attend.
+
+        Args:
+            query: float tensor `[B, T, Dq]`; T counts target positions, or beams of a step.
+            values: float tensor `[B, S, D]`.
+            keys: `project_keys(values)`, where the caller has kept it.
+            mask: bool tensor `[B, S]`, True = attend.
+
+        Returns:
+            `(context [B, T, D], weights [B, T, S])`.
+        """
+        if keys is None:
+            keys = self.project_keys(values)
+        scores = self.score(query, keys)
+        weights = masked_softmax(scores, None if mask is None else mask[:, None, :])
+        return ops.matmul(weights, values), weights
+
+    def compute_output_shape(self, query_shape: Any, values_shape: Any) -> Any:
+        context = (*query_shape[:-1], values_shape[-1])
+        return context, (*query_shape[:-1], values_shape[1])
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class AdditiveAttention(Attention):
+    """`v . tanh(W_q q + W_k k + b)` [Bahdanau 2015, A.1.2].
+
+    Args:
+        units: width U of the hidden layer that compares query and key.
+        use_bias: the `b` above.
+    """
+
+    def __init__(self, *, units: int, use_bias: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.use_bias = use_bias
+        self.query_dense = keras.layers.Dense(units, use_bias=False, name="query")
+        self.key_dense = keras.layers.Dense(units, use_bias=use_bias, name="key")
+        self.score_dense = keras.layers.Dense(1, use_bias=False, name="score")
+
+    def build(self, query_shape: Any, values_shape: Any) -> None:
+        self.query_dense.build(query_shape)
+        self.key_dense.build(values_shape)
+        self.score_dense.build((None, None, None, self.units))
+
+    def project_keys(self, values: Any) -> Any:
+        return self.key_dense(values)
+
+    def score(self, query: Any, keys: Any) -> Any:
+        # [B, T, 1, U] + [B, 1, S, U] -> [B, T, S, U]
+        hidden = ops.tanh(self.query_dense(query)[:, :, None] + keys[:, None])
+        return ops.squeeze(self.score_dense(hidden), axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units, "use_bias": self.use_bias}
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class ConcatAttention(AdditiveAttention):
+    """`v . tanh(W [q; k])` [Luong 2015, eq. 8].
+
+    `W [q; k] = W_q q + W_k k`: the two halves of W are multiplied apart, which gives the same
+    numbers without forming the `[B, T, S, 2D]` tensor of all concatenations.
+
+    Args:
+        units: rows U of W.
+    """
+
+    def __init__(self, *, units: int, use_bias: bool = False, **kwargs: Any) -> None:
+        super().__init__(units=units, use_bias=use_bias, **kwargs)
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class DotAttention(Attention):
+    """`q . k` [Luong 2015, eq. 8]; query and values must have the same width."""
+
+    def build(self, query_shape: Any, values_shape: Any) -> None:
+        if query_shape[-1] != values_shape[-1]:
+            raise ValueError(
+                f"dot attention needs queries and values of one width, but the decoder has "
+                f"{query_shape[-1]} and the encoder {values_shape[-1]}; use general (bilinear) "
+                "attention, or make decoder.hidden_dim equal the encoder's output width (twice "
+                "its hidden_dim where it is bidirectional)"
+            )
+
+    def score(self, query: Any, keys: Any) -> Any:
+        return ops.matmul(query, ops.swapaxes(keys, 1, 2))
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class BilinearAttention(Attention):
+    """`q . W k`, called general by its authors [Luong 2015, eq. 8]."""
+
+    def build(self, query_shape: Any, values_shape: Any) -> None:
+        self.key_dense = keras.layers.Dense(query_shape[-1], use_bias=False, name="key")
+        self.key_dense.build(values_shape)
+
+    def project_keys(self, values: Any) -> Any:
+        return self.key_dense(values)
+
+    def score(self, query: Any, keys: Any) -> Any:
+        return ops.matmul(query, ops.swapaxes(keys, 1, 2))

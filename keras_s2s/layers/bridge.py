@@ -1,0 +1,109 @@
+"""The bridge: from an encoder's final state to a recurrent decoder's initial state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_s2s.config import BridgeConfig
+from keras_s2s.layers.base import ExplicitMaskLayer
+from keras_s2s.layers.state import Memory
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class Bridge(ExplicitMaskLayer):
+    """Hands the source over as the decoder's initial state.
+
+    - `copy`: layer by layer, as it is [Sutskever 2014]; both sides must have the same cell,
+      depth and width (a bidirectional encoder counts twice its units).
+    - `dense`: a projection of all final states at once, with an activation
+      [Bahdanau 2015, A.2.2]; any encoder fits any decoder. An encoder without a recurrent
+      state (a Transformer) gives the mean of its outputs instead.
+    - `zero`: nothing; the decoder knows the source by attention only.
+
+    Args:
+        config: a `BridgeConfig`, or the mapping it is made of.
+        state_sizes: for each decoder layer, the width of each of its states.
+
+    Example:
+        >>> bridge = Bridge({"type": "dense"}, state_sizes=[[16], [16]])
+    """
+
+    def __init__(
+        self, config: BridgeConfig | dict[str, Any], *, state_sizes: list[list[int]], **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.config = BridgeConfig.model_validate(config)
+        self.state_sizes = [list(sizes) for sizes in state_sizes]
+
+    def build_for(self, values_shape: Any, final_state_shape: Any) -> None:
+        """Create the weights for an encoder's output and state shapes."""
+        sizes = [[shape[-1] for shape in layer] for layer in final_state_shape]
+        if self.config.type == "copy" and sizes != self.state_sizes:
+            raise ValueError(
+                f"bridge: copy needs equal states, but the encoder ends in widths {sizes} and "
+                f"the decoder starts from {self.state_sizes} (one list a layer); use "
+                "bridge: dense, or make cell, num_layers and hidden_dim agree (a bidirectional "
+                "encoder counts twice its hidden_dim)"
+            )
+        if self.config.type == "dense":
+            # Without a recurrent state the mean of the outputs stands in for it.
+            width = sum(sum(layer) for layer in sizes) or values_shape[-1]
+            self.denses = [
+                [
+                    keras.layers.Dense(
+                        size, activation=self.config.activation, name=f"layer_{i}_state_{j}"
+                    )
+                    for j, size in enumerate(layer)
+                ]
+                for i, layer in enumerate(self.state_sizes)
+            ]
+            for dense in keras.tree.flatten(self.denses):
+                dense.build((None, width))
+        self.built = True
+
+    def call(self, memory: Memory) -> list[list[Any]]:
+        """Make the initial state.
+
+        Args:
+            memory: what the encoder returned.
+
+        Returns:
+            for each decoder layer a list of `[B, state size]` tensors.
+        """
+        if self.config.type == "copy":
+            return [list(layer) for layer in memory.final_state]
+        if self.config.type == "zero":
+            batch = ops.shape(memory.values)[0]
+            return [
+                [ops.zeros((batch, size), dtype=memory.values.dtype) for size in layer]
+                for layer in self.state_sizes
+            ]
+        final = keras.tree.flatten(memory.final_state)
+        summary = ops.concatenate(final, axis=-1) if final else masked_mean(memory)
+        return [[dense(summary) for dense in layer] for layer in self.denses]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "config": self.config.model_dump(),
+            "state_sizes": self.state_sizes,
+        }
+
+
+def masked_mean(memory: Memory) -> Any:
+    """Mean of an encoder's outputs over the real positions: `[B, S, D]` -> `[B, D]`."""
+    mask = ops.cast(memory.mask, memory.values.dtype)[:, :, None]
+    total = ops.sum(memory.values * mask, axis=1)
+    return total / ops.maximum(ops.sum(mask, axis=1), ops.cast(1, total.dtype))
+
+
+def context_vector(memory: Memory) -> Any:
+    """The one vector that stands for the whole source [Cho 2014]: `[B, D]`.
+
+    The top layer's final hidden state (both directions), or, where the encoder has none, the
+    mean of its outputs.
+    """
+    return memory.final_state[-1][0] if memory.final_state else masked_mean(memory)

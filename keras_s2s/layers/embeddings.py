@@ -1,0 +1,166 @@
+"""From token vectors to a stack's input, and from hidden vectors back to logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_s2s.config import EmbeddingConfig
+from keras_s2s.layers.base import ExplicitMaskLayer
+from keras_s2s.layers.positions import LearnedPositions, sinusoidal_table
+
+
+def token_table(vocab_size: int, dim: int, *, name: str) -> keras.layers.ReversibleEmbedding:
+    """Embedding matrix `[vocab_size, dim]`, which a tied output projection reads backwards.
+
+    The standard deviation dim^-0.5 gives vectors of unit length, and logits of unit variance
+    where the table is tied.
+    """
+    return keras.layers.ReversibleEmbedding(
+        vocab_size,
+        dim,
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=dim**-0.5),
+        name=name,
+    )
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class InputEmbedding(ExplicitMaskLayer):
+    """Token vectors made ready for a stack: scaled, given positions, normalised, dropped out.
+
+    Args:
+        config: an `EmbeddingConfig`, or the mapping it is made of.
+
+    Example:
+        >>> layer = InputEmbedding({"positions": "sinusoidal", "scale": True})
+        >>> layer(keras.random.normal((2, 5, 8))).shape
+        (2, 5, 8)
+    """
+
+    def __init__(self, config: EmbeddingConfig | dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.config = EmbeddingConfig.model_validate(config)
+        self.dropout = keras.layers.Dropout(self.config.dropout, name="dropout")
+        self.norm = (
+            keras.layers.LayerNormalization(epsilon=1e-5, name="norm") if self.config.norm else None
+        )
+        self.positions: LearnedPositions | None = None
+
+    def build(self, tokens_shape: Any) -> None:
+        dim = tokens_shape[-1]
+        if self.config.positions == "learned":
+            assert self.config.max_positions is not None
+            self.positions = LearnedPositions(
+                max_positions=self.config.max_positions, dim=dim, name="positions"
+            )
+            self.positions.build((None,))
+        if self.norm is not None:
+            self.norm.build(tokens_shape)
+
+    def call(self, tokens: Any, start: Any = 0, training: bool | None = None) -> Any:
+        """Prepare token vectors.
+
+        Args:
+            tokens: float tensor `[B, T, D]`.
+            start: position of the first token; a scalar. Decoding passes its step index.
+
+        Returns:
+            float tensor `[B, T, D]`.
+        """
+        x = tokens
+        dim = x.shape[-1]
+        if self.config.scale:
+            x = x * ops.cast(dim**0.5, x.dtype)
+        if self.config.positions != "none":
+            positions = ops.arange(ops.shape(x)[1], dtype="int32") + ops.cast(start, "int32")
+            table = (
+                self.positions(positions)
+                if self.positions is not None
+                else sinusoidal_table(positions, dim)
+            )
+            x = x + ops.cast(table, x.dtype)[None]
+        if self.norm is not None:
+            x = self.norm(x)
+        return self.dropout(x, training=training)
+
+    def compute_output_shape(self, tokens_shape: Any) -> Any:
+        return tokens_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "config": self.config.model_dump()}
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class OutputProjection(ExplicitMaskLayer):
+    """Hidden vectors to logits over the target vocabulary.
+
+    Args:
+        vocab_size: V.
+        table: the target's token table where the projection is tied to it [Press 2017];
+            None makes a matrix of its own.
+        use_bias: add a bias `[V]`.
+
+    Call arguments:
+        hidden: float tensor `[..., D]`.
+
+    Returns:
+        Logits, a float32 tensor `[..., V]` whatever the compute dtype is: a softmax over a
+        whole vocabulary loses too much in half precision.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocab_size: int,
+        table: keras.layers.ReversibleEmbedding | None = None,
+        use_bias: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.vocab_size = vocab_size
+        self.use_bias = use_bias
+        self.table = table
+        self.dense = (
+            None
+            if table is not None
+            else keras.layers.Dense(vocab_size, use_bias=False, name="dense")
+        )
+
+    def build(self, hidden_shape: Any) -> None:
+        if self.dense is not None:
+            self.dense.build(hidden_shape)
+        self.bias = (
+            self.add_weight(name="bias", shape=(self.vocab_size,), initializer="zeros")
+            if self.use_bias
+            else None
+        )
+
+    def call(self, hidden: Any) -> Any:
+        logits = (
+            self.table(hidden, reverse=True) if self.table is not None else self.dense(hidden)  # type: ignore[misc]
+        )
+        logits = ops.cast(logits, "float32")
+        if self.bias is not None:
+            logits = logits + ops.cast(self.bias, "float32")
+        return logits
+
+    def compute_output_spec(self, hidden: Any) -> keras.KerasTensor:
+        return keras.KerasTensor((*hidden.shape[:-1], self.vocab_size), dtype="float32")
+
+    def get_config(self) -> dict[str, Any]:
+        table = None if self.table is None else keras.saving.serialize_keras_object(self.table)
+        return {
+            **super().get_config(),
+            "vocab_size": self.vocab_size,
+            "use_bias": self.use_bias,
+            "table": table,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> OutputProjection:
+        config = dict(config)
+        if config["table"] is not None:
+            config["table"] = keras.saving.deserialize_keras_object(config["table"])
+        return cls(**config)

@@ -1,0 +1,66 @@
+"""Attention masks. True means: attend. They come from lengths, never from `ids != pad`.
+
+Dimension letters used throughout the package: B sources in the batch, K beams of each
+source, R = B*K decoder rows, S source length, T target length, C cache capacity, H heads,
+D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+
+def padding_mask(lengths: Any, length: int) -> Any:
+    """Mask of the real positions of right-padded rows.
+
+    Args:
+        lengths: int tensor `[B]`, real positions of each row.
+        length: padded length of the batch.
+
+    Returns:
+        bool tensor `[B, length]`.
+
+    Example:
+        >>> padding_mask([1, 3], 3)
+        [[True, False, False], [True, True, True]]
+    """
+    lengths = ops.convert_to_tensor(lengths, dtype="int32")
+    return ops.arange(length, dtype="int32")[None, :] < lengths[:, None]
+
+
+def causal_mask(length: Any) -> Any:
+    """Mask that lets each target position see itself and what stands before it.
+
+    Args:
+        length: target length T, an int or a scalar tensor.
+
+    Returns:
+        bool tensor `[1, 1, T, T]`, axes (batch, head, query, key).
+    """
+    positions = ops.arange(length, dtype="int32")
+    return (positions[None, :] <= positions[:, None])[None, None]
+
+
+def masked_softmax(scores: Any, mask: Any | None) -> Any:
+    """Softmax over the last axis in float32, with masked-out entries at exactly zero.
+
+    A row without a single allowed entry (a filler row of a batch) becomes uniform rather
+    than NaN, so that it cannot poison a sum over the batch.
+
+    Args:
+        scores: float tensor `[..., S]`.
+        mask: bool tensor broadcastable to `scores`, or None.
+
+    Returns:
+        float tensor shaped and typed like `scores`.
+    """
+    if scores.shape[-1] == 1:
+        return ops.ones_like(scores)
+    weights = ops.cast(scores, "float32")
+    if mask is not None:
+        # The lowest float32 of moderate size: exp underflows to an exact zero, and
+        # differences between two of them stay finite.
+        weights = ops.where(mask, weights, ops.cast(-1e30, "float32"))
+    return ops.cast(ops.softmax(weights, axis=-1), scores.dtype)

@@ -1,0 +1,90 @@
+"""What an encoder hands to a decoder, and what a decoder carries from step to step."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+
+class Memory(NamedTuple):
+    """An encoded batch of sources.
+
+    Attributes:
+        values: float tensor `[B, S, D]`.
+        mask: bool tensor `[B, S]`, True at real positions.
+        final_state: per encoder layer a list of `[B, D]` tensors (one for GRU and simple RNN,
+            two for LSTM); empty where the encoder has no recurrent state.
+    """
+
+    values: Any
+    mask: Any
+    final_state: Any
+
+
+class State(NamedTuple):
+    """A decoder's state.
+
+    Attributes:
+        source: leaves `[B, ...]`, computed once from the memory; beams of a source share them.
+        beam: leaves `[R, ...]`, one row for each hypothesis.
+    """
+
+    source: Any
+    beam: Any
+
+
+class StepOutput(NamedTuple):
+    """One decoding step.
+
+    Attributes:
+        logits: float32 tensor `[R, V]`.
+        state: the `State` after the step.
+        attention: float tensor `[R, S]`, the mean over heads of the top layer's attention to
+            the source; None unless asked for, or where the decoder has none.
+    """
+
+    logits: Any
+    state: State
+    attention: Any
+
+
+def gather_beams(tree: Any, parents: Any) -> Any:
+    """Rows `parents [R']` of every leaf `[R, ...]`."""
+    return keras.tree.map_structure(lambda leaf: ops.take(leaf, parents, axis=0), tree)
+
+
+def reorder(state: State, parents: Any) -> State:
+    """Let row r continue the history of row `parents[r]`; the source part stays.
+
+    Args:
+        state: a `State` of R rows.
+        parents: int tensor `[R']`. More rows than before (R' = B*K) spread sources to beams.
+    """
+    return State(state.source, gather_beams(state.beam, parents))
+
+
+def select_rows(state: State, rows: Any) -> State:
+    """Keep the sources `rows [B']`, with all their beams, in the order given."""
+    sources = keras.tree.flatten(state.source)
+    beams = keras.tree.flatten(state.beam)
+    if not sources or not beams:
+        return State(gather_beams(state.source, rows), gather_beams(state.beam, rows))
+    num_beams = ops.shape(beams[0])[0] // ops.shape(sources[0])[0]
+    rows = ops.convert_to_tensor(rows, dtype="int32")
+    beam_rows = rows[:, None] * num_beams + ops.arange(num_beams, dtype="int32")[None]
+    return State(
+        gather_beams(state.source, rows),
+        gather_beams(state.beam, ops.reshape(beam_rows, (-1,))),
+    )
+
+
+def fold_beams(x: Any, sources: Any) -> Any:
+    """`[R, D]` -> `[B, K, D]`, so that the beams of a source query it together."""
+    return ops.reshape(x, (sources, -1, x.shape[-1]))
+
+
+def unfold_beams(x: Any) -> Any:
+    """`[B, K, D]` -> `[R, D]`."""
+    return ops.reshape(x, (-1, x.shape[-1]))

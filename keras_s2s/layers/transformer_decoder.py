@@ -1,0 +1,249 @@
+"""Decoder: blocks of causal self-attention and attention to the source [Vaswani 2017, 3.1]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_s2s.config import TransformerConfig
+from keras_s2s.layers import cache
+from keras_s2s.layers.base import ExplicitMaskLayer
+from keras_s2s.layers.masks import causal_mask
+from keras_s2s.layers.state import Memory, State, fold_beams, unfold_beams
+from keras_s2s.layers.transformer import TransformerBlock, layer_norm
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class TransformerDecoderBlock(TransformerBlock):
+    """Causal self-attention, cross-attention and feed-forward, each in a residual frame."""
+
+    def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(config, **kwargs)
+        self.self_attention = self._attention("self_attention")
+        self.self_attention_norm = layer_norm(self.config, "self_attention_norm")
+        self.cross_attention = self._attention("cross_attention")
+        self.cross_attention_norm = layer_norm(self.config, "cross_attention_norm")
+        self.feed_forward = self._feed_forward("feed_forward")
+        self.feed_forward_norm = layer_norm(self.config, "feed_forward_norm")
+
+    def build(self, x_shape: Any, memory_shape: Any) -> None:
+        self.self_attention.build(x_shape, x_shape)
+        self.self_attention_norm.build(x_shape)
+        self.cross_attention.build(x_shape, memory_shape)
+        self.cross_attention_norm.build(x_shape)
+        self.feed_forward.build(x_shape)
+        self.feed_forward_norm.build(x_shape)
+
+    def call(
+        self,
+        x: Any,
+        memory: Any,
+        self_mask: Any = None,
+        memory_mask: Any = None,
+        training: bool | None = None,
+        return_attention: bool = False,
+    ) -> Any:
+        """All target positions at once.
+
+        Args:
+            x: float tensor `[B, T, hidden_dim]`.
+            memory: encoder outputs `[B, S, Dm]`.
+            self_mask: bool, broadcastable to `[B, H, T, T]`.
+            memory_mask: bool `[B, S]`.
+            return_attention: also return the cross-attention weights `[B, H, T, S]`.
+
+        Returns:
+            float tensor `[B, T, hidden_dim]`, or a pair of it and the weights.
+        """
+
+        def attend_self(y: Any) -> tuple[Any, None]:
+            return self.self_attention(y, y, mask=self_mask, training=training), None
+
+        keys, values = self.cross_attention.project_memory(memory)
+        source = {"keys": keys, "values": values}
+        x, _, weights = self._block(x, attend_self, source, memory_mask, training)
+        return (x, weights) if return_attention else x
+
+    def step(self, x: Any, source: Any, beam: Any, memory_mask: Any, index: Any) -> Any:
+        """One target position of every row.
+
+        Args:
+            x: float tensor `[B, K, hidden_dim]`: the beams of a source stand side by side.
+            source: cross-attention `keys` and `values`, `[B, H, S, D]` each.
+            beam: self-attention caches `keys` and `values`, `[R, H, C, D]` each.
+            memory_mask: bool `[B, S]`.
+            index: position of this step, a scalar.
+
+        Returns:
+            `(x [B, K, hidden_dim], caches, cross-attention weights [B, H, K, S])`.
+        """
+
+        def attend_self(y: Any) -> tuple[Any, Any]:
+            rows = unfold_beams(y)[:, None]  # [B, K, D] -> [R, 1, D]
+            key, value = self.self_attention.project_memory(rows)
+            keys = cache.write(beam["keys"], key, index)
+            values = cache.write(beam["values"], value, index)
+            output, _ = self.self_attention.attend(
+                self.self_attention.project_query(rows),
+                cache.filled(keys, index),
+                cache.filled(values, index),
+                cache.filled_mask(keys, index),
+                training=False,
+            )
+            output = fold_beams(output[:, 0], ops.shape(y)[0])
+            return output, {"keys": keys, "values": values}
+
+        return self._block(x, attend_self, source, memory_mask, False)
+
+    def _block(
+        self, x: Any, attend_self: Any, source: Any, memory_mask: Any, training: bool | None
+    ) -> tuple[Any, Any, Any]:
+        """The block around any form of self-attention: training and decoding share it."""
+        y, caches = attend_self(self._before(self.self_attention_norm, x))
+        x = self._after(self.self_attention_norm, x, y, training)
+
+        y = self._before(self.cross_attention_norm, x)
+        y, weights = self.cross_attention.attend(
+            self.cross_attention.project_query(y),
+            source["keys"],
+            source["values"],
+            None if memory_mask is None else memory_mask[:, None, None, :],
+            training=training,
+        )
+        x = self._after(self.cross_attention_norm, x, y, training)
+
+        y = self.feed_forward(self._before(self.feed_forward_norm, x), training=training)
+        return self._after(self.feed_forward_norm, x, y, training), caches, weights
+
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class TransformerDecoder(ExplicitMaskLayer):
+    """The stack.
+
+    Args:
+        config: a `TransformerConfig`, or the mapping it is made of.
+    """
+
+    def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.config = TransformerConfig.model_validate(config)
+        self.blocks = [
+            TransformerDecoderBlock(self.config, name=f"layer_{i}")
+            for i in range(self.config.num_layers)
+        ]
+        self.norm = layer_norm(self.config, "norm") if self.config.has_final_norm else None
+
+    def build(self, tokens_shape: Any, memory_shape: Any) -> None:
+        values_shape = memory_shape[0]
+        for block in self.blocks:
+            block.build(tokens_shape, values_shape)
+        if self.norm is not None:
+            self.norm.build(tokens_shape)
+
+    def call(
+        self,
+        tokens: Any,
+        memory: Memory,
+        mask: Any = None,
+        training: bool | None = None,
+        return_attention: bool = False,
+    ) -> Any:
+        """All target positions at once, with the true inputs (teacher forcing).
+
+        Args:
+            tokens: token vectors of the decoder inputs, `[B, T, hidden_dim]`.
+            memory: an encoded batch.
+            mask: bool `[B, T]`, True at real decoder inputs; None where all are.
+            return_attention: also return the attention to the source `[B, T, S]`, the mean
+                over the heads of the top layer.
+
+        Returns:
+            hidden vectors `[B, T, hidden_dim]`, or a pair of them and the attention.
+        """
+        memory = Memory(*memory)
+        self_mask = causal_mask(ops.shape(tokens)[1])
+        if mask is not None:
+            self_mask = ops.logical_and(self_mask, mask[:, None, None, :])
+        x, weights = tokens, None
+        for block in self.blocks:
+            x, weights = block(
+                x,
+                memory.values,
+                self_mask=self_mask,
+                memory_mask=memory.mask,
+                training=training,
+                return_attention=True,
+            )
+        if self.norm is not None:
+            x = self.norm(x)
+        return (x, ops.mean(weights, axis=1)) if return_attention else x
+
+    def init_state(self, memory: Memory, capacity: int) -> State:
+        """The state before the first step, one row for each source.
+
+        Args:
+            memory: an encoded batch.
+            capacity: how many steps the caches hold.
+        """
+        layers = []
+        for block in self.blocks:
+            keys, values = block.cross_attention.project_memory(memory.values)
+            layers.append({"keys": keys, "values": values})
+        rows = ops.shape(memory.values)[0]
+        head_dim = self.config.hidden_dim // self.config.num_heads
+        beam = [
+            {
+                name: cache.empty(
+                    rows, self.config.num_heads, capacity, head_dim, memory.values.dtype
+                )
+                for name in ("keys", "values")
+            }
+            for _ in self.blocks
+        ]
+        return State({"mask": memory.mask, "layers": layers}, beam)
+
+    def grow(self, state: State, capacity: int) -> State:
+        """Extend the caches to `capacity` steps."""
+        return State(
+            state.source,
+            keras.tree.map_structure(lambda leaf: cache.grow(leaf, capacity), state.beam),
+        )
+
+    def step(
+        self, x: Any, state: State, index: Any, want_attention: bool = False
+    ) -> tuple[Any, State, Any]:
+        """One decoding step.
+
+        Args:
+            x: token vectors `[R, 1, hidden_dim]`.
+            state: the state so far.
+            index: the step's number, a scalar; 0 for the decoder start.
+
+        Returns:
+            `(hidden [R, 1, hidden_dim], state, attention [R, S] or None)`.
+        """
+        mask = state.source["mask"]
+        x = fold_beams(x[:, 0], ops.shape(mask)[0])
+        beam = []
+        weights = None
+        for block, source, caches in zip(
+            self.blocks, state.source["layers"], state.beam, strict=True
+        ):
+            x, caches, weights = block.step(x, source, caches, mask, index)
+            beam.append(caches)
+        if self.norm is not None:
+            x = self.norm(x)
+        # [B, H, K, S] -> mean over heads [B, K, S] -> [R, S]
+        attention = unfold_beams(ops.mean(weights, axis=1)) if want_attention else None
+        return unfold_beams(x)[:, None], State(state.source, beam), attention
+
+    def compute_output_spec(
+        self, tokens: Any, memory: Any, mask: Any = None, training: bool | None = None
+    ) -> keras.KerasTensor:
+        return keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "config": self.config.model_dump()}

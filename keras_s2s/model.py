@@ -1,0 +1,559 @@
+"""The public model: a Keras model that reads and writes text."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_s2s import catalog
+from keras_s2s.builder import build_network, functional_graph
+from keras_s2s.checkpoints import preset_folder
+from keras_s2s.config import (
+    ArchitectureConfig,
+    GenerationConfig,
+    PresetConfig,
+    SpecialIds,
+    merge,
+    read_config,
+)
+from keras_s2s.data.teacher_forcing import check_teacher_forcing
+from keras_s2s.generation import Generator, as_rows
+from keras_s2s.samplers import GenerationOutput, Plan, Sampler, resolve_sampler
+from keras_s2s.samplers.processors import ForcedBos, ForcedEos, LogitsProcessor, MinLength
+from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.special_tokens import SPECIAL_TOKENS
+from keras_s2s.training.loss import TokenCrossEntropy
+from keras_s2s.training.metrics import Perplexity, TokenAccuracy
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class Seq2SeqLM(keras.Model):
+    """An encoder-decoder model.
+
+    It is a functional `keras.Model`: inputs `encoder_token_ids`, `encoder_padding_mask`,
+    `decoder_token_ids`, `decoder_padding_mask`; output logits `[batch, target, vocabulary]`.
+    `summary`, `fit`, `evaluate`, `save` and `keras.saving.load_model` work as on any other.
+
+    Args:
+        config: architecture, special ids and generation defaults.
+        preprocessor: text <-> ids; None for a model that works on ids.
+
+    Example:
+        >>> import keras_s2s as s2s
+        >>> pairs = [("hello", "hallo"), ("good day", "guten Tag")]
+        >>> text = s2s.text.Preprocessor.train(pairs, "character")
+        >>> model = s2s.Seq2SeqLM.from_preset("gru_bahdanau", preprocessor=text)
+        >>> model.fit(s2s.data.Batches(pairs, text), epochs=50)
+        >>> model.generate("hello")
+        'hallo'
+    """
+
+    def __init__(
+        self,
+        config: PresetConfig | Mapping[str, Any],
+        preprocessor: Preprocessor | None = None,
+        **kwargs: Any,
+    ) -> None:
+        config = PresetConfig.model_validate(config)
+        if preprocessor is not None:
+            _check_vocabularies(config.architecture, preprocessor)
+        network = build_network(config.architecture)
+        inputs, logits = functional_graph(network)
+        kwargs.setdefault("name", "seq2seq_lm")
+        super().__init__(inputs=inputs, outputs=logits, **kwargs)
+        self.preset = config
+        self.network = network
+        self.preprocessor = preprocessor
+        self._generator: Generator | None = None
+
+    # ------------------------------------------------------------------ construction
+
+    @classmethod
+    def from_preset(
+        cls,
+        source: str | Path,
+        *,
+        load_weights: bool = True,
+        preprocessor: Preprocessor | None = None,
+        architecture: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Seq2SeqLM:
+        """Make a model from a zoo entry or from a folder that `save_to_preset` wrote.
+
+        Args:
+            source: a name out of `list_presets()`, or a folder.
+            load_weights: False gives random weights. Zoo entries that describe an architecture
+                have no others.
+            preprocessor: text <-> ids for a zoo entry; sets vocabulary sizes and special ids.
+            architecture: differences from the entry's architecture, e.g.
+                `{"encoder": {"hidden_dim": 64}}`; not together with a folder's weights.
+            **kwargs: to the constructor, e.g. `name`.
+
+        Raises:
+            ConfigError: an unknown name (with the nearest one) or a broken configuration.
+            CheckpointError: weights that do not fit.
+        """
+        if preset_folder.is_preset_folder(source):
+            config = preset_folder.load_config(source)
+            if architecture:
+                config = _changed(config, architecture, None, str(source))
+                if load_weights:
+                    raise ValueError(
+                        "architecture= changes the network, so that the folder's weights no "
+                        "longer fit; pass load_weights=False with it"
+                    )
+            if preprocessor is None:
+                preprocessor = preset_folder.load_preprocessor(source, config)
+            model = cls(config, preprocessor, **kwargs)
+            if load_weights:
+                preset_folder.load_weights(source, model.variables)
+            return model
+        config = catalog.load_preset(source)
+        if load_weights:
+            warnings.warn(
+                f"{source} is an architecture without trained weights; every weight starts at "
+                "random. Pass load_weights=False to say that this is meant.",
+                stacklevel=2,
+            )
+        config = _changed(config, architecture or {}, preprocessor, str(source))
+        return cls(config, preprocessor, **kwargs)
+
+    @classmethod
+    def from_architecture(
+        cls,
+        architecture: Mapping[str, Any] | str | Path,
+        *,
+        preprocessor: Preprocessor | None = None,
+        special_ids: SpecialIds | Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Seq2SeqLM:
+        """Make a model with random weights from a description of its own.
+
+        Args:
+            architecture: the keys of `ArchitectureConfig`, or those of a whole preset
+                (`architecture`, `special_ids`, ...), as a mapping or the path of a YAML file.
+            preprocessor: text <-> ids; sets vocabulary sizes and special ids.
+            special_ids: for a model without one. By default the ids that tokenizers trained
+                here have.
+
+        Raises:
+            ConfigError: a key or value that is not valid, with file, key and nearest key.
+        """
+        where = "architecture"
+        if not isinstance(architecture, Mapping):
+            where = str(architecture)
+            architecture = catalog.read_yaml(Path(architecture))
+        data = dict(architecture)
+        if "architecture" not in data and "base" not in data:
+            data = {"architecture": data}
+        data.setdefault("description", "An architecture of its own.")
+        if special_ids is not None:
+            data["special_ids"] = (
+                special_ids.model_dump() if isinstance(special_ids, SpecialIds) else special_ids
+            )
+        if preprocessor is not None:
+            data["special_ids"] = preprocessor.special_ids.model_dump()
+            data["architecture"] = merge(data["architecture"], _vocabularies(preprocessor))
+        data.setdefault("special_ids", _trained_special_ids())
+        config = read_config(PresetConfig, catalog.resolve(data, source=where), source=where)
+        return cls(config, preprocessor, **kwargs)
+
+    def save_to_preset(self, directory: str | Path) -> None:
+        """Write a folder that `from_preset` reads, under any backend.
+
+        It holds `preset.yaml`, `model.safetensors` and the tokenizer's files.
+        """
+        preset_folder.save_preset(directory, self.preset, self.variables, self.preprocessor)
+
+    # ------------------------------------------------------------------ training
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        loss: Any = "auto",
+        *,
+        label_smoothing: float = 0.0,
+        weighted_metrics: Any = "auto",
+        **kwargs: Any,
+    ) -> None:
+        """`keras.Model.compile`, with the loss and metrics of this kind of model.
+
+        Args:
+            optimizer: a Keras optimiser or its name.
+            loss: by default `TokenCrossEntropy`, the mean over real tokens.
+            label_smoothing: of the default loss.
+            weighted_metrics: by default token accuracy and perplexity over real tokens.
+            **kwargs: as in Keras.
+        """
+        if isinstance(loss, str) and loss == "auto":
+            loss = TokenCrossEntropy(label_smoothing)
+        elif label_smoothing:
+            raise ValueError("label_smoothing belongs to the default loss; set it in yours")
+        if isinstance(weighted_metrics, str) and weighted_metrics == "auto":
+            weighted_metrics = [TokenAccuracy(), Perplexity()]
+        super().compile(optimizer=optimizer, loss=loss, weighted_metrics=weighted_metrics, **kwargs)
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.fit`. `x` is usually `data.Batches(pairs, model.preprocessor)`.
+
+        A model that was not compiled is compiled with Adam and the default loss.
+
+        Raises:
+            ValueError: arrays whose labels are not the decoder inputs moved by one.
+        """
+        if not self.compiled:
+            self.compile()
+        if isinstance(x, Mapping) and y is not None and "decoder_token_ids" in x:
+            check_teacher_forcing(
+                np.asarray(x["decoder_token_ids"]),
+                np.asarray(y),
+                np.asarray(x["decoder_padding_mask"], "float32"),
+                self.special_ids,
+            )
+        return super().fit(x, y, *args, **kwargs)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Loss of a batch; without weights, every real decoder input weighs 1."""
+        return super().compute_loss(
+            x, y, y_pred, _token_weights(x, sample_weight), training=training
+        )
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Metrics of a batch; without weights, every real decoder input weighs 1."""
+        return super().compute_metrics(x, y, y_pred, _token_weights(x, sample_weight))
+
+    # ------------------------------------------------------------------ generation
+
+    @property
+    def special_ids(self) -> SpecialIds:
+        """Ids with a meaning of their own."""
+        return self.preset.special_ids
+
+    @property
+    def generation_config(self) -> GenerationConfig:
+        """Defaults of `generate`."""
+        return self.preset.generation
+
+    @property
+    def generator(self) -> Generator:
+        """The loops compiled so far, over this model's weights."""
+        if self._generator is None:
+            self._generator = Generator(self.network, self.variables, self.special_ids)
+        return self._generator
+
+    def generate(
+        self,
+        x: str | Sequence[str] | Mapping[str, Any],
+        sampler: Sampler | str | None = None,
+        max_length: int | None = None,
+        return_output: bool = False,
+        *,
+        max_new_tokens: int | None = None,
+        min_length: int | None = None,
+        forced_bos_token_id: int | None = None,
+        forced_eos_token_id: int | None = None,
+        seed: int | Sequence[int] | None = None,
+        batch_size: int = 32,
+        output_attentions: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Answer sources.
+
+        Options mean what they mean in Hugging Face's generation configuration.
+
+        Args:
+            x: a text, texts, or (with or without a preprocessor) a mapping with
+                `encoder_token_ids` and `encoder_padding_mask`, `[B, S]` each.
+            sampler: a `samplers.Sampler`, a name ("greedy", "beam", "top_k", "random"), or
+                None for the model's default; `num_beams=4` alone means beam search.
+            max_length: longest result in ids, the decoder start counted.
+            return_output: return a `GenerationOutput` instead of texts or ids.
+            max_new_tokens: the same limit without the decoder start.
+            min_length: no EOS before this length, the decoder start counted.
+            forced_bos_token_id: the first generated id; by default the special ids' own.
+            forced_eos_token_id: the last id at the maximum length; likewise.
+            seed: for samplers that draw: one, or one for each row; None is random.
+            batch_size: sources decoded at a time; results do not depend on it.
+            output_attentions: fill `GenerationOutput.attentions`.
+            **options: of the strategy: num_beams, length_penalty, early_stopping,
+                num_return_sequences, temperature, top_k.
+
+        Returns:
+            a text for a text, a list of texts for texts, an int32 array `[B, T]` for ids
+            (lists of N texts, or `[B, N, T]`, where N hypotheses are returned); or a
+            `GenerationOutput`.
+
+        Raises:
+            ValueError: an option that cannot be meant, or a source that is too long.
+        """
+        single = isinstance(x, str)
+        rows, is_text = self._source_rows(x)
+        chosen = resolve_sampler(sampler, options, self.generation_config)
+        plan = self._plan(
+            max_length, max_new_tokens, min_length, forced_bos_token_id, forced_eos_token_id
+        )
+        output = self.generator.generate(
+            rows,
+            chosen,
+            plan,
+            seed=seed,
+            batch_size=batch_size,
+            want_attention=output_attentions,
+        )
+        texts = self._texts(output) if self.preprocessor is not None else None
+        if return_output:
+            if single:
+                texts = texts and texts[:1]
+            return GenerationOutput(
+                output.token_ids,
+                output.lengths,
+                output.scores,
+                output.token_log_probs,
+                texts,
+                output.attentions,
+            )
+        if not is_text:
+            return output.token_ids
+        assert texts is not None
+        return texts[0] if single else texts
+
+    def score(
+        self,
+        sources: str | Sequence[Any],
+        targets: str | Sequence[Any],
+        *,
+        return_token_log_probs: bool = False,
+        batch_size: int = 32,
+    ) -> Any:
+        """Log-probability of targets, given their sources.
+
+        Args:
+            sources, targets: texts, or lists of ids; target ids as labels (no decoder start).
+            return_token_log_probs: also return the log-probability of each id.
+
+        Returns:
+            float32 `[B]` (a float for a single text), the sum over each target's ids, EOS
+            included; with `return_token_log_probs` a pair of it and a list of `[T]` arrays.
+        """
+        single = isinstance(sources, str)
+        if single != isinstance(targets, str):
+            raise TypeError("sources and targets must both be a text, or both be lists")
+        if single:
+            sources, targets = [sources], [targets]  # type: ignore[list-item]
+        if len(sources) != len(targets):
+            raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
+        source_rows, target_rows = self._pair_rows(sources, targets)
+        log_probs, _ = self.generator.score(source_rows, target_rows, batch_size=batch_size)
+        sums = np.asarray([part.sum() for part in log_probs], np.float32)
+        result: Any = float(sums[0]) if single else sums
+        return (result, log_probs) if return_token_log_probs else result
+
+    # ------------------------------------------------------------------ Keras' saving
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "config": self.preset.model_dump(mode="json"),
+            "name": self.name,
+            "has_preprocessor": self.preprocessor is not None,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Seq2SeqLM:
+        config = dict(config)
+        config.pop("has_preprocessor", None)
+        return cls(config.pop("config"), **config)
+
+    def save_assets(self, directory: str) -> None:
+        """Keras calls this for `save("m.keras")`: the tokenizer travels as files."""
+        if self.preprocessor is not None:
+            self.preprocessor.save(directory)
+
+    def load_assets(self, directory: str) -> None:
+        """Keras calls this on loading what `save_assets` wrote."""
+        if (Path(directory) / preset_folder.TOKENIZER_FOLDER).is_dir():
+            self.preprocessor = Preprocessor.load(directory, self.special_ids)
+
+    # ------------------------------------------------------------------ inside
+
+    def _plan(
+        self,
+        max_length: int | None,
+        max_new_tokens: int | None,
+        min_length: int | None,
+        forced_bos: int | None,
+        forced_eos: int | None,
+    ) -> Plan:
+        target = self.special_ids.target
+        if max_length is not None and max_new_tokens is not None:
+            raise ValueError(
+                f"max_length={max_length} and max_new_tokens={max_new_tokens} say the same "
+                "thing twice; pass one of them"
+            )
+        asked = max_new_tokens + 1 if max_new_tokens is not None else max_length
+        length = self.generation_config.max_length if asked is None else asked
+        limit = self.network.max_target_length
+        if limit is not None and length - 1 > limit:
+            if asked is not None:
+                raise ValueError(
+                    f"max_length={length} needs {length - 1} decoder positions, but the model "
+                    f"has {limit}; the longest possible max_length is {limit + 1}"
+                )
+            length = limit + 1
+        if length < 2:
+            raise ValueError(f"max_length={length} must be at least 2: the start and one id")
+        if min_length is not None and not 0 <= min_length <= length:
+            raise ValueError(f"min_length={min_length} must lie between 0 and max_length={length}")
+        vocabulary = self.preset.architecture.target_vocab_size
+        forced_bos = target.forced_bos if forced_bos is None else forced_bos
+        forced_eos = target.forced_eos if forced_eos is None else forced_eos
+        rules: list[LogitsProcessor] = []
+        if min_length:
+            rules.append(MinLength(min_length))
+        for name, token, rule in (
+            ("forced_bos_token_id", forced_bos, ForcedBos),
+            ("forced_eos_token_id", forced_eos, ForcedEos),
+        ):
+            if token is None:
+                continue
+            if not 0 <= token < vocabulary:
+                raise ValueError(f"{name}={token} is no id of a vocabulary of {vocabulary}")
+            rules.append(rule(token))
+        return Plan(target.decoder_start, target.eos, target.pad, length - 1, tuple(rules))
+
+    def _source_rows(self, x: Any) -> tuple[list[list[int]], bool]:
+        """Rows of source ids, and whether they came as text."""
+        if isinstance(x, Mapping):
+            missing = {"encoder_token_ids", "encoder_padding_mask"} - set(x)
+            if missing:
+                raise ValueError(f"the input mapping lacks {', '.join(sorted(missing))}")
+            rows, is_text = as_rows(x["encoder_token_ids"], x["encoder_padding_mask"]), False
+        else:
+            texts = [x] if isinstance(x, str) else list(x)
+            for i, text in enumerate(texts):
+                if not isinstance(text, str):
+                    raise TypeError(
+                        f"element {i} is a {type(text).__name__}; generate() takes texts, or a "
+                        "mapping with encoder_token_ids and encoder_padding_mask"
+                    )
+            rows, is_text = self._require_preprocessor().encode_source(texts), True
+        self._check_sources(rows)
+        return rows, is_text
+
+    def _check_sources(self, rows: Sequence[Sequence[int]]) -> None:
+        limit = self.network.max_source_length
+        for i, row in enumerate(rows):
+            if not len(row):
+                raise ValueError(f"source {i} is empty: it has no id at all")
+            if limit is not None and len(row) > limit:
+                raise ValueError(
+                    f"source {i} has {len(row)} ids, but the model has positions for {limit}; "
+                    "shorten it"
+                )
+
+    def _pair_rows(self, sources: Any, targets: Any) -> tuple[Any, Any]:
+        if sources and isinstance(sources[0], str):
+            text = self._require_preprocessor()
+            source_rows, target_rows = text.encode_source(sources), text.encode_target(targets)
+        else:
+            source_rows = [[int(i) for i in row] for row in sources]
+            target_rows = [[int(i) for i in row] for row in targets]
+        self._check_sources(source_rows)
+        limit = self.network.max_target_length
+        for i, row in enumerate(target_rows):
+            if not row:
+                raise ValueError(f"target {i} is empty: it has no id at all")
+            if limit is not None and len(row) > limit:
+                raise ValueError(
+                    f"target {i} has {len(row)} ids, but the model has positions for {limit}"
+                )
+        return source_rows, target_rows
+
+    def _require_preprocessor(self) -> Preprocessor:
+        if self.preprocessor is None:
+            raise ValueError(
+                "this model has no preprocessor, so it cannot read text; pass ids as "
+                '{"encoder_token_ids": ..., "encoder_padding_mask": ...}, or give the model one: '
+                "model.preprocessor = text.Preprocessor(...)"
+            )
+        return self.preprocessor
+
+    def _texts(self, output: GenerationOutput) -> list[Any]:
+        """A text for each source, or a list of texts for n-best results."""
+        text = self._require_preprocessor()
+        ids = output.token_ids
+        if ids.ndim == 2:
+            return text.decode_target(_cut(ids, output.lengths))
+        flat = _cut(ids.reshape(-1, ids.shape[-1]), output.lengths.reshape(-1))
+        texts = text.decode_target(flat)
+        n = ids.shape[1]
+        return [texts[i : i + n] for i in range(0, len(texts), n)]
+
+
+def _cut(ids: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
+    return [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
+
+
+def _token_weights(x: Any, sample_weight: Any) -> Any:
+    if sample_weight is not None or not isinstance(x, Mapping):
+        return sample_weight
+    return keras.ops.cast(x["decoder_padding_mask"], "float32")
+
+
+def _vocabularies(preprocessor: Preprocessor) -> dict[str, int]:
+    return {
+        "source_vocab_size": preprocessor.source.vocabulary_size,
+        "target_vocab_size": preprocessor.target.vocabulary_size,
+    }
+
+
+def _check_vocabularies(architecture: ArchitectureConfig, preprocessor: Preprocessor) -> None:
+    for name, size in _vocabularies(preprocessor).items():
+        if size > getattr(architecture, name):
+            raise ValueError(
+                f"architecture.{name} is {getattr(architecture, name)}, but the tokenizer has "
+                f"{size} ids; they belong to different models"
+            )
+
+
+def _changed(
+    config: PresetConfig,
+    architecture: Mapping[str, Any],
+    preprocessor: Preprocessor | None,
+    source: str,
+) -> PresetConfig:
+    """`config` with differences in its architecture and, maybe, another vocabulary."""
+    data = config.model_dump()
+    data["parameters"] = None
+    changes = dict(architecture)
+    shared = changes.pop("shared", {})
+    for side in ("encoder", "decoder"):
+        if shared or side in changes:
+            changes[side] = merge(shared, changes.get(side) or {})
+    if preprocessor is not None:
+        changes = merge(changes, _vocabularies(preprocessor))
+        data["special_ids"] = preprocessor.special_ids.model_dump()
+    if not changes:
+        return config
+    data["architecture"] = merge(data["architecture"], changes)
+    return read_config(PresetConfig, data, source=source)
+
+
+def _trained_special_ids() -> dict[str, Any]:
+    """The ids that tokenizers trained here have: their special tokens come first."""
+    pad, unk, bos, eos = range(len(SPECIAL_TOKENS))
+    return {
+        "source": {"pad": pad, "eos": eos, "unk": unk},
+        "target": {"decoder_start": bos, "eos": eos, "pad": pad, "unk": unk},
+    }

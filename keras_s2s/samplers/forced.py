@@ -1,0 +1,77 @@
+"""A forced pass: the model's opinion of sequences that are already there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_s2s.samplers.loop import jax_compiled
+from keras_s2s.samplers.sampler import log_softmax
+
+
+def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> dict[str, Any]:
+    """Log-probability of each label, and the attention to the source.
+
+    Args:
+        moves: a network with `logits` and `logits_and_attention`.
+        inputs: the four model inputs, and `labels` int32 `[B, T]`.
+        want_attention: also return the attention.
+
+    Returns:
+        `log_probs` float32 `[B, T]`, zero at padding, and, where asked for and there is one,
+        `attention` float32 `[B, T, S]`.
+    """
+    attention = None
+    if want_attention:
+        logits, attention = moves.logits_and_attention(inputs)
+    else:
+        logits = moves.logits(inputs)
+    chosen = ops.take_along_axis(log_softmax(logits), inputs["labels"][..., None], axis=-1)[..., 0]
+    real = inputs["decoder_padding_mask"]
+    result = {"log_probs": ops.where(real, chosen, ops.zeros_like(chosen))}
+    if attention is not None:
+        result["attention"] = ops.cast(attention, "float32")
+    return result
+
+
+def make_forced(moves: Any, variables: list[Any], want_attention: bool) -> Callable[..., Any]:
+    """`forced_pass` run the running backend's way; NumPy arrays out."""
+    backend = keras.backend.backend()
+
+    def function(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return forced_pass(moves, inputs, want_attention)
+
+    if backend == "jax":
+        run = jax_compiled(function, variables)
+    elif backend == "tensorflow":
+        import tensorflow as tf
+
+        ids, mask = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.bool)
+        run = tf.function(
+            function,
+            input_signature=[
+                {
+                    "encoder_token_ids": ids,
+                    "encoder_padding_mask": mask,
+                    "decoder_token_ids": ids,
+                    "decoder_padding_mask": mask,
+                    "labels": ids,
+                }
+            ],
+        )
+    else:
+        import torch
+
+        run = torch.inference_mode()(function)
+
+    def to_numpy(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
+        return {
+            name: np.asarray(ops.convert_to_numpy(value)) for name, value in run(tensors).items()
+        }
+
+    return to_numpy

@@ -1,0 +1,68 @@
+"""A token per UTF-8 byte: a closed vocabulary that needs no training."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from keras_s2s.text.normalization import Normalizer
+from keras_s2s.text.special_tokens import SPECIAL_TOKENS, UNK_TOKEN, UNKNOWN_SURFACE
+from keras_s2s.text.tokenizer import Tokenizer, make_visible
+
+
+class ByteTokenizer(Tokenizer):
+    """UTF-8 bytes after the special ids; lossless apart from the normalisation.
+
+    Decoding bytes that are not UTF-8 (a model may generate any) gives U+FFFD for each
+    broken sequence.
+
+    Args:
+        normalizer: applied before encoding.
+    """
+
+    kind = "byte"
+    # Id of byte 0.
+    offset = len(SPECIAL_TOKENS)
+
+    def __init__(self, normalizer: Normalizer | None = None) -> None:
+        self.normalizer = normalizer or Normalizer()
+        self._tokens = (*SPECIAL_TOKENS, *(f"<0x{byte:02X}>" for byte in range(256)))
+        self._ids = {token: i for i, token in enumerate(self._tokens)}
+        unknown = UNKNOWN_SURFACE.encode()
+        self._bytes = [
+            unknown if token == UNK_TOKEN else b"" for token in self._tokens[: self.offset]
+        ] + [bytes([byte]) for byte in range(256)]
+
+    @property
+    def vocabulary_size(self) -> int:
+        """256 bytes and the special ids."""
+        return len(self._tokens)
+
+    def token_to_id(self, token: str) -> int | None:
+        """Id of a byte written `<0x41>` or of a special token, or `None`."""
+        return self._ids.get(token)
+
+    def printable(self, i: int) -> str:
+        """An ASCII byte as its character, any other as `<0xE2>`."""
+        token = self.id_to_token(i)
+        if i < self.offset or i - self.offset >= 128:
+            return token
+        return make_visible(chr(i - self.offset))
+
+    def _encode(self, text: str) -> list[int]:
+        return [byte + self.offset for byte in self.normalizer(text).encode()]
+
+    def _decode(self, ids: list[int]) -> str:
+        return b"".join([self._bytes[i] for i in ids]).decode("utf-8", errors="replace")
+
+    def _token(self, i: int) -> str:
+        return self._tokens[i]
+
+    def _settings(self) -> dict[str, Any]:
+        return {"normalization": self.normalizer.form, "lowercase": self.normalizer.lowercase}
+
+    def _files(self) -> dict[str, bytes]:
+        return {}
+
+    @classmethod
+    def _restore(cls, settings: dict[str, Any], files: dict[str, bytes]) -> Self:
+        return cls(Normalizer(settings["normalization"], settings["lowercase"]))
