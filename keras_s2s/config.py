@@ -24,12 +24,16 @@ class ConfigError(ValueError):
 class Strict(BaseModel):
     """Base of every configuration: unknown keys are refused, values cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
-Positive = Annotated[int, Field(ge=1)]
-TokenId = Annotated[int, Field(ge=0)]
+# Strict: otherwise `true` would be 1.
+Positive = Annotated[int, Field(ge=1, strict=True)]
+Count = Annotated[int, Field(ge=0, strict=True)]
+TokenId = Count
 
 
 # --------------------------------------------------------------------------------------
@@ -54,9 +58,7 @@ class TargetIds(Strict):
     pad: TokenId = Field(description="Fills a batch's rows up to the same length.")
     bos: TokenId | None = Field(None, description="Put before every target as a label, if set.")
     unk: TokenId | None = Field(None, description="Stands for text outside the vocabulary.")
-    forced_bos: TokenId | None = Field(
-        None, description="First generated id."
-    )
+    forced_bos: TokenId | None = Field(None, description="First generated id.")
     forced_eos: TokenId | None = Field(
         None, description="Last id when the maximum length is reached."
     )
@@ -234,6 +236,9 @@ class OutputConfig(Strict):
     bias: bool = Field(True, description="Add a bias per vocabulary entry.")
 
 
+_SIDES = ("encoder", "decoder")
+
+
 class ArchitectureConfig(Strict):
     """A whole encoder-decoder network."""
 
@@ -247,14 +252,17 @@ class ArchitectureConfig(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _spread_shared(cls, data: Any) -> Any:
+    def spread_shared(cls, data: Any) -> Any:
         """`shared:` states once what encoder and decoder have in common; a side's own key wins."""
         if not isinstance(data, Mapping) or "shared" not in data:
             return data
         data = dict(data)
         shared = data.pop("shared")
-        for side in ("encoder", "decoder"):
-            data[side] = merge(shared, data.get(side) or {})
+        for key, value in (("shared", shared), *((side, data.get(side)) for side in _SIDES)):
+            if value is not None and not isinstance(value, Mapping):
+                raise ValueError(f"{key}: expected a mapping of keys, got {value!r}")
+        for side in _SIDES:
+            data[side] = merge(shared or {}, data.get(side) or {})
         return data
 
     @model_validator(mode="after")
@@ -349,7 +357,7 @@ class GenerationConfig(Strict):
     sampler: Literal["greedy", "beam", "top_k", "random"] | None = Field(
         None, description="`None`: beam where num_beams > 1, else greedy."
     )
-    max_length: Annotated[int, Field(ge=2)] = Field(
+    max_length: Annotated[int, Field(ge=2, strict=True)] = Field(
         128, description="Longest result in ids, the decoder start counted."
     )
     num_beams: Positive = 1
@@ -427,7 +435,7 @@ class OptimizerConfig(Strict):
     schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field(
         "constant", description="After the warm-up: constant, half a cosine, or step^-0.5."
     )
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: Count = 0
 
 
 class TrainingConfig(Strict):
@@ -439,7 +447,7 @@ class TrainingConfig(Strict):
     num_buckets: Positive = 6
     optimizer: OptimizerConfig = OptimizerConfig()
     label_smoothing: Rate = 0.0
-    seed: int = 0
+    seed: Count = 0
     dtype: str | None = Field(None, description="A Keras dtype policy, e.g. mixed_bfloat16.")
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Stop after the epoch in which this time is reached."
@@ -451,7 +459,7 @@ class EvaluationConfig(Strict):
     """What is measured on the test split after training."""
 
     metrics: tuple[Literal["bleu", "chrf", "exact_match"], ...] = ("bleu", "chrf")
-    samples: Annotated[int, Field(ge=0)] = Field(5, description="Test examples printed in full.")
+    samples: Count = Field(5, description="Test examples printed in full.")
 
 
 class RecipeConfig(Strict):
@@ -488,13 +496,20 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 ConfigT = TypeVar("ConfigT", bound=Strict)
 
 
-def read_config(cls: type[ConfigT], data: Any, *, source: str) -> ConfigT:
+def read_config(
+    cls: type[ConfigT],
+    data: Any,
+    *,
+    source: str,
+    origins: Mapping[tuple[Any, ...], str] | None = None,
+) -> ConfigT:
     """Validate `data` as `cls`.
 
     Args:
         cls: the configuration class.
         data: what a YAML reader returned.
         source: where it came from (a file name), for the error message.
+        origins: for keys, as paths, that came from elsewhere (a base, the command line): where.
 
     Raises:
         ConfigError: every problem on a line of its own, with file, key, value and, for an
@@ -505,28 +520,51 @@ def read_config(cls: type[ConfigT], data: Any, *, source: str) -> ConfigT:
     try:
         return cls.model_validate(data)
     except ValidationError as error:
-        lines = [_explain(cls, problem) for problem in error.errors()]
+        lines = [_explain(cls, problem, source, origins or {}) for problem in error.errors()]
         raise ConfigError(
             f"{source}: not a valid {cls.__name__}\n" + "\n".join(f"  {line}" for line in lines)
         ) from None
 
 
-def _explain(cls: type[BaseModel], problem: Any) -> str:
+def _explain(
+    cls: type[BaseModel], problem: Any, source: str, origins: Mapping[tuple[Any, ...], str]
+) -> str:
     location = [part for part in problem["loc"]]
     # A discriminated union puts its tag into the location; the user did not write it.
     owner, keys = _walk(cls, location)
     dotted = ".".join(str(key) for key in keys) or "(top level)"
+    origin = origins.get(tuple(keys), source)
+    place = "" if origin == source else f" [from {origin}]"
     if problem["type"] == "extra_forbidden":
         valid = sorted(owner.model_fields) if owner else []
-        close = difflib.get_close_matches(str(keys[-1]), valid, n=1, cutoff=0.5)
+        written = str(keys[-1]).lower().replace("-", "_")
+        close = difflib.get_close_matches(written, valid, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}?" if close else f"valid keys: {', '.join(valid)}"
-        return f"{dotted}: unknown key; {hint}"
+        return f"{dotted}: unknown key; {hint}{place}"
     if problem["type"] == "missing":
         return f"{dotted}: required, but missing"
+    if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        return _explain_tag(owner, keys, dotted, problem["input"]) + place
     message = problem["msg"].removeprefix("Value error, ")
     value = problem.get("input")
     shown = "" if isinstance(value, Mapping | BaseModel) else f" (got {value!r})"
-    return f"{dotted}: {message}{shown}"
+    return f"{dotted}: {message}{shown}{place}"
+
+
+def _explain_tag(
+    owner: type[BaseModel] | None, keys: list[Any], dotted: str, value: Mapping[str, Any]
+) -> str:
+    """The message for a part whose `type` is missing, misspelt or unknown."""
+    field = owner.model_fields.get(keys[-1]) if owner and keys else None
+    models = _models(field.annotation) if field else []
+    expected = " or ".join(repr(_tag(model)) for model in models)
+    if "type" in value:
+        return f"{dotted}.type: expected {expected} (got {value['type']!r})"
+    known = {name for model in models for name in model.model_fields}
+    unknown = [str(key) for key in value if key not in known]
+    if close := difflib.get_close_matches("type", unknown, n=1, cutoff=0.5):
+        return f"{dotted}.{close[0]}: unknown key; did you mean 'type'?"
+    return f"{dotted}.type: required, but missing; expected {expected}"
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

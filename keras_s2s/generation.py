@@ -93,7 +93,12 @@ class Generator:
         if want_attention:
             attentions = self._attention(rows, ids, lengths, batch_size)
         if n == 1:
-            ids, lengths, scores, log_probs = ids[:, 0], lengths[:, 0], scores[:, 0], log_probs[:, 0]
+            ids, lengths, scores, log_probs = (
+                ids[:, 0],
+                lengths[:, 0],
+                scores[:, 0],
+                log_probs[:, 0],
+            )
             attentions = None if attentions is None else attentions[:, 0]
         return GenerationOutput(ids, lengths, scores, log_probs, attentions=attentions)
 

@@ -21,7 +21,9 @@ from keras_s2s.config import (
     merge,
     read_config,
 )
+from keras_s2s.data.batches import Batches
 from keras_s2s.data.teacher_forcing import check_teacher_forcing
+from keras_s2s.export.formats import export_as
 from keras_s2s.generation import Generator, as_rows
 from keras_s2s.samplers import GenerationOutput, Plan, Sampler, resolve_sampler
 from keras_s2s.samplers.processors import ForcedBos, ForcedEos, LogitsProcessor, MinLength
@@ -81,6 +83,7 @@ class Seq2SeqLM(keras.Model):
         load_weights: bool = True,
         preprocessor: Preprocessor | None = None,
         architecture: Mapping[str, Any] | None = None,
+        generation: GenerationConfig | None = None,
         **kwargs: Any,
     ) -> Seq2SeqLM:
         """Make a model from a zoo entry or from a folder that `save_to_preset` wrote.
@@ -92,6 +95,7 @@ class Seq2SeqLM(keras.Model):
             preprocessor: text <-> ids for a zoo entry; sets vocabulary sizes and special ids.
             architecture: differences from the entry's architecture, e.g.
                 `{"encoder": {"hidden_dim": 64}}`; not together with a folder's weights.
+            generation: defaults of `generate` in place of the preset's own.
             **kwargs: to the constructor, e.g. `name`.
 
         Raises:
@@ -109,9 +113,11 @@ class Seq2SeqLM(keras.Model):
                     )
             if preprocessor is None:
                 preprocessor = preset_folder.load_preprocessor(source, config)
+            if generation is not None:
+                config = config.model_copy(update={"generation": generation})
             model = cls(config, preprocessor, **kwargs)
             if load_weights:
-                preset_folder.load_weights(source, model.variables)
+                preset_folder.load_weights(source, model.weights)
             return model
         config = catalog.load_preset(source)
         if load_weights:
@@ -121,6 +127,8 @@ class Seq2SeqLM(keras.Model):
                 stacklevel=2,
             )
         config = _changed(config, architecture or {}, preprocessor, str(source))
+        if generation is not None:
+            config = config.model_copy(update={"generation": generation})
         return cls(config, preprocessor, **kwargs)
 
     @classmethod
@@ -168,7 +176,7 @@ class Seq2SeqLM(keras.Model):
 
         It holds `preset.yaml`, `model.safetensors` and the tokenizer's files.
         """
-        preset_folder.save_preset(directory, self.preset, self.variables, self.preprocessor)
+        preset_folder.save_preset(directory, self.preset, self.weights, self.preprocessor)
 
     # ------------------------------------------------------------------ training
 
@@ -179,6 +187,7 @@ class Seq2SeqLM(keras.Model):
         *,
         label_smoothing: float = 0.0,
         weighted_metrics: Any = "auto",
+        jit_compile: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
         """`keras.Model.compile`, with the loss and metrics of this kind of model.
@@ -188,15 +197,25 @@ class Seq2SeqLM(keras.Model):
             loss: by default `TokenCrossEntropy`, the mean over real tokens.
             label_smoothing: of the default loss.
             weighted_metrics: by default token accuracy and perplexity over real tokens.
+            jit_compile: "auto" is True on JAX only. XLA on TensorFlow compiles anew for each
+                batch shape, and cannot differentiate a loop of unknown length.
             **kwargs: as in Keras.
         """
+        if jit_compile == "auto":
+            jit_compile = keras.backend.backend() == "jax"
         if isinstance(loss, str) and loss == "auto":
             loss = TokenCrossEntropy(label_smoothing)
         elif label_smoothing:
             raise ValueError("label_smoothing belongs to the default loss; set it in yours")
         if isinstance(weighted_metrics, str) and weighted_metrics == "auto":
             weighted_metrics = [TokenAccuracy(), Perplexity()]
-        super().compile(optimizer=optimizer, loss=loss, weighted_metrics=weighted_metrics, **kwargs)
+        super().compile(
+            optimizer=optimizer,
+            loss=loss,
+            weighted_metrics=weighted_metrics,
+            jit_compile=jit_compile,
+            **kwargs,
+        )
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.fit`. `x` is usually `data.Batches(pairs, model.preprocessor)`.
@@ -215,6 +234,9 @@ class Seq2SeqLM(keras.Model):
                 np.asarray(x["decoder_padding_mask"], "float32"),
                 self.special_ids,
             )
+        if isinstance(x, Batches):
+            # It shuffles by its own seed; Keras would shuffle again by a global one.
+            kwargs.setdefault("shuffle", False)
         return super().fit(x, y, *args, **kwargs)
 
     def compute_loss(
@@ -250,7 +272,7 @@ class Seq2SeqLM(keras.Model):
     def generator(self) -> Generator:
         """The loops compiled so far, over this model's weights."""
         if self._generator is None:
-            self._generator = Generator(self.network, self.variables, self.special_ids)
+            self._generator = Generator(self.network, self.weights, self.special_ids)
         return self._generator
 
     def generate(
@@ -359,6 +381,64 @@ class Seq2SeqLM(keras.Model):
         sums = np.asarray([part.sum() for part in log_probs], np.float32)
         result: Any = float(sums[0]) if single else sums
         return (result, log_probs) if return_token_log_probs else result
+
+    # ------------------------------------------------------------------ export
+
+    def export(
+        self,
+        directory: str | Path,
+        format: str = "tf_saved_model",
+        *,
+        sampler: Sampler | str | None = None,
+        max_length: int | None = None,
+        max_new_tokens: int | None = None,
+        min_length: int | None = None,
+        forced_bos_token_id: int | None = None,
+        forced_eos_token_id: int | None = None,
+        version: int | None = None,
+        overwrite: bool = False,
+        **options: Any,
+    ) -> Path:
+        """Write the model with its decoding loop and tokenizers, for another engine to run.
+
+        What `generate` takes at each call is fixed here, and means the same.
+
+        Args:
+            directory: folder to write; made if missing.
+            format: "tf_saved_model", text in and text out, under any backend (see
+                `export.export_saved_model` for its signatures). It needs TensorFlow.
+            sampler: as in `generate`, like every argument down to `forced_eos_token_id`.
+            version: write `directory/<version>`, the layout TensorFlow Serving looks for.
+            overwrite: replace an export that is there already.
+            **options: of the strategy, as in `generate`.
+
+        Returns:
+            the folder written.
+
+        Raises:
+            ExportError: an unknown format, a tokenizer that cannot be part of a graph, or a
+                folder that is in the way.
+            ImportError: TensorFlow is not installed.
+            ValueError: an option that cannot be meant.
+
+        Example:
+            >>> model.export("exported/dates", num_beams=4, version=1)
+            PosixPath('exported/dates/1')
+        """
+        return export_as(
+            format,
+            directory,
+            network=self.network,
+            variables=self.variables,
+            config=self.preset,
+            preprocessor=self.preprocessor,
+            sampler=resolve_sampler(sampler, options, self.generation_config),
+            plan=self._plan(
+                max_length, max_new_tokens, min_length, forced_bos_token_id, forced_eos_token_id
+            ),
+            version=version,
+            overwrite=overwrite,
+        )
 
     # ------------------------------------------------------------------ Keras' saving
 

@@ -13,20 +13,31 @@ from keras_s2s.config import ConfigError
 class _StrictLoader(yaml.SafeLoader):
     """Refuses a key that its mapping already has; plain YAML keeps the last one silently."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        lines: dict[Any, int] = {}
-        for key_node, _ in node.value:
-            # `<<` may be said once per mapping too, but it is not a key of the result.
-            key = self.construct_object(key_node, deep=True)
-            line = key_node.start_mark.line + 1
-            if isinstance(key, str) and key in lines:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"the key {key!r} is already set in line {lines[key]}; keep one",
-                    problem_mark=key_node.start_mark,
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        # Here a mapping is as it was written; later `<<` has copied other keys into it.
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            identity = (key.tag, key.value)
+            if identity in lines:
+                raise yaml.composer.ComposerError(
+                    problem=f"the key {key.value!r} is already set in line {lines[identity]}; "
+                    "keep one",
+                    problem_mark=key.start_mark,
                 )
-            if isinstance(key, str):
-                lines[key] = line
-        return super().construct_mapping(node, deep)
+            lines[identity] = key.start_mark.line + 1
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:  # A date such as 2024-13-45.
+            raise yaml.constructor.ConstructorError(
+                problem=f"{node.value!r}: {error}; put it in quotes if it is text",
+                problem_mark=node.start_mark,
+            ) from None
 
 
 def read_yaml(path: str | Path) -> Any:

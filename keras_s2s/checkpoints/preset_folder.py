@@ -1,8 +1,8 @@
 """Our own checkpoint: a folder of YAML, safetensors and tokenizer files.
 
-    preset.yaml          architecture, special ids, generation defaults
-    model.safetensors    one tensor for each weight, named by its path in the model
-    tokenizer/           source.* and, unless joint, target.*; absent for an ids-only model
+preset.yaml          architecture, special ids, generation defaults
+model.safetensors    one tensor for each weight, named by its path in the model
+tokenizer/           source.* and, unless joint, target.*; absent for an ids-only model
 """
 
 from __future__ import annotations

@@ -13,9 +13,10 @@ import numpy as np
 
 BatchUnit = Literal["sentences", "tokens"]
 
-# Lengths are rounded up to a multiple of this: kinder to matrix units, and the splits of a
-# data set come to share shapes.
-LENGTH_MULTIPLE = 8
+# Lengths are rounded up to a multiple of this, so that the splits of a data set come to share
+# shapes. For sentences of 15 tokens in 6 buckets a multiple of 8 pads 25 % of all positions,
+# a multiple of 4 pads 16 %, and no rounding at all 15 %.
+LENGTH_MULTIPLE = 4
 
 # A further bucket must save this share of all positions, else its compilation is not worth it.
 _WORTHWHILE = 0.01
@@ -77,7 +78,7 @@ def choose_buckets(
         ...     lengths, lengths, num_buckets=2, batch_size=2, batch_unit="sentences"
         ... )
         >>> [bucket.shape for bucket in buckets]
-        [(2, 8, 8), (2, 40, 40)]
+        [(2, 4, 4), (2, 40, 40)]
     """
     keys = _rounded(np.maximum(source_lengths, target_lengths))
     bounds = np.unique(keys)

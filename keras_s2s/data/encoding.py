@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -113,7 +113,7 @@ def encode_pairs(
                 f"the EOS id {target_eos}; without it the model never learns to stop. Append "
                 "it to every target"
             )
-        started += len(target) > 1 and target[0] == special_ids.target.decoder_start
+        starts = len(target) > 1 and target[0] == special_ids.target.decoder_start
         long_source = max_source_length is not None and len(source) > max_source_length
         long_target = max_target_length is not None and len(target) > max_target_length
         if long_source or long_target:
@@ -136,6 +136,7 @@ def encode_pairs(
                 target = _truncated(target, max_target_length, target_eos)
         encoded.sources.append(source)
         encoded.targets.append(target)
+        started += starts
 
     if report.kept == 0:
         limits = f"max_source_length={max_source_length}, max_target_length={max_target_length}"
@@ -162,7 +163,7 @@ def _ids(
 ) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
     """Number, source ids and target ids of each pair; an empty text has no ids."""
     numbered = iter(enumerate(pairs))
-    total = len(pairs) if hasattr(pairs, "__len__") else None
+    total = len(pairs) if isinstance(pairs, Sized) else None
     with tqdm(
         desc="encoding", total=total, unit=" pairs", delay=1, leave=False, file=sys.stderr
     ) as bar:

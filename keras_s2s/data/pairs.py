@@ -244,8 +244,7 @@ def _json_lines(path: Path, source_key: str, target_key: str) -> Iterator[tuple[
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DataError(
-                f"{where}: not valid JSON ({error}): {_shortened(line)}; expected one object "
-                "a line"
+                f"{where}: not valid JSON ({error}): {_shortened(line)}; expected one object a line"
             ) from None
         if not isinstance(row, dict):
             raise DataError(
@@ -328,9 +327,7 @@ def _decoded(line: bytes, path: Path, number: int) -> str:
 # --------------------------------------------------------------------------------------
 
 
-def _in_memory(
-    pairs: Iterable[Any], source_key: str, target_key: str
-) -> Iterator[tuple[str, str]]:
+def _in_memory(pairs: Iterable[Any], source_key: str, target_key: str) -> Iterator[tuple[str, str]]:
     for number, pair in enumerate(pairs):
         where = f"pair {number} (counted from 0)"
         if isinstance(pair, Mapping):

@@ -1,0 +1,7 @@
+"""Models for other engines to run."""
+
+from keras_s2s.export.errors import ExportError
+from keras_s2s.export.formats import FORMATS, export_as
+from keras_s2s.export.saved_model import export_saved_model
+
+__all__ = ["FORMATS", "ExportError", "export_as", "export_saved_model"]

@@ -118,7 +118,6 @@ class TransformerDecoderBlock(TransformerBlock):
         return self._after(self.feed_forward_norm, x, y, training), caches, weights
 
 
-
 @keras.saving.register_keras_serializable("keras_s2s")
 class TransformerDecoder(ExplicitMaskLayer):
     """The stack.

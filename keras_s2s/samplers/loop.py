@@ -132,9 +132,7 @@ def tensorflow_graph(moves: Moves, sampler: Sampler, plan: Plan, inputs: Mapping
     source, changing = start(moves, sampler, plan, inputs)
 
     def unfinished(index: Any, changing: Any) -> Any:
-        return tf.logical_and(
-            index < plan.steps, tf.logical_not(all_finished(sampler, changing))
-        )
+        return tf.logical_and(index < plan.steps, tf.logical_not(all_finished(sampler, changing)))
 
     def body(index: Any, changing: Any) -> Any:
         new = advance(moves, sampler, plan, source, index, changing)

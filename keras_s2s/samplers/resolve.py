@@ -53,8 +53,7 @@ def resolve_sampler(
     ignored = sorted(set(options) - set(names))
     if ignored:
         raise ValueError(
-            f"sampler={name!r} has no use for {', '.join(ignored)}; "
-            + _takers(ignored[0], options)
+            f"sampler={name!r} has no use for {', '.join(ignored)}; " + _takers(ignored[0], options)
         )
     settings = {
         option: value

@@ -67,7 +67,8 @@ def resolve_form(config: TokenizerConfig) -> Form:
 def sentencepiece_rule(form: Form, lowercase: bool) -> str:
     """Name of the SentencePiece normalisation rule, which its model file then contains.
 
-    Lowercasing is Unicode case folding there, which also writes `ß` as `ss`.
+    Lowercasing there knows no context: a final sigma becomes U+03C3, as in `tokenizers`,
+    where Python's `str.lower` (and TensorFlow's) writes U+03C2.
 
     Raises:
         ConfigError: SentencePiece has no rule for the combination.

@@ -41,7 +41,7 @@ def token_pattern() -> str:
     one = f"[{symbol}][{mark}{EMOJI_MODIFIERS}]*"
     return (
         f"[{HAN}][{mark}]*"
-        f"|[{word}{JOINERS}]+(?:['’][{word}{JOINERS}]+)*"  # noqa: RUF001
+        f"|[{word}{JOINERS}]+(?:['’][{word}{JOINERS}]+)*"
         f"|[{REGIONAL_INDICATORS}][{REGIONAL_INDICATORS}]"
         f"|{one}(?:\u200d{one})*"
         f"|[^{WHITESPACE}]"

@@ -84,8 +84,6 @@ def make_optimizer(config: OptimizerConfig, total_steps: int) -> keras.optimizer
     if config.name == "sgd":
         return keras.optimizers.SGD(weight_decay=config.weight_decay or None, **common)
     adams = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
-    if config.name == "adamw":
-        common["weight_decay"] = config.weight_decay
-    elif config.weight_decay:
+    if config.name == "adamw" or config.weight_decay:
         common["weight_decay"] = config.weight_decay
     return adams[config.name](beta_2=config.beta_2, epsilon=config.epsilon, **common)

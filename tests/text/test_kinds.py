@@ -86,6 +86,7 @@ def test_byte_names(tokenizers):
         ("👨\u200d👩\u200d👧 ok🇰🇷👍🏽", ["👨\u200d👩\u200d👧", "ok", "￭🇰🇷", "￭👍🏽"]),
         ("<pad></s>", ["<", "￭pad", "￭>", "￭<", "￭/", "￭s", "￭>"]),
         ("a￭b ￭ c", ["a", "￭￭", "￭b", "￭", "c"]),
+        ("a ￭\u0301b", ["a", "￭", "￭\u0301b"]),
         ("a\u00a0b\u3000c\x1dd", ["a", "b", "c", "d"]),
     ],
 )
@@ -247,6 +248,12 @@ def _wordpiece(size: int) -> TokenizerConfig:
     ],
 )
 def test_wordpiece_restores_spaces(text):
+    tokenizer = train_tokenizer([text], _wordpiece(300))
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@pytest.mark.parametrize("text", ["می\u200cخواهم", "👨\u200d👩\u200d👧 ok"])  # noqa: RUF001
+def test_wordpiece_keeps_joiners(text):
     tokenizer = train_tokenizer([text], _wordpiece(300))
     assert tokenizer.decode(tokenizer.encode(text)) == text
 

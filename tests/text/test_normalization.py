@@ -67,6 +67,11 @@ def test_combinations_sentencepiece_does_not_have(kind):
             train_tokenizer(CORPUS, TokenizerConfig(kind=kind, **options))
 
 
+def test_lowercase_composes_again():
+    # There is a small J with caron, but no capital one.
+    assert Normalizer("nfc", lowercase=True)("J\u030c") == "\u01f0"
+
+
 def test_unknown_form():
     with pytest.raises(ConfigError, match="'nfd'; expected none, nfc or nfkc"):
         Normalizer("nfd")

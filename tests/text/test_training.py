@@ -75,6 +75,13 @@ def test_small_vocabulary_keeps_the_most_frequent(kind):
     assert tokenizer.encode("c") == [tokenizer.unk_id]
 
 
+@pytest.mark.parametrize("kind", ["character", "word"])
+def test_order_of_the_texts_does_not_matter(kind):
+    config = TokenizerConfig(kind=kind)
+    forward, backward = train_tokenizer(CORPUS, config), train_tokenizer(CORPUS[::-1], config)
+    assert forward.vocabulary.tokens == backward.vocabulary.tokens
+
+
 @pytest.mark.parametrize("kind", LEARNED)
 @pytest.mark.parametrize("size", [1, 5, 100])
 def test_size_too_small_for_the_kind(kind, size):

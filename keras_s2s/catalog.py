@@ -1,0 +1,408 @@
+"""Finds the zoo's presets and the recipes, and resolves what they are based on.
+
+    zoo/families/NAME.yaml    how a family is built; a partial preset, not listed
+    zoo/presets/NAME.yaml     `base:` and what differs from it
+    recipes/NAME.yaml         training runs
+
+The folders lie beside the package in a checkout, and inside it in an installed wheel.
+`base:` names a family or a preset (`transformer`; `families/transformer` where a preset has the
+same name), or the path of a YAML file as seen from the file that says it (`../my_base.yaml`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keras_s2s.config import (
+    ArchitectureConfig,
+    ConfigError,
+    PresetConfig,
+    RecipeConfig,
+    merge,
+    read_config,
+)
+from keras_s2s.strict_yaml import parse_yaml, read_yaml
+
+__all__ = [
+    "list_families",
+    "list_presets",
+    "list_recipes",
+    "load_preset",
+    "load_recipe",
+    "overlay",
+    "preset_chain",
+    "preset_path",
+    "read_yaml",
+    "recipe_path",
+    "recipes_folder",
+    "resolve",
+    "zoo_folder",
+]
+
+_PACKAGE = Path(__file__).resolve().parent
+
+KeyPath = tuple[Any, ...]
+
+
+# --------------------------------------------------------------------------------------
+# Folders and names
+# --------------------------------------------------------------------------------------
+
+
+def zoo_folder() -> Path:
+    """The folder that holds `families/` and `presets/`."""
+    return _shipped("zoo")
+
+
+def recipes_folder() -> Path:
+    """The folder that holds the recipes."""
+    return _shipped("recipes")
+
+
+def _shipped(name: str) -> Path:
+    # The wheel's folder comes first: beside an installed package, `zoo` may be anybody's.
+    candidates = [_PACKAGE / f"_{name}", _PACKAGE.parent / name]
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(
+        f"the {name} is missing: neither {candidates[0]} nor {candidates[1]} is a folder; "
+        "install keras_s2s again"
+    )
+
+
+def list_presets(*, zoo: Path | None = None) -> list[str]:
+    """Names of every preset in the zoo, sorted.
+
+    Args:
+        zoo: a zoo folder to use instead of the one that ships with the package.
+
+    Example:
+        >>> "transformer_base" in list_presets()
+        True
+    """
+    return _names((zoo or zoo_folder()) / "presets")
+
+
+def list_families(*, zoo: Path | None = None) -> list[str]:
+    """Names of every family in the zoo, sorted."""
+    return _names((zoo or zoo_folder()) / "families")
+
+
+def list_recipes(*, recipes: Path | None = None) -> list[str]:
+    """Names of every recipe, sorted."""
+    return _names(recipes or recipes_folder())
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def preset_path(name_or_path: str | Path, *, zoo: Path | None = None) -> Path:
+    """The file of a preset: a name in the zoo, or the path of a YAML file.
+
+    Raises:
+        ConfigError: no such preset (the message gives the nearest names), or no such file.
+    """
+    return _locate("preset", name_or_path, (zoo or zoo_folder()) / "presets")
+
+
+def recipe_path(name_or_path: str | Path, *, recipes: Path | None = None) -> Path:
+    """The file of a recipe: a name in the recipes folder, or the path of a YAML file.
+
+    Raises:
+        ConfigError: no such recipe (the message gives the nearest names), or no such file.
+    """
+    return _locate("recipe", name_or_path, recipes or recipes_folder())
+
+
+def _locate(what: str, name_or_path: str | Path, folder: Path) -> Path:
+    if isinstance(name_or_path, Path) or name_or_path.endswith((".yaml", ".yml")):
+        path = Path(name_or_path)
+        if path.is_file():
+            return path
+        raise ConfigError(f"{path}: no such file{_nearest(path.stem, _names(folder), what)}")
+    names = _names(folder)
+    if name_or_path in names:
+        return folder / f"{name_or_path}.yaml"
+    raise ConfigError(f"no {what} is called {name_or_path!r}{_nearest(name_or_path, names, what)}")
+
+
+def _nearest(name: str, names: list[str], what: str) -> str:
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return f"; did you mean {' or '.join(repr(match) for match in close)}?"
+    if not names:
+        return f"; there is no {what} to choose from"
+    return f"; choose a {what} from: {', '.join(names)}"
+
+
+# --------------------------------------------------------------------------------------
+# Layers of settings
+# --------------------------------------------------------------------------------------
+
+
+def overlay(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Put one layer of preset settings over another.
+
+    A plain deep merge, with one thing more: `architecture.shared` is spread over encoder and
+    decoder layer by layer, so that what `changes` shares wins over what `base` says of a side.
+
+    Example:
+        >>> family = {"architecture": {"encoder": {"num_layers": 6}}}
+        >>> overlay(family, {"architecture": {"shared": {"num_layers": 2}}})
+        {'architecture': {'encoder': {'num_layers': 2}, 'decoder': {'num_layers': 2}}}
+    """
+    return merge(_spread(base), _spread(changes))
+
+
+def _spread(layer: Mapping[str, Any]) -> dict[str, Any]:
+    spread = dict(layer)
+    architecture = spread.get("architecture")
+    if isinstance(architecture, Mapping):
+        # What cannot be spread stays as it is: validation reports it with file and key.
+        with contextlib.suppress(ValueError):
+            spread["architecture"] = ArchitectureConfig.spread_shared(architecture)
+    return spread
+
+
+@dataclass
+class _Settings:
+    """Merged layers, and which of them set each key."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    origins: dict[KeyPath, str | None] = field(default_factory=dict)
+    chain: list[Path] = field(default_factory=list)
+
+    def add(self, layer: Mapping[str, Any], source: str) -> None:
+        self.data = overlay(self.data, layer)
+        self._record(_spread(layer), source, ())
+
+    def _record(self, layer: Mapping[str, Any], source: str, above: KeyPath) -> None:
+        for key, value in layer.items():
+            here = (*above, key)
+            if isinstance(value, Mapping):
+                # A mapping that several layers write belongs to none of them.
+                known = self.origins.get(here, source)
+                self.origins[here] = source if known == source else None
+                self._record(value, source, here)
+            else:
+                self.origins[here] = source
+
+    def named_origins(self) -> dict[KeyPath, str]:
+        return {keys: source for keys, source in self.origins.items() if source is not None}
+
+
+def _collect(
+    data: Any, source: str, folder: Path | None, zoo: Path | None, chain: Iterable[Path] = ()
+) -> _Settings:
+    """The settings of `data` over those of its `base:`, that one's base, and so on."""
+    layers: list[tuple[Mapping[str, Any], str]] = []
+    chain = list(chain)
+    while True:
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"{source}: expected a mapping of keys, got {type(data).__name__}")
+        layers.append(({key: data[key] for key in data if key != "base"}, source))
+        if "base" not in data:
+            break
+        path = _base_path(data["base"], source, folder, zoo or zoo_folder())
+        if path in chain:
+            cycle = [*chain[chain.index(path) :], path]
+            raise ConfigError(
+                f"{source}: base: {data['base']} comes back to where it began: "
+                + " -> ".join(str(step) for step in cycle)
+            )
+        chain.append(path)
+        data, source, folder = read_yaml(path), str(path), path.parent
+    settings = _Settings(chain=chain)
+    for layer, layer_source in reversed(layers):
+        settings.add(layer, layer_source)
+    return settings
+
+
+def _collect_preset(name_or_path: str | Path, zoo: Path | None) -> _Settings:
+    path = preset_path(name_or_path, zoo=zoo).resolve()
+    return _collect(read_yaml(path), str(path), path.parent, zoo, chain=[path])
+
+
+def _base_path(base: Any, source: str, folder: Path | None, zoo: Path) -> Path:
+    if not isinstance(base, str):
+        raise ConfigError(f"{source}: base: expected a name or the path of a file, got {base!r}")
+    if base.endswith((".yaml", ".yml")):
+        path = (folder or Path.cwd()) / base
+        if path.is_file():
+            return path.resolve()
+        raise ConfigError(f"{source}: base: {base}: no such file: {path}")
+    shelves = {"families": list_families(zoo=zoo), "presets": list_presets(zoo=zoo)}
+    shelf, _, name = base.rpartition("/")
+    places = [key for key, names in shelves.items() if name in names and shelf in ("", key)]
+    if len(places) > 1:
+        raise ConfigError(
+            f"{source}: base: {base} is both a family and a preset; write families/{base} "
+            f"or presets/{base}"
+        )
+    if not places:
+        known = [entry for names in shelves.values() for entry in names]
+        if shelf:
+            known = [f"{key}/{entry}" for key, names in shelves.items() for entry in names]
+        raise ConfigError(
+            f"{source}: base: no family or preset is called {base!r}"
+            + _nearest(base, known, "family or preset")
+        )
+    return (zoo / places[0] / f"{name}.yaml").resolve()
+
+
+# --------------------------------------------------------------------------------------
+# Presets
+# --------------------------------------------------------------------------------------
+
+
+def resolve(data: Any, *, source: str, zoo: Path | None = None) -> dict[str, Any]:
+    """Merge a preset's settings into those of its `base:`.
+
+    Args:
+        data: what a YAML file holds, `base:` included or not.
+        source: where it came from, for error messages. If it is the path of a file, a relative
+            base is looked for beside that file, otherwise in the working directory.
+        zoo: a zoo folder to use instead of the one that ships with the package.
+
+    Returns:
+        The settings, not yet validated, without `base`.
+
+    Raises:
+        ConfigError: a base that does not exist, or a chain of bases that comes back to itself.
+    """
+    return _collect(data, source, _folder_of(source), zoo).data
+
+
+def _folder_of(source: str) -> Path | None:
+    return Path(source).resolve().parent if Path(source).is_file() else None
+
+
+def load_preset(
+    name_or_path: str | Path,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    zoo: Path | None = None,
+) -> PresetConfig:
+    """Read a preset with everything it is based on.
+
+    Args:
+        name_or_path: a name in the zoo, or the path of a YAML file.
+        changes: settings that win over the file's, e.g. `{"generation": {"num_beams": 5}}`.
+        zoo: a zoo folder to use instead of the one that ships with the package.
+
+    Raises:
+        ConfigError: an unknown preset or base (the message gives the nearest names), bases in
+            a circle, a file that is not valid YAML, or a key or value that is not valid (the
+            message names file, key, value and the nearest valid key).
+
+    Example:
+        >>> load_preset("transformer_base").architecture.encoder.num_layers
+        6
+    """
+    settings = _collect_preset(name_or_path, zoo)
+    settings.add(changes or {}, "changes")
+    return _read_preset(settings, str(settings.chain[0]))
+
+
+def _read_preset(settings: _Settings, source: str) -> PresetConfig:
+    return read_config(PresetConfig, settings.data, source=source, origins=settings.named_origins())
+
+
+def preset_chain(name_or_path: str | Path, *, zoo: Path | None = None) -> list[Path]:
+    """The files a preset is made of: its own, its base's, that one's base, and so on.
+
+    Raises:
+        ConfigError: as `load_preset`, except that settings are not validated.
+    """
+    return _collect_preset(name_or_path, zoo).chain
+
+
+# --------------------------------------------------------------------------------------
+# Recipes
+# --------------------------------------------------------------------------------------
+
+
+def load_recipe(
+    name_or_path: str | Path,
+    overrides: Mapping[str, Any] | Iterable[str] = (),
+    *,
+    recipes: Path | None = None,
+    zoo: Path | None = None,
+) -> RecipeConfig:
+    """Read a recipe, and check that its architecture fits the preset it starts from.
+
+    Args:
+        name_or_path: a name in the recipes folder, or the path of a YAML file.
+        overrides: settings that win over the file's: a mapping with dotted keys, or
+            `key=value` strings whose values are read as YAML.
+        recipes: a recipes folder to use instead of the one that ships with the package.
+        zoo: a zoo folder to use instead of the one that ships with the package.
+
+    Raises:
+        ConfigError: as `load_preset`; an override that is not valid is named as such.
+
+    Example:
+        >>> recipe = load_recipe("multi30k_en_de", ["data.dir=corpus", "training.epochs=3"])
+        >>> recipe.training.epochs
+        3
+    """
+    path = recipe_path(name_or_path, recipes=recipes)
+    settings = _Settings()
+    data = read_yaml(path)
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{path}: expected a mapping of keys, got {type(data).__name__}")
+    settings.add(data, str(path))
+    for change, source in _override_layers(overrides):
+        settings.add(change, source)
+    recipe = read_config(
+        RecipeConfig, settings.data, source=str(path), origins=settings.named_origins()
+    )
+    _check_model(recipe, settings, str(path), zoo)
+    return recipe
+
+
+def _check_model(recipe: RecipeConfig, settings: _Settings, path: str, zoo: Path | None) -> None:
+    """Refuse a recipe whose model is unknown, or whose architecture does not fit that model."""
+    try:
+        preset = _collect_preset(recipe.model, zoo)
+    except ConfigError as error:
+        raise ConfigError(f"{settings.origins[('model',)]}: model: {error}") from None
+    preset.add({"architecture": recipe.architecture}, path)
+    for keys, origin in settings.origins.items():
+        if keys[0] == "architecture" and preset.origins.get(keys) == path:
+            preset.origins[keys] = origin
+    _read_preset(preset, f"{path}: model {recipe.model} with the recipe's architecture")
+
+
+def _override_layers(
+    overrides: Mapping[str, Any] | Iterable[str],
+) -> list[tuple[dict[str, Any], str]]:
+    """One layer of settings for each override, with what an error calls it."""
+    if isinstance(overrides, Mapping):
+        return [(_nest(str(key), value), f"override {key}") for key, value in overrides.items()]
+    if isinstance(overrides, str):
+        raise ConfigError(f"overrides must be a list of key=value strings, got {overrides!r}")
+    layers = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not all(part.strip() for part in key.split(".")):
+            raise ConfigError(
+                f"--set {text}: expected key=value with a dotted key, e.g. training.epochs=3"
+            )
+        source = f"--set {text}"
+        layers.append((_nest(key.strip(), parse_yaml(value, source=source)), source))
+    return layers
+
+
+def _nest(dotted: str, value: Any) -> dict[str, Any]:
+    """`a.b`, 1 -> `{"a": {"b": 1}}`."""
+    for part in reversed(dotted.split(".")):
+        value = {part: value}
+    return value

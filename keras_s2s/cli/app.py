@@ -1,0 +1,108 @@
+"""The `keras-s2s` program: its commands, and how it ends when something goes wrong.
+
+Exit codes: 0 done, 1 could not be done, 2 not understood, 130 interrupted.  Results go to
+standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from keras_s2s.cli import zoo
+from keras_s2s.cli.evaluate import evaluate
+from keras_s2s.cli.generate import generate
+from keras_s2s.cli.train import train
+
+FAILED, INTERRUPTED = 1, 130
+
+# What bad input raises; its message is written for the user.  Anything else is a defect.
+EXPECTED = (ValueError, OSError, ImportError)
+
+app = typer.Typer(
+    name="keras-s2s",
+    no_args_is_help=True,
+    add_completion=False,
+    # Plain help: in markup, a reference such as [Bahdanau 2015] would disappear.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(train)
+app.command()(generate)
+app.command()(evaluate)
+app.add_typer(zoo.app, name="zoo")
+
+
+@app.callback()
+def _program(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the stack trace of an error.")
+    ] = False,
+) -> None:
+    """Encoder-decoder models on Keras 3: train, generate, evaluate, export, serve."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: the words after the program's name; `None` takes the process's own.
+            `--debug` may stand anywhere before a `--`.
+
+    Example:
+        >>> main(["zoo", "show", "no_such_preset"])
+        1
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = words[: words.index("--")] if "--" in words else words
+    debug = "--debug" in options
+    rest = [word for word in options if word != "--debug"] + words[len(options) :]
+    code = 0
+    try:
+        app(args=rest, prog_name="keras-s2s")
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if code == INTERRUPTED:
+            _say("interrupted")
+            return code
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return INTERRUPTED
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        else:
+            _say(f"error: {_explain(error)}")
+        return FAILED
+    return code if _flush() else FAILED
+
+
+def _flush() -> bool:
+    """Hand over what was printed; `False` where the reader, say `head`, has gone."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end, and would complain there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, EXPECTED) and str(error):
+        return str(error)
+    return (
+        f"unexpected {type(error).__name__}: {error}\n"
+        "This looks like a defect in keras-s2s; --debug shows where it happened."
+    )
+
+
+def _say(message: str) -> None:
+    print(f"keras-s2s: {message}", file=sys.stderr)

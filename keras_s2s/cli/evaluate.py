@@ -1,0 +1,56 @@
+"""`keras-s2s evaluate`: generate from a file and measure against its references."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A folder that train or save_to_preset wrote.")],
+    source: Annotated[Path, typer.Option(help="Sources, one a line; gzip as it is.")],
+    target: Annotated[Path, typer.Option(help="References, aligned by line.")],
+    metrics: Annotated[
+        str, typer.Option(help="Separated by commas: bleu, chrf, exact_match.")
+    ] = "bleu,chrf",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Keep the answers.")] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="greedy, beam, top_k or random; default: the model's own.")
+    ] = None,
+    num_beams: Annotated[int | None, typer.Option(help="Beams; means beam search.")] = None,
+    length_penalty: Annotated[float | None, typer.Option(help="Of beam search.")] = None,
+    max_length: Annotated[int | None, typer.Option(help="Longest answer in ids.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts answered at a time.")] = 64,
+) -> None:
+    """Measure a model on a test set; the last line of standard output is JSON."""
+    from keras_s2s.cli.messages import show_messages
+    from keras_s2s.data.pairs import read_pairs
+    from keras_s2s.model import Seq2SeqLM
+    from keras_s2s.training.evaluation import METRICS, corpus_metrics
+
+    names = [name.strip() for name in metrics.split(",") if name.strip()]
+    unknown = [name for name in names if name not in METRICS]
+    if unknown or not names:
+        raise ValueError(f"--metrics {metrics!r}: expected names out of {', '.join(METRICS)}")
+    show_messages()
+    pairs = read_pairs(source=source, target=target)
+    network = Seq2SeqLM.from_preset(model)
+    options: dict[str, Any] = {
+        "sampler": sampler,
+        "num_beams": num_beams,
+        "length_penalty": length_penalty,
+        "max_length": max_length,
+    }
+    options = {name: value for name, value in options.items() if value is not None}
+    started = time.monotonic()
+    answers = network.generate([s for s, _ in pairs], batch_size=batch_size, **options)
+    seconds = time.monotonic() - started
+    if output is not None:
+        text = "".join(" ".join(answer.splitlines()) + "\n" for answer in answers)
+        output.write_text(text, encoding="utf-8")
+    measured = corpus_metrics(answers, [t for _, t in pairs], names)
+    print(json.dumps({**measured, "pairs": len(pairs), "seconds": round(seconds, 1)}))

@@ -1,0 +1,128 @@
+"""`keras-s2s generate`: answer texts, one line each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+#: Lines read before the first are answered: enough to sort by length, few enough to see
+#: answers while a long input is still being read.
+CHUNK = 512
+
+
+def generate(
+    model: Annotated[str, typer.Argument(help="A folder that train or save_to_preset wrote.")],
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TEXT ...]", help="Texts; without any, lines of --input."),
+    ] = None,
+    input: Annotated[
+        str | None,
+        typer.Option("--input", "-i", help="A file with one text a line; - is standard input."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write here, not to standard output.")
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="greedy, beam, top_k or random; default: the model's own.")
+    ] = None,
+    num_beams: Annotated[int | None, typer.Option(help="Beams; means beam search.")] = None,
+    length_penalty: Annotated[float | None, typer.Option(help="Of beam search.")] = None,
+    num_return_sequences: Annotated[
+        int | None, typer.Option(help="Answers for each text, best first, a line each.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Of the draw.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the draw.")] = None,
+    max_length: Annotated[int | None, typer.Option(help="Longest answer in ids.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts answered at a time.")] = 32,
+) -> None:
+    """Answer texts. Each answer is a line on standard output, in the order of the texts."""
+    if texts and input is not None:
+        raise ValueError("give texts or --input, not both")
+    if not texts and input is None and sys.stdin.isatty():
+        raise ValueError("no text: give some, or --input FILE, or pipe lines into it")
+    from keras_s2s.cli.messages import show_messages
+    from keras_s2s.model import Seq2SeqLM
+
+    show_messages()
+    network = Seq2SeqLM.from_preset(model)
+    options: dict[str, Any] = {
+        "sampler": sampler,
+        "num_beams": num_beams,
+        "length_penalty": length_penalty,
+        "num_return_sequences": num_return_sequences,
+        "top_k": top_k,
+        "temperature": temperature,
+        "seed": seed,
+        "max_length": max_length,
+        "batch_size": batch_size,
+    }
+    options = {name: value for name, value in options.items() if value is not None}
+    with _lines(texts, input) as lines, _writer(output) as out:
+        while chunk := list(islice(lines, CHUNK)):
+            for answer in _answers(network, chunk, options):
+                print(answer, file=out)
+            out.flush()
+
+
+def _answers(network: Any, texts: list[str], options: dict[str, Any]) -> Iterator[str]:
+    """One line for each answer; a blank text has a blank answer, so that lines stay aligned."""
+    asked = [text for text in texts if text.strip()]
+    found = iter(network.generate(asked, **options) if asked else ())
+    count = options.get("num_return_sequences", 1)
+    for text in texts:
+        if not text.strip():
+            yield from [""] * count
+            continue
+        answer = next(found)
+        for line in answer if isinstance(answer, list) else [answer]:
+            # A line break inside an answer would shift all that follow.
+            yield " ".join(line.splitlines())
+
+
+@contextlib.contextmanager
+def _lines(texts: list[str] | None, path: str | None) -> Iterator[Iterator[str]]:
+    if texts:
+        yield iter(texts)
+    elif path in (None, "-"):
+        yield _decoded(sys.stdin.buffer, "standard input")
+    else:
+        assert path is not None
+        with open(path, "rb") as file:
+            yield _decoded(file, path)
+
+
+def _decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{name}: line {number} is not valid UTF-8 (byte {error.start + 1}); convert it first"
+            ) from None
+        yield (
+            text.removesuffix("\n").removesuffix("\r").removeprefix("\ufeff" if number == 1 else "")
+        )
+
+
+@contextlib.contextmanager
+def _writer(path: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that appears under its name once it is complete."""
+    if path is None:
+        yield sys.stdout
+        return
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(beside, "w", encoding="utf-8") as file:
+            yield file
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

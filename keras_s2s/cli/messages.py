@@ -1,0 +1,16 @@
+"""Log messages of the package, on standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+
+def show_messages() -> None:
+    """Let the package's own messages through, as plain lines; results stay alone on stdout."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("keras_s2s")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

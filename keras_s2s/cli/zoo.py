@@ -1,0 +1,111 @@
+"""`keras-s2s zoo`: what the zoo holds, and every setting of one preset."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NamedTuple
+
+import typer
+import yaml
+from pydantic import BaseModel
+
+from keras_s2s import catalog
+from keras_s2s.cli.tables import print_table
+from keras_s2s.config import (
+    ArchitectureConfig,
+    RecurrentDecoderConfig,
+    RecurrentEncoderConfig,
+    TransformerConfig,
+)
+
+app = typer.Typer(
+    help="The model zoo: list the presets, or show one with every setting.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command("list")
+def list_command() -> None:
+    """List the presets: type, sizes, parameters and description."""
+    rows = []
+    for name in catalog.list_presets():
+        preset = catalog.load_preset(name)
+        parameters = "" if preset.parameters is None else f"{preset.parameters:,}"
+        about = preset.description + (f" [{preset.paper}]" if preset.paper else "")
+        architecture = preset.architecture
+        rows.append((name, _kind(architecture), _sizes(architecture), parameters, about))
+    print_table(("name", "type", "sizes", "parameters", "description"), rows)
+
+
+@app.command("show")
+def show_command(
+    name: Annotated[str, typer.Argument(help="A preset's name, or the path of a YAML file.")],
+) -> None:
+    """Show one preset: every setting with its value and meaning, defaults and bases resolved."""
+    preset = catalog.load_preset(name)
+    chain = [str(path) for path in catalog.preset_chain(name)]
+    files = [("file", chain[0], "")] + [("base", base, "") for base in chain[1:]]
+    for number, section in enumerate(_sections(name, preset)):
+        if number:
+            print()
+        rows = files + section.rows if number == 0 else section.rows
+        print_table(("setting", "value", "meaning"), rows, title=section.title)
+
+
+class Section(NamedTuple):
+    """The settings of one configuration class, as rows (setting, value, meaning)."""
+
+    title: str
+    rows: list[tuple[str, str, str]]
+
+
+def _sections(title: str, config: BaseModel, path: str = "") -> list[Section]:
+    """A section of the plain settings, then the sections of each part, dotted by path."""
+    rows, parts = [], []
+    for key, declared in type(config).model_fields.items():
+        value = getattr(config, key)
+        inner = f"{path}.{key}" if path else key
+        if isinstance(value, BaseModel):
+            parts.extend(_sections(inner, value, inner))
+        else:
+            rows.append((key, _as_yaml(value), declared.description or ""))
+    return [Section(title, rows), *parts] if rows else parts
+
+
+def _as_yaml(value: Any) -> str:
+    """A value as it is written in a zoo file."""
+    if isinstance(value, str):
+        return value
+    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
+    return text.removesuffix("\n...\n").strip()
+
+
+# --------------------------------------------------------------------------------------
+# One preset in a line
+# --------------------------------------------------------------------------------------
+
+
+def _kind(architecture: ArchitectureConfig) -> str:
+    encoder, decoder = architecture.encoder, architecture.decoder
+    if encoder.type == decoder.type == "transformer":
+        return "transformer"
+    attention = getattr(decoder, "attention", None)
+    kind = " to ".join(dict.fromkeys((_block(encoder), _block(decoder))))
+    return f"{kind}, {attention.score} attention" if attention else kind
+
+
+def _block(side: RecurrentEncoderConfig | RecurrentDecoderConfig | TransformerConfig) -> str:
+    return "transformer" if isinstance(side, TransformerConfig) else side.cell
+
+
+def _sizes(architecture: ArchitectureConfig) -> str:
+    encoder, decoder = _side_sizes(architecture.encoder), _side_sizes(architecture.decoder)
+    layers = f"{architecture.encoder.num_layers}+{architecture.decoder.num_layers} layers"
+    return f"{layers}, {encoder}" if encoder == decoder else f"{layers}, {encoder} to {decoder}"
+
+
+def _side_sizes(side: RecurrentEncoderConfig | RecurrentDecoderConfig | TransformerConfig) -> str:
+    if isinstance(side, TransformerConfig):
+        return f"hidden {side.hidden_dim}, ffn {side.intermediate_dim}, {side.num_heads} heads"
+    both_ways = isinstance(side, RecurrentEncoderConfig) and side.bidirectional
+    return f"hidden 2x{side.hidden_dim}" if both_ways else f"hidden {side.hidden_dim}"

@@ -1,0 +1,387 @@
+"""Batches: text pairs as what `fit` trains on.
+
+Encoded once, sorted into length buckets, padded, shifted for teacher forcing, and shuffled
+by (seed, epoch).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+
+import keras
+import numpy as np
+
+from keras_s2s.config import SpecialIds
+from keras_s2s.data.buckets import BatchUnit, Bucket, assign_buckets, choose_buckets
+from keras_s2s.data.encoding import Overlong, encode_pairs
+from keras_s2s.data.explain import explain_batch
+from keras_s2s.data.teacher_forcing import check_teacher_forcing, teacher_forcing
+
+if TYPE_CHECKING:
+    from keras_s2s.text.preprocessor import Preprocessor
+
+logger = logging.getLogger(__name__)
+
+Batch = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
+
+
+class _Planned(NamedTuple):
+    """A batch before it is made: its bucket and which examples it holds."""
+
+    bucket: int
+    examples: np.ndarray
+
+
+class Batches(keras.utils.PyDataset):
+    """Padded, bucketed batches with teacher forcing, for `fit` on every backend.
+
+    Item i is `(x, y, w)`, NumPy arrays:
+
+    - `x["encoder_token_ids"]` int32 `[B, S]`, `x["encoder_padding_mask"]` bool `[B, S]`,
+      `x["decoder_token_ids"]` int32 `[B, T]`, `x["decoder_padding_mask"]` bool `[B, T]`;
+      masks are True on real positions;
+    - `y` labels int32 `[B, T]`;
+    - `w` weights float32 `[B, T]`, 1 on real labels, EOS included, else 0.
+
+    There are at most `num_buckets` distinct shapes `(B, S, T)`, and an epoch has each
+    example exactly once. Examples that do not fill a batch go on into the next longer
+    bucket; what is left at the very end is filled up with rows of weight 0 and False masks.
+    The number of batches and their shapes are the same in every epoch.
+
+    The order depends on `seed` and `epoch` only, and `epoch` goes up by one when `fit` has
+    passed through all batches. Set it to continue an interrupted training. `fit` on its own
+    shuffles the batches once more with Python's global generator unless told
+    `shuffle=False`. Your own loop over a `Batches` does not change `epoch`.
+
+    In every epoch a batch of the longest shape comes first (what does not fit into memory
+    fails in the first step) and one of the shortest second (Keras on TensorFlow derives from
+    the first two batches which dimensions vary).
+
+    Args:
+        pairs: iterable of (source, target) texts; without a preprocessor, of ids. Source ids
+            are used as they are. Target ids end in EOS, without padding and without the
+            decoder start; anything else is an error rather than a guess.
+        preprocessor: text to ids.
+        special_ids: needed where there is no preprocessor.
+        batch_size: examples a batch, or positions on its longer side, padding included.
+        batch_unit: `"sentences"` or `"tokens"`: which of the two.
+        num_buckets: at most this many shapes.
+        shuffle: a new order each epoch; otherwise always the same one.
+        seed: of the order.
+        max_source_length: longest source in ids, BOS and EOS included.
+        max_target_length: longest target in ids, EOS included.
+        overlong: `"drop"` longer pairs, `"truncate"` them (an EOS stays at the end) or raise
+            an `"error"`.
+        **pydataset_kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of Keras.
+
+    Attributes:
+        report: counts of pairs used, dropped and truncated; also logged.
+        special_ids: the ids with a meaning.
+        epoch: number of the order that is handed out now.
+
+    Raises:
+        DataError: a pair cannot be used, or none is left.
+        ValueError: an argument is outside its range.
+
+    Example:
+        >>> batches = Batches(pairs, model.preprocessor, batch_size=64)
+        >>> print(batches.describe())
+        >>> model.fit(batches, epochs=10)
+    """
+
+    def __init__(
+        self,
+        pairs: Iterable[Any],
+        preprocessor: Preprocessor | None = None,
+        *,
+        special_ids: SpecialIds | None = None,
+        batch_size: int = 64,
+        batch_unit: BatchUnit = "sentences",
+        num_buckets: int = 6,
+        shuffle: bool = True,
+        seed: int = 0,
+        max_source_length: int | None = None,
+        max_target_length: int | None = None,
+        overlong: Overlong = "drop",
+        **pydataset_kwargs: Any,
+    ) -> None:
+        super().__init__(**pydataset_kwargs)
+        self.special_ids = _special_ids(preprocessor, special_ids)
+        _check_choice("batch_unit", batch_unit, get_args(BatchUnit))
+        _check_choice("overlong", overlong, get_args(Overlong))
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("num_buckets", num_buckets, 1),
+            ("seed", seed, 0),
+            ("max_source_length", max_source_length, 1),
+            ("max_target_length", max_target_length, 1),
+        ):
+            if value is not None and value < least:
+                raise ValueError(f"{name} is {value}; expected {least} or more")
+        self.preprocessor = preprocessor
+        self.batch_size = batch_size
+        self.batch_unit = batch_unit
+        self.shuffle = shuffle
+        self.seed = seed
+        self._epoch = 0
+        self._within_epoch = False
+        self._served: set[int] = set()
+
+        encoded = encode_pairs(
+            pairs,
+            preprocessor,
+            self.special_ids,
+            max_source_length=max_source_length,
+            max_target_length=max_target_length,
+            overlong=overlong,
+        )
+        self._sources, self._targets = encoded.sources, encoded.targets
+        self.report = encoded.report
+        lost = self.report.kept < self.report.read or self.report.truncated
+        logger.log(logging.WARNING if lost else logging.INFO, "Batches: %s", self.report)
+
+        source_lengths, target_lengths = self._sources.lengths, self._targets.lengths
+        self._buckets = choose_buckets(
+            source_lengths,
+            target_lengths,
+            num_buckets=num_buckets,
+            batch_size=batch_size,
+            batch_unit=batch_unit,
+        )
+        numbers = assign_buckets(self._buckets, source_lengths, target_lengths)
+        self._members = [np.flatnonzero(numbers == i) for i in range(len(self._buckets))]
+        longest = max(self._buckets[-1].shape[1:])
+        if batch_unit == "tokens" and longest > batch_size:
+            logger.warning(
+                "Batches: the longest example has %d positions, more than batch_size=%d tokens; "
+                "set max_source_length and max_target_length",
+                longest,
+                batch_size,
+            )
+        self._plan = (0, self._planned(0))
+        self._shapes: Counter[Bucket] = Counter(
+            self._buckets[batch.bucket] for batch in self._plan[1]
+        )
+
+    # ----------------------------------------------------------------------------------
+    # What Keras calls
+    # ----------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return sum(self._shapes.values())
+
+    def __getitem__(self, index: int) -> Batch:
+        batch = self._batch(index)
+        self._served.add(range(len(self))[index])
+        return batch
+
+    def on_epoch_begin(self) -> None:
+        """Called by Keras before it passes through the batches."""
+        self._within_epoch = True
+        if len(self._served) == len(self):
+            self._served.clear()
+
+    def on_epoch_end(self) -> None:
+        """Called by Keras after an epoch; moves on to the next order.
+
+        Keras also calls it before the first epoch, after a look at one batch to build the
+        model, and with `steps_per_epoch` in the middle of a pass. The order must not change
+        then, or an epoch would have some examples twice and others never. With workers of
+        its own Keras reads ahead, so what was served says nothing there.
+        """
+        if not self._within_epoch:
+            return
+        self._within_epoch = False
+        reads_ahead = self.workers > 1 or self.use_multiprocessing
+        if reads_ahead or len(self._served) == len(self):
+            self.epoch += 1
+
+    # ----------------------------------------------------------------------------------
+    # The order of an epoch
+    # ----------------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> int:
+        """Number of the order that is handed out now."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        if epoch < 0:
+            raise ValueError(f"epoch is {epoch}; expected 0 or more")
+        self._epoch = epoch
+        self._served.clear()
+
+    def _planned(self, epoch: int) -> list[_Planned]:
+        generator = np.random.default_rng((self.seed, epoch)) if self.shuffle else None
+        batches = []
+        left_over = np.empty(0, dtype="int64")
+        for number, (bucket, members) in enumerate(zip(self._buckets, self._members, strict=True)):
+            if generator is not None:
+                members = generator.permutation(members)
+            # Shorter examples first: they go on at most until a bucket fills a batch.
+            waiting = np.concatenate([left_over, members])
+            full = len(waiting) // bucket.rows * bucket.rows
+            batches += [
+                _Planned(number, waiting[begin : begin + bucket.rows])
+                for begin in range(0, full, bucket.rows)
+            ]
+            left_over = waiting[full:]
+        if len(left_over):
+            batches.append(_Planned(len(self._buckets) - 1, left_over))
+
+        order = list(range(len(batches)))
+        if generator is not None:
+            order = generator.permutation(len(batches)).tolist()
+        for position, pick in enumerate((max, min)):
+            if position < len(order):
+                extreme = pick(order[position:], key=lambda i: batches[i].bucket)
+                order.remove(extreme)
+                order.insert(position, extreme)
+        return [batches[i] for i in order]
+
+    def _plan_of(self, epoch: int) -> list[_Planned]:
+        if not self.shuffle:
+            epoch = 0
+        # One assignment, so that Keras' worker threads see a whole plan or another one.
+        known, plan = self._plan
+        if known != epoch:
+            plan = self._planned(epoch)
+            self._plan = (epoch, plan)
+        return plan
+
+    # ----------------------------------------------------------------------------------
+    # A batch
+    # ----------------------------------------------------------------------------------
+
+    def _batch(self, index: int, epoch: int | None = None) -> Batch:
+        plan = self._plan_of(self.epoch if epoch is None else epoch)
+        if not -len(plan) <= index < len(plan):
+            raise IndexError(f"batch {index} of {len(plan)}")
+        number, examples = plan[index]
+        bucket = self._buckets[number]
+        special = self.special_ids
+        filler = [np.empty(0, dtype="int32")] * (bucket.rows - len(examples))
+        sources = [self._sources[i] for i in examples] + filler
+        targets = [self._targets[i] for i in examples] + filler
+
+        encoder_ids = np.full((bucket.rows, bucket.source_length), special.source.pad, "int32")
+        for row, ids in enumerate(sources):
+            encoder_ids[row, : len(ids)] = ids
+        decoder_ids, labels, weights = teacher_forcing(
+            targets, special.target.decoder_start, special.target.pad, bucket.target_length
+        )
+        check_teacher_forcing(decoder_ids, labels, weights, special)
+        inputs = {
+            "encoder_token_ids": encoder_ids,
+            "encoder_padding_mask": _mask(sources, bucket.source_length),
+            "decoder_token_ids": decoder_ids,
+            "decoder_padding_mask": _mask(targets, bucket.target_length),
+        }
+        return inputs, labels, weights
+
+    # ----------------------------------------------------------------------------------
+    # For people
+    # ----------------------------------------------------------------------------------
+
+    @property
+    def shapes(self) -> list[tuple[int, int, int]]:
+        """The distinct `(rows, S, T)` of the batches, from short to long."""
+        return [bucket.shape for bucket in self._buckets if self._shapes[bucket]]
+
+    @property
+    def padding_share(self) -> float:
+        """Share of all source and target positions that is padding."""
+        positions = sum(bucket.positions * count for bucket, count in self._shapes.items())
+        real = int(self._sources.lengths.sum() + self._targets.lengths.sum())
+        return 1.0 - real / positions
+
+    def describe(self) -> str:
+        """Pairs, shapes and padding as a short text.
+
+        Example:
+            >>> print(batches.describe())
+            1000 pairs given, 1000 used
+            17 batches an epoch in 2 shapes; 21.4 % of positions are padding
+                64 rows, source  24, target  24:    11 batches
+                64 rows, source  40, target  40:     6 batches
+        """
+        lines = [
+            str(self.report),
+            f"{len(self)} batches an epoch in {len(self.shapes)} shapes; "
+            f"{self.padding_share:.1%} of positions are padding".replace("%", " %"),
+        ]
+        for bucket in self._buckets:
+            if count := self._shapes[bucket]:
+                lines.append(
+                    f"  {bucket.rows:>5} rows, source {bucket.source_length:>3}, "
+                    f"target {bucket.target_length:>3}: {count:>5} batches"
+                )
+        return "\n".join(lines)
+
+    def explain_batch(self, index: int = 0, rows: int = 2) -> str:
+        """Print, and return, how a batch trains the decoder; see `data.explain_batch`."""
+        return explain_batch(self._batch(index), self.preprocessor, rows=rows)
+
+    # ----------------------------------------------------------------------------------
+    # tf.data
+    # ----------------------------------------------------------------------------------
+
+    def as_tf_dataset(self) -> Any:
+        """The same batches as a `tf.data.Dataset`.
+
+        A pass through it is an epoch: the first one has the order of `epoch` now, and each
+        pass that comes to its end moves on to the next order, by a count of its own.
+
+        Returns:
+            Dataset of `(x, y, w)` with shapes `[None, None]`, of known cardinality.
+
+        Example:
+            >>> model.fit(batches.as_tf_dataset().prefetch(2), epochs=10)
+        """
+        import tensorflow as tf
+
+        next_epoch = self.epoch
+
+        def one_pass() -> Iterator[Batch]:
+            nonlocal next_epoch
+            epoch = next_epoch
+            for index in range(len(self)):
+                yield self._batch(index, epoch)
+            next_epoch = epoch + 1
+
+        x, y, w = self._batch(0)
+        signature = tf.nest.map_structure(
+            lambda array: tf.TensorSpec([None, None], array.dtype), (x, y, w)
+        )
+        dataset = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
+        return dataset.apply(tf.data.experimental.assert_cardinality(len(self)))
+
+
+def _mask(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """True on each row's own positions, from lengths: bool `[B, length]`."""
+    lengths = np.array([len(ids) for ids in rows])
+    return np.arange(length)[None, :] < lengths[:, None]
+
+
+def _special_ids(preprocessor: Preprocessor | None, special_ids: SpecialIds | None) -> SpecialIds:
+    if preprocessor is None:
+        if special_ids is None:
+            raise ValueError(
+                "Batches needs a preprocessor for pairs of texts, or special_ids for pairs of ids"
+            )
+        return special_ids
+    if special_ids is not None and special_ids != preprocessor.special_ids:
+        raise ValueError(
+            f"special_ids {special_ids} differ from the preprocessor's "
+            f"{preprocessor.special_ids}; leave them out"
+        )
+    return preprocessor.special_ids
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}")

@@ -1,0 +1,128 @@
+"""A batch as a table: what goes into the decoder, what it must predict, what counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from keras_s2s.data.errors import DataError
+
+if TYPE_CHECKING:
+    from keras_s2s.text.preprocessor import Preprocessor
+
+
+def explain_batch(batch: Any, preprocessor: Preprocessor | None = None, rows: int = 2) -> str:
+    """Print a batch's sources and, side by side, decoder inputs, labels and weights.
+
+    Args:
+        batch: `(x, y, w)` as in `Batches`; arrays or tensors of any backend.
+        preprocessor: names the tokens; without it ids are shown alone.
+        rows: how many rows of the batch to show.
+
+    Returns:
+        What was printed.
+
+    Raises:
+        DataError: `batch` is not of that form.
+
+    Example:
+        >>> explain_batch(batches[0], model.preprocessor, rows=1)
+        batch of 64 rows, source length 8, target length 8
+        row 0
+          source: a (5) | man (9) | </s> (2) | + 5 padding
+          position  decoder input  label     weight
+                 0  <s> (1)        ein (7)        1
+                 1  ein (7)        mann (12)      1
+                 2  mann (12)      </s> (2)       1
+                 3  <pad> (0)      <pad> (0)      0  padding
+                    (4 more positions of padding)
+    """
+    try:
+        x, labels, weights = batch
+        names = (
+            "encoder_token_ids",
+            "encoder_padding_mask",
+            "decoder_token_ids",
+            "decoder_padding_mask",
+        )
+        sources, source_mask, inputs, input_mask = (_array(x[name]) for name in names)
+    except (TypeError, ValueError, KeyError, IndexError) as error:
+        raise DataError(
+            f"not a batch of (x, y, w) with Batches' names in x ({type(error).__name__}: {error})"
+        ) from None
+    labels, weights = _array(labels), _array(weights)
+
+    def named(ids: np.ndarray, side: str) -> list[str]:
+        if preprocessor is None:
+            return [str(i) for i in ids]
+        describe = preprocessor.source_tokens if side == "source" else preprocessor.target_tokens
+        tokens = describe(ids.tolist())
+        return [f"{_printable(token)} ({i})" for token, i in zip(tokens, ids, strict=True)]
+
+    lines = [
+        f"batch of {len(labels)} rows, source length {sources.shape[1]}, "
+        f"target length {labels.shape[1]}"
+    ]
+    for row in range(min(rows, len(labels))):
+        real = source_mask[row].astype(bool)
+        if not real.any() and not weights[row].any():
+            lines.append(f"row {row}: filler, weight 0")
+            continue
+        cells = named(sources[row][real], "source")
+        if padding := int((~real).sum()):
+            cells.append(f"+ {padding} padding")
+        lines += [f"row {row}", f"  source: {' | '.join(cells)}"]
+
+        used = np.flatnonzero((weights[row] > 0) | input_mask[row].astype(bool))
+        # The first padded position too: there one sees where the weight ends.
+        shown = min((used[-1] + 1 if len(used) else 0) + 1, labels.shape[1])
+        table = [("position", "decoder input", "label", "weight", "")]
+        table += [
+            (str(position), decoder_input, label, f"{weight:g}", "" if real else "padding")
+            for position, decoder_input, label, weight, real in zip(
+                range(shown),
+                named(inputs[row][:shown], "target"),
+                named(labels[row][:shown], "target"),
+                weights[row],
+                input_mask[row],
+                strict=False,
+            )
+        ]
+        lines += _aligned(table)
+        if more := labels.shape[1] - shown:
+            lines.append(f"            ({more} more positions of padding)")
+    text = "\n".join(lines)
+    print(text)
+    return text
+
+
+def _array(tensor: Any) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(tensor))
+
+
+def _printable(token: str) -> str:
+    """Control characters, line ends and lone spaces made visible; text stays as it is."""
+    shown = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in token
+    )
+    return repr(shown) if shown != shown.strip() or not shown else shown
+
+
+def _aligned(table: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows with columns of equal width on the screen, where Hangul takes two cells."""
+    from rich.cells import cell_len
+
+    widths = [max(cell_len(cell) for cell in column) for column in zip(*table, strict=True)]
+    right = (True, False, False, True, False)
+    lines = []
+    for cells in table:
+        padded = []
+        for cell, width, to_the_right in zip(cells, widths, right, strict=True):
+            space = " " * (width - cell_len(cell))
+            padded.append(space + cell if to_the_right else cell + space)
+        lines.append(f"  {'  '.join(padded)}".rstrip())
+    return lines

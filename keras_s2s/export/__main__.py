@@ -1,0 +1,41 @@
+"""`python -m keras_s2s.export PRESET_FOLDER DIRECTORY`: the second process of an export.
+
+PRESET_FOLDER is what `second_process` prepared, DIRECTORY an empty folder.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import keras
+
+from keras_s2s.builder import build_network, functional_graph
+from keras_s2s.checkpoints.preset_folder import load_config, load_preprocessor, load_weights
+from keras_s2s.export.request import ExportRequest
+from keras_s2s.export.saved_model import write_saved_model
+from keras_s2s.export.second_process import REQUEST_FILE
+
+
+def main(folder: str, directory: str) -> None:
+    """Rebuild the network from `folder` and write the SavedModel into `directory`."""
+    asked = json.loads((Path(folder) / REQUEST_FILE).read_text(encoding="utf-8"))
+    keras.config.set_dtype_policy(asked.pop("dtype_policy"))
+    config = load_config(folder)
+    network = build_network(config.architecture)
+    inputs, logits = functional_graph(network)
+    model = keras.Model(inputs, logits)
+    load_weights(folder, model.variables)
+    write_saved_model(
+        Path(directory),
+        network=network,
+        variables=model.variables,
+        special_ids=config.special_ids,
+        preprocessor=load_preprocessor(folder, config),
+        request=ExportRequest.from_json(asked),
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

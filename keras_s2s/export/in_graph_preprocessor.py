@@ -1,0 +1,96 @@
+"""TensorFlow twin of `text.Preprocessor`: source texts to padded ids, target ids to texts.
+
+Letters: B texts, S source ids, T target ids, N rows of target ids.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_s2s.export.in_graph_tokenizers import (
+    check_tokenizer,
+    in_graph_tokenizer,
+    valid_utf8,
+)
+from keras_s2s.text.preprocessor import Preprocessor
+
+
+def check_preprocessor(preprocessor: Preprocessor) -> None:
+    """Refuse, without TensorFlow, a preprocessor that has no equal twin.
+
+    Raises:
+        ExportError: a tokenizer's kind or option is not supported.
+    """
+    for tokenizer in (preprocessor.source, preprocessor.target):
+        check_tokenizer(tokenizer)
+
+
+class InGraphPreprocessor:
+    """Source texts to ids and target ids to texts, as TensorFlow ops.
+
+    Args:
+        preprocessor: the original.
+
+    Attributes:
+        resources: what the exported module must hold on to.
+
+    Raises:
+        ExportError: a tokenizer has no twin.
+    """
+
+    def __init__(self, preprocessor: Preprocessor) -> None:
+        self.special_ids = preprocessor.special_ids
+        self.source = in_graph_tokenizer(preprocessor.source)
+        self.target = self.source if preprocessor.joint else in_graph_tokenizer(preprocessor.target)
+        self.resources = [*self.source.resources, *self.target.resources]
+        self._target_size = preprocessor.target.vocabulary_size
+        special, target = self.special_ids.target, preprocessor.target
+        dropped = (
+            *(special.pad, special.bos, special.decoder_start),
+            *(target.pad_id, target.bos_id, target.eos_id),
+        )
+        self._dropped = sorted({i for i in dropped if i is not None})
+
+    def encode_source(self, texts: Any) -> tuple[Any, Any]:
+        """String `texts [B]` to int32 ids and their bool mask, `[B, S]` both, S at least 1."""
+        import tensorflow as tf
+
+        special = self.special_ids.source
+        ids = self.source.encode(valid_utf8(texts))
+        rows = ids.nrows(out_type=tf.int32)
+        before = [] if special.bos is None else [tf.fill([rows, 1], special.bos)]
+        after = [] if special.eos is None else [tf.fill([rows, 1], special.eos)]
+        if before or after:
+            ids = tf.concat([*before, ids, *after], axis=1)
+        lengths = tf.cast(ids.row_lengths(), tf.int32)
+        # A batch without texts still needs a column, since no encoder reads zero positions.
+        longest = tf.reduce_max(tf.concat([lengths, [1]], axis=0))
+        padded = ids.to_tensor(default_value=special.pad, shape=[None, None])
+        padded = tf.pad(
+            padded,
+            [[0, 0], [0, longest - tf.shape(padded)[1]]],
+            constant_values=special.pad,
+        )
+        return padded, tf.sequence_mask(lengths, longest)
+
+    def decode_target(self, ids: Any, lengths: Any) -> Any:
+        """Text of generated rows, up to their EOS and without special ids.
+
+        Args:
+            ids: int32 `[N, T]`, after the decoder start.
+            lengths: int32 `[N]`, how many of them are not padding.
+
+        Returns:
+            string `[N]`.
+        """
+        import tensorflow as tf
+
+        ended = tf.cumsum(tf.cast(ids == self.special_ids.target.eos, tf.int32), axis=1)
+        keep = tf.sequence_mask(lengths, tf.shape(ids)[1]) & tf.equal(ended, 0)
+        for i in self._dropped:
+            keep = keep & (ids != i)
+        kept = tf.ragged.boolean_mask(ids, keep)
+        inside = tf.reduce_all(kept.flat_values < self._target_size)
+        message = f"a generated id is outside the target tokenizer's {self._target_size} ids"
+        tf.debugging.Assert(inside, [message, kept.flat_values])
+        return self.target.decode(kept)

@@ -1,0 +1,244 @@
+"""TensorFlow twins of the tokenizers in `text`: the same ids and texts, as graph ops.
+
+A twin and its Python original agree on every text whose characters are known to both Unicode
+versions involved, that of Python's `unicodedata` and that of the ICU inside TensorFlow:
+normalising or lowercasing a character that only one of them knows can differ. Bytes that are not
+UTF-8, which a `str` cannot hold, become U+FFFD.
+
+Letters: B texts, L ids of a text (ragged).
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+from keras_s2s.export.errors import ExportError
+from keras_s2s.text.byte import ByteTokenizer
+from keras_s2s.text.character import CharacterTokenizer
+from keras_s2s.text.normalization import Normalizer
+from keras_s2s.text.sentencepiece import SentencePieceTokenizer
+from keras_s2s.text.special_tokens import UNKNOWN_SURFACE
+from keras_s2s.text.tokenizer import Tokenizer
+
+NORMAL_FORMS = {"nfc": "NFC", "nfkc": "NFKC"}
+
+
+class InGraphTokenizer(abc.ABC):
+    """A tokenizer as TensorFlow ops.
+
+    Attributes:
+        resources: what the exported module must hold on to, tables and models for example.
+    """
+
+    def __init__(self) -> None:
+        self.resources: list[Any] = []
+
+    @staticmethod
+    def check(tokenizer: Any) -> None:
+        """Refuse, without TensorFlow, a tokenizer whose twin would not be equal.
+
+        Raises:
+            ExportError: naming the tokenizer's kind and the option.
+        """
+
+    @abc.abstractmethod
+    def encode(self, texts: Any) -> Any:
+        """Valid UTF-8 `texts`, string `[B]`, to ragged int32 `[B, L]` without special ids."""
+
+    @abc.abstractmethod
+    def decode(self, ids: Any) -> Any:
+        """Ragged int32 `ids [B, L]`, none of them padding, BOS or EOS, to string `[B]`."""
+
+
+class InGraphCharacterTokenizer(InGraphTokenizer):
+    """Twin of `CharacterTokenizer`; code points are found by binary search."""
+
+    def __init__(self, tokenizer: CharacterTokenizer) -> None:
+        super().__init__()
+        self.normalizer = tokenizer.normalizer
+        self.unk = tokenizer.vocabulary.unk_id
+        known = sorted((ord(t), i) for t, i in tokenizer.vocabulary.ids.items() if len(t) == 1)
+        self.code_points = [code_point for code_point, _ in known]
+        self.ids = [i for _, i in known]
+        self.surfaces = list(tokenizer.vocabulary.tokens)
+        self.surfaces[self.unk] = UNKNOWN_SURFACE
+
+    @staticmethod
+    def check(tokenizer: CharacterTokenizer) -> None:
+        check_normalizer(tokenizer.kind, tokenizer.normalizer)
+
+    def encode(self, texts: Any) -> Any:
+        import tensorflow as tf
+
+        # A code point above all others, so that a search always ends inside the table.
+        keys = tf.constant([*self.code_points, 0x110000], tf.int32)
+        values = tf.constant([*self.ids, self.unk], tf.int32)
+        points = tf.strings.unicode_decode(normalize(texts, self.normalizer), "UTF-8")
+        flat = points.flat_values
+        places = tf.searchsorted(keys, flat)
+        found = tf.equal(tf.gather(keys, places), flat)
+        return points.with_flat_values(tf.where(found, tf.gather(values, places), self.unk))
+
+    def decode(self, ids: Any) -> Any:
+        import tensorflow as tf
+
+        surfaces = tf.constant(self.surfaces)
+        return tf.strings.reduce_join(tf.gather(surfaces, ids), axis=-1)
+
+
+class InGraphByteTokenizer(InGraphTokenizer):
+    """Twin of `ByteTokenizer`."""
+
+    def __init__(self, tokenizer: ByteTokenizer) -> None:
+        super().__init__()
+        self.normalizer = tokenizer.normalizer
+        self.offset = tokenizer.offset
+        unknown = tokenizer.unk_id
+        self.surfaces = [
+            UNKNOWN_SURFACE.encode() if i == unknown else b"" for i in range(self.offset)
+        ] + [bytes([byte]) for byte in range(256)]
+
+    @staticmethod
+    def check(tokenizer: ByteTokenizer) -> None:
+        check_normalizer(tokenizer.kind, tokenizer.normalizer)
+
+    def encode(self, texts: Any) -> Any:
+        import tensorflow as tf
+
+        texts = normalize(texts, self.normalizer)
+        flat = tf.io.decode_raw(tf.strings.reduce_join(texts), tf.uint8)
+        lengths = tf.strings.length(texts, unit="BYTE")
+        return tf.RaggedTensor.from_row_lengths(
+            tf.cast(flat, tf.int32) + self.offset, tf.cast(lengths, tf.int64)
+        )
+
+    def decode(self, ids: Any) -> Any:
+        import tensorflow as tf
+
+        joined = tf.strings.reduce_join(tf.gather(tf.constant(self.surfaces), ids), axis=-1)
+        return valid_utf8(joined)
+
+
+class InGraphSentencePieceTokenizer(InGraphTokenizer):
+    """Twin of the SentencePiece kinds; normalisation is part of their model."""
+
+    def __init__(self, tokenizer: SentencePieceTokenizer) -> None:
+        super().__init__()
+        import tensorflow as tf
+
+        text = import_tensorflow_text(f"a {tokenizer.kind} tokenizer")
+        self.processor = text.SentencepieceTokenizer(model=tokenizer.model_bytes, out_type=tf.int32)
+        self.resources = [self.processor]
+
+    def encode(self, texts: Any) -> Any:
+        return self.processor.tokenize(texts)
+
+    def decode(self, ids: Any) -> Any:
+        return self.processor.detokenize(ids)
+
+
+#: Kind of tokenizer -> its twin.
+IN_GRAPH_TOKENIZERS: dict[str, type[InGraphTokenizer]] = {
+    "character": InGraphCharacterTokenizer,
+    "byte": InGraphByteTokenizer,
+    "sentencepiece_unigram": InGraphSentencePieceTokenizer,
+    "sentencepiece_bpe": InGraphSentencePieceTokenizer,
+}
+
+
+def check_tokenizer(tokenizer: Tokenizer) -> None:
+    """Refuse, without TensorFlow, a tokenizer that has no equal twin.
+
+    Raises:
+        ExportError: naming its kind, and the kinds or options that are supported.
+    """
+    twin = IN_GRAPH_TOKENIZERS.get(tokenizer.kind)
+    if twin is None:
+        raise ExportError(
+            f"a {tokenizer.kind} tokenizer cannot be exported into a TensorFlow graph; "
+            f"supported kinds: {', '.join(IN_GRAPH_TOKENIZERS)}. Without a preprocessor "
+            "(model.preprocessor = None) the model is exported from ids to ids"
+        )
+    twin.check(tokenizer)
+
+
+def in_graph_tokenizer(tokenizer: Tokenizer) -> InGraphTokenizer:
+    """The TensorFlow twin of a tokenizer.
+
+    Raises:
+        ExportError: it has none.
+
+    Example:
+        >>> twin = in_graph_tokenizer(tokenizer)
+        >>> twin.decode(twin.encode(tf.constant(["hello"])))
+        <tf.Tensor: shape=(1,), dtype=string, numpy=array([b'hello'], dtype=object)>
+    """
+    check_tokenizer(tokenizer)
+    return IN_GRAPH_TOKENIZERS[tokenizer.kind](tokenizer)
+
+
+# --------------------------------------------------------------------------------------
+# Text before and after
+# --------------------------------------------------------------------------------------
+
+
+def check_normalizer(kind: str, normalizer: Normalizer) -> None:
+    """Refuse a normalisation that has no equal in TensorFlow."""
+    if normalizer.form != "none" and normalizer.form not in NORMAL_FORMS:
+        raise ExportError(
+            f"normalization: {normalizer.form} of a {kind} tokenizer has no TensorFlow twin; "
+            f"supported: none, {', '.join(NORMAL_FORMS)}"
+        )
+
+
+def valid_utf8(texts: Any) -> Any:
+    """`texts`, string of any shape, with U+FFFD for each broken UTF-8 sequence."""
+    import tensorflow as tf
+
+    return tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
+
+
+def normalize(texts: Any, normalizer: Normalizer) -> Any:
+    """What `normalizer` does, to string `texts [B]`."""
+    texts = _compose(texts, normalizer)
+    if normalizer.lowercase:
+        texts = _compose(_lower(texts), normalizer)
+    return texts
+
+
+def _compose(texts: Any, normalizer: Normalizer) -> Any:
+    if normalizer.form == "none":
+        return texts
+    text = import_tensorflow_text(f"normalization: {normalizer.form}")
+    return text.normalize_utf8(texts, NORMAL_FORMS[normalizer.form])
+
+
+def _lower(texts: Any) -> Any:
+    import tensorflow as tf
+
+    # The op ends a text at its first NUL. NUL is no letter and part of no word, so that the parts
+    # between NULs are lowercased alike alone (a final sigma too). Joining loses NUL as well,
+    # where it is the separator: each part carries its own in front, the first one's goes.
+    parts = tf.strings.split(texts, sep="\0")
+    lower = tf.strings.lower(parts.flat_values, encoding="utf-8")
+    marked = parts.with_flat_values(tf.strings.join([tf.constant("\0"), lower]))
+    joined = tf.strings.reduce_join(marked, axis=-1)
+    length = tf.strings.length(joined)
+    return tf.strings.substr(joined, tf.ones_like(length), length - 1)
+
+
+def import_tensorflow_text(needed_by: str) -> Any:
+    """The module `tensorflow_text`.
+
+    Raises:
+        ImportError: it is not installed; the message says what to install.
+    """
+    try:
+        import tensorflow_text
+    except ImportError as error:
+        raise ImportError(
+            f"exporting {needed_by} needs tensorflow-text, of the same version as tensorflow: "
+            'pip install "keras-s2s[tensorflow]"'
+        ) from error
+    return tensorflow_text

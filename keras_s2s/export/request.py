@@ -1,0 +1,73 @@
+"""What an export is asked for, as data: it crosses from one process to another as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from keras_s2s.export.errors import ExportError
+from keras_s2s.samplers.processors import ForcedBos, ForcedEos, LogitsProcessor, MinLength
+from keras_s2s.samplers.resolve import STRATEGIES
+from keras_s2s.samplers.sampler import Plan, Sampler
+
+#: Class name -> class, of what can be written down and made again.
+SAMPLERS: dict[str, type[Sampler]] = {cls.__name__: cls for cls, _ in STRATEGIES.values()}
+PROCESSORS: dict[str, type[LogitsProcessor]] = {
+    cls.__name__: cls for cls in (ForcedBos, ForcedEos, MinLength)
+}
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """How the exported model generates.
+
+    Attributes:
+        sampler: the strategy.
+        plan: special ids, number of steps and rules.
+    """
+
+    sampler: Sampler
+    plan: Plan
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers, texts, lists and mappings that `from_json` reads.
+
+        Raises:
+            ExportError: a sampler or rule of the caller's own, which only its own process knows.
+        """
+        plan = {
+            field.name: getattr(self.plan, field.name)
+            for field in dataclasses.fields(self.plan)
+            if field.name != "processors"
+        }
+        return {
+            "sampler": _named(self.sampler, SAMPLERS, "sampler", vars(self.sampler)),
+            "plan": plan,
+            "processors": [
+                _named(rule, PROCESSORS, "logits processor", vars(rule))
+                for rule in self.plan.processors
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ExportRequest:
+        """The inverse of `to_json`."""
+        rules = tuple(PROCESSORS[rule["name"]](**rule["settings"]) for rule in data["processors"])
+        sampler = data["sampler"]
+        return cls(
+            SAMPLERS[sampler["name"]](**sampler["settings"]),
+            Plan(**data["plan"], processors=rules),
+        )
+
+
+def _named(
+    value: Any, known: dict[str, type], what: str, settings: dict[str, Any]
+) -> dict[str, Any]:
+    name = type(value).__name__
+    if known.get(name) is not type(value):
+        raise ExportError(
+            f"{what} {name} is not one of {', '.join(known)}; a {what} of your own is exported "
+            "under KERAS_BACKEND=tensorflow only, where no second process has to make it again"
+        )
+    return {"name": name, "settings": dict(settings)}

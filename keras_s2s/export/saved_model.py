@@ -1,0 +1,248 @@
+"""A network as a TensorFlow SavedModel: text in, text out, or ids in, ids out.
+
+The decoding loop is the one of `samplers.loop`, traced with unknown batch and length; the
+tokenizers are the twins of `in_graph_tokenizers`. There are no XLA ops in the graph, so that
+any TensorFlow runtime with tensorflow-text's ops runs it, TensorFlow Serving for one.
+
+Letters: B sources, S source ids, N hypotheses of a source, T generated ids.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_s2s.config import PresetConfig, SpecialIds
+from keras_s2s.export.errors import ExportError
+from keras_s2s.export.in_graph_preprocessor import InGraphPreprocessor, check_preprocessor
+from keras_s2s.export.replaced_directory import replaced_directory
+from keras_s2s.export.request import ExportRequest
+from keras_s2s.network import Network
+from keras_s2s.samplers.loop import tensorflow_graph
+from keras_s2s.samplers.random import Random
+from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.text.preprocessor import Preprocessor
+
+MARKER = "saved_model.pb"
+#: What the graph was made for; `assets.extra` is the format's place for files of one's own.
+DESCRIPTION = Path("assets.extra") / "keras_s2s.json"
+
+
+def export_saved_model(
+    directory: str | Path,
+    *,
+    network: Network,
+    variables: Sequence[Any],
+    config: PresetConfig,
+    preprocessor: Preprocessor | None,
+    sampler: Sampler,
+    plan: Plan,
+    version: int | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a SavedModel.
+
+    Signatures (batch and lengths are unknown to the graph, so that any size runs):
+
+    - `serving_default`: `text`, string `[B]`; returns `text`, string `[B]`, and the outputs of
+      `ids`. Without a preprocessor it is the same as `ids`.
+    - `ids`: `encoder_token_ids`, int32 `[B, S]`, and `encoder_padding_mask`, bool `[B, S]`
+      (True = real); returns `token_ids`, int32 `[B, T]`, `lengths`, int32 `[B]`, and `scores`,
+      float32 `[B]`.
+
+    Where the sampler returns N > 1 hypotheses, every output has an axis N after the batch. A
+    sampler that draws adds an input `seeds`, int32 `[B]`, to both: the result of a row depends
+    on its own seed alone.
+
+    Under JAX and PyTorch the model is rebuilt and written by a second process that runs
+    TensorFlow on the CPU.
+
+    Args:
+        directory: folder to write; made if missing.
+        network: the network's moves.
+        variables: every variable of the network.
+        config: the configuration the network was built from, and its special ids.
+        preprocessor: text <-> ids; None exports from ids to ids.
+        sampler: the strategy.
+        plan: special ids, number of steps and rules.
+        version: write `directory/<version>`, the layout TensorFlow Serving looks for.
+        overwrite: replace a SavedModel that is there already.
+
+    Returns:
+        the folder that holds `saved_model.pb`.
+
+    Raises:
+        ExportError: a tokenizer without a twin, a folder that is in the way, or a failed second
+            process. Nothing is written.
+        ImportError: TensorFlow is not installed.
+    """
+    target = _target(Path(directory), version)
+    if preprocessor is not None:
+        check_preprocessor(preprocessor)
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ImportError(
+            "exporting a SavedModel needs TensorFlow, whichever backend runs: "
+            'pip install "keras-s2s[tensorflow]"'
+        )
+    request = ExportRequest(sampler, plan)
+    with replaced_directory(target, marker=MARKER, overwrite=overwrite) as beside:
+        if keras.backend.backend() == "tensorflow":
+            write_saved_model(
+                beside,
+                network=network,
+                variables=variables,
+                special_ids=config.special_ids,
+                preprocessor=preprocessor,
+                request=request,
+            )
+        else:
+            from keras_s2s.export.second_process import export_in_second_process
+
+            policy = network.encoder.dtype_policy.name
+            export_in_second_process(beside, variables, config, preprocessor, request, policy)
+    return target
+
+
+def _target(directory: Path, version: int | None) -> Path:
+    if version is None:
+        return directory
+    if isinstance(version, bool) or not isinstance(version, int) or version < 0:
+        raise ExportError(
+            f"version={version!r} must be a whole number of at least 0: TensorFlow Serving "
+            "serves the highest one it finds"
+        )
+    return directory / str(version)
+
+
+def write_saved_model(
+    directory: Path,
+    *,
+    network: Network,
+    variables: Sequence[Any],
+    special_ids: SpecialIds,
+    preprocessor: Preprocessor | None,
+    request: ExportRequest,
+) -> None:
+    """Trace the signatures and save them into `directory`; for the TensorFlow backend."""
+    import tensorflow as tf
+
+    sampler, plan = request.sampler, request.plan
+    text = None if preprocessor is None else InGraphPreprocessor(preprocessor)
+    ids_spec = tf.TensorSpec([None, None], tf.int32, name="encoder_token_ids")
+    mask_spec = tf.TensorSpec([None, None], tf.bool, name="encoder_padding_mask")
+    seeds_spec = tf.TensorSpec([None], tf.int32, name="seeds")
+    text_spec = tf.TensorSpec([None], tf.string, name="text")
+    draws = isinstance(sampler, Random)
+
+    @tf.function(input_signature=[ids_spec, mask_spec, seeds_spec])
+    def search(ids: Any, mask: Any, seeds: Any) -> Any:
+        _check_sources(network, ids, mask)
+        result = tensorflow_graph(
+            network,
+            sampler,
+            plan,
+            {"encoder_token_ids": ids, "encoder_padding_mask": mask, "seeds": seeds},
+        )
+        longest = tf.reduce_max(tf.concat([tf.reshape(result.lengths, [-1]), [0]], axis=0))
+        return result.token_ids[..., :longest], result.lengths, result.scores
+
+    def outputs(ids: Any, mask: Any, seeds: Any) -> dict[str, Any]:
+        if seeds is None:
+            seeds = tf.zeros([tf.shape(ids)[0]], tf.int32)
+        token_ids, lengths, scores = search(ids, mask, seeds)
+        named = {"token_ids": token_ids, "lengths": lengths, "scores": scores}
+        if text is not None:
+            named["text"] = text.decode_target(
+                tf.reshape(token_ids, [-1, tf.shape(token_ids)[2]]), tf.reshape(lengths, [-1])
+            )
+            named["text"] = tf.reshape(named["text"], tf.shape(lengths))
+        if sampler.num_return_sequences == 1:
+            named = {name: value[:, 0] for name, value in named.items()}
+        return named
+
+    def from_ids(encoder_token_ids: Any, encoder_padding_mask: Any, seeds: Any = None) -> Any:
+        named = outputs(encoder_token_ids, encoder_padding_mask, seeds)
+        return {name: value for name, value in named.items() if name != "text"}
+
+    def from_text(texts: Any, seeds: Any = None) -> Any:
+        assert text is not None
+        return outputs(*text.encode_source(texts), seeds)
+
+    module = tf.Module(name="keras_s2s")
+    module.search = search
+    module.weights = [variable.value for variable in variables]
+    module.tokenizers = [] if text is None else text.resources
+    seeds = [seeds_spec] if draws else []
+    ids_signature = tf.function(from_ids, input_signature=[ids_spec, mask_spec, *seeds])
+    signatures = {"ids": ids_signature, "serving_default": ids_signature}
+    if text is not None:
+        signatures["serving_default"] = tf.function(from_text, input_signature=[text_spec, *seeds])
+    tf.saved_model.save(module, str(directory), signatures=signatures)
+    _describe(directory, special_ids, preprocessor, request)
+
+
+def _check_sources(network: Network, ids: Any, mask: Any) -> None:
+    """Graph ops that refuse what `generate` refuses, and say the same."""
+    import tensorflow as tf
+
+    tf.debugging.Assert(
+        tf.reduce_all(tf.shape(ids) == tf.shape(mask)),
+        [
+            "encoder_token_ids and encoder_padding_mask must share one shape [batch, length]",
+            tf.shape(ids),
+            tf.shape(mask),
+        ],
+    )
+    lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
+    tf.debugging.Assert(
+        tf.reduce_all(lengths > 0), ["a source is empty: it has no id at all; lengths:", lengths]
+    )
+    padded_at_end = tf.equal(mask, tf.sequence_mask(lengths, tf.shape(mask)[1]))
+    tf.debugging.Assert(
+        tf.reduce_all(padded_at_end),
+        ["encoder_padding_mask: a row is not padded at its end only; mask:", mask],
+    )
+    size = network.config.source_vocab_size
+    tf.debugging.Assert(
+        tf.reduce_all((ids >= 0) & (ids < size)),
+        [f"encoder_token_ids must lie between 0 and {size - 1}; ids:", ids],
+    )
+    limit = network.max_source_length
+    if limit is not None:
+        tf.debugging.Assert(
+            tf.reduce_all(lengths <= limit),
+            [f"a source is too long: the model has positions for {limit} ids; lengths:", lengths],
+        )
+
+
+def _describe(
+    directory: Path,
+    special_ids: SpecialIds,
+    preprocessor: Preprocessor | None,
+    request: ExportRequest,
+) -> None:
+    """Say beside the graph what is inside it, for people and for programs that serve it."""
+    import tensorflow as tf
+
+    try:
+        generation: dict[str, Any] = request.to_json()
+    except ExportError:
+        generation = {"sampler": {"name": type(request.sampler).__name__}}
+    description = {
+        "generation": generation,
+        "max_length": request.plan.steps + 1,
+        "special_ids": special_ids.model_dump(mode="json"),
+        "tokenizers": None
+        if preprocessor is None
+        else {"source": preprocessor.source.kind, "target": preprocessor.target.kind},
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+    }
+    path = directory / DESCRIPTION
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")

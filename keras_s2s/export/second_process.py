@@ -1,0 +1,82 @@
+"""Exporting under a backend that cannot write a SavedModel itself.
+
+The network's weights, configuration and tokenizers are saved as a preset folder; a second
+process (`python -m keras_s2s.export`) reads it under the TensorFlow backend and exports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_s2s.checkpoints.preset_folder import save_preset
+from keras_s2s.config import PresetConfig
+from keras_s2s.export.errors import ExportError
+from keras_s2s.export.request import ExportRequest
+from keras_s2s.text.preprocessor import Preprocessor
+
+REQUEST_FILE = "export.json"
+SHOWN_LINES = 30
+
+
+def export_in_second_process(
+    directory: Path,
+    variables: Sequence[Any],
+    config: PresetConfig,
+    preprocessor: Preprocessor | None,
+    request: ExportRequest,
+    dtype_policy: str,
+) -> None:
+    """Write a SavedModel into `directory` from a process that runs TensorFlow on the CPU.
+
+    Args:
+        directory: an empty folder.
+        variables: every variable of the network.
+        config: the configuration it was built from.
+        preprocessor: text <-> ids, or None.
+        request: how the exported model generates.
+        dtype_policy: name of the Keras dtype policy the network was built under.
+
+    Raises:
+        ExportError: the process failed; the message ends with what it said.
+    """
+    asked = {**request.to_json(), "dtype_policy": dtype_policy}
+    with tempfile.TemporaryDirectory(prefix="keras_s2s-export-") as folder:
+        save_preset(folder, config, variables, preprocessor)
+        (Path(folder) / REQUEST_FILE).write_text(json.dumps(asked), encoding="utf-8")
+        command = [sys.executable, "-m", "keras_s2s.export", folder, str(directory.resolve())]
+        done = subprocess.run(
+            command,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+    if done.returncode:
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-SHOWN_LINES:])
+        raise ExportError(
+            "the second process, which exports under the TensorFlow backend, failed with exit "
+            f"status {done.returncode}; it said:\n{said}"
+        )
+
+
+def _environment() -> dict[str, str]:
+    # A package that runs from a checkout must be found from any working directory.
+    package_parent = str(Path(__file__).resolve().parents[2])
+    paths = [package_parent, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **os.environ,
+        "KERAS_BACKEND": "tensorflow",
+        "CUDA_VISIBLE_DEVICES": "",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONPATH": os.pathsep.join(paths),
+    }

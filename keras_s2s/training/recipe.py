@@ -1,0 +1,274 @@
+"""The recipe runner: from a recipe to a trained preset folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import sys
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TextIO
+
+import keras
+import numpy as np
+import yaml
+
+from keras_s2s.config import ConfigError, DataConfig, FilesConfig, RecipeConfig
+from keras_s2s.data.batches import Batches
+from keras_s2s.data.dates import make_dates
+from keras_s2s.data.pairs import read_pairs
+from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.training.callbacks import GenerationMetrics, ProgressBar, SaveBest, TimeLimit
+from keras_s2s.training.evaluation import corpus_metrics
+from keras_s2s.training.schedules import make_optimizer
+
+logger = logging.getLogger(__name__)
+
+Pairs = list[tuple[str, str]]
+
+RESULTS_FILE = "results.json"
+RECIPE_FILE = "recipe.yaml"
+
+
+def run_recipe(
+    recipe: RecipeConfig,
+    directory: str | Path,
+    *,
+    make_model: Callable[..., Any],
+    results: TextIO | None = None,
+) -> dict[str, Any]:
+    """Train, keep the best epoch, measure it on the test split.
+
+    Args:
+        recipe: what to do.
+        directory: becomes a preset folder, with `recipe.yaml`, `results.json` and, where
+            matplotlib is installed, `learning_curve.png` and `attention.png` beside it.
+        make_model: `Seq2SeqLM.from_preset`.
+        results: where sample answers and measured values are printed; standard output by
+            default.
+
+    Returns:
+        what `results.json` holds: history, metrics, best epoch, seconds, versions.
+
+    Raises:
+        KeyboardInterrupt: after the model so far was saved.
+    """
+    results = results or sys.stdout
+    directory = Path(directory)
+    training = recipe.training
+    started = time.monotonic()
+    has_plots = _has_matplotlib()
+    if not has_plots:
+        logger.warning("no pictures will be drawn: pip install matplotlib (keras_s2s[plot])")
+
+    keras.utils.set_random_seed(training.seed)
+    if training.dtype is not None:
+        keras.config.set_dtype_policy(training.dtype)
+
+    splits = load_splits(recipe.data, training.seed)
+    train, validation = splits["train"], splits["validation"]
+    logger.info("%s", ", ".join(f"{name}: {len(pairs):,} pairs" for name, pairs in splits.items()))
+    preprocessor = Preprocessor.train(train, recipe.text)
+    lengths = {
+        "max_source_length": recipe.data.max_source_length,
+        "max_target_length": recipe.data.max_target_length,
+        "overlong": recipe.data.overlong,
+    }
+    batches = Batches(
+        train,
+        preprocessor,
+        batch_size=training.batch_size,
+        batch_unit=training.batch_unit,
+        num_buckets=training.num_buckets,
+        seed=training.seed,
+        **lengths,
+    )
+    logger.info("%s", batches.describe())
+    checks = Batches(
+        validation,
+        preprocessor,
+        batch_size=training.batch_size,
+        batch_unit=training.batch_unit,
+        num_buckets=min(2, training.num_buckets),
+        shuffle=False,
+        **lengths,
+    )
+
+    model = make_model(
+        recipe.model,
+        load_weights=False,
+        preprocessor=preprocessor,
+        architecture=recipe.architecture,
+        generation=recipe.generation,
+    )
+    total_steps = len(batches) * training.epochs
+    model.compile(
+        make_optimizer(training.optimizer, total_steps),
+        label_smoothing=training.label_smoothing,
+    )
+    logger.info(
+        "%s: %s parameters, %d steps of %d epochs on %s",
+        recipe.model,
+        f"{model.count_params():,}",
+        total_steps,
+        training.epochs,
+        keras.backend.backend(),
+    )
+
+    keeper = SaveBest(lambda m: m.save_to_preset(directory), training.monitor)
+    callbacks: list[Any] = []
+    if training.monitor in ("val_bleu", "val_chrf", "val_exact_match"):
+        metric = training.monitor.removeprefix("val_")
+        callbacks.append(GenerationMetrics(validation, [metric]))
+    callbacks += [keeper, ProgressBar()]
+    if training.max_minutes is not None:
+        callbacks.append(TimeLimit(training.max_minutes))
+    directory.mkdir(parents=True, exist_ok=True)
+    _write_recipe(recipe, directory)
+    try:
+        fitted = model.fit(
+            batches,
+            epochs=training.epochs,
+            validation_data=checks,
+            verbose=0,
+            callbacks=callbacks,
+        )
+    except KeyboardInterrupt:
+        if keeper.best is None:
+            model.save_to_preset(directory)
+        logger.warning("interrupted; the best model so far is in %s", directory)
+        raise
+    history = {name: [float(v) for v in values] for name, values in fitted.history.items()}
+    trained = time.monotonic()
+    model = make_model(str(directory))  # the best epoch, as a user will load it
+
+    metrics, samples = measure(model, splits["test"], recipe)
+    report = {
+        "recipe": recipe.description,
+        "model": recipe.model,
+        "parameters": model.count_params(),
+        "backend": keras.backend.backend(),
+        "versions": versions(),
+        "best_epoch": (keeper.best_epoch or 0) + 1,
+        "epochs": len(history["loss"]),
+        "training_seconds": round(trained - started, 1),
+        "seconds": round(time.monotonic() - started, 1),
+        "test_pairs": len(splits["test"]),
+        "metrics": metrics,
+        "history": history,
+    }
+    for source, target, answer in samples:
+        mark = "=" if answer == target else "≠"
+        print(f"{source}\n  -> {answer}\n  {mark}  {target}", file=results)
+    if has_plots:
+        _draw(model, history, samples, directory)
+    _write_json(report, directory / RESULTS_FILE)
+    shown = {name: report[name] for name in ("best_epoch", "epochs", "seconds", "test_pairs")}
+    print(json.dumps({**metrics, **shown}, ensure_ascii=False), file=results)
+    return report
+
+
+# --------------------------------------------------------------------------------------
+# Data
+# --------------------------------------------------------------------------------------
+
+
+def load_splits(data: DataConfig, seed: int) -> dict[str, Pairs]:
+    """Training, validation and test pairs of a recipe.
+
+    Raises:
+        ConfigError: files are named but no folder, or validation or test is missing.
+        DataError: files that cannot be used.
+    """
+    sizes = {
+        "train_size": data.train_size,
+        "validation_size": data.validation_size,
+        "test_size": data.test_size,
+    }
+    if data.generator == "dates":
+        given = {name: size for name, size in sizes.items() if size is not None}
+        dates = make_dates(seed=seed, **given)
+        logger.info("%s", dates.report)
+        return {"train": dates.train, "validation": dates.validation, "test": dates.test}
+    splits: dict[str, Pairs] = {}
+    for name in ("train", "validation", "test"):
+        files: FilesConfig | None = getattr(data, name)
+        if files is None:
+            raise ConfigError(
+                f"data.{name}: required, but missing; a recipe needs all three splits"
+            )
+        if data.dir is None:
+            raise ConfigError(
+                "data.dir: no folder is named; say where the files are: --set data.dir=FOLDER"
+            )
+        folder = Path(data.dir)
+        if not folder.is_dir():
+            raise ConfigError(f"data.dir: {folder} is not a folder")
+        given_paths = {
+            key: folder / value for key, value in files.model_dump().items() if value is not None
+        }
+        pairs = read_pairs(**given_paths)
+        splits[name] = list(pairs)[: sizes[f"{name}_size"]]
+    return splits
+
+
+# --------------------------------------------------------------------------------------
+# Results
+# --------------------------------------------------------------------------------------
+
+
+def measure(
+    model: Any, pairs: Pairs, recipe: RecipeConfig
+) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+    """Metrics on `pairs`, and sample answers `(source, target, answer)` spread over them."""
+    sources = [source for source, _ in pairs]
+    targets = [target for _, target in pairs]
+    answers = model.generate(sources, batch_size=64)
+    metrics = corpus_metrics(answers, targets, recipe.evaluation.metrics)
+    count = min(recipe.evaluation.samples, len(pairs))
+    chosen = np.linspace(0, len(pairs) - 1, count).astype(int) if count else []
+    return metrics, [(sources[i], targets[i], answers[i]) for i in chosen]
+
+
+def _draw(model: Any, history: Any, samples: Any, directory: Path) -> None:
+    from keras_s2s.plots import attention_figure, plot_learning_curve
+
+    plot_learning_curve(history, directory / "learning_curve.png")
+    decoder = model.preset.architecture.decoder
+    if decoder.type == "transformer" or decoder.attention is not None:
+        attention_figure(model, [source for source, _, _ in samples], directory / "attention.png")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    names = ("keras", "tensorflow", "jax", "torch", "numpy", "sentencepiece", "sacrebleu", "babel")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _has_matplotlib() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("matplotlib") is not None
+
+
+def _write_json(data: Any, path: Path) -> None:
+    beside = path.with_name(f".{path.name}.tmp")
+    beside.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def _write_recipe(recipe: RecipeConfig, directory: Path) -> None:
+    path = directory / RECIPE_FILE
+    beside = path.with_name(f".{path.name}.tmp")
+    data = recipe.model_dump(mode="json", exclude_none=True)
+    beside.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    beside.replace(path)

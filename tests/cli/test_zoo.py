@@ -1,0 +1,207 @@
+"""`keras-s2s zoo`, and how the program ends: messages, exit codes, pipes, terminals."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from keras_s2s import catalog
+from keras_s2s.cli import app, main, zoo
+from keras_s2s.cli.tables import print_table
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Make standard output a terminal of a given width."""
+
+    def set_width(width: int) -> None:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("NO_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", str(width))
+
+    return set_width
+
+
+def words(text: str) -> str:
+    """Text without the line breaks and padding that a table puts into it."""
+    return "".join(text.split())
+
+
+# --------------------------------------------------------------------------------------
+# zoo list, zoo show
+# --------------------------------------------------------------------------------------
+
+
+def test_list_has_a_line_for_each_preset(capsys):
+    assert main(["zoo", "list"]) == 0
+    output = capsys.readouterr()
+    heading, _rule, *rows = output.out.splitlines()
+    assert heading.split() == ["name", "type", "sizes", "parameters", "description"]
+    assert [row.split()[0] for row in rows] == catalog.list_presets()
+    assert len(rows) >= 9
+    assert output.err == ""
+    base = next(row for row in rows if row.startswith("transformer_base"))
+    for part in ("6+6 layers", "hidden 512", "ffn 2048", "8 heads", "Vaswani et al. 2017"):
+        assert part in base
+    assert "additive attention" in next(row for row in rows if row.startswith("gru_bahdanau"))
+    assert all(row == row.rstrip() for row in rows)
+
+
+def test_show_prints_every_setting(capsys):
+    assert main(["zoo", "show", "gru_bahdanau"]) == 0
+    output = capsys.readouterr().out
+    preset = catalog.load_preset("gru_bahdanau")
+    checked = 0
+    for section in zoo._sections("gru_bahdanau", preset):
+        assert f"\n{section.title}\n" in f"\n{output}"
+        for setting, value, meaning in section.rows:
+            line = next(
+                line
+                for line in output.partition(section.title)[2].splitlines()
+                if line.startswith(f"{setting} ")
+            )
+            assert value in line
+            assert meaning in line
+            checked += 1
+    assert checked >= 45
+    for path in catalog.preset_chain("gru_bahdanau"):
+        assert str(path) in output
+
+
+def test_sections_hold_the_whole_preset():
+    preset = catalog.load_preset("transformer_base")
+
+    def count(data) -> int:
+        return sum(count(value) if isinstance(value, dict) else 1 for value in data.values())
+
+    rows = [row for section in zoo._sections("", preset) for row in section.rows]
+    assert len(rows) == count(preset.model_dump())
+
+
+def test_show_takes_a_path(tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: transformer_tiny\ngeneration: {num_beams: 3}\n")
+    assert main(["zoo", "show", str(path)]) == 0
+    assert str(path) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [10, 24, 50, 80, 120])
+def test_a_narrow_terminal_loses_nothing(terminal, capsys, width):
+    terminal(width)
+    assert main(["zoo", "list"]) == 0
+    output = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert max(len(line) for line in output.splitlines()) <= width
+    assert "…" not in output
+    for name in catalog.list_presets():
+        description = catalog.load_preset(name).description
+        if width <= 50:
+            assert words(description) in words(output)
+        else:
+            # In a table a description lies in pieces beside the other columns.
+            assert all(word in output for word in description.split() if len(word) < 8)
+
+
+def test_a_pipe_is_as_wide_as_it_must_be(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    print_table(("a", "b"), [("x" * 300, "y [dim] z"), ("", "ü 한국어")], title="t [bold]")
+    title, heading, _rule, first, second = capsys.readouterr().out.splitlines()
+    assert title == "t [bold]"
+    assert heading.split() == ["a", "b"]
+    assert first.split() == ["x" * 300, "y", "[dim]", "z"]
+    assert second.split() == ["ü", "한국어"]
+
+
+# --------------------------------------------------------------------------------------
+# Errors
+# --------------------------------------------------------------------------------------
+
+
+def test_an_unknown_preset_is_one_message(capsys):
+    assert main(["zoo", "show", "gru_bahdana"]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err == (
+        "keras-s2s: error: no preset is called 'gru_bahdana'; did you mean 'gru_bahdanau'?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--debug", "zoo", "show", "x"], ["zoo", "show", "x", "--debug"]]
+)
+def test_debug_shows_the_stack(arguments, capsys):
+    assert main(arguments) == 1
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_debug_after_two_dashes_is_a_word(capsys):
+    assert main(["zoo", "show", "--", "--debug"]) == 1
+    output = capsys.readouterr().err
+    assert "no preset is called '--debug'" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    "arguments", [["zo"], ["zoo", "shw"], ["zoo", "list", "--al"], ["zoo", "show"]]
+)
+def test_a_command_that_is_not_understood(arguments, capsys):
+    assert main(arguments) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "Traceback" not in output.err
+    assert "--help" in output.err
+
+
+def test_help_lists_the_commands(capsys):
+    assert main(["--help"]) == 0
+    output = capsys.readouterr().out
+    assert "zoo" in output
+    assert "--debug" in output
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "parts"),
+    [
+        (ValueError("the value 5 is too large"), 1, ["error: the value 5 is too large"]),
+        (FileNotFoundError(2, "No such file or directory", "x.en"), 1, ["error: x.en: No such"]),
+        (ImportError("plots need matplotlib"), 1, ["error: plots need matplotlib"]),
+        (KeyError("secret"), 1, ["unexpected KeyError", "--debug"]),
+        (ValueError(), 1, ["unexpected ValueError", "--debug"]),
+        (KeyboardInterrupt(), 130, ["interrupted"]),
+        (EOFError(), 1, [""]),
+    ],
+)
+def test_what_a_command_raises(monkeypatch, capsys, error, code, parts):
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(catalog, "list_presets", fail)
+    assert main(["zoo", "list"]) == code
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "Traceback" not in output.err
+    for part in parts:
+        assert part in output.err
+
+
+def test_the_app_is_typers():
+    assert app.info.name == "keras-s2s"
+
+
+def test_results_alone_on_standard_output_and_a_reader_that_leaves():
+    # `head` closes the pipe after one line.
+    command = f"{sys.executable} -m keras_s2s.cli zoo show transformer_big | head -n 1"
+    result = subprocess.run(
+        ["bash", "-c", command],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.stdout == "transformer_big\n"
+    assert "BrokenPipe" not in result.stderr
+    assert "Traceback" not in result.stderr

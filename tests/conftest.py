@@ -1,0 +1,31 @@
+"""What every test shares: reproducible randomness and a quiet TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# Before TensorFlow is first imported: its start-up notes would bury a test's own output.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# A deadline measures the machine: the first example may import a backend or compile.
+settings.register_profile("keras_s2s", deadline=None)
+settings.load_profile("keras_s2s")
+
+SEED = 20240816
+
+
+@pytest.fixture(autouse=True)
+def seed() -> int:
+    """Every test starts from the same random state, whichever ran before it."""
+    random.seed(SEED)
+    np.random.seed(SEED)
+    # Tests of the text side never load keras; they are not made to wait for it.
+    if keras := sys.modules.get("keras"):
+        keras.utils.set_random_seed(SEED)
+    return SEED

@@ -1,0 +1,112 @@
+"""Every zoo preset, made tiny, and every variant keeps every contract, by being there."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import keras
+import pytest
+from contracts import checks
+from small_models import VARIANTS, Probe, make_model, shrunken_preset
+
+from keras_s2s.catalog import list_presets
+from keras_s2s.config import PresetConfig
+from keras_s2s.samplers import Greedy
+
+PRESETS = list_presets()
+MODELS = [*PRESETS, *VARIANTS]
+
+#: One of each kind of decoder: enough where each test of a model costs seconds of compilation.
+COVER = {
+    "gru_bahdanau",
+    "gru_encoder_decoder",
+    "lstm_luong_concat",
+    "lstm_seq2seq",
+    "transformer_base",
+    "transformer_tiny",
+    "recurrent_encoder_transformer_decoder",
+    "transformer_encoder_recurrent_decoder",
+}
+
+
+def config_of(name: str) -> PresetConfig:
+    return VARIANTS[name] if name in VARIANTS else shrunken_preset(name)
+
+
+@cache
+def _probe_of(architecture: str, name: str) -> Probe:
+    return Probe(make_model(config_of(name), seed=1))
+
+
+@cache
+def probe_of(name: str) -> Probe:
+    """The model of a name; presets that differ in size alone share one."""
+    architecture = config_of(name).architecture.model_dump_json()
+    twin = next(n for n in MODELS if config_of(n).architecture.model_dump_json() == architecture)
+    return _probe_of(architecture, twin)
+
+
+@pytest.fixture(params=MODELS)
+def probe(request) -> Probe:
+    return probe_of(request.param)
+
+
+def costly(names: list[str]) -> list:
+    """All names; those outside the cover are slow where the backend compiles."""
+    if keras.backend.backend() == "torch":
+        return names
+    return [n if n in COVER else pytest.param(n, marks=pytest.mark.slow) for n in names]
+
+
+def test_walk_finds_the_zoo():
+    assert len(PRESETS) >= 9
+    assert COVER <= set(MODELS)
+    assert not set(PRESETS) & set(VARIANTS)
+
+
+def test_steps_equal_teacher_forcing(probe):
+    checks.check_step_by_step(probe)
+
+
+def test_state_follows_reordered_histories(probe):
+    checks.check_reorder(probe)
+
+
+def test_padding_changes_nothing(probe):
+    checks.check_padding_invariance(probe)
+    checks.check_neighbours(probe)
+
+
+def test_decoder_is_causal(probe):
+    checks.check_causality(probe)
+
+
+def test_source_reaches_every_position(probe):
+    checks.check_source_matters(probe)
+    if checks.attends(probe.model):
+        checks.check_attention_attached(probe)
+
+
+@pytest.mark.parametrize("name", costly(MODELS))
+def test_generation(name):
+    checks.check_generation(probe_of(name))
+
+
+@pytest.mark.parametrize("name", costly(["gru_bahdanau", "transformer_tiny", "rnn_every_step"]))
+def test_greedy(name):
+    checks.check_greedy(probe_of(name))
+    checks.check_generation(probe_of(name), Greedy())
+
+
+@pytest.mark.parametrize("name", ["gru_bahdanau", "transformer_tiny"])
+def test_teacher_forcing_and_loss(name):
+    checks.check_teacher_forcing_alignment(probe_of(name).model)
+    checks.check_loss_ignores_padding(make_model(config_of(name)))
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in COVER else pytest.param(n, marks=pytest.mark.slow) for n in MODELS]
+)
+def test_fit_learns(name):
+    model = make_model(config_of(name), scale=0.7)
+    checks.check_fit_learns(model)

@@ -1,0 +1,8 @@
+"""Makes the helpers of this folder importable, and runs each backend's exports once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent))

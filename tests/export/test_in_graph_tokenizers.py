@@ -1,0 +1,167 @@
+"""Tokenizers in the graph give what the Python ones give."""
+
+from __future__ import annotations
+
+import random
+import sys
+import unicodedata
+
+import keras
+import pytest
+from unicode_texts import CORPUS, TEXTS
+
+from keras_s2s.config import SpecialIds, TokenizerConfig
+from keras_s2s.export import ExportError
+from keras_s2s.export.in_graph_preprocessor import InGraphPreprocessor, check_preprocessor
+from keras_s2s.export.in_graph_tokenizers import (
+    IN_GRAPH_TOKENIZERS,
+    check_tokenizer,
+    in_graph_tokenizer,
+    normalize,
+    valid_utf8,
+)
+from keras_s2s.text import TOKENIZERS, Preprocessor, train_tokenizer
+from keras_s2s.text.normalization import Normalizer
+
+# The twins are TensorFlow's alone: under another backend they would run the very same code.
+in_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="runs under the TensorFlow backend"
+)
+
+CONFIGS = {
+    "character": {},
+    "character nfkc lowercase": {"normalization": "nfkc", "lowercase": True},
+    "character none": {"normalization": "none"},
+    "character nfc lowercase": {"lowercase": True},
+    "byte": {},
+    "byte nfc": {"normalization": "nfc"},
+    "byte none lowercase": {"lowercase": True},
+    "sentencepiece_unigram": {"vocab_size": 420},
+    "sentencepiece_unigram no bytes": {"vocab_size": 200, "byte_fallback": False},
+    "sentencepiece_unigram lowercase": {"vocab_size": 420, "lowercase": True},
+    "sentencepiece_bpe": {"vocab_size": 420},
+    "sentencepiece_bpe none": {"vocab_size": 420, "normalization": "none"},
+}
+
+
+def trained(name: str):
+    return train_tokenizer(CORPUS * 3, TokenizerConfig(kind=name.split()[0], **CONFIGS[name]))
+
+
+def test_every_twin_has_a_configuration_here():
+    assert {name.split()[0] for name in CONFIGS} == set(IN_GRAPH_TOKENIZERS)
+    assert set(IN_GRAPH_TOKENIZERS) < set(TOKENIZERS)
+
+
+@in_tensorflow
+@pytest.mark.parametrize("name", CONFIGS)
+def test_ids_and_texts_are_pythons(name):
+    import tensorflow as tf
+
+    tokenizer = trained(name)
+    twin = in_graph_tokenizer(tokenizer)
+    assert len(TEXTS) > 600
+    expected = tokenizer.encode_batch(TEXTS)
+
+    found = twin.encode(tf.constant(TEXTS))
+    assert found.dtype == tf.int32
+    assert found.to_list() == expected
+
+    decoded = [text.decode() for text in twin.decode(found).numpy()]
+    assert decoded == tokenizer.decode_batch(expected)
+
+
+@in_tensorflow
+@pytest.mark.parametrize("name", CONFIGS)
+def test_any_ids_decode_as_in_python(name):
+    import tensorflow as tf
+
+    tokenizer = trained(name)
+    twin = in_graph_tokenizer(tokenizer)
+    rng = random.Random(7)
+    silent = {tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id}
+    ids = [i for i in range(tokenizer.vocabulary_size) if i not in silent]
+    rows = [[], *[rng.choices(ids, k=rng.randint(0, 12)) for _ in range(600)]]
+    decoded = twin.decode(tf.ragged.constant(rows, tf.int32, ragged_rank=1))
+    assert [text.decode() for text in decoded.numpy()] == tokenizer.decode_batch(rows)
+
+
+@in_tensorflow
+@pytest.mark.parametrize("form", ["none", "nfc", "nfkc"])
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_normalisation_of_every_known_character(form, lowercase):
+    import tensorflow as tf
+
+    known = [
+        chr(c)
+        for c in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(c)) not in ("Cn", "Cs", "Co")
+    ]
+    assert len(known) > 140_000
+    normalizer = Normalizer(form, lowercase)
+    found = normalize(tf.constant(known), normalizer).numpy()
+    differ = [c for c, text in zip(known, found, strict=True) if text.decode() != normalizer(c)]
+    # Capital letters that one of the two Unicode versions does not know yet.
+    assert len(differ) < (150 if lowercase else 1), differ
+    assert all(unicodedata.category(c) == "Lu" and ord(c) > 0x2C00 for c in differ)
+
+
+@in_tensorflow
+def test_broken_utf8_becomes_replacement_characters():
+    broken = [b"a\xffb", b"\xed\xa0\x80", b"\xe2\x82", "정상".encode(), b""]
+    expected = [text.decode(errors="replace") for text in broken]
+    assert [text.decode() for text in valid_utf8(broken).numpy()] == expected
+
+
+@in_tensorflow
+@pytest.mark.parametrize(
+    ("kind", "bos", "eos"),
+    [("character", True, True), ("character", False, False), ("sentencepiece_bpe", True, True)],
+)
+def test_preprocessor_surrounds_pads_and_cuts(kind, bos, eos):
+    import tensorflow as tf
+
+    base = Preprocessor.train([(t, t) for t in CORPUS], kind, vocab_size=420)
+    data = base.special_ids.model_dump()
+    data["source"].update(bos=base.source.bos_id if bos else None)
+    data["source"].update(eos=base.source.eos_id if eos else None)
+    python = Preprocessor(base.source, base.target, SpecialIds.model_validate(data))
+    twin = InGraphPreprocessor(python)
+
+    for texts in (TEXTS, ["a"], [""], []):
+        ids, mask = twin.encode_source(tf.constant(texts, tf.string))
+        assert ids.shape == mask.shape and ids.shape[1] >= 1
+        rows = [row[real].tolist() for row, real in zip(ids.numpy(), mask.numpy(), strict=True)]
+        assert rows == python.encode_source(texts)
+        assert (ids.numpy()[~mask.numpy()] == python.special_ids.source.pad).all()
+
+    rng = random.Random(3)
+    lengths = [rng.randint(0, 9) for _ in range(500)]
+    # Every special id occurs anywhere, EOS in the middle too.
+    ids = [[rng.choice([rng.randrange(6), rng.randrange(60)]) for _ in range(9)] for _ in lengths]
+    decoded = twin.decode_target(tf.constant(ids, tf.int32), tf.constant(lengths, tf.int32))
+    rows = [row[:length] for row, length in zip(ids, lengths, strict=True)]
+    assert [text.decode() for text in decoded.numpy()] == python.decode_target(rows)
+
+    outside = tf.constant([[5, python.target.vocabulary_size]])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="outside the target tokenizer's"):
+        twin.decode_target(outside, tf.constant([2]))
+
+
+@pytest.mark.parametrize("kind", sorted(set(TOKENIZERS) - set(IN_GRAPH_TOKENIZERS)))
+def test_other_kinds_are_refused_and_the_supported_ones_listed(kind):
+    tokenizer = train_tokenizer(CORPUS * 3, TokenizerConfig(kind=kind))
+    with pytest.raises(ExportError, match=f"{kind} tokenizer.*character, byte, sentencepiece"):
+        check_tokenizer(tokenizer)
+    good = train_tokenizer(CORPUS, TokenizerConfig(kind="character"))
+    ids = Preprocessor.train([("a", "a")], "character").special_ids
+    for pair in ((good, tokenizer), (tokenizer, good)):
+        with pytest.raises(ExportError, match=kind):
+            check_preprocessor(Preprocessor(*pair, ids))
+
+
+def test_unknown_normal_form_is_refused():
+    tokenizer = train_tokenizer(CORPUS, TokenizerConfig(kind="character"))
+    object.__setattr__(tokenizer.normalizer, "form", "nfd")
+    with pytest.raises(ExportError, match=r"normalization: nfd of a character tokenizer"):
+        check_tokenizer(tokenizer)

@@ -1,0 +1,330 @@
+"""Small models that many tests share: every zoo preset made tiny, and what presets leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_s2s.catalog import load_preset
+from keras_s2s.config import PresetConfig, SpecialIds, merge
+from keras_s2s.model import Seq2SeqLM
+
+VOCABULARY = 16
+WIDTH = 8
+
+SPECIAL_IDS: dict[str, Any] = {
+    "source": {"pad": 0, "unk": 1, "eos": 3},
+    "target": {"pad": 0, "unk": 1, "decoder_start": 2, "eos": 3},
+}
+
+
+# --------------------------------------------------------------------------------------
+# Configurations
+# --------------------------------------------------------------------------------------
+
+
+def shrink(config: PresetConfig) -> PresetConfig:
+    """The same architecture with widths, depths and vocabularies of a toy.
+
+    Proportions between the widths of both sides stay, and so does everything that is not a
+    size: norm order, positions, cell, bridge, tying.
+    """
+    data = config.model_dump()
+    architecture = data["architecture"]
+    narrowest = min(architecture[side]["hidden_dim"] for side in ("encoder", "decoder"))
+    for side in ("encoder", "decoder"):
+        part = architecture[side]
+        part["hidden_dim"] = part["hidden_dim"] * WIDTH // narrowest
+        part["num_layers"] = min(part["num_layers"], 2)
+        if part["type"] == "transformer":
+            part["num_heads"] = 2
+            part["intermediate_dim"] = 12
+        elif (part.get("attention") or {}).get("units") is not None:
+            part["attention"]["units"] = 6
+        if part["embedding"]["dim"] is not None and part["type"] == "recurrent":
+            part["embedding"]["dim"] = WIDTH - 2
+        elif part["embedding"]["dim"] is not None:
+            part["embedding"]["dim"] = part["hidden_dim"]
+        if part["embedding"]["max_positions"] is not None:
+            part["embedding"]["max_positions"] = 32
+    architecture["source_vocab_size"] = architecture["target_vocab_size"] = VOCABULARY
+    data["parameters"] = None
+    return PresetConfig.model_validate(data)
+
+
+def variant(architecture: Mapping[str, Any], **preset: Any) -> PresetConfig:
+    """A preset of its own around `architecture`."""
+    sizes = {"source_vocab_size": VOCABULARY, "target_vocab_size": VOCABULARY}
+    return PresetConfig.model_validate(
+        {
+            "description": "A variant for tests.",
+            "architecture": merge(sizes, architecture),
+            "special_ids": SPECIAL_IDS,
+            **preset,
+        }
+    )
+
+
+def recurrent(cell: str, **options: Any) -> dict[str, Any]:
+    return {"type": "recurrent", "cell": cell, "hidden_dim": WIDTH, **options}
+
+
+def transformer(**options: Any) -> dict[str, Any]:
+    sizes = {"hidden_dim": WIDTH, "num_heads": 2, "intermediate_dim": 12, "num_layers": 2}
+    return {"type": "transformer", **sizes, **options}
+
+
+def attention(score: str, query: str, **options: Any) -> dict[str, Any]:
+    return {"context": "attention", "attention": {"score": score, "query": query, **options}}
+
+
+#: What no preset has.
+VARIANTS: dict[str, PresetConfig] = {
+    "rnn_additive": variant(
+        {
+            "encoder": recurrent("rnn"),
+            "decoder": recurrent("rnn", **attention("additive", "previous", units=5)),
+            "bridge": {"type": "copy"},
+        }
+    ),
+    "lstm_deep_bidirectional_previous": variant(
+        {
+            "encoder": recurrent("lstm", num_layers=2, bidirectional=True),
+            "decoder": recurrent("lstm", num_layers=2, **attention("general", "previous")),
+            "bridge": {"type": "dense", "activation": "linear"},
+        }
+    ),
+    "lstm_deep_bidirectional_copy": variant(
+        {
+            "encoder": recurrent("lstm", num_layers=2, bidirectional=True),
+            "decoder": {
+                **recurrent("lstm", num_layers=2, **attention("dot", "current")),
+                "hidden_dim": 2 * WIDTH,
+            },
+            "bridge": {"type": "copy"},
+        }
+    ),
+    "gru_luong_without_feeding_zero_bridge": variant(
+        {
+            "encoder": recurrent("gru"),
+            "decoder": recurrent(
+                "gru", num_layers=2, embedding={"dim": 5}, **attention("concat", "current", units=4)
+            ),
+            "bridge": {"type": "zero"},
+        }
+    ),
+    "rnn_every_step": variant(
+        {
+            "encoder": recurrent("rnn", embedding={"dim": 5, "scale": True, "norm": True}),
+            "decoder": recurrent("rnn", context="every_step"),
+            "bridge": {"type": "copy"},
+            "output": {"tie_embeddings": True, "bias": False},
+        }
+    ),
+    "transformer_encoder_recurrent_decoder": variant(
+        {
+            "encoder": transformer(norm_order="pre"),
+            "decoder": recurrent("gru", **attention("additive", "previous")),
+            "bridge": {"type": "dense"},
+        }
+    ),
+    "transformer_encoder_every_step": variant(
+        {
+            "encoder": transformer(),
+            "decoder": recurrent("lstm", context="every_step"),
+            "bridge": {"type": "dense", "activation": "relu"},
+        }
+    ),
+    "recurrent_encoder_transformer_decoder": variant(
+        {
+            "encoder": recurrent("gru", bidirectional=True),
+            "decoder": transformer(activation="gelu"),
+            "output": {"tie_embeddings": True},
+        }
+    ),
+    "transformer_pre_norm_gated_learned": variant(
+        {
+            "shared": transformer(
+                norm_order="pre",
+                activation="silu",
+                gated=True,
+                use_bias=False,
+                embedding={"positions": "learned", "max_positions": 24, "norm": True},
+            ),
+            "share_embeddings": True,
+        }
+    ),
+    "transformer_post_norm_final_norm_tied": variant(
+        {
+            "shared": transformer(activation="gelu_tanh", final_norm=True, norm_epsilon=1e-5),
+            "decoder": {"num_layers": 1, "num_heads": 4},
+            "output": {"tie_embeddings": True},
+        }
+    ),
+}
+
+
+# --------------------------------------------------------------------------------------
+# Models
+# --------------------------------------------------------------------------------------
+
+
+def randomise(model: keras.Model, seed: int = 0, scale: float = 1.0) -> None:
+    """Give every weight a random value, biases and norms included: the same on every backend.
+
+    A bias of zero or a gain of one hides a term that is left out.
+    """
+    rng = np.random.default_rng(seed)
+    for variable in model.weights:
+        shape = tuple(variable.shape)
+        name = variable.path.rsplit("/", 1)[-1]
+        if name == "gamma":
+            value = rng.uniform(0.5, 1.5, shape)
+        elif len(shape) < 2:
+            value = rng.normal(0, 0.3, shape)
+        else:
+            value = rng.normal(0, scale * shape[0] ** -0.5, shape)
+        if "embeddings" in name:
+            value = rng.normal(0, scale * shape[1] ** -0.5, shape)
+        variable.assign(value.astype("float32"))
+
+
+def make_model(config: PresetConfig, seed: int = 0, scale: float = 1.0) -> Seq2SeqLM:
+    """A model with random weights that do not depend on the backend."""
+    model = Seq2SeqLM(config)
+    randomise(model, seed, scale)
+    return model
+
+
+def shrunken_preset(name: str) -> PresetConfig:
+    return shrink(load_preset(name))
+
+
+def with_special_ids(config: PresetConfig, **target: Any) -> PresetConfig:
+    """`config` with other ids on the target's side."""
+    data = config.model_dump()
+    data["special_ids"]["target"].update(target)
+    return PresetConfig.model_validate(data)
+
+
+# --------------------------------------------------------------------------------------
+# Inputs
+# --------------------------------------------------------------------------------------
+
+
+def padded(rows: Sequence[Sequence[int]], pad: int, length: int | None = None) -> Any:
+    """Rows of ids as `(ids, mask)`, NumPy arrays `[B, length]`."""
+    length = length or max(map(len, rows))
+    ids = np.full((len(rows), length), pad, "int32")
+    mask = np.zeros((len(rows), length), bool)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)], mask[i, : len(row)] = row, True
+    return ids, mask
+
+
+def model_inputs(
+    sources: Sequence[Sequence[int]],
+    targets: Sequence[Sequence[int]],
+    special_ids: SpecialIds,
+    *,
+    source_length: int | None = None,
+    target_length: int | None = None,
+) -> dict[str, np.ndarray]:
+    """The four inputs of a model; `targets` are decoder inputs, the start included."""
+    encoder_ids, encoder_mask = padded(sources, special_ids.source.pad, source_length)
+    decoder_ids, decoder_mask = padded(targets, special_ids.target.pad, target_length)
+    return {
+        "encoder_token_ids": encoder_ids,
+        "encoder_padding_mask": encoder_mask,
+        "decoder_token_ids": decoder_ids,
+        "decoder_padding_mask": decoder_mask,
+    }
+
+
+def source_mapping(rows: Sequence[Sequence[int]], pad: int = 0) -> dict[str, np.ndarray]:
+    """Source ids as `generate` takes them from a model without a tokenizer."""
+    ids, mask = padded(rows, pad)
+    return {"encoder_token_ids": ids, "encoder_padding_mask": mask}
+
+
+class Probe:
+    """A model's network, move by move, with NumPy arrays in and out.
+
+    Under JAX each move is compiled once for each shape (a recurrent layer compiles its loop at
+    every eager call); TensorFlow and PyTorch run eagerly.
+    """
+
+    def __init__(self, model: Seq2SeqLM) -> None:
+        self.model = model
+        self.network = model.network
+        self._compiled: dict[Any, Any] = {}
+
+    def call(self, key: Any, function: Callable[..., Any], *args: Any) -> Any:
+        """`function(*args)`, compiled under `key` where the backend compiles."""
+        backend = keras.backend.backend()
+        if backend == "jax":
+            import jax
+
+            variables = self.model.variables
+            if key not in self._compiled:
+
+                def stateless(weights: Any, args: Any) -> Any:
+                    mapping = list(zip(variables, weights, strict=True))
+                    with keras.StatelessScope(state_mapping=mapping):
+                        return function(*args)
+
+                self._compiled[key] = jax.jit(stateless)
+            return self._compiled[key]([v.value for v in variables], args)
+        args = keras.tree.map_structure(
+            lambda leaf: leaf if leaf is None else ops.convert_to_tensor(leaf), args
+        )
+        if backend == "torch":
+            import torch
+
+            with torch.no_grad():
+                return function(*args)
+        return function(*args)
+
+    def logits(self, inputs: Mapping[str, Any]) -> np.ndarray:
+        """Teacher-forced logits `[B, T, V]`."""
+        return to_numpy(self.call("logits", self.network.logits, dict(inputs)))
+
+    def logits_and_attention(self, inputs: Mapping[str, Any]) -> Any:
+        """Teacher-forced logits `[B, T, V]` and attention `[B, T, S]` or None."""
+        return to_numpy(self.call("attention", self.network.logits_and_attention, dict(inputs)))
+
+    def encode(self, inputs: Mapping[str, Any]) -> Any:
+        """The memory, of the backend's tensors."""
+        sources = {k: v for k, v in inputs.items() if k.startswith("encoder")}
+        return self.call("encode", self.network.encode, sources)
+
+    def start(self, memory: Any, capacity: int, beams: int) -> Any:
+        """A state in which each source has `beams` rows."""
+        sources = memory.mask.shape[0]
+
+        def function(memory: Any) -> Any:
+            state = self.network.init_state(memory, capacity)
+            return self.network.reorder(state, np.repeat(np.arange(sources, dtype="int32"), beams))
+
+        return self.call(("start", capacity, beams), function, memory)
+
+    def step(self, tokens: Any, state: Any, index: int) -> Any:
+        """`(logits [R, V], state, attention [R, S] or None)`; the state stays on the backend."""
+
+        def function(tokens: Any, state: Any, index: Any) -> Any:
+            return tuple(self.network.step(tokens, state, index, want_attention=True))
+
+        tokens, index = np.asarray(tokens, "int32"), np.asarray(index, "int32")
+        logits, state, attention = self.call("step", function, tokens, state, index)
+        return to_numpy(logits), state, to_numpy(attention)
+
+
+def to_numpy(tree: Any) -> Any:
+    """Every tensor of a tree as a NumPy array; None stays."""
+    return keras.tree.map_structure(
+        lambda leaf: None if leaf is None else np.asarray(ops.convert_to_numpy(leaf)), tree
+    )

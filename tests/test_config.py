@@ -1,0 +1,421 @@
+"""The typed configuration: every mistake is an error that names file, key and remedy."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import subprocess
+import sys
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from keras_s2s import config
+from keras_s2s.config import (
+    ArchitectureConfig,
+    ConfigError,
+    PresetConfig,
+    RecipeConfig,
+    Strict,
+    read_config,
+)
+
+SPECIAL_IDS = {
+    "source": {"pad": 0, "eos": 3, "bos": None, "unk": 1},
+    "target": {
+        "decoder_start": 2,
+        "eos": 3,
+        "pad": 0,
+        "bos": None,
+        "unk": 1,
+        "forced_bos": None,
+        "forced_eos": None,
+    },
+}
+
+TRANSFORMER: dict[str, Any] = {
+    "description": "A Transformer.",
+    "paper": "Vaswani et al. 2017",
+    "architecture": {
+        "source_vocab_size": 100,
+        "target_vocab_size": 100,
+        "encoder": {
+            "type": "transformer",
+            "hidden_dim": 8,
+            "num_heads": 2,
+            "intermediate_dim": 16,
+            "num_layers": 2,
+            "activation": "relu",
+            "norm_order": "post",
+            "attention_dropout": 0.1,
+            "embedding": {"positions": "learned", "max_positions": 64, "scale": True},
+        },
+        "decoder": {
+            "type": "transformer",
+            "hidden_dim": 8,
+            "num_heads": 2,
+            "intermediate_dim": 16,
+            "num_layers": 2,
+        },
+        "share_embeddings": True,
+        "output": {"tie_embeddings": True, "bias": False},
+    },
+    "special_ids": SPECIAL_IDS,
+    "text": {"source": {"kind": "sentencepiece_bpe", "vocab_size": 100}, "joint": True},
+    "generation": {"max_length": 32, "num_beams": 4, "early_stopping": "never"},
+    "parameters": 5,
+}
+
+RECURRENT: dict[str, Any] = {
+    "description": "A GRU with attention.",
+    "architecture": {
+        "source_vocab_size": 100,
+        "target_vocab_size": 50,
+        "encoder": {"type": "recurrent", "cell": "gru", "hidden_dim": 8, "bidirectional": True},
+        "decoder": {
+            "type": "recurrent",
+            "cell": "gru",
+            "hidden_dim": 8,
+            "dropout": 0.2,
+            "context": "attention",
+            "attention": {"score": "additive", "query": "previous", "units": 4},
+            "embedding": {"dim": 6},
+        },
+        "bridge": {"type": "dense", "activation": "tanh"},
+    },
+    "special_ids": SPECIAL_IDS,
+}
+
+RECIPE: dict[str, Any] = {
+    "description": "A run.",
+    "model": "gru_bahdanau",
+    "text": {"source": {"kind": "character"}, "target": {"kind": "word"}},
+    "data": {
+        "dir": "corpus",
+        "train": {"source": "train.en", "target": "train.de"},
+        "validation": {"pairs": "validation.tsv"},
+        "max_source_length": 64,
+        "overlong": "truncate",
+    },
+    "training": {
+        "epochs": 3,
+        "batch_unit": "tokens",
+        "optimizer": {"name": "adamw", "learning_rate": 1e-3, "schedule": "cosine"},
+        "label_smoothing": 0.1,
+    },
+    "evaluation": {"metrics": ["bleu"], "samples": 2},
+}
+
+EXAMPLES = [
+    (PresetConfig, TRANSFORMER),
+    (PresetConfig, RECURRENT),
+    (RecipeConfig, RECIPE),
+]
+
+
+def paths(data: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The path of every key in nested mappings."""
+    found = []
+    for key, value in data.items():
+        found.append((*above, key))
+        if isinstance(value, dict):
+            found.extend(paths(value, (*above, key)))
+    return found
+
+
+def parent_of(data: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    for key in path[:-1]:
+        data = data[key]
+    return data
+
+
+KEYS = [(cls, data, path) for cls, data in EXAMPLES for path in paths(data)]
+
+
+def test_examples_are_valid_and_cover_the_declarations():
+    seen: set[type[BaseModel]] = set()
+
+    def visit(value: Any) -> None:
+        if isinstance(value, BaseModel):
+            seen.add(type(value))
+            for name in type(value).model_fields:
+                visit(getattr(value, name))
+
+    for cls, data in EXAMPLES:
+        visit(read_config(cls, data, source="example.yaml"))
+    assert seen == set(Strict.__subclasses__())
+    assert len(seen) >= 19
+    assert len(KEYS) >= 90
+
+
+# --------------------------------------------------------------------------------------
+# Mutations
+# --------------------------------------------------------------------------------------
+
+
+def misspell(key: str, how: str) -> str:
+    middle = len(key) // 2
+    return {
+        "left out": key[:middle] + key[middle + 1 :],
+        "doubled": key[:middle] + key[middle] + key[middle:],
+        "swapped": key[: middle - 1] + key[middle] + key[middle - 1] + key[middle + 1 :],
+        "capital": key.capitalize(),
+        "dashes": key.replace("_", "-"),
+    }[how]
+
+
+def likeness(typo: str, key: str) -> float:
+    return difflib.SequenceMatcher(None, key, typo.lower().replace("-", "_")).ratio()
+
+
+@pytest.mark.parametrize("how", ["left out", "doubled", "swapped", "capital", "dashes"])
+def test_every_typo_names_file_key_and_nearest_key(how):
+    checked = 0
+    for cls, data, path in KEYS:
+        key = path[-1]
+        typo = misspell(key, how)
+        siblings = parent_of(data, path)
+        if typo == key or typo in siblings:
+            continue
+        mutated = copy.deepcopy(data)
+        owner = parent_of(mutated, path)
+        owner[typo] = owner.pop(key)
+        with pytest.raises(ConfigError) as error:
+            read_config(cls, mutated, source="zoo/mine.yaml")
+        message = str(error.value)
+        dotted = ".".join((*path[:-1], typo))
+        line = next(line for line in message.splitlines() if line.startswith(f"  {dotted}: "))
+        assert message.startswith("zoo/mine.yaml: ")
+        # `obs` is as near to `eos` as to `bos`.
+        if likeness(typo, key) >= 0.5:
+            suggested = line.partition("did you mean '")[2].removesuffix("'?")
+            assert suggested == key or likeness(typo, suggested) >= likeness(typo, key), line
+        checked += 1
+    assert checked >= 35
+
+
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+@pytest.mark.parametrize(("value", "part"), [(None, "required"), ("tranformer", "'tranformer'")])
+def test_a_side_without_a_known_type(side, value, part):
+    mutated = copy.deepcopy(TRANSFORMER)
+    del mutated["architecture"][side]["type"]
+    if value is not None:
+        mutated["architecture"][side]["type"] = value
+    with pytest.raises(ConfigError) as error:
+        read_config(PresetConfig, mutated, source="mine.yaml")
+    line = next(
+        line for line in str(error.value).splitlines() if f"architecture.{side}.type: " in line
+    )
+    assert part in line
+    assert "recurrent" in line and "transformer" in line
+
+
+def test_every_wrong_kind_of_value_is_refused_with_its_key():
+    checked = 0
+    for cls, data, path in KEYS:
+        original = parent_of(data, path)[path[-1]]
+        for wrong in (["a", "list"], "words", -7, True, {"a": "mapping"}, float("nan")):
+            if type(wrong) is type(original) or path == ("model",):
+                continue
+            if path[-1] in ("dir", "paper", "description") and isinstance(wrong, str):
+                continue
+            if accepted(cls, path, wrong):
+                continue
+            mutated = copy.deepcopy(data)
+            parent_of(mutated, path)[path[-1]] = wrong
+            with pytest.raises(ConfigError) as error:
+                read_config(cls, mutated, source="mine.yaml")
+            assert str(error.value).startswith("mine.yaml: ")
+            assert ".".join(path[:-1]) in str(error.value)
+            checked += 1
+    assert checked >= 350
+
+
+def accepted(cls: type, path: tuple[str, ...], value: Any) -> bool:
+    """Values of another kind that a key takes all the same."""
+    key = path[-1]
+    return (
+        (key == "early_stopping" and isinstance(value, bool))
+        or (key in ("bos", "forced_bos", "forced_eos") and value is None)
+        or (key == "learning_rate" and value is True)
+        or (key == "architecture" and cls is RecipeConfig)
+    )
+
+
+def test_every_required_key_is_missed_by_name():
+    checked = 0
+    for cls, data, path in KEYS:
+        mutated = copy.deepcopy(data)
+        del parent_of(mutated, path)[path[-1]]
+        try:
+            read_config(cls, mutated, source="mine.yaml")
+        except ConfigError as error:
+            assert str(error).startswith("mine.yaml: ")
+            assert path[-1] in str(error) or "needs" in str(error) or "either" in str(error)
+            checked += 1
+    assert checked >= 30
+
+
+def test_problems_are_reported_together():
+    mutated = copy.deepcopy(TRANSFORMER)
+    mutated["architecture"]["encoder"]["num_head"] = 2
+    mutated["generation"]["num_beams"] = 0
+    mutated["descriptoin"] = "x"
+    with pytest.raises(ConfigError) as error:
+        read_config(PresetConfig, mutated, source="mine.yaml")
+    assert len(str(error.value).splitlines()) == 4
+
+
+def test_origins_are_named():
+    mutated = copy.deepcopy(TRANSFORMER)
+    mutated["generation"]["num_beams"] = 0
+    origins = {("generation", "num_beams"): "base.yaml"}
+    with pytest.raises(ConfigError, match=r"num_beams: .* \(got 0\) \[from base\.yaml\]"):
+        read_config(PresetConfig, mutated, source="mine.yaml", origins=origins)
+
+
+@pytest.mark.parametrize("data", [None, [], "text", 5])
+def test_what_is_no_mapping(data):
+    with pytest.raises(ConfigError, match=r"mine\.yaml: expected a mapping"):
+        read_config(PresetConfig, data, source="mine.yaml")
+
+
+# --------------------------------------------------------------------------------------
+# Settings that contradict each other
+# --------------------------------------------------------------------------------------
+
+CONTRADICTIONS = [
+    (TRANSFORMER, "encoder", {"num_heads": 3}, "hidden_dim 8 is not a multiple of num_heads 3"),
+    (TRANSFORMER, "encoder", {"embedding": {"dim": 4}}, "embedding.dim 4 differs"),
+    (TRANSFORMER, "encoder", {"embedding": {"positions": "learned"}}, "needs max_positions"),
+    (TRANSFORMER, "encoder", {"embedding": {"max_positions": 9}}, "positions: learned, not"),
+    (TRANSFORMER, None, {"target_vocab_size": 99}, "share_embeddings needs equal vocabularies"),
+    (TRANSFORMER, None, {"bridge": {"type": "zero"}}, "a transformer has none"),
+    (RECURRENT, None, {"bridge": None}, "needs a bridge"),
+    (RECURRENT, None, {"output": {"tie_embeddings": True}}, "output.tie_embeddings"),
+    (RECURRENT, "decoder", {"attention": None}, "contradict each other"),
+    (RECURRENT, "decoder", {"context": "every_step"}, "contradict each other"),
+    (
+        RECURRENT,
+        "decoder",
+        {"attention": {"score": "dot", "query": "current", "units": 3}},
+        "units has no meaning",
+    ),
+    (
+        RECURRENT,
+        "decoder",
+        {"attention": {"score": "dot", "query": "previous", "input_feeding": True}},
+        "input_feeding goes with query: current",
+    ),
+]
+
+
+@pytest.mark.parametrize(("data", "side", "changes", "part"), CONTRADICTIONS)
+def test_contradictions(data, side, changes, part):
+    mutated = copy.deepcopy(data)
+    owner = mutated["architecture"] if side is None else mutated["architecture"][side]
+    owner.update(changes)
+    with pytest.raises(ConfigError) as error:
+        read_config(PresetConfig, mutated, source="mine.yaml")
+    assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"generator": "dates"}, "either a generator or train files"),
+        ({"train": None}, "either a generator or train files"),
+        ({"train": {"source": "a"}}, "either source and target, or pairs"),
+        ({"train": {"source": "a", "target": "b", "pairs": "c"}}, "either source and target"),
+    ],
+)
+def test_contradicting_data(changes, part):
+    mutated = copy.deepcopy(RECIPE)
+    mutated["data"].update(changes)
+    with pytest.raises(ConfigError) as error:
+        read_config(RecipeConfig, mutated, source="mine.yaml")
+    assert part in str(error.value)
+
+
+# --------------------------------------------------------------------------------------
+# shared:
+# --------------------------------------------------------------------------------------
+
+
+def test_shared_says_once_what_both_sides_have():
+    sides = TRANSFORMER["architecture"]
+    common = {key: sides["decoder"][key] for key in sides["decoder"]}
+    encoder = {key: value for key, value in sides["encoder"].items() if key not in common}
+    shared = {**sides, "shared": common, "encoder": encoder, "decoder": {}}
+    spelled_out = ArchitectureConfig.model_validate(sides)
+    assert read_config(ArchitectureConfig, shared, source="shared") == spelled_out
+    assert "shared" in shared, "the caller's mapping is left alone"
+
+
+@pytest.mark.parametrize("changes", [{"shared": 5}, {"shared": {}, "encoder": 5}])
+def test_shared_that_cannot_be_spread(changes):
+    data = {**TRANSFORMER["architecture"], **changes}
+    with pytest.raises(ConfigError, match=r"mine\.yaml.*\n.*expected a mapping of keys, got 5"):
+        read_config(ArchitectureConfig, data, source="mine.yaml")
+
+
+# --------------------------------------------------------------------------------------
+# Values
+# --------------------------------------------------------------------------------------
+
+
+@given(st.sampled_from(EXAMPLES))
+def test_written_and_read_again_it_is_the_same(example):
+    cls, data = example
+    first = read_config(cls, data, source="first")
+    assert read_config(cls, first.model_dump(), source="again") == first
+    assert read_config(cls, first.model_dump(mode="json"), source="json") == first
+
+
+def test_configurations_are_frozen():
+    preset = read_config(PresetConfig, TRANSFORMER, source="example")
+    with pytest.raises(ValueError, match="frozen"):
+        preset.generation.num_beams = 2
+
+
+@pytest.mark.parametrize(
+    ("order", "set_to", "expected"),
+    [
+        ("pre", None, True),
+        ("post", None, False),
+        ("pre", False, False),
+        ("post", True, True),
+    ],
+)
+def test_final_norm_follows_the_norm_order(order, set_to, expected):
+    data = copy.deepcopy(TRANSFORMER["architecture"])
+    data["encoder"].update(norm_order=order, final_norm=set_to)
+    encoder = ArchitectureConfig.model_validate(data).encoder
+    assert encoder.has_final_norm is expected
+
+
+def test_every_declared_choice_is_accepted():
+    checked = 0
+    for score in get_args(config.AttentionConfig.model_fields["score"].annotation):
+        config.AttentionConfig(score=score, query="current")
+        checked += 1
+    for kind in get_args(config.TokenizerKind):
+        config.TokenizerConfig(kind=kind)
+        checked += 1
+    assert checked == 11
+
+
+def test_reading_a_configuration_loads_no_keras():
+    # The module alone: the package that holds it loads the public names, and so keras.
+    program = (
+        "import runpy, sys\n"
+        f"runpy.run_path({config.__file__!r})\n"
+        "print('keras' in sys.modules, 'tensorflow' in sys.modules)"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert output.stdout.split() == ["False", "False"]

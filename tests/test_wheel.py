@@ -1,0 +1,104 @@
+"""The built wheel holds the zoo and the recipes, and works outside the checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+# One interpreter start, because it loads a backend.
+PROGRAM = """
+import keras_s2s
+from keras_s2s import catalog
+from keras_s2s.cli import main
+
+print(keras_s2s.__file__)
+print(catalog.zoo_folder())
+print(catalog.recipes_folder())
+print(*catalog.list_recipes())
+for recipe in catalog.list_recipes():
+    catalog.load_recipe(recipe)
+for preset in catalog.list_presets():
+    catalog.load_preset(preset)
+raise SystemExit(main(["zoo", "list"]))
+"""
+
+
+def run(*command: str | Path, cwd: Path, **variables: str) -> str:
+    result = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel, built with what is installed: nothing is downloaded."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "pip", "wheel", CHECKOUT, "--wheel-dir", folder]
+    run(*build, "--no-deps", "--no-build-isolation", "--quiet", cwd=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """A folder that holds the installed wheel."""
+    folder = tmp_path_factory.mktemp("installed")
+    install = [sys.executable, "-m", "pip", "install", "--target", folder, wheel]
+    run(*install, "--no-deps", "--no-index", "--quiet", cwd=folder)
+    return folder
+
+
+def shipped(folder: str) -> set[str]:
+    """Files of a top-level folder that belong to the project."""
+    root = CHECKOUT / folder
+    return {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and ".ipynb_checkpoints" not in path.parts
+    }
+
+
+def test_wheel_holds_package_zoo_and_recipes(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    modules = {name for name in shipped("keras_s2s") if name.endswith(".py")}
+    zoo, recipes = shipped("zoo"), shipped("recipes")
+    assert (len(modules) >= 50, len(zoo) >= 11, len(recipes) >= 2) == (True, True, True)
+    assert {f"keras_s2s/{name}" for name in modules} <= names
+    assert {f"keras_s2s/_zoo/{name}" for name in zoo} <= names
+    assert {f"keras_s2s/_recipes/{name}" for name in recipes} <= names
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"keras_s2s"}
+
+
+def test_zoo_and_recipes_are_found_outside_the_checkout(installed, tmp_path):
+    output = run(sys.executable, "-c", PROGRAM, cwd=tmp_path, PYTHONPATH=str(installed))
+    package, zoo, recipes, names, *table = output.splitlines()
+    home = (installed / "keras_s2s").resolve()
+    assert Path(package).resolve() == home / "__init__.py"
+    assert (Path(zoo), Path(recipes)) == (home / "_zoo", home / "_recipes")
+    assert {"dates", "multi30k_en_de"} <= set(names.split())
+    listed = {line.split()[0] for line in table[2:]}
+    assert {"gru_bahdanau", "lstm_seq2seq", "transformer_base"} <= listed
+    assert len(listed) >= 9
+
+
+def test_console_script_runs_outside_the_checkout(installed, tmp_path):
+    (script,) = [path for path in (installed / "bin").iterdir() if path.stem == "keras-s2s"]
+    output = run(script, "zoo", "show", "gru_bahdanau", cwd=tmp_path, PYTHONPATH=str(installed))
+    assert "architecture.decoder.attention" in output
+    assert str((installed / "keras_s2s" / "_zoo").resolve()) in output
