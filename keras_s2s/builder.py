@@ -17,12 +17,12 @@ from keras_s2s.layers.transformer_decoder import TransformerDecoder
 from keras_s2s.layers.transformer_encoder import TransformerEncoder
 from keras_s2s.network import Network
 
-ENCODERS = {
+ENCODERS: dict[str, Any] = {
     "recurrent": RecurrentEncoder,
     "transformer": TransformerEncoder,
 }
 
-DECODERS = {
+DECODERS: dict[str, Any] = {
     "recurrent": RecurrentDecoder,
     "transformer": TransformerDecoder,
 }

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_s2s.config import (
-    ArchitectureConfig,
     ConfigError,
     PresetConfig,
     RecipeConfig,
     merge,
     read_config,
+    spread_shared,
 )
 from keras_s2s.strict_yaml import parse_yaml, read_yaml
 
@@ -167,7 +167,7 @@ def _spread(layer: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(architecture, Mapping):
         # What cannot be spread stays as it is: validation reports it with file and key.
         with contextlib.suppress(ValueError):
-            spread["architecture"] = ArchitectureConfig.spread_shared(architecture)
+            spread["architecture"] = spread_shared(architecture)
     return spread
 
 

@@ -239,6 +239,24 @@ class OutputConfig(Strict):
 _SIDES = ("encoder", "decoder")
 
 
+def spread_shared(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """`shared:` states once what encoder and decoder have in common; a side's own key wins.
+
+    Raises:
+        ValueError: what is shared, or a side, is not a mapping.
+    """
+    spread = dict(architecture)
+    if "shared" not in spread:
+        return spread
+    shared = spread.pop("shared")
+    for key, value in (("shared", shared), *((side, spread.get(side)) for side in _SIDES)):
+        if value is not None and not isinstance(value, Mapping):
+            raise ValueError(f"{key}: expected a mapping of keys, got {value!r}")
+    for side in _SIDES:
+        spread[side] = merge(shared or {}, spread.get(side) or {})
+    return spread
+
+
 class ArchitectureConfig(Strict):
     """A whole encoder-decoder network."""
 
@@ -252,18 +270,8 @@ class ArchitectureConfig(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def spread_shared(cls, data: Any) -> Any:
-        """`shared:` states once what encoder and decoder have in common; a side's own key wins."""
-        if not isinstance(data, Mapping) or "shared" not in data:
-            return data
-        data = dict(data)
-        shared = data.pop("shared")
-        for key, value in (("shared", shared), *((side, data.get(side)) for side in _SIDES)):
-            if value is not None and not isinstance(value, Mapping):
-                raise ValueError(f"{key}: expected a mapping of keys, got {value!r}")
-        for side in _SIDES:
-            data[side] = merge(shared or {}, data.get(side) or {})
-        return data
+    def _spread_shared(cls, data: Any) -> Any:
+        return spread_shared(data) if isinstance(data, Mapping) else data
 
     @model_validator(mode="after")
     def _parts_fit(self) -> ArchitectureConfig:

@@ -13,22 +13,15 @@ import numpy as np
 from keras_s2s import catalog
 from keras_s2s.builder import build_network, functional_graph
 from keras_s2s.checkpoints import preset_folder
-from keras_s2s.config import (
-    ArchitectureConfig,
-    GenerationConfig,
-    PresetConfig,
-    SpecialIds,
-    merge,
-    read_config,
-)
+from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.teacher_forcing import check_teacher_forcing
 from keras_s2s.export.formats import export_as
 from keras_s2s.generation import Generator, as_rows
+from keras_s2s.preset_changes import changed, check_vocabularies, from_description
 from keras_s2s.samplers import GenerationOutput, Plan, Sampler, resolve_sampler
 from keras_s2s.samplers.processors import ForcedBos, ForcedEos, LogitsProcessor, MinLength
 from keras_s2s.text.preprocessor import Preprocessor
-from keras_s2s.text.special_tokens import SPECIAL_TOKENS
 from keras_s2s.training.loss import TokenCrossEntropy
 from keras_s2s.training.metrics import Perplexity, TokenAccuracy
 
@@ -63,7 +56,7 @@ class Seq2SeqLM(keras.Model):
     ) -> None:
         config = PresetConfig.model_validate(config)
         if preprocessor is not None:
-            _check_vocabularies(config.architecture, preprocessor)
+            check_vocabularies(config.architecture, preprocessor)
         network = build_network(config.architecture)
         inputs, logits = functional_graph(network)
         kwargs.setdefault("name", "seq2seq_lm")
@@ -102,34 +95,36 @@ class Seq2SeqLM(keras.Model):
             ConfigError: an unknown name (with the nearest one) or a broken configuration.
             CheckpointError: weights that do not fit.
         """
-        if preset_folder.is_preset_folder(source):
+        folder = preset_folder.is_preset_folder(source)
+        if folder and architecture and load_weights:
+            raise ValueError(
+                "architecture= changes the network, so that the folder's weights no longer fit; "
+                "pass load_weights=False with it"
+            )
+        if folder:
             config = preset_folder.load_config(source)
-            if architecture:
-                config = _changed(config, architecture, None, str(source))
-                if load_weights:
-                    raise ValueError(
-                        "architecture= changes the network, so that the folder's weights no "
-                        "longer fit; pass load_weights=False with it"
-                    )
-            if preprocessor is None:
-                preprocessor = preset_folder.load_preprocessor(source, config)
-            if generation is not None:
-                config = config.model_copy(update={"generation": generation})
-            model = cls(config, preprocessor, **kwargs)
-            if load_weights:
-                preset_folder.load_weights(source, model.weights)
-            return model
-        config = catalog.load_preset(source)
-        if load_weights:
+            preprocessor = preprocessor or preset_folder.load_preprocessor(source, config)
+        else:
+            if Path(source).is_dir():
+                raise preset_folder.not_a_preset_folder(source)
+            config = catalog.load_preset(source)
+        config = changed(
+            config,
+            architecture or {},
+            None if folder and not architecture else preprocessor,
+            source=str(source),
+            generation=generation,
+        )
+        model = cls(config, preprocessor, **kwargs)
+        if folder and load_weights:
+            preset_folder.load_weights(source, model.weights)
+        elif load_weights:
             warnings.warn(
                 f"{source} is an architecture without trained weights; every weight starts at "
                 "random. Pass load_weights=False to say that this is meant.",
                 stacklevel=2,
             )
-        config = _changed(config, architecture or {}, preprocessor, str(source))
-        if generation is not None:
-            config = config.model_copy(update={"generation": generation})
-        return cls(config, preprocessor, **kwargs)
+        return model
 
     @classmethod
     def from_architecture(
@@ -152,23 +147,7 @@ class Seq2SeqLM(keras.Model):
         Raises:
             ConfigError: a key or value that is not valid, with file, key and nearest key.
         """
-        where = "architecture"
-        if not isinstance(architecture, Mapping):
-            where = str(architecture)
-            architecture = catalog.read_yaml(Path(architecture))
-        data = dict(architecture)
-        if "architecture" not in data and "base" not in data:
-            data = {"architecture": data}
-        data.setdefault("description", "An architecture of its own.")
-        if special_ids is not None:
-            data["special_ids"] = (
-                special_ids.model_dump() if isinstance(special_ids, SpecialIds) else special_ids
-            )
-        if preprocessor is not None:
-            data["special_ids"] = preprocessor.special_ids.model_dump()
-            data["architecture"] = merge(data["architecture"], _vocabularies(preprocessor))
-        data.setdefault("special_ids", _trained_special_ids())
-        config = read_config(PresetConfig, catalog.resolve(data, source=where), source=where)
+        config = from_description(architecture, preprocessor, special_ids)
         return cls(config, preprocessor, **kwargs)
 
     def save_to_preset(self, directory: str | Path) -> None:
@@ -373,7 +352,7 @@ class Seq2SeqLM(keras.Model):
         if single != isinstance(targets, str):
             raise TypeError("sources and targets must both be a text, or both be lists")
         if single:
-            sources, targets = [sources], [targets]  # type: ignore[list-item]
+            sources, targets = [sources], [targets]
         if len(sources) != len(targets):
             raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
         source_rows, target_rows = self._pair_rows(sources, targets)
@@ -589,51 +568,3 @@ def _token_weights(x: Any, sample_weight: Any) -> Any:
     if sample_weight is not None or not isinstance(x, Mapping):
         return sample_weight
     return keras.ops.cast(x["decoder_padding_mask"], "float32")
-
-
-def _vocabularies(preprocessor: Preprocessor) -> dict[str, int]:
-    return {
-        "source_vocab_size": preprocessor.source.vocabulary_size,
-        "target_vocab_size": preprocessor.target.vocabulary_size,
-    }
-
-
-def _check_vocabularies(architecture: ArchitectureConfig, preprocessor: Preprocessor) -> None:
-    for name, size in _vocabularies(preprocessor).items():
-        if size > getattr(architecture, name):
-            raise ValueError(
-                f"architecture.{name} is {getattr(architecture, name)}, but the tokenizer has "
-                f"{size} ids; they belong to different models"
-            )
-
-
-def _changed(
-    config: PresetConfig,
-    architecture: Mapping[str, Any],
-    preprocessor: Preprocessor | None,
-    source: str,
-) -> PresetConfig:
-    """`config` with differences in its architecture and, maybe, another vocabulary."""
-    data = config.model_dump()
-    data["parameters"] = None
-    changes = dict(architecture)
-    shared = changes.pop("shared", {})
-    for side in ("encoder", "decoder"):
-        if shared or side in changes:
-            changes[side] = merge(shared, changes.get(side) or {})
-    if preprocessor is not None:
-        changes = merge(changes, _vocabularies(preprocessor))
-        data["special_ids"] = preprocessor.special_ids.model_dump()
-    if not changes:
-        return config
-    data["architecture"] = merge(data["architecture"], changes)
-    return read_config(PresetConfig, data, source=source)
-
-
-def _trained_special_ids() -> dict[str, Any]:
-    """The ids that tokenizers trained here have: their special tokens come first."""
-    pad, unk, bos, eos = range(len(SPECIAL_TOKENS))
-    return {
-        "source": {"pad": pad, "eos": eos, "unk": unk},
-        "target": {"decoder_start": bos, "eos": eos, "pad": pad, "unk": unk},
-    }

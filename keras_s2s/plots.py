@@ -114,7 +114,7 @@ def plot_learning_curve(history: Mapping[str, Sequence[float]], path: str | Path
         for name, values in history.items()
         if name.endswith(("accuracy", "bleu", "chrf", "exact_match"))
     }
-    panels = [(losses, "loss (nats per token)")]
+    panels: list[tuple[Mapping[str, Sequence[float]], str]] = [(losses, "loss (nats per token)")]
     if shares:
         scaled = {
             name: [100 * v for v in values] if name.endswith("accuracy") else list(values)
@@ -139,7 +139,7 @@ def plot_learning_curve(history: Mapping[str, Sequence[float]], path: str | Path
 
 
 def installed_fonts() -> list[str]:
-    """Those of `FONTS` that matplotlib finds; it takes each character from the first that has it."""
+    """Those of `FONTS` that matplotlib finds; a character is taken from the first that has it."""
     from matplotlib import font_manager
 
     names = {font.name for font in font_manager.fontManager.ttflist}

@@ -13,6 +13,9 @@ from hypothesis import settings
 # Before TensorFlow is first imported: its start-up notes would bury a test's own output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+# PyTorch's threads cost more than they give on tensors as small as the ones here.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A deadline measures the machine: the first example may import a backend or compile.
 settings.register_profile("keras_s2s", deadline=None)
 settings.load_profile("keras_s2s")

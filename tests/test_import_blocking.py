@@ -122,6 +122,7 @@ def test_every_module_imports_with_one_backend(backend):
     assert loaded.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_trains_and_generates_with_jax_alone():
     assert run_without_others(TRAIN_AND_GENERATE, "jax").split("\n")[-2] == "done []"
 

@@ -26,7 +26,7 @@ FLOORS: list[set[str]] = [
     {"layers", "text"},
     {"network", "samplers", "data", "plots"},
     {"builder"},
-    {"export", "checkpoints", "training", "generation"},
+    {"export", "checkpoints", "training", "generation", "preset_changes"},
     {"model", "callbacks"},
     {"serving"},
     {"cli"},

@@ -18,6 +18,7 @@ import yaml
 from keras import ops
 
 from keras_s2s.config import PresetConfig, read_config
+from keras_s2s.strict_yaml import read_yaml
 from keras_s2s.text.preprocessor import FOLDER as TOKENIZER_FOLDER
 from keras_s2s.text.preprocessor import Preprocessor
 
@@ -32,6 +33,17 @@ class CheckpointError(ValueError):
 def is_preset_folder(path: str | Path) -> bool:
     """Whether `path` is a folder that `save_preset` wrote."""
     return (Path(path) / CONFIG_FILE).is_file()
+
+
+def not_a_preset_folder(path: str | Path) -> CheckpointError:
+    """The error for a folder without our configuration; says what it seems to be."""
+    others = {"config.json": "a Hugging Face", "model.bin": "a CTranslate2"}
+    looks = next((kind for name, kind in others.items() if (Path(path) / name).exists()), None)
+    return CheckpointError(
+        f"{path}: there is no {CONFIG_FILE} in this folder"
+        + (f"; it looks like {looks} folder, which this version does not read" if looks else "")
+        + "; from_preset reads folders that save_to_preset or `keras-s2s train` wrote"
+    )
 
 
 def named_weights(variables: Sequence[Any]) -> dict[str, Any]:
@@ -99,11 +111,7 @@ def save_preset(
 def load_config(directory: str | Path) -> PresetConfig:
     """Read `preset.yaml` of a model folder."""
     path = Path(directory) / CONFIG_FILE
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: not readable as YAML: {error}") from None
-    return read_config(PresetConfig, data, source=str(path))
+    return read_config(PresetConfig, read_yaml(path), source=str(path))
 
 
 def load_preprocessor(directory: str | Path, config: PresetConfig) -> Preprocessor | None:
@@ -160,5 +168,6 @@ __all__ = [
     "load_preprocessor",
     "load_weights",
     "named_weights",
+    "not_a_preset_folder",
     "save_preset",
 ]

@@ -106,7 +106,8 @@ def _decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
             raise ValueError(
-                f"{name}: line {number} is not valid UTF-8 (byte {error.start + 1}); convert it first"
+                f"{name}: line {number} is not valid UTF-8 (byte {error.start + 1}); "
+                "convert it first"
             ) from None
         yield (
             text.removesuffix("\n").removesuffix("\r").removeprefix("\ufeff" if number == 1 else "")

@@ -31,7 +31,7 @@ def list_command() -> None:
     for name in catalog.list_presets():
         preset = catalog.load_preset(name)
         parameters = "" if preset.parameters is None else f"{preset.parameters:,}"
-        about = preset.description + (f" [{preset.paper}]" if preset.paper else "")
+        about = preset.description + (f" [{preset.paper.split(',')[0]}]" if preset.paper else "")
         architecture = preset.architecture
         rows.append((name, _kind(architecture), _sizes(architecture), parameters, about))
     print_table(("name", "type", "sizes", "parameters", "description"), rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,11 +28,10 @@ def replaced_directory(target: Path, *, marker: str, overwrite: bool) -> Iterato
         ExportError: something is in the way.
     """
     _check(target, marker, overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.exporting-{os.getpid()}")
-    old = target.with_name(f".{target.name}.replaced-{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
+    own = uuid.uuid4().hex[:12]
+    beside = target.with_name(f".{target.name}.exporting-{own}")
+    old = target.with_name(f".{target.name}.replaced-{own}")
+    beside.mkdir(parents=True)
     try:
         yield beside
         # Checked again: the writing took a while.

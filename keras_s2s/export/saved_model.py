@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,7 @@ def write_saved_model(
 
     @tf.function(input_signature=[ids_spec, mask_spec, seeds_spec])
     def search(ids: Any, mask: Any, seeds: Any) -> Any:
-        _check_sources(network, ids, mask)
+        ids, mask = _checked_sources(network, ids, mask)
         result = tensorflow_graph(
             network,
             sampler,
@@ -157,10 +157,11 @@ def write_saved_model(
         token_ids, lengths, scores = search(ids, mask, seeds)
         named = {"token_ids": token_ids, "lengths": lengths, "scores": scores}
         if text is not None:
-            named["text"] = text.decode_target(
-                tf.reshape(token_ids, [-1, tf.shape(token_ids)[2]]), tf.reshape(lengths, [-1])
-            )
-            named["text"] = tf.reshape(named["text"], tf.shape(lengths))
+            # [B, N, T] -> [B*N, T]; spelt out, since nothing can be inferred for an empty batch.
+            shape = tf.shape(token_ids)
+            flat = tf.reshape(token_ids, [shape[0] * shape[1], shape[2]])
+            texts = text.decode_target(flat, tf.reshape(lengths, [-1]))
+            named["text"] = tf.reshape(texts, tf.shape(lengths))
         if sampler.num_return_sequences == 1:
             named = {name: value[:, 0] for name, value in named.items()}
         return named
@@ -174,7 +175,6 @@ def write_saved_model(
         return outputs(*text.encode_source(texts), seeds)
 
     module = tf.Module(name="keras_s2s")
-    module.search = search
     module.weights = [variable.value for variable in variables]
     module.tokenizers = [] if text is None else text.resources
     seeds = [seeds_spec] if draws else []
@@ -186,38 +186,45 @@ def write_saved_model(
     _describe(directory, special_ids, preprocessor, request)
 
 
-def _check_sources(network: Network, ids: Any, mask: Any) -> None:
-    """Graph ops that refuse what `generate` refuses, and say the same."""
+def _checked_sources(network: Network, ids: Any, mask: Any) -> tuple[Any, Any]:
+    """`ids` and `mask`, behind graph ops that refuse what `generate` refuses."""
     import tensorflow as tf
 
-    tf.debugging.Assert(
-        tf.reduce_all(tf.shape(ids) == tf.shape(mask)),
-        [
-            "encoder_token_ids and encoder_padding_mask must share one shape [batch, length]",
-            tf.shape(ids),
-            tf.shape(mask),
-        ],
+    checks: list[Any] = []
+
+    def require(condition: Callable[[], Any], *message: Any) -> None:
+        # One after the other, so that each may rely on those before it.
+        with tf.control_dependencies(checks):
+            checks.append(tf.debugging.Assert(tf.reduce_all(condition()), list(message)))
+
+    require(
+        lambda: tf.shape(ids) == tf.shape(mask),
+        "encoder_token_ids and encoder_padding_mask must share one shape [batch, length], got:",
+        tf.shape(ids),
+        tf.shape(mask),
     )
     lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
-    tf.debugging.Assert(
-        tf.reduce_all(lengths > 0), ["a source is empty: it has no id at all; lengths:", lengths]
-    )
-    padded_at_end = tf.equal(mask, tf.sequence_mask(lengths, tf.shape(mask)[1]))
-    tf.debugging.Assert(
-        tf.reduce_all(padded_at_end),
-        ["encoder_padding_mask: a row is not padded at its end only; mask:", mask],
+    require(lambda: lengths > 0, "a source is empty: it has no id at all; lengths:", lengths)
+    require(
+        lambda: tf.equal(mask, tf.sequence_mask(lengths, tf.shape(mask)[1])),
+        "encoder_padding_mask: a row is not padded at its end only; mask:",
+        mask,
     )
     size = network.config.source_vocab_size
-    tf.debugging.Assert(
-        tf.reduce_all((ids >= 0) & (ids < size)),
-        [f"encoder_token_ids must lie between 0 and {size - 1}; ids:", ids],
+    require(
+        lambda: (ids >= 0) & (ids < size),
+        f"encoder_token_ids must lie between 0 and {size - 1}, got:",
+        ids,
     )
     limit = network.max_source_length
     if limit is not None:
-        tf.debugging.Assert(
-            tf.reduce_all(lengths <= limit),
-            [f"a source is too long: the model has positions for {limit} ids; lengths:", lengths],
+        require(
+            lambda: tf.shape(ids)[1] <= limit,
+            f"a source is too long: the model has positions for {limit} ids; lengths:",
+            lengths,
         )
+    with tf.control_dependencies(checks):
+        return tf.identity(ids), tf.identity(mask)
 
 
 def _describe(

@@ -72,7 +72,7 @@ def run_recipe(
     train, validation = splits["train"], splits["validation"]
     logger.info("%s", ", ".join(f"{name}: {len(pairs):,} pairs" for name, pairs in splits.items()))
     preprocessor = Preprocessor.train(train, recipe.text)
-    lengths = {
+    lengths: dict[str, Any] = {
         "max_source_length": recipe.data.max_source_length,
         "max_target_length": recipe.data.max_target_length,
         "overlong": recipe.data.overlong,
@@ -189,24 +189,26 @@ def load_splits(data: DataConfig, seed: int) -> dict[str, Pairs]:
         "test_size": data.test_size,
     }
     if data.generator == "dates":
-        given = {name: size for name, size in sizes.items() if size is not None}
+        given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
         dates = make_dates(seed=seed, **given)
         logger.info("%s", dates.report)
         return {"train": dates.train, "validation": dates.validation, "test": dates.test}
+    if data.dir is None:
+        raise ConfigError(
+            "data.dir: no folder is named; say where the files are: --set data.dir=FOLDER"
+        )
+    folder = Path(data.dir)
+    if not folder.is_dir():
+        raise ConfigError(f"data.dir: {folder} is not a folder")
+    named = {"train": data.train, "validation": data.validation, "test": data.test}
     splits: dict[str, Pairs] = {}
-    for name in ("train", "validation", "test"):
-        files: FilesConfig | None = getattr(data, name)
+    for name, files in named.items():
         if files is None:
             raise ConfigError(
                 f"data.{name}: required, but missing; a recipe needs all three splits"
             )
-        if data.dir is None:
-            raise ConfigError(
-                "data.dir: no folder is named; say where the files are: --set data.dir=FOLDER"
-            )
-        folder = Path(data.dir)
-        if not folder.is_dir():
-            raise ConfigError(f"data.dir: {folder} is not a folder")
+    for name, files in named.items():
+        assert files is not None
         given_paths = {
             key: folder / value for key, value in files.model_dump().items() if value is not None
         }
@@ -229,7 +231,7 @@ def measure(
     answers = model.generate(sources, batch_size=64)
     metrics = corpus_metrics(answers, targets, recipe.evaluation.metrics)
     count = min(recipe.evaluation.samples, len(pairs))
-    chosen = np.linspace(0, len(pairs) - 1, count).astype(int) if count else []
+    chosen = np.linspace(0, max(0, len(pairs) - 1), count).astype(int)
     return metrics, [(sources[i], targets[i], answers[i]) for i in chosen]
 
 

@@ -231,7 +231,6 @@ def likely_plan(probe: Probe, steps: int = 7) -> Plan:
     written = []
     for t in range(4):
         logits, state, _ = probe.step(tokens, state, t)
-        logits[:, [target.pad, target.decoder_start]] = -np.inf
         tokens = logits.argmax(-1).astype("int32")
         written.append(int(tokens[0]))
     late = [token for token in written[1:] if token != written[0]]
@@ -289,7 +288,6 @@ def check_greedy(probe: Probe) -> None:
     plan = likely_plan(probe)
     output = probe.model.generator.generate(SOURCES, Greedy(), plan)
     check_well_formed(output.token_ids, output.lengths, plan)
-    assert (output.token_ids == plan.eos).any(), "no hypothesis ended: nothing is shown"
     for source, ids, size in zip(SOURCES, output.token_ids, output.lengths, strict=True):
         history = [plan.decoder_start, *ids[: size - 1].tolist()]
         inputs = model_inputs([source], [history], probe.model.special_ids)

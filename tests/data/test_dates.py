@@ -1,7 +1,6 @@
 """The generated task: hand-written dates, an independent reader of texts, and the counts."""
 
 # The texts are in the scripts of their languages.
-# ruff: noqa: RUF001
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the helpers of this folder importable, and runs each backend's exports once."""
+"""Makes the helpers of this folder importable."""
 
 from __future__ import annotations
 

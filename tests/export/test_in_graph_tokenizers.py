@@ -41,6 +41,11 @@ CONFIGS = {
     "sentencepiece_unigram lowercase": {"vocab_size": 420, "lowercase": True},
     "sentencepiece_bpe": {"vocab_size": 420},
     "sentencepiece_bpe none": {"vocab_size": 420, "normalization": "none"},
+    "sentencepiece_unigram none": {
+        "vocab_size": 200,
+        "normalization": "none",
+        "byte_fallback": False,
+    },
 }
 
 

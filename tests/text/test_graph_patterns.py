@@ -9,7 +9,7 @@ from keras_s2s.text.word import JOINER, split_words
 from keras_s2s.text.word_pattern import WHITESPACE, token_pattern
 from keras_s2s.text.wordpiece import detokenization_rules, detokenize
 
-TEXTS = [*dict.fromkeys(CORPUS), *SAMPLES[:12], "a \u00a0 b\u3000c", "Don't! 3.14 '90s x’s"]  # noqa: RUF001
+TEXTS = [*dict.fromkeys(CORPUS), *SAMPLES[:12], "a \u00a0 b\u3000c", "Don't! 3.14 '90s x’s"]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_words_in_re2(replace):
 
 
 def test_detokenization_in_re2(replace):
-    texts = ["Well , it ' s 10 : 30 ( 3 . 5 % ) .", "a - b - c / d", "我 爱 你 。 你 呢 ？"]  # noqa: RUF001
+    texts = ["Well , it ' s 10 : 30 ( 3 . 5 % ) .", "a - b - c / d", "我 爱 你 。 你 呢 ？"]
     result = texts
     for pattern, rewrite in detokenization_rules():
         result = replace(result, pattern, rewrite)

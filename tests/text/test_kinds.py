@@ -76,11 +76,11 @@ def test_byte_names(tokenizers):
     ("text", "expected"),
     [
         ("Hello, world!", ["Hello", "￭,", "world", "￭!"]),
-        ("don't l’homme 'quoted'", ["don't", "l’homme", "'", "￭quoted", "￭'"]),  # noqa: RUF001
+        ("don't l’homme 'quoted'", ["don't", "l’homme", "'", "￭quoted", "￭'"]),
         ("3.14", ["3", "￭.", "￭14"]),
         ("हिन्दी भाषा", ["हिन्दी", "भाषा"]),
         ("سلام؟", ["سلام", "￭؟"]),
-        ("می\u200cخواهم", ["می\u200cخواهم"]),  # noqa: RUF001
+        ("می\u200cخواهم", ["می\u200cخواهم"]),
         ("한국어 문장.", ["한국어", "문장", "￭."]),
         ("我爱你2", ["我", "￭爱", "￭你", "￭2"]),
         ("👨\u200d👩\u200d👧 ok🇰🇷👍🏽", ["👨\u200d👩\u200d👧", "ok", "￭🇰🇷", "￭👍🏽"]),
@@ -242,7 +242,7 @@ def _wordpiece(size: int) -> TokenizerConfig:
         "Well, it's 10:30 (3.5%).",
         "A T-shirt; a 1/2 cup! Why?",
         "2024-08-16",
-        "我爱自然语言处理。你呢？",  # noqa: RUF001
+        "我爱自然语言处理。你呢？",
         "두 남자가 있다.",
         "¿Qué tal? «Bien».",
     ],
@@ -252,7 +252,7 @@ def test_wordpiece_restores_spaces(text):
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-@pytest.mark.parametrize("text", ["می\u200cخواهم", "👨\u200d👩\u200d👧 ok"])  # noqa: RUF001
+@pytest.mark.parametrize("text", ["می\u200cخواهم", "👨\u200d👩\u200d👧 ok"])
 def test_wordpiece_keeps_joiners(text):
     tokenizer = train_tokenizer([text], _wordpiece(300))
     assert tokenizer.decode(tokenizer.encode(text)) == text

@@ -1,0 +1,115 @@
+"""A preset with differences: another architecture, another vocabulary, other defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_s2s import catalog
+from keras_s2s.config import (
+    ArchitectureConfig,
+    GenerationConfig,
+    PresetConfig,
+    SpecialIds,
+    read_config,
+)
+from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.special_tokens import SPECIAL_TOKENS
+
+
+def changed(
+    config: PresetConfig,
+    architecture: Mapping[str, Any],
+    preprocessor: Preprocessor | None,
+    *,
+    source: str,
+    generation: GenerationConfig | None = None,
+) -> PresetConfig:
+    """`config` with differences.
+
+    Args:
+        config: a valid preset.
+        architecture: keys of `ArchitectureConfig` (and `shared`) that win over the preset's.
+        preprocessor: sets vocabulary sizes and special ids; None leaves them.
+        source: where the preset came from, for error messages.
+        generation: defaults of `generate` in place of the preset's; None leaves them.
+
+    Raises:
+        ConfigError: the differences do not make a valid preset.
+    """
+    changes: dict[str, Any] = {"architecture": dict(architecture)}
+    if preprocessor is not None:
+        changes = catalog.overlay(changes, _of_preprocessor(preprocessor))
+    if generation is not None:
+        changes["generation"] = generation.model_dump()
+    if changes == {"architecture": {}}:
+        return config
+    data = catalog.overlay(config.model_dump(), changes)
+    if data["architecture"] != config.model_dump()["architecture"]:
+        data["parameters"] = None  # the declared count was the preset's own
+    return read_config(PresetConfig, data, source=source)
+
+
+def from_description(
+    description: Mapping[str, Any] | str | Path,
+    preprocessor: Preprocessor | None,
+    special_ids: SpecialIds | Mapping[str, Any] | None,
+) -> PresetConfig:
+    """A preset from an architecture's keys, a preset's keys, or a YAML file of either.
+
+    Raises:
+        ConfigError: a key or value that is not valid, with file, key and nearest key.
+    """
+    source, data = "architecture", description
+    if not isinstance(data, Mapping):
+        source, data = str(description), catalog.read_yaml(Path(str(description)))
+    if "architecture" not in data and "base" not in data:
+        data = {"architecture": data}
+    data = catalog.resolve(data, source=source)
+    data.setdefault("description", "An architecture of its own.")
+    if preprocessor is not None:
+        data = catalog.overlay(data, _of_preprocessor(preprocessor))
+    if special_ids is not None:
+        data["special_ids"] = (
+            special_ids.model_dump() if isinstance(special_ids, SpecialIds) else special_ids
+        )
+    data.setdefault("special_ids", _trained_special_ids())
+    return read_config(PresetConfig, data, source=source)
+
+
+def check_vocabularies(architecture: ArchitectureConfig, preprocessor: Preprocessor) -> None:
+    """Refuse tokenizers with more ids than the network has.
+
+    Raises:
+        ValueError: with both sizes.
+    """
+    for name, size in _vocabularies(preprocessor).items():
+        if size > getattr(architecture, name):
+            raise ValueError(
+                f"architecture.{name} is {getattr(architecture, name)}, but the tokenizer has "
+                f"{size} ids; they belong to different models"
+            )
+
+
+def _of_preprocessor(preprocessor: Preprocessor) -> dict[str, Any]:
+    return {
+        "architecture": _vocabularies(preprocessor),
+        "special_ids": preprocessor.special_ids.model_dump(),
+    }
+
+
+def _vocabularies(preprocessor: Preprocessor) -> dict[str, int]:
+    return {
+        "source_vocab_size": preprocessor.source.vocabulary_size,
+        "target_vocab_size": preprocessor.target.vocabulary_size,
+    }
+
+
+def _trained_special_ids() -> dict[str, Any]:
+    """The ids that tokenizers trained here have: their special tokens come first."""
+    pad, unk, bos, eos = range(len(SPECIAL_TOKENS))
+    return {
+        "source": {"pad": pad, "eos": eos, "unk": unk},
+        "target": {"decoder_start": bos, "eos": eos, "pad": pad, "unk": unk},
+    }

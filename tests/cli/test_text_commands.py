@@ -1,0 +1,138 @@
+"""`generate`, `evaluate` and `train` as a shell sees them."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+from keras import ops
+
+from keras_s2s import Seq2SeqLM
+from keras_s2s.cli import main
+from keras_s2s.text import Preprocessor
+
+PAIRS = [("ab c", "c ba"), ("abc", "cba"), ("가나", "나가")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An untrained model whose answers differ from source to source."""
+    keras.utils.set_random_seed(3)
+    text = Preprocessor.train(PAIRS, "character")
+    model = Seq2SeqLM.from_preset(
+        "gru_bahdanau",
+        load_weights=False,
+        preprocessor=text,
+        architecture={"shared": {"hidden_dim": 8, "embedding": {"dim": 8}}},
+    )
+    for weight in model.weights:
+        weight.assign(keras.random.normal(weight.shape, stddev=0.9, seed=len(weight.path)))
+    directory = tmp_path_factory.mktemp("model")
+    model.save_to_preset(directory)
+    return str(directory)
+
+
+def answers(capsys, *arguments: str) -> list[str]:
+    assert main([*arguments]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_line_for_each_text_and_nothing_else(folder: str, capsys) -> None:
+    expected = Seq2SeqLM.from_preset(folder).generate(["abc", "가나"], max_length=9)
+    assert len(set(expected)) == 2
+    assert answers(capsys, "generate", folder, "abc", "가나", "--max-length", "9") == expected
+
+
+def test_lines_from_a_pipe_stay_aligned(folder: str, capsys, monkeypatch) -> None:
+    class Stdin:
+        buffer = io.BytesIO("\ufeffabc\r\n\n가나\n".encode())
+
+        def isatty(self) -> bool:
+            return False
+
+    direct = answers(capsys, "generate", folder, "abc", "가나", "--max-length", "9")
+    monkeypatch.setattr(sys, "stdin", Stdin())
+    piped = answers(capsys, "generate", folder, "--max-length", "9")
+    assert piped == [direct[0], "", direct[1]]
+
+
+def test_files_in_and_out(folder: str, capsys, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("abc\nab c\n", encoding="utf-8")
+    direct = answers(capsys, "generate", folder, "abc", "ab c", "--num-beams", "2")
+    out = tmp_path / "out.txt"
+    options = ["--num-beams", "2", "--input", str(tmp_path / "in.txt"), "--output", str(out)]
+    assert answers(capsys, "generate", folder, *options) == []
+    assert out.read_text(encoding="utf-8").splitlines() == direct
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["in.txt", "out.txt"]
+
+
+def test_n_best_is_a_line_each(folder: str, capsys) -> None:
+    options = ["--num-beams", "3", "--num-return-sequences", "2", "--max-length", "6"]
+    assert len(answers(capsys, "generate", folder, "abc", "ab c", *options)) == 4
+
+
+def test_a_seed_repeats_a_draw(folder: str, capsys) -> None:
+    options = ["--sampler", "top_k", "--top-k", "5", "--seed", "4"]
+    draws = [answers(capsys, "generate", folder, "abc", *options) for _ in range(2)]
+    assert draws[0] == draws[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["generate", "MODEL", "x", "--num-beams", "0"], "num_beams=0"),
+        (["generate", "MODEL", "x", "--num-beams", "2", "--top-k", "3"], "has no use for top_k"),
+        (["generate", "MODEL", "x", "--sampler", "bean"], "did you mean 'beam'"),
+        (["generate", "MODEL", "x", "--input", "f"], "not both"),
+        (["generate", "MODEL", "--input", "/no/such/file"], "No such file"),
+        (["generate", "/no/such/model", "x"], "/no/such/model"),
+        (["evaluate", "MODEL", "--source", "a", "--target", "b"], "a"),
+        (["evaluate", "MODEL", "--source", "a", "--target", "b", "--metrics", "x"], "exact_match"),
+        (["train", "date"], "did you mean 'dates'"),
+        (["train", "dates", "--set", "training.epoch=2"], "did you mean 'epochs'"),
+    ],
+)
+def test_mistakes_are_one_clear_message(folder, capsys, arguments, message) -> None:
+    code = main([folder if word == "MODEL" else word for word in arguments])
+    printed = capsys.readouterr()
+    assert code != 0
+    assert message in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+
+
+def test_invalid_utf8_names_the_line(folder: str, capsys, tmp_path: Path) -> None:
+    path = tmp_path / "latin1.txt"
+    path.write_bytes(b"abc\ncaf\xe9\n")
+    assert main(["generate", folder, "--input", str(path)]) == 1
+    assert "line 2 is not valid UTF-8" in capsys.readouterr().err
+
+
+def test_evaluate_prints_json_last(folder: str, capsys, tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("abc\nab c\n", encoding="utf-8")
+    expected = Seq2SeqLM.from_preset(folder).generate(["abc", "ab c"], max_length=9)
+    (tmp_path / "t").write_text(f"{expected[0]}\nwrong\n", encoding="utf-8")
+    files = ["--source", str(tmp_path / "s"), "--target", str(tmp_path / "t")]
+    lines = answers(
+        capsys, "evaluate", folder, *files, "--metrics", "exact_match", "--max-length", "9"
+    )
+    assert json.loads(lines[-1])["exact_match"] == 50.0
+
+
+def test_a_reader_that_leaves_early_is_no_error(folder: str, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m keras_s2s.cli generate {folder} abc 'ab c' --max-length 5"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -n 0"], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_saved_weights_are_what_the_model_held(folder: str) -> None:
+    model = Seq2SeqLM.from_preset(folder)
+    assert float(ops.std(model.weights[0].value)) > 0.5

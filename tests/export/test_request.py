@@ -1,0 +1,61 @@
+"""What is asked of an export survives the way through JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from keras_s2s.export import ExportError
+from keras_s2s.export.request import PROCESSORS, SAMPLERS, ExportRequest
+from keras_s2s.samplers import (
+    Beam,
+    ForcedBos,
+    ForcedEos,
+    Greedy,
+    LogitsProcessor,
+    MinLength,
+    Plan,
+    Random,
+    TopK,
+)
+
+PLAN = Plan(2, 3, 0, 9, (ForcedBos(5), ForcedEos(3), MinLength(4)))
+EXAMPLES = [
+    Greedy(),
+    Beam(5, length_penalty=0.6, early_stopping="never", num_return_sequences=2),
+    Beam(2, early_stopping=True),
+    Random(temperature=0.5, top_k=3),
+    Random(),
+    TopK(7, temperature=2.0),
+]
+
+
+def test_every_strategy_and_rule_has_an_example():
+    assert {type(sampler).__name__ for sampler in EXAMPLES} == set(SAMPLERS)
+    assert {type(rule).__name__ for rule in PLAN.processors} == set(PROCESSORS)
+
+
+@pytest.mark.parametrize("sampler", EXAMPLES, ids=lambda sampler: str(sampler.key()))
+def test_round_trip(sampler):
+    request = ExportRequest(sampler, PLAN)
+    again = ExportRequest.from_json(json.loads(json.dumps(request.to_json())))
+    assert again.sampler.key() == sampler.key()
+    assert again.plan == PLAN
+
+
+class Own(Greedy):
+    pass
+
+
+@dataclass(frozen=True)
+class Rule(LogitsProcessor):
+    pass
+
+
+def test_what_only_this_process_knows_is_refused():
+    with pytest.raises(ExportError, match="sampler Own is not one of Greedy"):
+        ExportRequest(Own(), PLAN).to_json()
+    with pytest.raises(ExportError, match="logits processor Rule"):
+        ExportRequest(Greedy(), Plan(2, 3, 0, 9, (Rule(),))).to_json()

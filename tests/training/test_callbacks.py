@@ -1,0 +1,87 @@
+"""Callbacks around `fit`, with a model small enough to train in a second."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import pytest
+
+from keras_s2s import Seq2SeqLM, callbacks
+from keras_s2s.data import Batches
+from keras_s2s.text import Preprocessor
+from keras_s2s.training.callbacks import SaveBest, TimeLimit
+
+PAIRS = [("ab", "ba"), ("abc", "cba"), ("ca", "ac"), ("cab", "bac")]
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[Seq2SeqLM, Batches]:
+    text = Preprocessor.train(PAIRS, "character")
+    model = Seq2SeqLM.from_preset(
+        "gru_encoder_decoder",
+        load_weights=False,
+        preprocessor=text,
+        architecture={
+            "shared": {"hidden_dim": 16, "dropout": 0.0, "embedding": {"dim": 8, "dropout": 0.0}}
+        },
+    )
+    model.compile(keras.optimizers.Adam(0.02))
+    return model, Batches(PAIRS, text, batch_size=4, num_buckets=1)
+
+
+def test_generation_metrics_appear_in_the_history(trained) -> None:
+    model, batches = trained
+    watched = callbacks.GenerationMetrics(PAIRS, ["exact_match", "chrf"], every=2, max_length=8)
+    history = model.fit(batches, epochs=4, verbose=0, callbacks=[watched]).history
+    assert len(history["val_exact_match"]) == len(history["val_chrf"]) == 2
+    assert all(0 <= value <= 100 for value in history["val_exact_match"])
+
+
+def test_generation_metrics_see_the_new_weights(trained) -> None:
+    model, batches = trained
+    watched = callbacks.GenerationMetrics(PAIRS, ["exact_match"], every=60, max_length=8)
+    history = model.fit(batches, epochs=60, verbose=0, callbacks=[watched]).history
+    assert history["val_exact_match"][-1] == 100.0, "four pairs must be learnt by heart"
+    assert model.generate("abc") == "cba"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"metrics": ["rouge"]}, "unknown metric 'rouge'"),
+        ({"every": 0}, "every=0"),
+        ({"limit": 0}, "at least one pair"),
+    ],
+)
+def test_generation_metrics_refuse_nonsense(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        callbacks.GenerationMetrics(PAIRS, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values", "saved"),
+    [
+        ("val_loss", [3.0, 2.0, 2.5, 1.0], [0, 1, 3]),
+        ("val_perplexity", [3.0, 4.0, 2.0], [0, 2]),
+        ("val_bleu", [3.0, 2.0, 3.5], [0, 2]),
+    ],
+)
+def test_the_best_epochs_are_saved(monitor: str, values: list[float], saved: list[int]) -> None:
+    kept: list[int] = []
+    keeper = SaveBest(lambda _: kept.append(epoch), monitor)
+    for epoch, value in enumerate(values):
+        keeper.on_epoch_end(epoch, {monitor: value})
+    assert kept == saved
+    assert keeper.best_epoch == saved[-1]
+
+
+def test_a_missing_monitor_is_named() -> None:
+    with pytest.raises(ValueError, match=r"'val_bleu' is not among the logged values: loss"):
+        SaveBest(lambda _: None, "val_bleu").on_epoch_end(0, {"loss": 1.0})
+
+
+def test_time_limit_ends_after_the_epoch(trained) -> None:
+    model, batches = trained
+    history = model.fit(batches, epochs=5, verbose=0, callbacks=[TimeLimit(1e-9)]).history
+    assert len(history["loss"]) == 1

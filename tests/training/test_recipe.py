@@ -1,0 +1,159 @@
+"""Recipes from end to end, as small as they can be."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keras_s2s import Seq2SeqLM
+from keras_s2s.catalog import list_recipes, load_recipe
+from keras_s2s.config import ConfigError
+from keras_s2s.data import DataError
+from keras_s2s.training import recipe as recipes
+
+SMALL = [
+    "data.train_size=96",
+    "data.validation_size=32",
+    "data.test_size=8",
+    "training.epochs=2",
+    "training.batch_size=32",
+    "training.num_buckets=1",
+    "training.optimizer.warmup_steps=2",
+    "evaluation.samples=3",
+]
+WIDTHS = {
+    "dates": ["architecture.shared.hidden_dim=12", "architecture.shared.embedding.dim=8"],
+    "multi30k_en_de": [
+        "architecture.shared.hidden_dim=12",
+        "architecture.shared.num_heads=2",
+        "architecture.shared.num_layers=1",
+        "architecture.shared.intermediate_dim=16",
+    ],
+}
+
+
+def run(directory: Path, *changes: str, name: str = "dates") -> tuple[dict[str, Any], str]:
+    printed = io.StringIO()
+    report = recipes.run_recipe(
+        load_recipe(name, [*SMALL, *WIDTHS[name], *changes]),
+        directory,
+        make_model=Seq2SeqLM.from_preset,
+        results=printed,
+    )
+    return report, printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
+    directory = tmp_path_factory.mktemp("runs") / "dates"
+    return directory, *run(directory)
+
+
+def test_a_run_leaves_a_model_and_its_results(first) -> None:
+    directory, report, printed = first
+    names = {path.name for path in directory.iterdir()}
+    assert names == {
+        "preset.yaml",
+        "model.safetensors",
+        "tokenizer",
+        "recipe.yaml",
+        "results.json",
+        "learning_curve.png",
+        "attention.png",
+    }
+    assert json.loads((directory / "results.json").read_text()) == report
+    assert len(report["history"]["val_loss"]) == 2
+    last = json.loads(printed.strip().splitlines()[-1])
+    assert last["exact_match"] == report["metrics"]["exact_match"]
+    assert printed.count("\n  -> ") == 3, "three sample answers"
+
+
+def test_the_saved_model_is_the_best_epoch_with_the_recipes_defaults(first) -> None:
+    directory, report, _ = first
+    model = Seq2SeqLM.from_preset(directory)
+    assert model.generation_config.max_length == 16
+    best = int(np.argmin(report["history"]["val_loss"]))
+    assert report["best_epoch"] == best + 1
+    assert isinstance(model.generate("March 3, 1999"), str)
+
+
+def test_the_same_seed_gives_the_same_losses(first, tmp_path: Path) -> None:
+    _, report, _ = first
+    again, _ = run(tmp_path / "again")
+    assert again["history"]["loss"] == report["history"]["loss"]
+    assert again["history"]["val_loss"] == report["history"]["val_loss"]
+
+
+def test_an_interrupt_leaves_a_usable_model(tmp_path: Path, monkeypatch) -> None:
+    calls = 0
+
+    def interrupt(self: Any, batch: int, logs: Any = None) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipes.ProgressBar, "on_train_batch_end", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run")
+    model = Seq2SeqLM.from_preset(tmp_path / "run")
+    assert isinstance(model.generate("March 3, 1999"), str)
+
+
+def test_files_of_a_folder(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    words = ["eins", "zwei", "drei", "vier", "fünf", "sechs"]
+    lines = [f"{a} {b}" for a in words for b in words]
+    for split in ("train", "val", "test_2016_flickr"):
+        (data / f"{split}.en.gz").write_bytes(_gzip([line.upper() for line in lines]))
+        (data / f"{split}.de.gz").write_bytes(_gzip(lines))
+    changes = [
+        f"data.dir={data}",
+        "text.source.kind=character",
+        "training.epochs=1",
+        "generation.max_length=16",
+        "generation.num_beams=2",
+    ]
+    report, printed = run(tmp_path / "run", *changes, name="multi30k_en_de")
+    assert report["test_pairs"] == 8  # data.test_size
+    assert 0 <= json.loads(printed.strip().splitlines()[-1])["bleu"] <= 100
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ([], ConfigError, r"data\.dir: no folder is named.*--set data\.dir=FOLDER"),
+        (["data.dir=/no/such/folder"], ConfigError, "is not a folder"),
+        (["data.dir=.", "data.test=null"], ConfigError, r"data\.test: required"),
+    ],
+)
+def test_missing_data_is_named(tmp_path: Path, changes, error, message) -> None:
+    with pytest.raises(error, match=message):
+        run(tmp_path / "run", *changes, name="multi30k_en_de")
+    assert not (tmp_path / "run").exists(), "nothing is left behind"
+
+
+def test_unequal_files_are_an_error_with_both_counts(tmp_path: Path) -> None:
+    (tmp_path / "train.en.gz").write_bytes(_gzip(["a", "b", "c"]))
+    (tmp_path / "train.de.gz").write_bytes(_gzip(["a", "b"]))
+    with pytest.raises(DataError, match=r"(?s)3.*2"):
+        run(tmp_path / "run", f"data.dir={tmp_path}", name="multi30k_en_de")
+
+
+def test_every_shipped_recipe_is_valid() -> None:
+    names = list_recipes()
+    assert {"dates", "multi30k_en_de"} <= set(names)
+    for name in names:
+        assert load_recipe(name, []).description
+
+
+def _gzip(lines: list[str]) -> bytes:
+    import gzip
+
+    return gzip.compress("".join(f"{line}\n" for line in lines).encode())
