@@ -86,7 +86,7 @@ class InGraphPreprocessor:
         import tensorflow as tf
 
         ended = tf.cumsum(tf.cast(ids == self.special_ids.target.eos, tf.int32), axis=1)
-        keep = tf.sequence_mask(lengths, tf.shape(ids)[1])
+        keep = tf.sequence_mask(lengths, tf.shape(ids)[1]) & tf.equal(ended, 0)
         for i in self._dropped:
             keep = keep & (ids != i)
         kept = tf.ragged.boolean_mask(ids, keep)

@@ -1,0 +1,47 @@
+"""Recurrent weights have the layout of the GPU kernels, so that they load and run anywhere."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+from small_models import VARIANTS, shrunken_preset
+
+from keras_s2s.builder import build_network
+from keras_s2s.catalog import list_presets
+
+CONFIGS = {**{name: shrunken_preset(name) for name in list_presets()}, **VARIANTS}
+RECURRENT = [
+    name
+    for name, config in CONFIGS.items()
+    if "recurrent" in (config.architecture.encoder.type, config.architecture.decoder.type)
+]
+
+
+def recurrent_layers(name: str) -> list[keras.layers.RNN]:
+    network = build_network(CONFIGS[name].architecture)
+    layers = [*getattr(network.encoder, "rnns", []), *getattr(network.decoder, "rnns", [])]
+    flat = []
+    for layer in layers:
+        bidirectional = isinstance(layer, keras.layers.Bidirectional)
+        flat += [layer.forward_layer, layer.backward_layer] if bidirectional else [layer]
+    return flat
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_settings_suit_the_gpu_kernels(name):
+    layers = recurrent_layers(name)
+    assert layers
+    for layer in layers:
+        config = layer.get_config()
+        assert config["activation"] == "tanh"
+        assert config["recurrent_dropout"] == 0
+        assert config["unroll"] is False
+        assert config["use_bias"] is True
+        if isinstance(layer, keras.layers.GRU):
+            assert config["reset_after"] is True
+        if isinstance(layer, keras.layers.GRU | keras.layers.LSTM):
+            assert config["recurrent_activation"] == "sigmoid"
+
+
+def test_walk_finds_recurrent_models():
+    assert len(RECURRENT) >= 12
