@@ -408,7 +408,7 @@ class Seq2SeqLM(keras.Model):
             format,
             directory,
             network=self.network,
-            variables=self.variables,
+            variables=self.weights,
             config=self.preset,
             preprocessor=self.preprocessor,
             sampler=resolve_sampler(sampler, options, self.generation_config),

@@ -132,7 +132,8 @@ def plot_learning_curve(history: Mapping[str, Sequence[float]], path: str | Path
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
         ax.legend()
-    if all(v > 0 for values in losses.values() for v in values):
+    every = [value for values in losses.values() for value in values]
+    if every and 0 < 20 * min(every) < max(every):
         axes[0][0].set_yscale("log")
     figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -16,6 +16,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # PyTorch's threads cost more than they give on tensors as small as the ones here.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# XLA compiles hundreds of tiny programs here, each for one call: optimising them is the work.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 # A deadline measures the machine: the first example may import a backend or compile.
 settings.register_profile("keras_s2s", deadline=None)
 settings.load_profile("keras_s2s")

@@ -7,11 +7,15 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from keras_s2s.catalog import load_preset
 from keras_s2s.config import PresetConfig, SpecialIds, merge
 from keras_s2s.model import Seq2SeqLM
+
+#: Whether the running backend compiles or traces for seconds what PyTorch runs at once.
+COMPILES = keras.backend.backend() != "torch"
 
 VOCABULARY = 16
 WIDTH = 8
@@ -20,6 +24,19 @@ SPECIAL_IDS: dict[str, Any] = {
     "source": {"pad": 0, "unk": 1, "eos": 3},
     "target": {"pad": 0, "unk": 1, "decoder_start": 2, "eos": 3},
 }
+
+
+def covered(parameters: Sequence[Any], cover: Sequence[Any]) -> list[Any]:
+    """All `parameters` of a test; where compiling takes seconds, those outside `cover` are slow."""
+    missing = [parameter for parameter in cover if parameter not in parameters]
+    assert not missing, f"a cover names what is not there: {missing}"
+    if not COMPILES:
+        return list(parameters)
+    slow = pytest.mark.slow
+    return [
+        p if p in cover else pytest.param(*(p if isinstance(p, tuple) else (p,)), marks=slow)
+        for p in parameters
+    ]
 
 
 # --------------------------------------------------------------------------------------
@@ -173,7 +190,7 @@ VARIANTS: dict[str, PresetConfig] = {
 # --------------------------------------------------------------------------------------
 
 
-def randomise(model: keras.Model, seed: int = 0, scale: float = 1.0) -> None:
+def randomise(model: keras.Layer, seed: int = 0, scale: float = 1.0) -> None:
     """Give every weight a random value, biases and norms included: the same on every backend.
 
     A bias of zero or a gain of one hides a term that is left out.
@@ -191,6 +208,15 @@ def randomise(model: keras.Model, seed: int = 0, scale: float = 1.0) -> None:
         if "embeddings" in name:
             value = rng.normal(0, scale * shape[1] ** -0.5, shape)
         variable.assign(value.astype("float32"))
+
+
+def randomise_layer(layer: Any, seed: int = 0) -> dict[str, np.ndarray]:
+    """Random weights for a built layer; returns them by their path inside it."""
+    randomise(layer, seed)
+    return {
+        variable.path.removeprefix(f"{layer.name}/"): to_numpy(variable.value)
+        for variable in layer.weights
+    }
 
 
 def make_model(config: PresetConfig, seed: int = 0, scale: float = 1.0) -> Seq2SeqLM:

@@ -17,6 +17,7 @@ import typer
 from keras_s2s.cli import zoo
 from keras_s2s.cli.evaluate import evaluate
 from keras_s2s.cli.generate import generate
+from keras_s2s.cli.messages import hide_messages
 from keras_s2s.cli.train import train
 
 FAILED, INTERRUPTED = 1, 130
@@ -58,7 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         >>> main(["zoo", "show", "no_such_preset"])
         1
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    finally:
+        hide_messages()
+
+
+def _run(words: list[str]) -> int:
     options = words[: words.index("--")] if "--" in words else words
     debug = "--debug" in options
     rest = [word for word in options if word != "--debug"] + words[len(options) :]

@@ -14,3 +14,11 @@ def show_messages() -> None:
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+def hide_messages() -> None:
+    """Undo `show_messages`, for a process that goes on after a command."""
+    logger = logging.getLogger("keras_s2s")
+    logger.handlers = []
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True

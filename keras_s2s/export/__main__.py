@@ -26,11 +26,11 @@ def main(folder: str, directory: str) -> None:
     network = build_network(config.architecture)
     inputs, logits = functional_graph(network)
     model = keras.Model(inputs, logits)
-    load_weights(folder, model.variables)
+    load_weights(folder, model.weights)
     write_saved_model(
         Path(directory),
         network=network,
-        variables=model.variables,
+        variables=model.weights,
         special_ids=config.special_ids,
         preprocessor=load_preprocessor(folder, config),
         request=ExportRequest.from_json(asked),

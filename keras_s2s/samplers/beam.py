@@ -180,7 +180,15 @@ class Beam(Sampler):
         done = {
             name: value[:, : self.num_return_sequences] for name, value in search["done"].items()
         }
-        return Result(done["token_ids"], done["lengths"], done["scores"], done["log_probs"])
+        # Rules can leave fewer sequences than were asked for. A place without one is empty: what
+        # stands there is a candidate that a rule forbids.
+        ended = done["ended"]
+        return Result(
+            ops.where(ended[..., None], done["token_ids"], ops.cast(plan.pad, "int32")),
+            ops.where(ended, done["lengths"], ops.zeros_like(done["lengths"])),
+            ops.where(ended, done["scores"], ops.full_like(done["scores"], NOTHING)),
+            ops.where(ended[..., None], done["log_probs"], ops.zeros_like(done["log_probs"])),
+        )
 
 
 def _gather(values: Any, places: Any) -> Any:

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import yaml
 
-from keras_s2s.config import ConfigError, DataConfig, FilesConfig, RecipeConfig
+from keras_s2s.config import ConfigError, DataConfig, RecipeConfig
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.dates import make_dates
 from keras_s2s.data.pairs import read_pairs

@@ -26,8 +26,8 @@ NEXT = {"jax": "torch", "torch": "tensorflow", "tensorflow": "jax"}
 
 
 def assert_same_weights(found: Seq2SeqLM, expected: Seq2SeqLM) -> None:
-    ours = {v.path: to_numpy(v.value) for v in expected.variables}
-    theirs = {v.path: to_numpy(v.value) for v in found.variables}
+    ours = {v.path: to_numpy(v.value) for v in expected.weights}
+    theirs = {v.path: to_numpy(v.value) for v in found.weights}
     assert list(ours) == list(theirs)
     for path, value in ours.items():
         np.testing.assert_array_equal(theirs[path], value, err_msg=path)
@@ -178,9 +178,7 @@ def test_mixed_precision(name):
         state = probe.start(probe.encode(inputs), 4, checks.BEAMS)
         tokens = np.repeat(inputs["decoder_token_ids"][:, 0], checks.BEAMS)
         first, state, _ = probe.step(tokens, state, 0)
-        output = model.generator.generate(
-            checks.SOURCES, checks.Beam(2), checks.Plan(2, 3, 0, 4)
-        )
+        output = model.generator.generate(checks.SOURCES, checks.Beam(2), checks.Plan(2, 3, 0, 4))
     finally:
         keras.config.set_dtype_policy(before)
     assert logits.dtype == first.dtype == np.float32

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from parity.hugging_face_twin import VOCABULARY, bart_like, marian_like, twin
-from small_models import Probe, make_model, model_inputs, source_mapping
+from small_models import Probe, covered, make_model, model_inputs, source_mapping
 
 from keras_s2s.data import Batches
 
@@ -49,7 +49,7 @@ def trained_probe(family: str) -> Probe:
 
 def sources(count: int = 8, seed: int = 11) -> list[list[int]]:
     rng = np.random.default_rng(seed)
-    return [rng.integers(4, VOCABULARY, rng.integers(2, 9)).tolist() + [3] for _ in range(count)]
+    return [[*rng.integers(4, VOCABULARY, rng.integers(2, 9)).tolist(), 3] for _ in range(count)]
 
 
 def theirs(model, rows, pad, **options):
@@ -123,21 +123,8 @@ def test_greedy(pair):
 
 SEARCHES = list(product((2, 4), (0.6, 1.0, 2.0), (True, False, "never")))
 
-#: Every value of every option, and every pair of penalty and stopping rule with some width.
-COVER = {
-    (2, 0.6, True),
-    (4, 0.6, False),
-    (4, 1.0, True),
-    (2, 1.0, "never"),
-    (4, 2.0, "never"),
-    (4, 2.0, False),
-}
-
-
-def searches() -> list:
-    if keras.backend.backend() == "torch":
-        return SEARCHES
-    return [s if s in COVER else pytest.param(*s, marks=pytest.mark.slow) for s in SEARCHES]
+#: Every value of every option.
+COVER = [(2, 0.6, True), (4, 1.0, False), (4, 2.0, "never")]
 
 
 def compare_search(probe, other, options, rows=None):
@@ -153,7 +140,7 @@ def compare_search(probe, other, options, rows=None):
     return output
 
 
-@pytest.mark.parametrize(("beams", "penalty", "stopping"), searches())
+@pytest.mark.parametrize(("beams", "penalty", "stopping"), covered(SEARCHES, COVER))
 def test_beam_search(marian, beams, penalty, stopping):
     output = compare_search(
         *marian,
@@ -168,18 +155,18 @@ def test_beam_search(marian, beams, penalty, stopping):
     assert len(set(output.lengths.ravel().tolist())) > 2, "all end together: nothing is shown"
 
 
-def test_beam_search_where_eos_starts(pair):
+def test_beam_search_with_defaults(pair):
+    """Also where EOS starts the decoder, as in BART."""
     compare_search(*pair, {"num_beams": 3, "max_length": 11})
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"min_length": 6, "forced_bos_token_id": 7},
-        {"max_new_tokens": 6, "forced_eos_token_id": 8, "length_penalty": 0.6},
-    ],
-    ids=["min_length, forced_bos", "max_new_tokens, forced_eos"],
-)
+RULES = [
+    {"max_new_tokens": 6, "forced_eos_token_id": 8, "length_penalty": 0.6},
+    {"min_length": 6, "forced_bos_token_id": 7},
+]
+
+
+@pytest.mark.parametrize("options", covered(RULES, RULES[1:]))
 def test_rules(marian, options):
     limit = {} if "max_new_tokens" in options else {"max_length": 12}
     options = {"num_beams": 3, "num_return_sequences": 2, **limit, **options}

@@ -156,7 +156,7 @@ def test_the_hash_is_murmur3s_finaliser_on_every_backend() -> None:
         expected = (mix(seeds.astype(np.uint32) + step) >> np.uint32(8)) * 2.0**-24
         drawn = ops.convert_to_numpy(uniform(ops.convert_to_tensor(seeds), index))
         np.testing.assert_array_equal(drawn, expected.astype(np.float32))
-        assert 0 <= drawn.min() and drawn.max() < 1
+        assert drawn.min() >= 0 and drawn.max() < 1
 
 
 @pytest.mark.parametrize(

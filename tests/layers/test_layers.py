@@ -1,0 +1,140 @@
+"""Layers one by one: configuration round trips, dropout, the bridge's hand-over, caches."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from small_models import attention, randomise_layer, recurrent, to_numpy, transformer
+
+from keras_s2s import layers
+from keras_s2s.layers import Bridge, FeedForward, InputEmbedding, Memory, MultiHeadAttention, cache
+from keras_s2s.layers.bridge import context_vector, masked_mean
+from keras_s2s.layers.masks import padding_mask
+
+BUILT = {
+    "AdditiveAttention": lambda: layers.AdditiveAttention(units=3, use_bias=False),
+    "BilinearAttention": lambda: layers.BilinearAttention(),
+    "Bridge": lambda: Bridge({"type": "dense", "activation": "relu"}, state_sizes=[[4, 4]]),
+    "ConcatAttention": lambda: layers.ConcatAttention(units=3),
+    "DotAttention": lambda: layers.DotAttention(),
+    "FeedForward": lambda: FeedForward(
+        hidden_dim=4, intermediate_dim=6, activation="silu", gated=True, dropout=0.2
+    ),
+    "InputEmbedding": lambda: InputEmbedding(
+        {"positions": "learned", "max_positions": 5, "norm": True, "dropout": 0.1}
+    ),
+    "LearnedPositions": lambda: layers.LearnedPositions(max_positions=5, dim=4),
+    "MultiHeadAttention": lambda: MultiHeadAttention(hidden_dim=4, num_heads=2, dropout=0.3),
+    "OutputProjection": lambda: layers.OutputProjection(vocab_size=9, use_bias=False),
+    "RecurrentDecoder": lambda: layers.RecurrentDecoder(
+        recurrent("gru", **attention("concat", "current", units=3)), bridge={"type": "zero"}
+    ),
+    "RecurrentEncoder": lambda: layers.RecurrentEncoder(recurrent("lstm", bidirectional=True)),
+    "TransformerDecoder": lambda: layers.TransformerDecoder(transformer(norm_order="pre")),
+    "TransformerDecoderBlock": lambda: layers.TransformerDecoderBlock(transformer(gated=True)),
+    "TransformerEncoder": lambda: layers.TransformerEncoder(transformer(final_norm=True)),
+    "TransformerEncoderBlock": lambda: layers.TransformerEncoderBlock(transformer()),
+}
+
+
+def test_every_layer_is_here():
+    exported = {name for name in layers.__all__ if issubclass(getattr(layers, name), keras.Layer)}
+    assert exported == set(BUILT)
+
+
+@pytest.mark.parametrize("name", list(BUILT))
+def test_configuration_round_trip(name):
+    layer = BUILT[name]()
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert type(again) is type(layer)
+    assert again.get_config() == layer.get_config()
+
+
+def test_dropout_works_in_training_only():
+    x = ops.ones((4, 50, 8))
+    embedding = InputEmbedding({"dropout": 0.5})
+    feed_forward = FeedForward(hidden_dim=8, intermediate_dim=16, dropout=0.5)
+    for layer in (embedding, feed_forward):
+        quiet = [to_numpy(layer(x, training=False)) for _ in range(2)]
+        np.testing.assert_array_equal(*quiet)
+        assert (to_numpy(layer(x, training=True)) != quiet[0]).any()
+    share = (to_numpy(embedding(x, training=True)) == 0).mean()
+    assert 0.4 < share < 0.6
+
+    heads = MultiHeadAttention(hidden_dim=8, num_heads=2, dropout=0.5)
+    memory = ops.convert_to_tensor(np.random.default_rng(0).normal(size=(4, 9, 8)), "float32")
+    quiet = [to_numpy(heads(x, memory, training=False)) for _ in range(2)]
+    np.testing.assert_array_equal(*quiet)
+    assert (np.abs(to_numpy(heads(x, memory, training=True)) - quiet[0]) > 1e-6).any()
+
+
+def memory(states: list[list[int]], width: int = 6) -> Memory:
+    rng = np.random.default_rng(0)
+
+    def tensor(*shape):
+        return ops.convert_to_tensor(rng.normal(size=shape).astype("float32"))
+
+    mask = padding_mask([3, 1], 3)
+    return Memory(tensor(2, 3, width), mask, [[tensor(2, n) for n in layer] for layer in states])
+
+
+def built_bridge(config: dict, sizes: list[list[int]], source: Memory) -> Bridge:
+    bridge = Bridge(config, state_sizes=sizes)
+    bridge.build_for((2, 3, 6), [[(2, s.shape[-1]) for s in layer] for layer in source.final_state])
+    return bridge
+
+
+def test_bridge_copies():
+    source = memory([[4, 4], [4, 4]])
+    found = built_bridge({"type": "copy"}, [[4, 4], [4, 4]], source)(source)
+    for layer, expected in zip(found, source.final_state, strict=True):
+        for state, own in zip(layer, expected, strict=True):
+            np.testing.assert_array_equal(to_numpy(state), to_numpy(own))
+
+
+@pytest.mark.parametrize("sizes", [[[5]], [[4], [4]], [[4, 4]]])
+def test_bridge_copies_only_what_fits(sizes):
+    with pytest.raises(ValueError, match=r"bridge: copy needs equal states.*bridge: dense"):
+        built_bridge({"type": "copy"}, sizes, memory([[4]]))
+
+
+def test_bridge_of_zeros():
+    source = memory([])
+    found = built_bridge({"type": "zero"}, [[4], [5]], source)(source)
+    assert [tuple(layer[0].shape) for layer in found] == [(2, 4), (2, 5)]
+    assert not any(to_numpy(layer[0]).any() for layer in found)
+
+
+@pytest.mark.parametrize("states", [[[4, 4], [3]], []])
+def test_dense_bridge(states):
+    source = memory(states)
+    bridge = built_bridge({"type": "dense", "activation": "tanh"}, [[5], [2, 2]], source)
+    for dense in keras.tree.flatten(bridge.denses):
+        randomise_layer(dense)
+    values, mask = to_numpy(source.values), to_numpy(source.mask)
+    if states:
+        summary = np.concatenate([to_numpy(s) for s in keras.tree.flatten(source.final_state)], -1)
+    else:
+        summary = np.stack([values[0].mean(0), values[1, 0]])
+        np.testing.assert_allclose(to_numpy(masked_mean(source)), summary, atol=1e-6)
+        np.testing.assert_allclose(to_numpy(context_vector(source)), summary, atol=1e-6)
+    assert mask.sum() == 4
+    for layer, denses in zip(bridge(source), bridge.denses, strict=True):
+        for state, dense in zip(layer, denses, strict=True):
+            kernel, bias = to_numpy(dense.kernel), to_numpy(dense.bias)
+            np.testing.assert_allclose(to_numpy(state), np.tanh(summary @ kernel + bias), atol=1e-5)
+
+
+def test_cache_is_written_and_grows():
+    empty = cache.empty(2, 3, 4, 5, "float32")
+    value = np.random.default_rng(0).normal(size=(2, 3, 1, 5)).astype("float32")
+    written = to_numpy(cache.write(empty, ops.convert_to_tensor(value), 2))
+    np.testing.assert_array_equal(written[:, :, 2:3], value)
+    assert not written[:, :, [0, 1, 3]].any()
+    grown = to_numpy(cache.grow(ops.convert_to_tensor(written), 6))
+    assert grown.shape == (2, 3, 6, 5)
+    np.testing.assert_array_equal(grown[:, :, :4], written)
+    with pytest.raises(ValueError, match="capacity 4 cannot shrink to 3"):
+        cache.grow(empty, 3)
