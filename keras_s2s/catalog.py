@@ -180,6 +180,8 @@ class _Settings:
     chain: list[Path] = field(default_factory=list)
 
     def add(self, layer: Mapping[str, Any], source: str) -> None:
+        if "architecture" in layer:
+            self.data.pop("parameters", None)  # the count was that of what lies below
         self.data = overlay(self.data, layer)
         self._record(_spread(layer), source, ())
 

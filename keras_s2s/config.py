@@ -393,6 +393,21 @@ class PresetConfig(Strict):
         None, description="Exact parameter count, checked when the model is built by a test."
     )
 
+    @model_validator(mode="after")
+    def _ids_exist(self) -> PresetConfig:
+        sizes = {
+            "source": self.architecture.source_vocab_size,
+            "target": self.architecture.target_vocab_size,
+        }
+        for side, size in sizes.items():
+            for name, i in getattr(self.special_ids, side):
+                if i is not None and i >= size:
+                    raise ValueError(
+                        f"special_ids.{side}.{name} is {i}, but architecture.{side}_vocab_size "
+                        f"is {size}: ids go from 0 to {size - 1}"
+                    )
+        return self
+
 
 class FilesConfig(Strict):
     """A split as two line-aligned files, or one file of pairs."""
@@ -460,7 +475,15 @@ class TrainingConfig(Strict):
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Stop after the epoch in which this time is reached."
     )
-    monitor: str = Field("val_loss", description="The best epoch by this value is kept.")
+    monitor: Literal[
+        "val_loss",
+        "val_perplexity",
+        "val_token_accuracy",
+        "val_bleu",
+        "val_chrf",
+        "val_exact_match",
+        "loss",
+    ] = Field("val_loss", description="The best epoch by this value is kept.")
 
 
 class EvaluationConfig(Strict):

@@ -76,8 +76,8 @@ class Seq2SeqLM(keras.Model):
         load_weights: bool = True,
         preprocessor: Preprocessor | None = None,
         architecture: Mapping[str, Any] | None = None,
-        generation: GenerationConfig | None = None,
-        **kwargs: Any,
+        generation: GenerationConfig | Mapping[str, Any] | None = None,
+        name: str = "seq2seq_lm",
     ) -> Seq2SeqLM:
         """Make a model from a zoo entry or from a folder that `save_to_preset` wrote.
 
@@ -89,7 +89,7 @@ class Seq2SeqLM(keras.Model):
             architecture: differences from the entry's architecture, e.g.
                 `{"encoder": {"hidden_dim": 64}}`; not together with a folder's weights.
             generation: defaults of `generate` in place of the preset's own.
-            **kwargs: to the constructor, e.g. `name`.
+            name: of the Keras model.
 
         Raises:
             ConfigError: an unknown name (with the nearest one) or a broken configuration.
@@ -115,7 +115,7 @@ class Seq2SeqLM(keras.Model):
             source=str(source),
             generation=generation,
         )
-        model = cls(config, preprocessor, **kwargs)
+        model = cls(config, preprocessor, name=name)
         if folder and load_weights:
             preset_folder.load_weights(source, model.weights)
         elif load_weights:
@@ -133,7 +133,7 @@ class Seq2SeqLM(keras.Model):
         *,
         preprocessor: Preprocessor | None = None,
         special_ids: SpecialIds | Mapping[str, Any] | None = None,
-        **kwargs: Any,
+        name: str = "seq2seq_lm",
     ) -> Seq2SeqLM:
         """Make a model with random weights from a description of its own.
 
@@ -148,7 +148,7 @@ class Seq2SeqLM(keras.Model):
             ConfigError: a key or value that is not valid, with file, key and nearest key.
         """
         config = from_description(architecture, preprocessor, special_ids)
-        return cls(config, preprocessor, **kwargs)
+        return cls(config, preprocessor, name=name)
 
     def save_to_preset(self, directory: str | Path) -> None:
         """Write a folder that `from_preset` reads, under any backend.
@@ -196,6 +196,19 @@ class Seq2SeqLM(keras.Model):
             **kwargs,
         )
 
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Keras calls this on loading a model that was compiled; its optimiser goes on."""
+        config = keras.saving.deserialize_keras_object(config)
+        config["jit_compile"] = "auto"  # the backend that loads may not be the one that saved
+        self.compile(**config)
+        self.optimizer.build(self.trainable_variables)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`, with the default loss where the model was not compiled."""
+        if not self.compiled:
+            self.compile()
+        return super().evaluate(x, *args, **kwargs)
+
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.fit`. `x` is usually `data.Batches(pairs, model.preprocessor)`.
 
@@ -214,6 +227,12 @@ class Seq2SeqLM(keras.Model):
                 self.special_ids,
             )
         if isinstance(x, Batches):
+            theirs, mine = x.preprocessor, self.preprocessor
+            if theirs is not None and mine is not None and not mine.encodes_like(theirs):
+                raise ValueError(
+                    "these Batches were made with another preprocessor than the model's: their "
+                    "ids mean other tokens. Make them with model.preprocessor"
+                )
             # It shuffles by its own seed; Keras would shuffle again by a global one.
             kwargs.setdefault("shuffle", False)
         return super().fit(x, y, *args, **kwargs)
@@ -299,6 +318,8 @@ class Seq2SeqLM(keras.Model):
         Raises:
             ValueError: an option that cannot be meant, or a source that is too long.
         """
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size} must be at least 1")
         single = isinstance(x, str)
         rows, is_text = self._source_rows(x)
         chosen = resolve_sampler(sampler, options, self.generation_config)
@@ -512,9 +533,16 @@ class Seq2SeqLM(keras.Model):
 
     def _check_sources(self, rows: Sequence[Sequence[int]]) -> None:
         limit = self.network.max_source_length
+        vocabulary = self.preset.architecture.source_vocab_size
         for i, row in enumerate(rows):
             if not len(row):
                 raise ValueError(f"source {i} is empty: it has no id at all")
+            if min(row) < 0 or max(row) >= vocabulary:
+                wrong = next(token for token in row if not 0 <= token < vocabulary)
+                raise ValueError(
+                    f"source {i} holds the id {wrong}, but the source vocabulary has ids "
+                    f"0 to {vocabulary - 1}"
+                )
             if limit is not None and len(row) > limit:
                 raise ValueError(
                     f"source {i} has {len(row)} ids, but the model has positions for {limit}; "

@@ -9,6 +9,7 @@ from typing import Any
 from keras_s2s import catalog
 from keras_s2s.config import (
     ArchitectureConfig,
+    ConfigError,
     GenerationConfig,
     PresetConfig,
     SpecialIds,
@@ -24,7 +25,7 @@ def changed(
     preprocessor: Preprocessor | None,
     *,
     source: str,
-    generation: GenerationConfig | None = None,
+    generation: GenerationConfig | Mapping[str, Any] | None = None,
 ) -> PresetConfig:
     """`config` with differences.
 
@@ -42,12 +43,15 @@ def changed(
     if preprocessor is not None:
         changes = catalog.overlay(changes, _of_preprocessor(preprocessor))
     if generation is not None:
-        changes["generation"] = generation.model_dump()
+        changes["generation"] = (
+            generation.model_dump() if isinstance(generation, GenerationConfig) else generation
+        )
     if changes == {"architecture": {}}:
         return config
     data = catalog.overlay(config.model_dump(), changes)
     if data["architecture"] != config.model_dump()["architecture"]:
         data["parameters"] = None  # the declared count was the preset's own
+    _check_joint(data, preprocessor, source)
     return read_config(PresetConfig, data, source=source)
 
 
@@ -70,6 +74,7 @@ def from_description(
     data.setdefault("description", "An architecture of its own.")
     if preprocessor is not None:
         data = catalog.overlay(data, _of_preprocessor(preprocessor))
+        _check_joint(data, preprocessor, source)
     if special_ids is not None:
         data["special_ids"] = (
             special_ids.model_dump() if isinstance(special_ids, SpecialIds) else special_ids
@@ -90,6 +95,18 @@ def check_vocabularies(architecture: ArchitectureConfig, preprocessor: Preproces
                 f"architecture.{name} is {getattr(architecture, name)}, but the tokenizer has "
                 f"{size} ids; they belong to different models"
             )
+
+
+def _check_joint(data: Mapping[str, Any], preprocessor: Preprocessor | None, source: str) -> None:
+    """Refuse one table for two vocabularies, also where their sizes happen to agree."""
+    shared = data["architecture"].get("share_embeddings")
+    if preprocessor is not None and shared and not preprocessor.joint:
+        raise ConfigError(
+            f"{source}: architecture.share_embeddings is true, one table for both sides, but "
+            "source and target have tokenizers of their own; train one for both "
+            "(Preprocessor.train(..., joint=True)), or pass "
+            'architecture={"share_embeddings": False}'
+        )
 
 
 def _of_preprocessor(preprocessor: Preprocessor) -> dict[str, Any]:

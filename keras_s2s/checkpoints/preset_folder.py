@@ -78,6 +78,12 @@ def save_preset(
     from safetensors.numpy import save_file
 
     directory = Path(directory)
+    adapted = [v.path for v in variables if "lora" in v.name or "quantize" in v.name]
+    if adapted:
+        raise CheckpointError(
+            f"{directory}: a preset folder cannot hold LoRA or quantised weights "
+            f"({adapted[0]}, ...); use model.save('model.keras')"
+        )
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"{directory} is a file; give a folder to save into")
     directory.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ def _program(
         bool, typer.Option("--debug", help="Show the stack trace of an error.")
     ] = False,
 ) -> None:
-    """Encoder-decoder models on Keras 3: train, generate, evaluate, export, serve."""
+    """Encoder-decoder models on Keras 3: train, generate, evaluate."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -36,6 +36,8 @@ def evaluate(
     unknown = [name for name in names if name not in METRICS]
     if unknown or not names:
         raise ValueError(f"--metrics {metrics!r}: expected names out of {', '.join(METRICS)}")
+    if output is not None and not output.parent.is_dir():
+        raise ValueError(f"--output {output}: there is no folder {output.parent}")
     show_messages()
     pairs = read_pairs(source=source, target=target)
     network = Seq2SeqLM.from_preset(model)
@@ -49,8 +51,8 @@ def evaluate(
     started = time.monotonic()
     answers = network.generate([s for s, _ in pairs], batch_size=batch_size, **options)
     seconds = time.monotonic() - started
+    measured = corpus_metrics(answers, [t for _, t in pairs], names)
     if output is not None:
         text = "".join(" ".join(answer.splitlines()) + "\n" for answer in answers)
         output.write_text(text, encoding="utf-8")
-    measured = corpus_metrics(answers, [t for _, t in pairs], names)
     print(json.dumps({**measured, "pairs": len(pairs), "seconds": round(seconds, 1)}))

@@ -46,6 +46,8 @@ class Beam(Sampler):
         early_stopping: bool | Literal["never"] = False,
         num_return_sequences: int = 1,
     ) -> None:
+        if not isinstance(num_beams, int):
+            raise ValueError(f"num_beams={num_beams!r} must be a whole number")
         if num_beams < 1:
             raise ValueError(f"num_beams={num_beams} must be at least 1")
         if early_stopping not in (True, False, "never"):

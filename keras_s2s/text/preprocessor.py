@@ -107,6 +107,18 @@ class Preprocessor:
         """Whether both sides share one tokenizer."""
         return self.source is self.target
 
+    def encodes_like(self, other: Preprocessor) -> bool:
+        """Whether both have the same special ids and the same tokens, id by id."""
+        if self is other:
+            return True
+        return self.special_ids == other.special_ids and all(
+            mine.vocabulary_size == theirs.vocabulary_size
+            and all(
+                mine.id_to_token(i) == theirs.id_to_token(i) for i in range(mine.vocabulary_size)
+            )
+            for mine, theirs in ((self.source, other.source), (self.target, other.target))
+        )
+
     # ----------------------------------------------------------------------------------
     # Text -> ids
     # ----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -86,6 +87,8 @@ class SaveBest(keras.callbacks.Callback):
                 f"monitor {self.monitor!r} is not among the logged values: {', '.join(logs)}"
             )
         value = float(logs[self.monitor])
+        if math.isnan(value):
+            return  # a model that has diverged is never the best one
         if self.best is None or (value < self.best if self.falls else value > self.best):
             self.best, self.best_epoch = value, epoch
             self.save(self.model)

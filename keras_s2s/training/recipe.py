@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import yaml
 
+from keras_s2s.checkpoints.preset_folder import is_preset_folder
 from keras_s2s.config import ConfigError, DataConfig, RecipeConfig
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.dates import make_dates
@@ -126,6 +127,9 @@ def run_recipe(
     callbacks += [keeper, ProgressBar()]
     if training.max_minutes is not None:
         callbacks.append(TimeLimit(training.max_minutes))
+    before = is_preset_folder(directory)
+    if before:
+        logger.warning("%s holds a model already; it will be replaced", directory)
     directory.mkdir(parents=True, exist_ok=True)
     _write_recipe(recipe, directory)
     try:
@@ -137,10 +141,16 @@ def run_recipe(
             callbacks=callbacks,
         )
     except KeyboardInterrupt:
+        if keeper.best is None and before:
+            logger.warning("interrupted; %s still holds the earlier model", directory)
+            raise
         if keeper.best is None:
             model.save_to_preset(directory)
         logger.warning("interrupted; the best model so far is in %s", directory)
         raise
+    if keeper.best is None:
+        logger.warning("%s was never a number: the training diverged", training.monitor)
+        model.save_to_preset(directory)
     history = {name: [float(v) for v in values] for name, values in fitted.history.items()}
     trained = time.monotonic()
     model = make_model(str(directory))  # the best epoch, as a user will load it
