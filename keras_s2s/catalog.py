@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,15 +21,20 @@ from typing import Any
 
 from keras_s2s.config import (
     ConfigError,
+    ConfigT,
+    KeyPath,
     PresetConfig,
     RecipeConfig,
     merge,
     read_config,
+    shared_keys,
     spread_shared,
 )
 from keras_s2s.strict_yaml import parse_yaml, read_yaml
 
 __all__ = [
+    "Settings",
+    "collect",
     "list_families",
     "list_presets",
     "list_recipes",
@@ -45,8 +51,6 @@ __all__ = [
 ]
 
 _PACKAGE = Path(__file__).resolve().parent
-
-KeyPath = tuple[Any, ...]
 
 
 # --------------------------------------------------------------------------------------
@@ -122,24 +126,51 @@ def recipe_path(name_or_path: str | Path, *, recipes: Path | None = None) -> Pat
 
 
 def _locate(what: str, name_or_path: str | Path, folder: Path) -> Path:
-    if isinstance(name_or_path, Path) or name_or_path.endswith((".yaml", ".yml")):
+    names, written = _names(folder), str(name_or_path)
+    is_yaml = written.endswith((".yaml", ".yml"))
+    if isinstance(name_or_path, Path) or is_yaml:
         path = Path(name_or_path)
         if path.is_file():
             return path
-        raise ConfigError(f"{path}: no such file{_nearest(path.stem, _names(folder), what)}")
-    names = _names(folder)
-    if name_or_path in names:
-        return folder / f"{name_or_path}.yaml"
-    raise ConfigError(f"no {what} is called {name_or_path!r}{_nearest(name_or_path, names, what)}")
+    if isinstance(name_or_path, Path) or is_yaml or _has_folders(written):
+        raise ConfigError(_no_such_path(what, written, names, is_yaml))
+    if written in names:
+        return folder / f"{written}.yaml"
+    raise ConfigError(f"no {what} is called {written!r}{_nearest(written, names, what)}")
+
+
+def _has_folders(name: str) -> bool:
+    """Whether a word is a path rather than a name: `runs/mine`, `./mine`, `~`."""
+    separators = [separator for separator in (os.sep, os.altsep) if separator]
+    return name.startswith((".", "~")) or any(separator in name for separator in separators)
+
+
+def _no_such_path(what: str, path: str, names: list[str], is_yaml: bool) -> str:
+    """The message for a path that leads to nothing of use; of the names only near ones."""
+    if Path(path).exists():
+        return f"{path}: expected the YAML file of a {what}, its name ending in .yaml"
+    is_folder = what == "preset" and not is_yaml
+    message = f"{path}: no such {'folder' if is_folder else 'file'}"
+    if near := _near(Path(path).stem if is_yaml else Path(path).name, names):
+        return f"{message}; did you mean {near}?"
+    wrote = "a folder that save_to_preset or `keras-s2s train` wrote, " if is_folder else ""
+    return f"{message}; give {wrote}the path of a YAML file, or the name of a {what}" + (
+        " (keras-s2s zoo list)" if what == "preset" else f": {', '.join(names)}"
+    )
 
 
 def _nearest(name: str, names: list[str], what: str) -> str:
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if close:
-        return f"; did you mean {' or '.join(repr(match) for match in close)}?"
+    if near := _near(name, names):
+        return f"; did you mean {near}?"
     if not names:
         return f"; there is no {what} to choose from"
     return f"; choose a {what} from: {', '.join(names)}"
+
+
+def _near(name: str, names: list[str]) -> str:
+    """The names that look like `name`, joined by `or`; empty where none does."""
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return " or ".join(repr(match) for match in close)
 
 
 # --------------------------------------------------------------------------------------
@@ -172,22 +203,38 @@ def _spread(layer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass
-class _Settings:
-    """Merged layers, and which of them set each key."""
+class Settings:
+    """Merged layers, and which of them set each key.
+
+    Attributes:
+        data: the settings, `architecture.shared` spread over both sides.
+        origins: the source of the layer that set a key; None for a mapping that several set.
+        written: for a key that was spread from `shared`: its path there.
+        chain: the files of a preset and its bases.
+    """
 
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[KeyPath, str | None] = field(default_factory=dict)
+    written: dict[KeyPath, KeyPath] = field(default_factory=dict)
     chain: list[Path] = field(default_factory=list)
 
     def add(self, layer: Mapping[str, Any], source: str) -> None:
+        """Put a layer of settings over those so far; `source` is what errors call it."""
         if "architecture" in layer:
             self.data.pop("parameters", None)  # the count was that of what lies below
         self.data = overlay(self.data, layer)
         self._record(_spread(layer), source, ())
+        self.written.update(shared_keys(layer.get("architecture"), ("architecture",)))
+
+    def read(self, cls: type[ConfigT], source: str) -> ConfigT:
+        """Validate the settings as `cls`; see `read_config`."""
+        origins = {keys: origin for keys, origin in self.origins.items() if origin is not None}
+        return read_config(cls, self.data, source=source, origins=origins, written=self.written)
 
     def _record(self, layer: Mapping[str, Any], source: str, above: KeyPath) -> None:
         for key, value in layer.items():
             here = (*above, key)
+            self.written.pop(here, None)
             if isinstance(value, Mapping):
                 # A mapping that several layers write belongs to none of them.
                 known = self.origins.get(here, source)
@@ -196,13 +243,10 @@ class _Settings:
             else:
                 self.origins[here] = source
 
-    def named_origins(self) -> dict[KeyPath, str]:
-        return {keys: source for keys, source in self.origins.items() if source is not None}
-
 
 def _collect(
     data: Any, source: str, folder: Path | None, zoo: Path | None, chain: Iterable[Path] = ()
-) -> _Settings:
+) -> Settings:
     """The settings of `data` over those of its `base:`, that one's base, and so on."""
     layers: list[tuple[Mapping[str, Any], str]] = []
     chain = list(chain)
@@ -221,13 +265,13 @@ def _collect(
             )
         chain.append(path)
         data, source, folder = read_yaml(path), str(path), path.parent
-    settings = _Settings(chain=chain)
+    settings = Settings(chain=chain)
     for layer, layer_source in reversed(layers):
         settings.add(layer, layer_source)
     return settings
 
 
-def _collect_preset(name_or_path: str | Path, zoo: Path | None) -> _Settings:
+def _collect_preset(name_or_path: str | Path, zoo: Path | None) -> Settings:
     path = preset_path(name_or_path, zoo=zoo).resolve()
     return _collect(read_yaml(path), str(path), path.parent, zoo, chain=[path])
 
@@ -279,7 +323,16 @@ def resolve(data: Any, *, source: str, zoo: Path | None = None) -> dict[str, Any
     Raises:
         ConfigError: a base that does not exist, or a chain of bases that comes back to itself.
     """
-    return _collect(data, source, _folder_of(source), zoo).data
+    return collect(data, source=source, zoo=zoo).data
+
+
+def collect(data: Any, *, source: str, zoo: Path | None = None) -> Settings:
+    """As `resolve`, with the file that each setting came from.
+
+    Example:
+        >>> collect({"base": "transformer_base"}, source="mine").read(PresetConfig, "mine")
+    """
+    return _collect(data, source, _folder_of(source), zoo)
 
 
 def _folder_of(source: str) -> Path | None:
@@ -310,11 +363,7 @@ def load_preset(
     """
     settings = _collect_preset(name_or_path, zoo)
     settings.add(changes or {}, "changes")
-    return _read_preset(settings, str(settings.chain[0]))
-
-
-def _read_preset(settings: _Settings, source: str) -> PresetConfig:
-    return read_config(PresetConfig, settings.data, source=source, origins=settings.named_origins())
+    return settings.read(PresetConfig, str(settings.chain[0]))
 
 
 def preset_chain(name_or_path: str | Path, *, zoo: Path | None = None) -> list[Path]:
@@ -356,21 +405,19 @@ def load_recipe(
         3
     """
     path = recipe_path(name_or_path, recipes=recipes)
-    settings = _Settings()
+    settings = Settings()
     data = read_yaml(path)
     if not isinstance(data, Mapping):
         raise ConfigError(f"{path}: expected a mapping of keys, got {type(data).__name__}")
     settings.add(data, str(path))
     for change, source in _override_layers(overrides):
         settings.add(change, source)
-    recipe = read_config(
-        RecipeConfig, settings.data, source=str(path), origins=settings.named_origins()
-    )
+    recipe = settings.read(RecipeConfig, str(path))
     _check_model(recipe, settings, str(path), zoo)
     return recipe
 
 
-def _check_model(recipe: RecipeConfig, settings: _Settings, path: str, zoo: Path | None) -> None:
+def _check_model(recipe: RecipeConfig, settings: Settings, path: str, zoo: Path | None) -> None:
     """Refuse a recipe whose model is unknown, or whose architecture does not fit that model."""
     try:
         preset = _collect_preset(recipe.model, zoo)
@@ -380,7 +427,9 @@ def _check_model(recipe: RecipeConfig, settings: _Settings, path: str, zoo: Path
     for keys, origin in settings.origins.items():
         if keys[0] == "architecture" and preset.origins.get(keys) == path:
             preset.origins[keys] = origin
-    _read_preset(preset, f"{path}: model {recipe.model} with the recipe's architecture")
+            if keys in settings.written:
+                preset.written[keys] = settings.written[keys]
+    preset.read(PresetConfig, f"{path}: model {recipe.model} with the recipe's architecture")
 
 
 def _override_layers(

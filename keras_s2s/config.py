@@ -11,14 +11,30 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+#: The keys from the top of a configuration down to a setting.
+KeyPath = tuple[Any, ...]
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the message names file, key, value and remedy."""
+
+
+class Misfit(ValueError):
+    """A setting that does not fit another one, raised by a validator above both.
+
+    Args:
+        keys: the setting to change, as a path below the configuration that validates.
+        message: what does not fit, and what to do.
+    """
+
+    def __init__(self, keys: KeyPath, message: str) -> None:
+        super().__init__(message)
+        self.keys = keys
 
 
 class Strict(BaseModel):
@@ -257,6 +273,34 @@ def spread_shared(architecture: Mapping[str, Any]) -> dict[str, Any]:
     return spread
 
 
+def shared_keys(architecture: Any, above: KeyPath = ()) -> dict[KeyPath, KeyPath]:
+    """For each key that `spread_shared` puts on a side: where it was written.
+
+    Args:
+        architecture: settings with or without `shared`, not yet spread.
+        above: the path of the architecture itself, put before every path.
+
+    Example:
+        >>> shared_keys({"shared": {"dropout": 0.1}, "encoder": {"dropout": 0.2}})
+        {('decoder', 'dropout'): ('shared', 'dropout')}
+    """
+    if not isinstance(architecture, Mapping) or not isinstance(architecture.get("shared"), Mapping):
+        return {}
+    found: dict[KeyPath, KeyPath] = {}
+
+    def visit(shared: Mapping[Any, Any], own: Any, side: KeyPath, written: KeyPath) -> None:
+        own = own if isinstance(own, Mapping) else {}
+        for key, value in shared.items():
+            if key not in own:
+                found[*side, key] = (*written, key)
+            if isinstance(value, Mapping):
+                visit(value, own.get(key), (*side, key), (*written, key))
+
+    for side in _SIDES:
+        visit(architecture["shared"], architecture.get(side), (*above, side), (*above, "shared"))
+    return found
+
+
 class ArchitectureConfig(Strict):
     """A whole encoder-decoder network."""
 
@@ -295,7 +339,55 @@ class ArchitectureConfig(Strict):
             )
         if self.decoder.type == "recurrent" and self.bridge is None:
             raise ValueError("a recurrent decoder needs a bridge: copy, dense or zero")
+        if isinstance(self.decoder, RecurrentDecoderConfig):
+            self._states_fit(self.decoder)
+            self._scores_fit(self.decoder)
         return self
+
+    def _states_fit(self, decoder: RecurrentDecoderConfig) -> None:
+        """A copied state has the decoder's cell, depth and width."""
+        if self.bridge is None or self.bridge.type != "copy":
+            return
+        key = ("bridge", "type")
+        if isinstance(self.encoder, TransformerConfig):
+            raise Misfit(
+                key, "copy has nothing to copy, a transformer encoder has no state; use dense"
+            )
+        # An LSTM has two states a layer, the other cells one.
+        two_states = self.encoder.cell == "lstm", decoder.cell == "lstm"
+        widths = output_dim(self.encoder), decoder.hidden_dim
+        depths = self.encoder.num_layers, decoder.num_layers
+        if two_states[0] != two_states[1] or widths[0] != widths[1] or depths[0] != depths[1]:
+            doubled = (
+                f" (twice its hidden_dim {self.encoder.hidden_dim}: bidirectional)"
+                if self.encoder.bidirectional
+                else ""
+            )
+            raise Misfit(
+                key,
+                f"copy needs equal states, but the encoder ends in {depths[0]} x "
+                f"{self.encoder.cell} of width {widths[0]}{doubled} and the decoder starts from "
+                f"{depths[1]} x {decoder.cell} of width {widths[1]}; use dense, or make cell, "
+                "num_layers and width agree",
+            )
+
+    def _scores_fit(self, decoder: RecurrentDecoderConfig) -> None:
+        """A dot product needs two vectors of one width."""
+        width = output_dim(self.encoder)
+        score = decoder.attention.score if decoder.attention else None
+        if score == "dot" and width != decoder.hidden_dim:
+            raise Misfit(
+                ("decoder", "attention", "score"),
+                f"dot needs equal widths, but the decoder's hidden_dim is {decoder.hidden_dim} "
+                f"and the encoder's outputs have {width}; use general, or make them agree (a "
+                "bidirectional encoder counts twice its hidden_dim)",
+            )
+
+
+def output_dim(encoder: RecurrentEncoderConfig | TransformerConfig) -> int:
+    """Width of an encoder's outputs: both directions side by side."""
+    both_ways = isinstance(encoder, RecurrentEncoderConfig) and encoder.bidirectional
+    return encoder.hidden_dim * (2 if both_ways else 1)
 
 
 def embedding_dim(side: RecurrentEncoderConfig | RecurrentDecoderConfig | TransformerConfig) -> int:
@@ -362,17 +454,33 @@ class TextConfig(Strict):
 class GenerationConfig(Strict):
     """Defaults for `generate`; the names mean what they mean in Hugging Face's configuration."""
 
-    sampler: Literal["greedy", "beam", "top_k", "random"] | None = Field(
-        None, description="`None`: beam where num_beams > 1, else greedy."
-    )
+    sampler: (
+        Literal["greedy", "beam", "random", "top_k", "top_p", "beam_sample", "diverse_beam"] | None
+    ) = Field(None, description="`None`: num_beams, do_sample and num_beam_groups choose.")
     max_length: Annotated[int, Field(ge=2, strict=True)] = Field(
         128, description="Longest result in ids, the decoder start counted."
     )
+    # Strategies
     num_beams: Positive = 1
-    length_penalty: float = 1.0
+    do_sample: bool = False
+    num_beam_groups: Positive = 1
+    diversity_penalty: Annotated[float, Field(ge=0)] | None = None
+    length_penalty: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     early_stopping: bool | Literal["never"] = False
+    num_return_sequences: Positive = 1
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     top_k: Positive | None = None
-    temperature: Annotated[float, Field(gt=0)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    # Rules; the forced ids belong to the special ids.
+    min_length: Annotated[int, Field(ge=0, strict=True)] = 0
+    min_new_tokens: Annotated[int, Field(ge=0, strict=True)] = 0
+    repetition_penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    no_repeat_ngram_size: Annotated[int, Field(ge=0, strict=True)] = 0
+    encoder_no_repeat_ngram_size: Annotated[int, Field(ge=0, strict=True)] = 0
+    bad_words_ids: list[list[int]] | None = None
+    suppress_tokens: list[int] | None = None
+    begin_suppress_tokens: list[int] | None = None
 
 
 # --------------------------------------------------------------------------------------
@@ -410,18 +518,55 @@ class PresetConfig(Strict):
 
 
 class FilesConfig(Strict):
-    """A split as two line-aligned files, or one file of pairs."""
+    """A split as two line-aligned files, or one file of pairs.
+
+    Example:
+        >>> FilesConfig(source="train.en.gz", target="train.de.gz")
+        >>> FilesConfig(pairs="fra.txt", columns=(0, 1))
+        >>> FilesConfig(pairs="train.jsonl", source_key="en", target_key="de")
+    """
 
     source: str | None = None
     target: str | None = None
     pairs: str | None = Field(None, description="One TSV or JSON-lines file instead of two files.")
+    format: Literal["tsv", "jsonl"] | None = Field(
+        None, description="Of the pair file, where its name does not tell."
+    )
+    columns: tuple[Count, Count] | None = Field(
+        None,
+        description="Source and target column of a TSV file, counted from 0, where it has more "
+        "than these two.",
+    )
+    source_key: str | None = Field(
+        None, description="Key of the source in JSON lines; `None`: source."
+    )
+    target_key: str | None = Field(
+        None, description="Key of the target in JSON lines; `None`: target."
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> FilesConfig:
         two = self.source is not None and self.target is not None
         if two == (self.pairs is not None) or (self.source is None) != (self.target is None):
             raise ValueError("give either source and target, or pairs")
+        options = self.reading
+        if two and options:
+            raise ValueError(f"{', '.join(options)}: for a file of pairs, not for two files")
+        if "columns" in options and ("source_key" in options or "target_key" in options):
+            raise ValueError("columns is for a TSV file, source_key and target_key for JSON lines")
         return self
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The files that are named, by their argument of `data.read_pairs`."""
+        given = {"source": self.source, "target": self.target, "pairs": self.pairs}
+        return {name: path for name, path in given.items() if path is not None}
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the pair file is read: the other arguments of `data.read_pairs` that are set."""
+        names = ("format", "columns", "source_key", "target_key")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 class DataConfig(Strict):
@@ -532,7 +677,8 @@ def read_config(
     data: Any,
     *,
     source: str,
-    origins: Mapping[tuple[Any, ...], str] | None = None,
+    origins: Mapping[KeyPath, str] | None = None,
+    written: Mapping[KeyPath, KeyPath] | None = None,
 ) -> ConfigT:
     """Validate `data` as `cls`.
 
@@ -541,61 +687,127 @@ def read_config(
         data: what a YAML reader returned.
         source: where it came from (a file name), for the error message.
         origins: for keys, as paths, that came from elsewhere (a base, the command line): where.
+        written: for keys that were written under `shared`, before `data` was made: that place
+            (see `shared_keys`). What `data` itself shares need not be said.
 
     Raises:
         ConfigError: every problem on a line of its own, with file, key, value and, for an
-            unknown key, the nearest valid one.
+            unknown key or a value outside a closed set, the nearest valid one.
     """
     if not isinstance(data, Mapping):
         raise ConfigError(f"{source}: expected a mapping of keys, got {type(data).__name__}")
     try:
         return cls.model_validate(data)
     except ValidationError as error:
-        lines = [_explain(cls, problem, source, origins or {}) for problem in error.errors()]
+        written = {
+            **shared_keys(data),
+            **shared_keys(data.get("architecture"), ("architecture",)),
+            **(written or {}),
+        }
+        lines = _lines(cls, error.errors(), source, origins or {}, written)
         raise ConfigError(
             f"{source}: not a valid {cls.__name__}\n" + "\n".join(f"  {line}" for line in lines)
         ) from None
 
 
-def _explain(
-    cls: type[BaseModel], problem: Any, source: str, origins: Mapping[tuple[Any, ...], str]
-) -> str:
-    location = [part for part in problem["loc"]]
+def _lines(
+    cls: type[BaseModel],
+    problems: Iterable[Any],
+    source: str,
+    origins: Mapping[KeyPath, str],
+    written: Mapping[KeyPath, KeyPath],
+) -> list[str]:
+    """A line for each problem, and one for what both sides have from `shared`."""
+    sides: dict[str, set[Any]] = {}
+    for problem in problems:
+        keys, message = _explain(cls, problem)
+        place = written.get(keys, keys)
+        origin = origins.get(keys, source)
+        dotted = ".".join(str(key) for key in place) or "(top level)"
+        line = f"{dotted}: {message}" + ("" if origin == source else f" [from {origin}]")
+        # Where a key was moved, its path differs in one place: the side for `shared`.
+        moved = [key for key, shown in zip(keys, place, strict=True) if key != shown]
+        sides.setdefault(line, set()).update(moved)
+    return [
+        f"{line} (in the {next(iter(names))})" if len(names) == 1 else line
+        for line, names in sides.items()
+    ]
+
+
+def _explain(cls: type[BaseModel], problem: Any) -> tuple[KeyPath, str]:
+    """The key that a problem is about, as a path, and what to say of it."""
     # A discriminated union puts its tag into the location; the user did not write it.
-    owner, keys = _walk(cls, location)
-    dotted = ".".join(str(key) for key in keys) or "(top level)"
-    origin = origins.get(tuple(keys), source)
-    place = "" if origin == source else f" [from {origin}]"
+    owner, keys = _walk(cls, [part for part in problem["loc"]])
     if problem["type"] == "extra_forbidden":
         valid = sorted(owner.model_fields) if owner else []
-        written = str(keys[-1]).lower().replace("-", "_")
-        close = difflib.get_close_matches(written, valid, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else f"valid keys: {', '.join(valid)}"
-        return f"{dotted}: unknown key; {hint}{place}"
+        close = _nearest(keys[-1], valid)
+        hint = f"did you mean {close!r}?" if close else f"valid keys: {', '.join(valid)}"
+        return keys, f"unknown key; {hint}"
     if problem["type"] == "missing":
-        return f"{dotted}: required, but missing"
+        return keys, "required, but missing"
+    field = owner.model_fields.get(keys[-1]) if owner and keys else None
     if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        return _explain_tag(owner, keys, dotted, problem["input"]) + place
-    message = problem["msg"].removeprefix("Value error, ")
+        models = _models(field.annotation) if field else []
+        return _explain_tag(models, keys, problem["input"])
     value = problem.get("input")
-    shown = "" if isinstance(value, Mapping | BaseModel) else f" (got {value!r})"
-    return f"{dotted}: {message}{shown}{place}"
+    choices = _choices(_annotation(owner, keys))
+    if problem["type"] in ("literal_error", "bool_type", "bool_parsing") and choices:
+        return keys, _explain_choice(value, choices)
+    error = problem.get("ctx", {}).get("error")
+    if isinstance(error, Misfit):
+        return (*keys, *error.keys), str(error)
+    message = problem["msg"].removeprefix("Value error, ")
+    return keys, message + ("" if isinstance(value, Mapping | BaseModel) else f" (got {value!r})")
 
 
 def _explain_tag(
-    owner: type[BaseModel] | None, keys: list[Any], dotted: str, value: Mapping[str, Any]
-) -> str:
-    """The message for a part whose `type` is missing, misspelt or unknown."""
-    field = owner.model_fields.get(keys[-1]) if owner and keys else None
-    models = _models(field.annotation) if field else []
-    expected = " or ".join(repr(_tag(model)) for model in models)
+    models: list[type[BaseModel]], keys: KeyPath, value: Mapping[str, Any]
+) -> tuple[KeyPath, str]:
+    """What to say of a part whose `type` is missing, misspelt or unknown."""
+    tags = [_tag(model) for model in models]
     if "type" in value:
-        return f"{dotted}.type: expected {expected} (got {value['type']!r})"
+        return (*keys, "type"), _explain_choice(value["type"], tags)
     known = {name for model in models for name in model.model_fields}
     unknown = [str(key) for key in value if key not in known]
-    if close := difflib.get_close_matches("type", unknown, n=1, cutoff=0.5):
-        return f"{dotted}.{close[0]}: unknown key; did you mean 'type'?"
-    return f"{dotted}.type: required, but missing; expected {expected}"
+    if close := _nearest("type", unknown):
+        return (*keys, close), "unknown key; did you mean 'type'?"
+    return (*keys, "type"), f"required, but missing; expected {_either(tags)}"
+
+
+def _explain_choice(value: Any, choices: Sequence[Any]) -> str:
+    """What to say of a value outside a closed set."""
+    close = _nearest(value, [choice for choice in choices if isinstance(choice, str)])
+    hint = f"; did you mean {close!r}?" if close else ""
+    return f"expected {_either(choices)} (got {value!r}){hint}"
+
+
+def _either(choices: Sequence[Any]) -> str:
+    """`'a', 'b' or 'c'`, as YAML writes the values."""
+    shown = [str(c).lower() if isinstance(c, bool) else repr(c) for c in choices]
+    return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def _nearest(written: Any, valid: Sequence[str]) -> str | None:
+    """The valid word that looks most like what was written."""
+    word = str(written).lower().replace("-", "_")
+    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
+def _annotation(owner: type[BaseModel] | None, keys: KeyPath) -> Any:
+    """The annotation of the field that the last name in `keys` names."""
+    names = [key for key in keys if isinstance(key, str)]
+    field = owner.model_fields.get(names[-1]) if owner and names else None
+    return field.annotation if field else None
+
+
+def _choices(annotation: Any) -> list[Any]:
+    """Every value of the closed set inside an annotation; none where it is open."""
+    if annotation is bool:
+        return [True, False]
+    if typing.get_origin(annotation) is Literal:
+        return list(typing.get_args(annotation))
+    return [choice for part in typing.get_args(annotation) for choice in _choices(part)]
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
@@ -607,8 +819,8 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return []
 
 
-def _walk(cls: type[BaseModel], location: list[Any]) -> tuple[type[BaseModel] | None, list[Any]]:
-    """The class that owns the last key of `location`, and the keys without union tags."""
+def _walk(cls: type[BaseModel], location: list[Any]) -> tuple[type[BaseModel] | None, KeyPath]:
+    """The class that owns the last name of `location`, and the keys without union tags."""
     owner: type[BaseModel] | None = cls
     candidates: list[type[BaseModel]] = [cls]
     keys: list[Any] = []
@@ -617,11 +829,16 @@ def _walk(cls: type[BaseModel], location: list[Any]) -> tuple[type[BaseModel] | 
         if len(candidates) > 1 and tagged:
             candidates = tagged
             continue
+        if isinstance(part, int):  # an element of the field before it
+            keys.append(part)
+            continue
+        if keys and not candidates:  # the member of a union of plain values: bool | Literal
+            continue
         owner = candidates[0] if candidates else None
         keys.append(part)
-        field = owner.model_fields.get(part) if owner and isinstance(part, str) else None
+        field = owner.model_fields.get(part) if owner else None
         candidates = _models(field.annotation) if field else []
-    return owner, keys
+    return owner, tuple(keys)
 
 
 def _tag(model: type[BaseModel]) -> str | None:

@@ -5,7 +5,8 @@ Works on a network and on ids; it knows no text and no public model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -13,11 +14,13 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.config import SpecialIds
+from keras_s2s.layers.prepared_weights import PreparedWeights
 from keras_s2s.network import Network
 from keras_s2s.samplers.forced import make_forced
-from keras_s2s.samplers.loop import make_driver
+from keras_s2s.samplers.loop import Driver, make_driver
 from keras_s2s.samplers.output import GenerationOutput
-from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.sampler import Plan, Result, Sampler
+from keras_s2s.samplers.segments import decode, partial_results
 
 
 class Generator:
@@ -34,13 +37,15 @@ class Generator:
         self.network = network
         self.variables = variables
         self.special_ids = special_ids
-        self._runs: dict[Any, Any] = {}
-        self._shapes: set[Any] = set()
+        self._drivers: dict[Any, Driver] = {}
+        self._forced: dict[bool, Any] = {}
+        self._prepared = PreparedWeights()
 
     @property
     def compilations(self) -> int:
-        """Distinct programs run so far: an upper bound of what was compiled or traced."""
-        return len(self._shapes)
+        """Programs compiled (JAX) or graphs traced (TensorFlow) so far; PyTorch needs none."""
+        parts = [*self._drivers.values(), *self._forced.values()]
+        return sum(part.compilations for part in parts)
 
     def generate(
         self,
@@ -49,6 +54,7 @@ class Generator:
         plan: Plan,
         *,
         seed: int | Sequence[int] | None = None,
+        prefixes: Sequence[Sequence[int]] | None = None,
         batch_size: int = 32,
         want_attention: bool = False,
     ) -> GenerationOutput:
@@ -59,36 +65,33 @@ class Generator:
             sampler: the strategy.
             plan: special ids, number of steps and rules.
             seed: for samplers that draw: one for all rows, or one for each; None is random.
+            prefixes: ids that each row's sequences begin with; a row's may be empty.
             batch_size: sources decoded at a time. Rows are sorted by length first, and handed
                 back in their own order; results do not depend on it.
             want_attention: also compute the attention of the hypotheses to their sources.
         """
         count, n = len(rows), sampler.num_return_sequences
-        ids = np.full((count, n, plan.steps), plan.pad, np.int32)
+        plan = with_prefixes(plan, prefixes)
+        driver = self._driver(sampler, plan)
+        self._prepared.refresh()
+        seeds = row_seeds(seed, count)
+        results: list[Result] = []
+        order = sorted(range(count), key=lambda i: len(rows[i]))
+        chunks = [order[begin : begin + batch_size] for begin in range(0, count, batch_size)]
+        for chunk in _progress(chunks, "generate", count > batch_size):
+            results.append(decode(driver, self._inputs(rows, chunk, seeds, prefixes)))
+
+        longest = max((int(result.lengths.max()) for result in results), default=0)
+        ids = np.full((count, n, longest), plan.pad, np.int32)
         lengths = np.zeros((count, n), np.int32)
         scores = np.zeros((count, n), np.float32)
-        log_probs = np.zeros((count, n, plan.steps), np.float32)
-        seeds = row_seeds(seed, count)
-        run = self._run(sampler, plan)
-
-        order = sorted(range(count), key=lambda i: len(rows[i]))
-        for begin in _progress(range(0, count, batch_size), "generate", count > batch_size):
-            chunk = order[begin : begin + batch_size]
-            inputs = self._sources([rows[i] for i in chunk])
-            padded = inputs["encoder_token_ids"].shape[0]
-            inputs["seeds"] = np.resize(seeds[chunk], padded).astype(np.int32)
-            self._note(sampler.key(), plan, inputs)
-            result = run(inputs)
-            for to, part in (
-                (ids, result.token_ids),
-                (lengths, result.lengths),
-                (scores, result.scores),
-                (log_probs, result.token_log_probs),
-            ):
-                to[chunk] = part[: len(chunk)]
-
-        longest = int(lengths.max()) if count else 0
-        ids, log_probs = ids[..., :longest], log_probs[..., :longest]
+        log_probs = np.zeros((count, n, longest), np.float32)
+        for chunk, result in zip(chunks, results, strict=True):
+            size = min(longest, result.token_ids.shape[-1])
+            ids[chunk, :, :size] = result.token_ids[: len(chunk), :, :size]
+            log_probs[chunk, :, :size] = result.token_log_probs[: len(chunk), :, :size]
+            lengths[chunk] = result.lengths[: len(chunk)]
+            scores[chunk] = result.scores[: len(chunk)]
         attentions = None
         if want_attention:
             attentions = self._attention(rows, ids, lengths, batch_size)
@@ -101,6 +104,33 @@ class Generator:
             )
             attentions = None if attentions is None else attentions[:, 0]
         return GenerationOutput(ids, lengths, scores, log_probs, attentions=attentions)
+
+    def stream(
+        self,
+        rows: Sequence[Sequence[int]],
+        sampler: Sampler,
+        plan: Plan,
+        *,
+        seed: int | Sequence[int] | None = None,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        stride: int = 1,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Ids as they are produced, all rows in one batch.
+
+        Args:
+            rows, sampler, plan, seed, prefixes: as in `generate`; a sampler that keeps what it
+                has chosen (`num_return_sequences` and width 1).
+            stride: steps between two results.
+
+        Yields:
+            `(ids int32 [B, T], lengths int32 [B])`, T growing.
+        """
+        plan = with_prefixes(plan, prefixes)
+        driver = self._driver(sampler, plan)
+        self._prepared.refresh()
+        inputs = self._inputs(rows, list(range(len(rows))), row_seeds(seed, len(rows)), prefixes)
+        for result in partial_results(driver, inputs, stride):
+            yield result.token_ids[: len(rows), 0], result.lengths[: len(rows), 0]
 
     def score(
         self,
@@ -119,9 +149,10 @@ class Generator:
         Returns:
             per row a float32 array `[T]`, and, if asked for, one `[T, S]` of attention.
         """
-        run = self._runs.setdefault(
-            ("forced", want_attention), make_forced(self.network, self.variables, want_attention)
-        )
+        run = self._forced.get(want_attention)
+        if run is None:
+            run = make_forced(self.network, self.variables, want_attention)
+            self._forced[want_attention] = run
         count = len(sources)
         log_probs: list[Any] = [None] * count
         attention: list[Any] = [None] * count
@@ -130,7 +161,6 @@ class Generator:
             chunk = order[begin : begin + batch_size]
             inputs = self._sources([sources[i] for i in chunk])
             inputs.update(self._targets([targets[i] for i in chunk], inputs))
-            self._note("forced", want_attention, inputs)
             out = run(inputs)
             if want_attention and "attention" not in out:
                 raise ValueError(
@@ -145,17 +175,38 @@ class Generator:
 
     # ------------------------------------------------------------------ inside
 
-    def _run(self, sampler: Sampler, plan: Plan) -> Any:
+    def _driver(self, sampler: Sampler, plan: Plan) -> Driver:
         key = (sampler.key(), plan)
-        if key not in self._runs:
-            self._runs[key] = make_driver(self.network, sampler, plan, self.variables)
-        return self._runs[key]
+        if key not in self._drivers:
+            self._drivers[key] = make_driver(
+                self.network, sampler, plan, self.variables, self._prepared
+            )
+        return self._drivers[key]
 
-    def _note(self, *parts: Any) -> None:
-        *key, inputs = parts
-        # Only JAX compiles for each shape; TensorFlow traces once, PyTorch never.
-        shapes = tuple(sorted((k, v.shape) for k, v in inputs.items()))
-        self._shapes.add((*key, shapes if keras.backend.backend() == "jax" else None))
+    def _inputs(
+        self,
+        rows: Sequence[Sequence[int]],
+        chunk: Sequence[int],
+        seeds: np.ndarray,
+        prefixes: Sequence[Sequence[int]] | None,
+    ) -> dict[str, np.ndarray]:
+        """What `Loop.start` takes, for the rows `chunk`."""
+        inputs = self._sources([rows[i] for i in chunk])
+        padded = inputs["encoder_token_ids"].shape[0]
+        # Filler rows repeat the first.
+        places = np.concatenate([chunk, np.repeat(chunk[:1], padded - len(chunk))]).astype(int)
+        given = [prefixes[i] for i in places] if prefixes is not None else [[]] * padded
+        length = max(1, max(map(len, given)))
+        if keras.backend.backend() == "jax" and prefixes is not None:
+            length = _round_up_length(length)
+        prefix, _ = pad_rows(given, padded, length, self.special_ids.target.pad)
+        return {
+            **inputs,
+            "rows": places.astype("int32"),
+            "seeds": seeds[places],
+            "prefix": prefix,
+            "prefix_lengths": np.asarray([len(ids) for ids in given], "int32"),
+        }
 
     def _sources(self, rows: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
         """Padded encoder inputs. On JAX rows and lengths are rounded up to few distinct sizes."""
@@ -202,6 +253,11 @@ class Generator:
         for (b, i), part in zip(flat, attention, strict=True):
             result[b, i, : part.shape[0], : part.shape[1]] = part
         return result
+
+
+def with_prefixes(plan: Plan, prefixes: Sequence[Sequence[int]] | None) -> Plan:
+    """`plan`, marked where some row begins with given ids."""
+    return replace(plan, prefixed=prefixes is not None and any(map(len, prefixes)))
 
 
 def pad_rows(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,23 @@ from keras_s2s import catalog
 from keras_s2s.builder import build_network, functional_graph
 from keras_s2s.checkpoints import preset_folder
 from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
-from keras_s2s.data.batches import Batches
+from keras_s2s.data.batches import Batches, refuse_texts
 from keras_s2s.data.teacher_forcing import check_teacher_forcing
 from keras_s2s.export.formats import export_as
 from keras_s2s.generation import Generator, as_rows
 from keras_s2s.preset_changes import changed, check_vocabularies, from_description
-from keras_s2s.samplers import GenerationOutput, Plan, Sampler, resolve_sampler
-from keras_s2s.samplers.processors import ForcedBos, ForcedEos, LogitsProcessor, MinLength
+from keras_s2s.samplers import (
+    BeamSample,
+    GenerationOutput,
+    Greedy,
+    LogitsProcessor,
+    Plan,
+    Random,
+    Sampler,
+    resolve_sampler,
+)
+from keras_s2s.samplers.rules import RULES, make_rules
+from keras_s2s.text.pieces import text_pieces
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.training.loss import TokenCrossEntropy
 from keras_s2s.training.metrics import Perplexity, TokenAccuracy
@@ -205,6 +216,7 @@ class Seq2SeqLM(keras.Model):
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.evaluate`, with the default loss where the model was not compiled."""
+        refuse_texts(x, "model.evaluate({})")
         if not self.compiled:
             self.compile()
         return super().evaluate(x, *args, **kwargs)
@@ -215,8 +227,11 @@ class Seq2SeqLM(keras.Model):
         A model that was not compiled is compiled with Adam and the default loss.
 
         Raises:
-            ValueError: arrays whose labels are not the decoder inputs moved by one.
+            ValueError: texts instead of batches, or arrays whose labels are not the decoder inputs
+                moved by one.
         """
+        refuse_texts(x, "model.fit({})")
+        refuse_texts(kwargs.get("validation_data"), "validation_data={}")
         if not self.compiled:
             self.compile()
         if isinstance(x, Mapping) and y is not None and "decoder_token_ids" in x:
@@ -281,34 +296,40 @@ class Seq2SeqLM(keras.Model):
         return_output: bool = False,
         *,
         max_new_tokens: int | None = None,
-        min_length: int | None = None,
-        forced_bos_token_id: int | None = None,
-        forced_eos_token_id: int | None = None,
+        decoder_prefix: Any = None,
+        processors: Sequence[LogitsProcessor] = (),
         seed: int | Sequence[int] | None = None,
         batch_size: int = 32,
         output_attentions: bool = False,
-        **options: Any,
+        **generation_options: Any,
     ) -> Any:
         """Answer sources.
 
-        Options mean what they mean in Hugging Face's generation configuration.
+        Options mean what they mean in Hugging Face's generation configuration; the preset's own
+        are used where the caller gives none. Where they differ from transformers': sampling
+        drops nothing by default (no `top_k=50`), and a source's padding never counts as text.
 
         Args:
             x: a text, texts, or (with or without a preprocessor) a mapping with
                 `encoder_token_ids` and `encoder_padding_mask`, `[B, S]` each.
-            sampler: a `samplers.Sampler`, a name ("greedy", "beam", "top_k", "random"), or
-                None for the model's default; `num_beams=4` alone means beam search.
-            max_length: longest result in ids, the decoder start counted.
+            sampler: a `samplers.Sampler`, a name ("greedy", "beam", "random", "top_k", "top_p",
+                "beam_sample", "diverse_beam"), or None: `num_beams`, `do_sample` and
+                `num_beam_groups` choose.
+            max_length: longest result in ids, the decoder start and a prefix counted.
             return_output: return a `GenerationOutput` instead of texts or ids.
-            max_new_tokens: the same limit without the decoder start.
-            min_length: no EOS before this length, the decoder start counted.
-            forced_bos_token_id: the first generated id; by default the special ids' own.
-            forced_eos_token_id: the last id at the maximum length; likewise.
+            max_new_tokens: the same limit without the decoder start and the prefix.
+            decoder_prefix: what every result begins with: a text for a text, or one for each
+                source; for ids a list of ids for each. They may differ in length or be empty.
+            processors: rules of your own (`samplers.LogitsProcessor`), applied after the others.
             seed: for samplers that draw: one, or one for each row; None is random.
             batch_size: sources decoded at a time; results do not depend on it.
             output_attentions: fill `GenerationOutput.attentions`.
-            **options: of the strategy: num_beams, length_penalty, early_stopping,
-                num_return_sequences, temperature, top_k.
+            **generation_options: of the strategy: num_beams, length_penalty, early_stopping,
+                num_return_sequences, do_sample, temperature, top_k, top_p, min_p,
+                num_beam_groups, diversity_penalty; rules: min_length, min_new_tokens,
+                repetition_penalty, no_repeat_ngram_size, encoder_no_repeat_ngram_size,
+                bad_words_ids, suppress_tokens, begin_suppress_tokens, forced_bos_token_id,
+                forced_eos_token_id, prefix_allowed_tokens_fn.
 
         Returns:
             a text for a text, a list of texts for texts, an int32 array `[B, T]` for ids
@@ -316,40 +337,100 @@ class Seq2SeqLM(keras.Model):
             `GenerationOutput`.
 
         Raises:
-            ValueError: an option that cannot be meant, or a source that is too long.
+            ValueError: an option that cannot be meant, or that the strategy would ignore; a
+                source or prefix that is too long.
+
+        Example:
+            >>> model.generate("ein Hund", num_beams=4, no_repeat_ngram_size=3)
+            'a dog'
         """
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size} must be at least 1")
         single = isinstance(x, str)
         rows, is_text = self._source_rows(x)
-        chosen = resolve_sampler(sampler, options, self.generation_config)
-        plan = self._plan(
-            max_length, max_new_tokens, min_length, forced_bos_token_id, forced_eos_token_id
+        prefixes = self._prefix_rows(decoder_prefix, len(rows), single)
+        chosen, plan = self._request(
+            sampler, max_length, max_new_tokens, generation_options, processors, prefixes
         )
+        _check_seed(seed, chosen)
         output = self.generator.generate(
             rows,
             chosen,
             plan,
             seed=seed,
+            prefixes=prefixes,
             batch_size=batch_size,
             want_attention=output_attentions,
         )
         texts = self._texts(output) if self.preprocessor is not None else None
         if return_output:
-            if single:
-                texts = texts and texts[:1]
-            return GenerationOutput(
-                output.token_ids,
-                output.lengths,
-                output.scores,
-                output.token_log_probs,
-                texts,
-                output.attentions,
-            )
+            return replace(output, texts=texts)
         if not is_text:
             return output.token_ids
         assert texts is not None
         return texts[0] if single else texts
+
+    def stream(
+        self,
+        x: str | Sequence[str],
+        sampler: Sampler | str | None = None,
+        max_length: int | None = None,
+        *,
+        max_new_tokens: int | None = None,
+        decoder_prefix: Any = None,
+        processors: Sequence[LogitsProcessor] = (),
+        seed: int | Sequence[int] | None = None,
+        stride: int = 1,
+        **generation_options: Any,
+    ) -> Iterator[Any]:
+        """Answer sources piece by piece, with greedy search or sampling.
+
+        Args:
+            x: a text, or texts, which are answered side by side.
+            stride: steps between two pieces.
+            sampler, max_length, max_new_tokens, decoder_prefix, processors, seed,
+                generation_options: as in `generate`; one sequence for each source.
+
+        Yields:
+            pieces that together are what `generate` returns: a text for a text, or a list of
+            texts, one for each source, in which those that have nothing new are empty.
+
+        Raises:
+            ValueError: as `generate` does, and for a beam search, whose best hypothesis is
+                known at its end only.
+
+        Example:
+            >>> for piece in model.stream("ein Hund"):
+            ...     print(piece, end="", flush=True)
+        """
+        if stride < 1:
+            raise ValueError(f"stride={stride} must be at least 1")
+        text = self._require_preprocessor()
+        single = isinstance(x, str)
+        rows, _ = self._source_rows(x)
+        prefixes = self._prefix_rows(decoder_prefix, len(rows), single)
+        chosen, plan = self._request(
+            sampler, max_length, max_new_tokens, generation_options, processors, prefixes
+        )
+        if not isinstance(chosen, Greedy) or chosen.width != 1:
+            raise ValueError(
+                f"stream() needs greedy search or sampling with one sequence for each source, "
+                f"not {type(chosen).__name__} with {chosen.width}: what a search prefers is "
+                "known at its end only"
+            )
+        _check_seed(seed, chosen)
+
+        def pieces() -> Iterator[Any]:
+            if not rows:
+                return
+            results = self.generator.stream(
+                rows, chosen, plan, seed=seed, prefixes=prefixes, stride=stride
+            )
+            for parts in text_pieces(text, results):
+                if any(parts):
+                    yield parts[0] if single else parts
+
+        return pieces()
 
     def score(
         self,
@@ -392,12 +473,10 @@ class Seq2SeqLM(keras.Model):
         sampler: Sampler | str | None = None,
         max_length: int | None = None,
         max_new_tokens: int | None = None,
-        min_length: int | None = None,
-        forced_bos_token_id: int | None = None,
-        forced_eos_token_id: int | None = None,
+        processors: Sequence[LogitsProcessor] = (),
         version: int | None = None,
         overwrite: bool = False,
-        **options: Any,
+        **generation_options: Any,
     ) -> Path:
         """Write the model with its decoding loop and tokenizers, for another engine to run.
 
@@ -407,10 +486,10 @@ class Seq2SeqLM(keras.Model):
             directory: folder to write; made if missing.
             format: "tf_saved_model", text in and text out, under any backend (see
                 `export.export_saved_model` for its signatures). It needs TensorFlow.
-            sampler: as in `generate`, like every argument down to `forced_eos_token_id`.
+            sampler, max_length, max_new_tokens, processors, generation_options: as in
+                `generate`.
             version: write `directory/<version>`, the layout TensorFlow Serving looks for.
             overwrite: replace an export that is there already.
-            **options: of the strategy, as in `generate`.
 
         Returns:
             the folder written.
@@ -425,6 +504,9 @@ class Seq2SeqLM(keras.Model):
             >>> model.export("exported/dates", num_beams=4, version=1)
             PosixPath('exported/dates/1')
         """
+        chosen, plan = self._request(
+            sampler, max_length, max_new_tokens, generation_options, processors, None
+        )
         return export_as(
             format,
             directory,
@@ -432,10 +514,8 @@ class Seq2SeqLM(keras.Model):
             variables=self.weights,
             config=self.preset,
             preprocessor=self.preprocessor,
-            sampler=resolve_sampler(sampler, options, self.generation_config),
-            plan=self._plan(
-                max_length, max_new_tokens, min_length, forced_bos_token_id, forced_eos_token_id
-            ),
+            sampler=chosen,
+            plan=plan,
             version=version,
             overwrite=overwrite,
         )
@@ -443,6 +523,11 @@ class Seq2SeqLM(keras.Model):
     # ------------------------------------------------------------------ Keras' saving
 
     def get_config(self) -> dict[str, Any]:
+        """Keras saves this; `Seq2SeqLM.from_config(model.get_config())` is a copy with new weights.
+
+        Use that in place of `keras.models.clone_model`, which takes a functional model apart into
+        its layers: what it returns is a plain Keras model, and tied weights are tied no longer.
+        """
         return {
             "config": self.preset.model_dump(mode="json"),
             "name": self.name,
@@ -467,21 +552,54 @@ class Seq2SeqLM(keras.Model):
 
     # ------------------------------------------------------------------ inside
 
-    def _plan(
+    def _request(
         self,
+        sampler: Sampler | str | None,
         max_length: int | None,
         max_new_tokens: int | None,
-        min_length: int | None,
-        forced_bos: int | None,
-        forced_eos: int | None,
-    ) -> Plan:
+        options: Mapping[str, Any],
+        processors: Sequence[LogitsProcessor],
+        prefixes: Sequence[Sequence[int]] | None,
+    ) -> tuple[Sampler, Plan]:
+        """The strategy and the plan of one generation."""
+        mine = {name: value for name, value in options.items() if name not in RULES}
+        chosen = resolve_sampler(sampler, mine, self.generation_config)
+        rules = {name: value for name, value in options.items() if name in RULES}
+        longest = max(map(len, prefixes or []), default=0)
+        steps = self._steps(max_length, max_new_tokens, longest)
+        for name, limit in (("min_length", steps + 1), ("min_new_tokens", steps - longest)):
+            if (rules.get(name) or 0) > limit:
+                raise ValueError(
+                    f"{name}={rules[name]} cannot be reached: max_length={steps + 1}"
+                    + (f" with a prefix of {longest} ids" if longest else "")
+                    + f" leaves room for {limit}"
+                )
         target = self.special_ids.target
+        defaults = {
+            **self.generation_config.model_dump(include=set(RULES)),
+            "forced_bos_token_id": target.forced_bos,
+            "forced_eos_token_id": target.forced_eos,
+        }
+        # An option that is None asks for nothing: the preset's stays.
+        rules = {**defaults, **{k: v for k, v in rules.items() if v is not None}}
+        made = make_rules(
+            rules, vocabulary=self.preset.architecture.target_vocab_size, own=processors
+        )
+        return chosen, Plan(target.decoder_start, target.eos, target.pad, steps, made)
+
+    def _steps(self, max_length: int | None, max_new_tokens: int | None, prefix: int) -> int:
+        """How many ids a result may have."""
         if max_length is not None and max_new_tokens is not None:
             raise ValueError(
                 f"max_length={max_length} and max_new_tokens={max_new_tokens} say the same "
                 "thing twice; pass one of them"
             )
-        asked = max_new_tokens + 1 if max_new_tokens is not None else max_length
+        for name, value in (("max_length", max_length), ("max_new_tokens", max_new_tokens)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ValueError(f"{name}={value!r} must be a whole number")
+        if max_new_tokens is not None and max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens={max_new_tokens} must be at least 1")
+        asked = max_length if max_new_tokens is None else max_new_tokens + 1 + prefix
         length = self.generation_config.max_length if asked is None else asked
         limit = self.network.max_target_length
         if limit is not None and length - 1 > limit:
@@ -493,24 +611,39 @@ class Seq2SeqLM(keras.Model):
             length = limit + 1
         if length < 2:
             raise ValueError(f"max_length={length} must be at least 2: the start and one id")
-        if min_length is not None and not 0 <= min_length <= length:
-            raise ValueError(f"min_length={min_length} must lie between 0 and max_length={length}")
+        if prefix >= length - 1:
+            raise ValueError(
+                f"a prefix of {prefix} ids leaves no room in max_length={length}, which counts "
+                f"the decoder start: pass max_length={prefix + 2} or more"
+            )
+        return length - 1
+
+    def _prefix_rows(self, prefix: Any, count: int, single: bool) -> list[list[int]] | None:
+        """Ids that each row begins with."""
+        if prefix is None:
+            return None
+        prefixes = [prefix] if single else list(prefix)
+        if len(prefixes) != count or (isinstance(prefix, str) and not single):
+            raise ValueError(
+                f"decoder_prefix must hold one prefix for each of {count} sources, "
+                f"got {1 if isinstance(prefix, str) else len(prefixes)}"
+            )
         vocabulary = self.preset.architecture.target_vocab_size
-        forced_bos = target.forced_bos if forced_bos is None else forced_bos
-        forced_eos = target.forced_eos if forced_eos is None else forced_eos
-        rules: list[LogitsProcessor] = []
-        if min_length:
-            rules.append(MinLength(min_length))
-        for name, token, rule in (
-            ("forced_bos_token_id", forced_bos, ForcedBos),
-            ("forced_eos_token_id", forced_eos, ForcedEos),
-        ):
-            if token is None:
-                continue
-            if not 0 <= token < vocabulary:
-                raise ValueError(f"{name}={token} is no id of a vocabulary of {vocabulary}")
-            rules.append(rule(token))
-        return Plan(target.decoder_start, target.eos, target.pad, length - 1, tuple(rules))
+        rows = []
+        for i, each in enumerate(prefixes):
+            if isinstance(each, str):
+                # The target's own EOS would end it before it begins.
+                row = self._require_preprocessor().encode_target_prefix(each)
+            else:
+                row = [int(token) for token in each]
+            wrong = [token for token in row if not 0 <= token < vocabulary]
+            if wrong:
+                raise ValueError(
+                    f"decoder_prefix {i} holds the id {wrong[0]}, but the target vocabulary has "
+                    f"ids 0 to {vocabulary - 1}"
+                )
+            rows.append(row)
+        return rows
 
     def _source_rows(self, x: Any) -> tuple[list[list[int]], bool]:
         """Rows of source ids, and whether they came as text."""
@@ -590,6 +723,14 @@ class Seq2SeqLM(keras.Model):
 
 def _cut(ids: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
     return [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
+
+
+def _check_seed(seed: Any, sampler: Sampler) -> None:
+    if seed is not None and not isinstance(sampler, Random | BeamSample):
+        raise ValueError(
+            f"seed={seed} has no effect: {type(sampler).__name__} draws nothing; drop it, or "
+            "choose a sampler that draws (do_sample=True)"
+        )
 
 
 def _token_weights(x: Any, sample_weight: Any) -> Any:

@@ -15,7 +15,7 @@ import keras
 from keras import ops
 
 from keras_s2s.config import ArchitectureConfig
-from keras_s2s.layers import state as state_moves
+from keras_s2s.layers import kernels
 from keras_s2s.layers.state import Memory, State, StepOutput
 
 INPUT_NAMES = (
@@ -79,7 +79,7 @@ class Network:
         tokens = self.source_embedding(self.source_table(inputs["encoder_token_ids"]))
         return Memory(*self.encoder(tokens, mask=inputs["encoder_padding_mask"]))
 
-    def init_state(self, memory: Memory, capacity: int) -> State:
+    def init_state(self, memory: Memory, capacity: Any) -> State:
         """The decoder's state before its first step: one row for each source.
 
         Args:
@@ -102,21 +102,29 @@ class Network:
         Returns:
             `StepOutput`; its logits predict the token after `tokens`.
         """
-        vectors = self.target_embedding(
-            self.target_table(ops.expand_dims(tokens, 1)), start=index, training=False
-        )
+        vectors = kernels.direct(self.target_table, ops.expand_dims(tokens, 1))
+        vectors = kernels.direct(self.target_embedding, vectors, start=index, training=False)
         hidden, state, attention = self.decoder.step(vectors, state, index, want_attention)
-        return StepOutput(self.output(hidden)[:, 0], state, attention)
+        logits = kernels.direct(self.output, hidden)[:, 0]
+        return StepOutput(logits, state, attention)
+
+    def spread(self, state: State, num_beams: int) -> State:
+        """Give each source of a new state `num_beams` equal rows: R = B becomes R = B*K."""
+        return self.decoder.spread(state, num_beams)
 
     def reorder(self, state: State, parents: Any) -> State:
-        """Row r continues the history of row `parents[r]`, an int tensor `[R']`."""
-        return state_moves.reorder(state, parents)
+        """Row r continues the history of row `parents[r]`, one of the same source.
+
+        Args:
+            parents: int tensor `[R']`. More rows than before (R' = B*K') spread sources too.
+        """
+        return self.decoder.reorder(state, parents)
 
     def select_rows(self, state: State, rows: Any) -> State:
         """Keep the sources `rows`, an int tensor `[B']`, with all their beams."""
-        return state_moves.select_rows(state, rows)
+        return self.decoder.select_rows(state, rows)
 
-    def grow(self, state: State, capacity: int) -> State:
+    def grow(self, state: State, capacity: Any) -> State:
         """Make room for `capacity` steps."""
         return self.decoder.grow(state, capacity)
 

@@ -129,7 +129,8 @@ def plot_learning_curve(history: Mapping[str, Sequence[float]], path: str | Path
             ax.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=name)
         ax.set_xlabel("epoch")
         ax.set_ylabel(label)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        # One tick is enough: asked for two, matplotlib would cut a single epoch into parts.
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         ax.grid(alpha=0.3)
         ax.legend()
     every = [value for values in losses.values() for value in values]

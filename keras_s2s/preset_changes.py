@@ -14,6 +14,7 @@ from keras_s2s.config import (
     PresetConfig,
     SpecialIds,
     read_config,
+    shared_keys,
 )
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.special_tokens import SPECIAL_TOKENS
@@ -52,7 +53,8 @@ def changed(
     if data["architecture"] != config.model_dump()["architecture"]:
         data["parameters"] = None  # the declared count was the preset's own
     _check_joint(data, preprocessor, source)
-    return read_config(PresetConfig, data, source=source)
+    written = shared_keys(architecture, ("architecture",))
+    return read_config(PresetConfig, data, source=source, written=written)
 
 
 def from_description(
@@ -70,17 +72,17 @@ def from_description(
         source, data = str(description), catalog.read_yaml(Path(str(description)))
     if "architecture" not in data and "base" not in data:
         data = {"architecture": data}
-    data = catalog.resolve(data, source=source)
-    data.setdefault("description", "An architecture of its own.")
+    settings = catalog.collect(data, source=source)
+    settings.data.setdefault("description", "An architecture of its own.")
     if preprocessor is not None:
-        data = catalog.overlay(data, _of_preprocessor(preprocessor))
-        _check_joint(data, preprocessor, source)
+        settings.add(_of_preprocessor(preprocessor), "the preprocessor")
+        _check_joint(settings.data, preprocessor, source)
     if special_ids is not None:
-        data["special_ids"] = (
+        settings.data["special_ids"] = (
             special_ids.model_dump() if isinstance(special_ids, SpecialIds) else special_ids
         )
-    data.setdefault("special_ids", _trained_special_ids())
-    return read_config(PresetConfig, data, source=source)
+    settings.data.setdefault("special_ids", _trained_special_ids())
+    return settings.read(PresetConfig, source)
 
 
 def check_vocabularies(architecture: ArchitectureConfig, preprocessor: Preprocessor) -> None:

@@ -247,6 +247,33 @@ def test_an_unknown_preset_gets_the_nearest_names(zoo, name, part):
     assert part in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("runs/nope", r"^runs/nope: no such folder; give a folder that save_to_preset or .* wrote"),
+        ("./nope", r"^\./nope: no such folder; give"),
+        ("runs/tinny", r"^runs/tinny: no such folder; did you mean 'tiny'\?$"),
+        (Path("nope"), r"^nope: no such folder; give"),
+        ("runs/nope.yaml", r"^runs/nope\.yaml: no such file; give the path of a YAML file"),
+        ("FOLDER/weights.bin", r"weights\.bin: expected the YAML file of a preset"),
+    ],
+)
+def test_a_path_that_leads_nowhere(zoo, tmp_path, path, message):
+    (tmp_path / "weights.bin").write_bytes(b"\xff")
+    if isinstance(path, str):
+        path = path.replace("FOLDER", str(tmp_path))
+    with pytest.raises(ConfigError, match=message) as error:
+        catalog.load_preset(path, zoo=zoo)
+    assert "deep" not in str(error.value), "names are suggested where one is near"
+
+
+def test_a_recipe_at_a_path_that_leads_nowhere(recipes):
+    with pytest.raises(
+        ConfigError, match=r"^mine/nope: no such file; give the path of a YAML.*run"
+    ):
+        catalog.load_recipe("mine/nope", recipes=recipes)
+
+
 def test_a_family_is_not_loaded_as_a_preset(zoo):
     with pytest.raises(ConfigError, match="no preset is called 'transformer'"):
         catalog.load_preset("transformer", zoo=zoo)
@@ -265,6 +292,50 @@ def test_a_typo_is_traced_to_the_file_that_has_it(zoo):
     line = next(line for line in str(error.value).splitlines() if "intermediat_dim" in line)
     assert "did you mean 'intermediate_dim'?" in line
     assert str(family) in line
+
+
+def test_a_typo_under_shared_is_traced_to_the_file_and_key_that_have_it(zoo):
+    family = zoo / "families" / "transformer.yaml"
+    family.write_text(FAMILY.replace("num_heads", "num_headz"))
+    with pytest.raises(ConfigError) as error:
+        catalog.load_preset("deep", zoo=zoo)
+    (line,) = [line for line in str(error.value).splitlines() if "num_headz" in line]
+    assert line.startswith(
+        "  architecture.shared.num_headz: unknown key; did you mean 'num_heads'?"
+    )
+    assert line.endswith(f"[from {family}]")
+
+
+def test_a_wrong_value_is_reported_where_it_was_last_written(zoo):
+    add(zoo, "wrong", "base: deep\narchitecture: {encoder: {num_layers: 0}}\n")
+    path = add(zoo, "wronger", "base: wrong\narchitecture: {shared: {num_layers: -1}}\n")
+    with pytest.raises(ConfigError, match=r"architecture\.encoder\.num_layers: .*got 0") as error:
+        catalog.load_preset("wrong", zoo=zoo)
+    assert "shared" not in str(error.value)
+    with pytest.raises(ConfigError) as error:
+        catalog.load_preset("wronger", zoo=zoo)
+    first, line = str(error.value).splitlines()
+    assert first.startswith(str(path))
+    assert line.startswith("  architecture.shared.num_layers: ") and line.endswith("(got -1)")
+
+
+def test_widths_that_do_not_fit_name_the_file_and_the_key(zoo):
+    side = "type: recurrent, cell: gru, hidden_dim: 8"
+    (zoo / "families" / "copying.yaml").write_text(
+        FAMILY.partition("  shared")[0]
+        + f"  encoder: {{{side}}}\n  decoder: {{{side}}}\n  bridge: {{type: copy}}\n"
+        + FAMILY[FAMILY.index("special_ids") :]
+    )
+    base = "base: copying\ndescription: One.\n"
+    add(zoo, "fits", base)
+    assert catalog.load_preset("fits", zoo=zoo).architecture.bridge.type == "copy"
+    path = add(zoo, "wide", f"{base}architecture: {{encoder: {{bidirectional: true}}}}\n")
+    with pytest.raises(ConfigError) as error:
+        catalog.load_preset("wide", zoo=zoo)
+    first, line = str(error.value).splitlines()
+    assert first.startswith(f"{path}: ")
+    assert line.startswith("  architecture.bridge.type: copy needs equal states")
+    assert line.endswith("copying.yaml]")
 
 
 settings_trees = st.recursive(
@@ -436,7 +507,8 @@ def test_the_last_override_wins(zoo, recipes):
         ("training.optimizer.learning_rate=.inf", ["learning_rate", "finite"]),
         ("training=3", ["training", "got 3"]),
         ("model=tinny", ["model", "did you mean 'tiny'?"]),
-        ("architecture.shared.num_layer=1", ["num_layer", "did you mean 'num_layers'?"]),
+        ("architecture.shared.num_layer=1", ["shared.num_layer:", "did you mean 'num_layers'?"]),
+        ("architecture.shared.activation=rleu", ["shared.activation:", "did you mean 'relu'?"]),
         ("architecture.encoder=5", ["architecture.encoder", "got 5"]),
         ("data.dir=[a", ["line 1", "flow sequence"]),
         ("training.epochs", ["expected key=value"]),

@@ -96,7 +96,8 @@ RECIPE: dict[str, Any] = {
     "data": {
         "dir": "corpus",
         "train": {"source": "train.en", "target": "train.de"},
-        "validation": {"pairs": "validation.tsv"},
+        "validation": {"pairs": "validation.tsv", "columns": [0, 2]},
+        "test": {"pairs": "test.json", "format": "jsonl", "source_key": "en", "target_key": "de"},
         "max_source_length": 64,
         "overlong": "truncate",
     },
@@ -284,6 +285,98 @@ def test_what_is_no_mapping(data):
 
 
 # --------------------------------------------------------------------------------------
+# Closed sets of values
+# --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cls", "data", "path", "value", "nearest", "expected"),
+    [
+        (
+            PresetConfig,
+            RECURRENT,
+            "architecture.encoder.cell",
+            "gur",
+            "gru",
+            "'gru', 'lstm' or 'rnn'",
+        ),
+        (
+            PresetConfig,
+            RECURRENT,
+            "architecture.bridge.type",
+            "Dense",
+            "dense",
+            "'copy', 'dense' or",
+        ),
+        (
+            PresetConfig,
+            TRANSFORMER,
+            "architecture.encoder.norm_order",
+            "pots",
+            "post",
+            "'pre' or 'post'",
+        ),
+        (PresetConfig, TRANSFORMER, "architecture.decoder.type", "tranformer", "transformer", "or"),
+        (
+            PresetConfig,
+            TRANSFORMER,
+            "text.source.kind",
+            "sentencepiece-bpe",
+            "sentencepiece_bpe",
+            "'word'",
+        ),
+        (
+            PresetConfig,
+            TRANSFORMER,
+            "generation.early_stopping",
+            "nevr",
+            "never",
+            "true, false or 'never'",
+        ),
+        (PresetConfig, TRANSFORMER, "generation.sampler", "bean", "beam", "'greedy', 'beam'"),
+        (RecipeConfig, RECIPE, "training.monitor", "val_blue", "val_bleu", "'val_loss'"),
+        (RecipeConfig, RECIPE, "data.overlong", "drp", "drop", "'truncate' or 'error'"),
+        (RecipeConfig, RECIPE, "data.generator", "date", "dates", "expected 'dates' (got 'date')"),
+        (
+            PresetConfig,
+            RECURRENT,
+            "architecture.encoder.cell",
+            "quux",
+            None,
+            "'gru', 'lstm' or 'rnn'",
+        ),
+        (PresetConfig, RECURRENT, "architecture.encoder.cell", ["gru"], "gru", "(got ['gru'])"),
+        (
+            PresetConfig,
+            RECURRENT,
+            "architecture.encoder.bidirectional",
+            "si",
+            None,
+            "true or false",
+        ),
+    ],
+)
+def test_a_value_outside_a_closed_set(cls, data, path, value, nearest, expected):
+    mutated = copy.deepcopy(data)
+    keys = tuple(path.split("."))
+    parent_of(mutated, keys)[keys[-1]] = value
+    with pytest.raises(ConfigError) as error:
+        read_config(cls, mutated, source="mine.yaml")
+    first, line = str(error.value).splitlines()
+    assert first.startswith("mine.yaml: ")
+    assert line.startswith(f"  {path}: expected ")
+    assert expected in line and repr(value) in line
+    assert line.partition("did you mean ")[2] == ("" if nearest is None else f"{nearest!r}?")
+
+
+def test_a_value_inside_a_list_is_found():
+    mutated = copy.deepcopy(RECIPE)
+    mutated["evaluation"]["metrics"] = ["bleu", "chfr"]
+    with pytest.raises(ConfigError, match=r"metrics\.1: .* \(got 'chfr'\); did you mean 'chrf'\?"):
+        read_config(RecipeConfig, mutated, source="mine.yaml")
+
+
+# --------------------------------------------------------------------------------------
 # Settings that contradict each other
 # --------------------------------------------------------------------------------------
 
@@ -298,6 +391,21 @@ CONTRADICTIONS = [
     (RECURRENT, None, {"output": {"tie_embeddings": True}}, "output.tie_embeddings"),
     (RECURRENT, "decoder", {"attention": None}, "contradict each other"),
     (RECURRENT, "decoder", {"context": "every_step"}, "contradict each other"),
+    (
+        RECURRENT,
+        None,
+        {"bridge": {"type": "copy"}},
+        "architecture.bridge.type: copy needs equal states, but the encoder ends in 1 x gru of "
+        "width 16 (twice its hidden_dim 8: bidirectional) and the decoder starts from 1 x gru of "
+        "width 8; use dense",
+    ),
+    (
+        RECURRENT,
+        "decoder",
+        {"attention": {"score": "dot", "query": "current"}},
+        "architecture.decoder.attention.score: dot needs equal widths, but the decoder's "
+        "hidden_dim is 8 and the encoder's outputs have 16; use general",
+    ),
     (
         RECURRENT,
         "decoder",
@@ -330,6 +438,16 @@ def test_contradictions(data, side, changes, part):
         ({"train": None}, "either a generator or train files"),
         ({"train": {"source": "a"}}, "either source and target, or pairs"),
         ({"train": {"source": "a", "target": "b", "pairs": "c"}}, "either source and target"),
+        (
+            {"train": {"source": "a", "target": "b", "columns": [0, 1]}},
+            "columns: for a file of pairs",
+        ),
+        ({"train": {"pairs": "a.tsv", "columns": [0]}}, "data.train.columns"),
+        ({"train": {"pairs": "a.tsv", "columns": [0, -1]}}, "data.train.columns.1"),
+        (
+            {"train": {"pairs": "a.tsv", "columns": [0, 1], "source_key": "en"}},
+            "columns is for a TSV file",
+        ),
     ],
 )
 def test_contradicting_data(changes, part):
@@ -355,11 +473,112 @@ def test_shared_says_once_what_both_sides_have():
     assert "shared" in shared, "the caller's mapping is left alone"
 
 
+@pytest.mark.parametrize(
+    ("cls", "above"), [(PresetConfig, ("architecture",)), (ArchitectureConfig, ())]
+)
+@pytest.mark.parametrize(
+    ("shared", "encoder", "expected"),
+    [
+        ({"num_layer": 3}, {}, "shared.num_layer: unknown key; did you mean 'num_layers'?"),
+        (
+            {"embedding": {"scal": True}},
+            {"embedding": {"positions": "sinusoidal"}},
+            "shared.embedding.scal: unknown key; did you mean 'scale'?",
+        ),
+        ({"norm_order": "pree"}, {}, "shared.norm_order: expected 'pre' or 'post' (got 'pree'); "),
+        (
+            {"tpye": "transformer", "type": None},
+            {},
+            "shared.tpye: unknown key; did you mean 'type'",
+        ),
+        ({"num_layers": 0}, {"num_layers": 2}, "shared.num_layers: .* (got 0) (in the decoder)"),
+        ({"num_layers": 2}, {"num_layers": 0}, "encoder.num_layers: .* (got 0)"),
+        ({"activation": "relu"}, {"activatoin": "relu"}, "encoder.activatoin: unknown key"),
+    ],
+)
+def test_a_mistake_under_shared_is_reported_there_and_once(cls, above, shared, encoder, expected):
+    common = dict(TRANSFORMER["architecture"]["decoder"])
+    shared = {key: value for key, value in {**common, **shared}.items() if value is not None}
+    data = {
+        **TRANSFORMER["architecture"],
+        "shared": shared,
+        "encoder": encoder,
+        "decoder": {},
+    }
+    for key in reversed(above):
+        data = {**TRANSFORMER, key: data}
+    with pytest.raises(ConfigError) as error:
+        read_config(cls, data, source="mine.yaml")
+    _, line = str(error.value).splitlines()
+    head, _, tail = expected.partition(" .* ")
+    assert line.startswith("  " + ".".join((*above, head)))
+    assert line.endswith(tail) if tail else "(in the" not in line
+
+
 @pytest.mark.parametrize("changes", [{"shared": 5}, {"shared": {}, "encoder": 5}])
 def test_shared_that_cannot_be_spread(changes):
     data = {**TRANSFORMER["architecture"], **changes}
     with pytest.raises(ConfigError, match=r"mine\.yaml.*\n.*expected a mapping of keys, got 5"):
         read_config(ArchitectureConfig, data, source="mine.yaml")
+
+
+# --------------------------------------------------------------------------------------
+# Widths
+# --------------------------------------------------------------------------------------
+
+
+def test_widths_are_refused_exactly_where_the_layers_cannot_be_built():
+    import keras
+
+    from keras_s2s.layers.recurrent_decoder import RecurrentDecoder
+    from keras_s2s.layers.recurrent_encoder import RecurrentEncoder
+
+    def can_be_built(encoder: dict[str, Any], decoder: dict[str, Any], bridge: str) -> bool:
+        mask = keras.Input((None,), dtype="bool")
+        memory = RecurrentEncoder(encoder)(keras.Input((None, 3)), mask=mask)
+        try:
+            RecurrentDecoder(decoder, bridge={"type": bridge})(keras.Input((None, 3)), memory)
+        except ValueError:
+            return False
+        return True
+
+    side = {"type": "recurrent", "cell": "gru", "hidden_dim": 4}
+    encoders = [
+        {},
+        {"hidden_dim": 2, "bidirectional": True},
+        {"bidirectional": True},
+        {"cell": "lstm"},
+        {"num_layers": 2},
+    ]
+    decoders = [{}, {"cell": "lstm"}, {"cell": "rnn"}]
+    ways = [("copy", None), ("copy", "dot"), ("dense", "dot"), ("dense", "general")]
+    answers = set()
+    for encoder in encoders:
+        for decoder in decoders:
+            for bridge, score in ways:
+                attention = {"score": score, "query": "current"}
+                read = {"context": "attention", "attention": attention} if score else {}
+                parts = {"encoder": {**side, **encoder}, "decoder": {**side, **decoder, **read}}
+                expected = can_be_built(*parts.values(), bridge)
+                sizes = {"source_vocab_size": 5, "target_vocab_size": 5}
+                try:
+                    ArchitectureConfig.model_validate(
+                        {**sizes, **parts, "bridge": {"type": bridge}}
+                    )
+                    accepted = True
+                except ValueError:
+                    accepted = False
+                assert accepted == expected, (encoder, decoder, bridge, score)
+                answers.add(expected)
+    assert answers == {True, False}
+
+
+def test_a_transformer_encoder_has_no_state_to_copy():
+    data = copy.deepcopy(RECURRENT)
+    data["architecture"]["encoder"] = TRANSFORMER["architecture"]["encoder"]
+    data["architecture"]["bridge"]["type"] = "copy"
+    with pytest.raises(ConfigError, match=r"architecture\.bridge\.type: copy has nothing to copy"):
+        read_config(PresetConfig, data, source="mine.yaml")
 
 
 # --------------------------------------------------------------------------------------

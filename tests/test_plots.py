@@ -62,6 +62,26 @@ def test_a_learning_curve_is_written(tmp_path: Path) -> None:
     assert matplotlib.pyplot.imread(path).std() > 0.01
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 3, 40])
+def test_epochs_are_counted_in_whole_numbers(epochs: int, tmp_path: Path, monkeypatch) -> None:
+    figures = []
+    monkeypatch.setattr(matplotlib.pyplot, "close", figures.append)
+    values = [2.0 / epoch for epoch in range(1, epochs + 1)]
+    plot_learning_curve({"loss": values, "val_token_accuracy": values}, tmp_path / "curve.png")
+    (figure,) = figures
+    assert len(figure.axes) == 2
+    for ax in figure.axes:
+        low, high = ax.get_xlim()
+        shown = [tick for tick in ax.get_xticks() if low <= tick <= high]
+        assert shown and all(tick == round(tick) for tick in shown)
+        assert {1} <= set(shown) if epochs < 4 else True
+        labels = [label.get_text() for label in ax.get_xticklabels()]
+        assert len(set(labels)) == len(labels)
+        assert "." not in "".join(labels)
+    monkeypatch.undo()
+    matplotlib.pyplot.close("all")
+
+
 def test_which_texts_the_fonts_can_write() -> None:
     assert can_draw("March 3, 1999 é я")
     assert not can_draw("\U000f0000")

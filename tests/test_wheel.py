@@ -85,6 +85,18 @@ def test_wheel_holds_package_zoo_and_recipes(wheel):
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"keras_s2s"}
 
 
+def test_wheel_names_and_holds_the_licence(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (folder,) = {name.partition("/")[0] for name in archive.namelist() if ".dist-info" in name}
+    metadata = archive.read(f"{folder}/METADATA").decode("utf-8")
+    assert "License-Expression: Apache-2.0\n" in metadata
+    text = archive.read(f"{folder}/licenses/LICENSE").decode("utf-8")
+    assert text == (CHECKOUT / "LICENSE").read_text(encoding="utf-8")
+    # The clauses are numbered 1 to 9; what the appendix shows is left to be filled in.
+    assert [number for number in range(1, 12) if f"\n   {number}. " in text] == [*range(1, 10)]
+    assert "Version 2.0, January 2004" in text
+
+
 def test_zoo_and_recipes_are_found_outside_the_checkout(installed, tmp_path):
     output = run(sys.executable, "-c", PROGRAM, cwd=tmp_path, PYTHONPATH=str(installed))
     package, zoo, recipes, names, *table = output.splitlines()

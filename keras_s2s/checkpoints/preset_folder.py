@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 from keras import ops
+from keras.backend import is_float_dtype
 
 from keras_s2s.config import PresetConfig, read_config
 from keras_s2s.strict_yaml import read_yaml
@@ -78,12 +79,7 @@ def save_preset(
     from safetensors.numpy import save_file
 
     directory = Path(directory)
-    adapted = [v.path for v in variables if "lora" in v.name or "quantize" in v.name]
-    if adapted:
-        raise CheckpointError(
-            f"{directory}: a preset folder cannot hold LoRA or quantised weights "
-            f"({adapted[0]}, ...); use model.save('model.keras')"
-        )
+    _refuse_adapted(directory, variables)
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"{directory} is a file; give a folder to save into")
     directory.mkdir(parents=True, exist_ok=True)
@@ -103,7 +99,9 @@ def save_preset(
         )
         (beside / CONFIG_FILE).write_text(text, encoding="utf-8")
 
-        shutil.rmtree(directory / TOKENIZER_FOLDER, ignore_errors=True)
+        if (directory / TOKENIZER_FOLDER).exists():
+            # Moved, not deleted: an interrupt here would leave a model without its tokenizer.
+            os.replace(directory / TOKENIZER_FOLDER, beside / "replaced")
         names = [WEIGHTS_FILE, CONFIG_FILE]
         if preprocessor is not None:
             names.insert(0, TOKENIZER_FOLDER)
@@ -112,6 +110,36 @@ def save_preset(
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return [directory / name for name in names]
+
+
+def _refuse_adapted(directory: Path, variables: Sequence[Any]) -> None:
+    """Refuse weights that a model freshly built from its configuration does not have."""
+    lora = [v for v in variables if v.name.startswith("lora_")]
+    quantised = [
+        v
+        for v in variables
+        if not is_float_dtype(v.dtype) or v.name.endswith(("_scale", "_amax_history"))
+    ]
+    for adapted, kind, remedy in (
+        (
+            quantised,
+            "quantised",
+            "save the model before model.quantize(), and quantise it again after loading",
+        ),
+        (
+            lora,
+            "LoRA",
+            "merge them first: model.save('merged.keras'), then save the model that "
+            "keras.saving.load_model('merged.keras') returns",
+        ),
+    ):
+        if adapted:
+            layers = list(dict.fromkeys(v.path.rpartition("/")[0] for v in adapted))
+            more = f" (and {len(layers) - 1} more)" if len(layers) > 1 else ""
+            raise CheckpointError(
+                f"{directory}: the layer {layers[0]}{more} has {kind} weights, but a preset "
+                f"folder holds plain ones; {remedy}"
+            )
 
 
 def load_config(directory: str | Path) -> PresetConfig:

@@ -9,6 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from keras_s2s.cli.arguments import check_output, load_model
+from keras_s2s.cli.messages import show_messages
+
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="A folder that train or save_to_preset wrote.")],
@@ -27,20 +30,17 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Texts answered at a time.")] = 64,
 ) -> None:
     """Measure a model on a test set; the last line of standard output is JSON."""
-    from keras_s2s.cli.messages import show_messages
     from keras_s2s.data.pairs import read_pairs
-    from keras_s2s.model import Seq2SeqLM
     from keras_s2s.training.evaluation import METRICS, corpus_metrics
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     unknown = [name for name in names if name not in METRICS]
     if unknown or not names:
         raise ValueError(f"--metrics {metrics!r}: expected names out of {', '.join(METRICS)}")
-    if output is not None and not output.parent.is_dir():
-        raise ValueError(f"--output {output}: there is no folder {output.parent}")
+    check_output(output)
     show_messages()
     pairs = read_pairs(source=source, target=target)
-    network = Seq2SeqLM.from_preset(model)
+    network = load_model(model)
     options: dict[str, Any] = {
         "sampler": sampler,
         "num_beams": num_beams,

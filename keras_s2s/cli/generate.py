@@ -12,6 +12,9 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
+from keras_s2s.cli.arguments import check_output, load_model
+from keras_s2s.cli.messages import show_messages
+
 #: Lines read before the first are answered: enough to sort by length, few enough to see
 #: answers while a long input is still being read.
 CHUNK = 512
@@ -49,11 +52,9 @@ def generate(
         raise ValueError("give texts or --input, not both")
     if not texts and input is None and sys.stdin.isatty():
         raise ValueError("no text: give some, or --input FILE, or pipe lines into it")
-    from keras_s2s.cli.messages import show_messages
-    from keras_s2s.model import Seq2SeqLM
-
+    check_output(output)
     show_messages()
-    network = Seq2SeqLM.from_preset(model)
+    network = load_model(model)
     options: dict[str, Any] = {
         "sampler": sampler,
         "num_beams": num_beams,
@@ -122,7 +123,12 @@ def _writer(path: Path | None) -> Iterator[TextIO]:
         return
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(beside, "w", encoding="utf-8") as file:
+        file = open(beside, "w", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        # Named as the user knows it.
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    try:
+        with file:
             yield file
         beside.replace(path)
     finally:

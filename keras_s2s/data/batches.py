@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import keras
@@ -359,6 +359,30 @@ class Batches(keras.utils.PyDataset):
         )
         dataset = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
         return dataset.apply(tf.data.experimental.assert_cardinality(len(self)))
+
+
+def refuse_texts(data: Any, call: str) -> None:
+    """Refuse texts where batches of ids are needed, with the way to make them.
+
+    Args:
+        data: what a user gave as training or validation data.
+        call: the call, for the message, with `{}` in the place of the data.
+
+    Raises:
+        ValueError: `data` is a text, or its first element is a text or a pair of texts.
+    """
+    first = data
+    for _ in range(3):  # a text, a list of texts, a list of pairs
+        if isinstance(first, str | bytes | np.str_ | np.bytes_):
+            raise ValueError(
+                "the model trains on batches of ids, and this is text; wrap the pairs: "
+                + call.format("data.Batches(pairs, model.preprocessor)")
+            )
+        if isinstance(first, Mapping):
+            first = list(first.values())
+        if not isinstance(first, list | tuple | np.ndarray) or not len(first):
+            return
+        first = first[0]
 
 
 def _mask(rows: Sequence[np.ndarray], length: int) -> np.ndarray:

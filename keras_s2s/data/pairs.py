@@ -149,7 +149,17 @@ def read_pairs(
         path = Path(pairs)
         origin = str(path)
         if _format(path, format) == "tsv":
+            if (source_key, target_key) != ("source", "target"):
+                raise ValueError(
+                    f"{path}: source_key and target_key are for JSON lines; say which columns of "
+                    "a TSV file to read by their numbers, e.g. columns=(0, 1)"
+                )
             found = _tsv(path, columns)
+        elif columns is not None:
+            raise ValueError(
+                f"{path}: columns={columns} is for TSV files; name the keys of JSON lines with "
+                "source_key and target_key"
+            )
         else:
             found = _json_lines(path, source_key, target_key)
     elif isinstance(pairs, Mapping):

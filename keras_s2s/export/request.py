@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_s2s.export.errors import ExportError
-from keras_s2s.samplers.processors import ForcedBos, ForcedEos, LogitsProcessor, MinLength
+from keras_s2s.samplers.processors import AllowedTokens
 from keras_s2s.samplers.resolve import STRATEGIES
+from keras_s2s.samplers.rules import RULES
 from keras_s2s.samplers.sampler import Plan, Sampler
 
 #: Class name -> class, of what can be written down and made again.
 SAMPLERS: dict[str, type[Sampler]] = {cls.__name__: cls for cls, _ in STRATEGIES.values()}
-PROCESSORS: dict[str, type[LogitsProcessor]] = {
-    cls.__name__: cls for cls in (ForcedBos, ForcedEos, MinLength)
+PROCESSORS: dict[str, Any] = {
+    rule.__name__: rule for rule in RULES.values() if rule is not AllowedTokens
 }
 
 
@@ -53,7 +54,10 @@ class ExportRequest:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ExportRequest:
         """The inverse of `to_json`."""
-        rules = tuple(PROCESSORS[rule["name"]](**rule["settings"]) for rule in data["processors"])
+        rules = tuple(
+            PROCESSORS[rule["name"]](**{k: _hashable(v) for k, v in rule["settings"].items()})
+            for rule in data["processors"]
+        )
         sampler = data["sampler"]
         return cls(
             SAMPLERS[sampler["name"]](**sampler["settings"]),
@@ -71,3 +75,8 @@ def _named(
             "under KERAS_BACKEND=tensorflow only, where no second process has to make it again"
         )
     return {"name": name, "settings": dict(settings)}
+
+
+def _hashable(value: Any) -> Any:
+    """JSON knows lists where rules hold tuples."""
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value

@@ -23,7 +23,9 @@ from keras_s2s.export.in_graph_preprocessor import InGraphPreprocessor, check_pr
 from keras_s2s.export.replaced_directory import replaced_directory
 from keras_s2s.export.request import ExportRequest
 from keras_s2s.network import Network
-from keras_s2s.samplers.loop import tensorflow_graph
+from keras_s2s.samplers.beam_sample import BeamSample
+from keras_s2s.samplers.loop import Loop, tensorflow_graph
+from keras_s2s.samplers.processors import AllowedTokens
 from keras_s2s.samplers.random import Random
 from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.text.preprocessor import Preprocessor
@@ -84,6 +86,11 @@ def export_saved_model(
     target = _target(Path(directory), version)
     if preprocessor is not None:
         check_preprocessor(preprocessor)
+    if any(isinstance(rule, AllowedTokens) for rule in plan.processors):
+        raise ExportError(
+            "prefix_allowed_tokens_fn calls Python at every step, which an exported graph cannot; "
+            "write the rule as a LogitsProcessor with keras.ops and pass it as processors=[...]"
+        )
     if importlib.util.find_spec("tensorflow") is None:
         raise ImportError(
             "exporting a SavedModel needs TensorFlow, whichever backend runs: "
@@ -137,16 +144,22 @@ def write_saved_model(
     mask_spec = tf.TensorSpec([None, None], tf.bool, name="encoder_padding_mask")
     seeds_spec = tf.TensorSpec([None], tf.int32, name="seeds")
     text_spec = tf.TensorSpec([None], tf.string, name="text")
-    draws = isinstance(sampler, Random)
+    draws = isinstance(sampler, Random | BeamSample)
 
     @tf.function(input_signature=[ids_spec, mask_spec, seeds_spec])
     def search(ids: Any, mask: Any, seeds: Any) -> Any:
         ids, mask = _checked_sources(network, ids, mask)
+        batch = tf.shape(ids)[0]
         result = tensorflow_graph(
-            network,
-            sampler,
-            plan,
-            {"encoder_token_ids": ids, "encoder_padding_mask": mask, "seeds": seeds},
+            Loop(network, sampler, plan),
+            {
+                "encoder_token_ids": ids,
+                "encoder_padding_mask": mask,
+                "rows": tf.range(batch),
+                "seeds": seeds,
+                "prefix": tf.zeros([batch, 1], tf.int32),
+                "prefix_lengths": tf.zeros([batch], tf.int32),
+            },
         )
         longest = tf.reduce_max(tf.concat([tf.reshape(result.lengths, [-1]), [0]], axis=0))
         return result.token_ids[..., :longest], result.lengths, result.scores

@@ -1,7 +1,14 @@
-"""Self-attention caches of fixed capacity `[R, H, C, D]`, written one position a step.
+"""Self-attention caches `[R, H, C, D]`, and the ancestors of each hypothesis.
 
-The one place that asks which backend runs: each has its own way of changing one slice of
-an array without copying the rest.
+The K rows of a source share their R/B = K rows of a cache: its memory is read as `[B, H, C, K,
+D]`, for each position the slots of the K hypotheses side by side, and a step writes one
+position of all. When beam search moves hypotheses between rows the caches stay where they were
+written; what moves is a table of ancestors, `[R, C]`: in whose slot a row finds its position c.
+Attention then reads the slots of all K, behind a mask. That spares copying every cache at every
+step.
+
+The one place that asks which backend runs: each has its own way of changing one slice of an
+array without copying the rest.
 """
 
 from __future__ import annotations
@@ -12,56 +19,154 @@ import keras
 from keras import ops
 
 
-def empty(rows: Any, num_heads: int, capacity: int, head_dim: int, dtype: str) -> Any:
+def empty(rows: Any, num_heads: int, capacity: Any, head_dim: int, dtype: str) -> Any:
     """A cache of zeros `[R, H, C, D]`."""
     return ops.zeros((rows, num_heads, capacity, head_dim), dtype=dtype)
 
 
+def settled(values: Any) -> Any:
+    """`values`, laid out in the order of its axes: what is read at every step is read in a row.
+
+    Compiled backends lay out what they keep themselves.
+    """
+    return values.contiguous() if keras.backend.backend() == "torch" else values
+
+
+def by_source(cache: Any, sources: Any) -> Any:
+    """The memory of `cache [R, H, C, D]` as it is used: `[B, H, C, K, D]`."""
+    rows, heads, capacity, dim = ops.shape(cache)
+    return ops.reshape(cache, (sources, heads, capacity, rows // sources, dim))
+
+
+def by_row(slots: Any) -> Any:
+    """The inverse of `by_source`."""
+    sources, heads, capacity, beams, dim = ops.shape(slots)
+    return ops.reshape(slots, (sources * beams, heads, capacity, dim))
+
+
 def write(cache: Any, value: Any, index: Any) -> Any:
-    """Put `value [R, H, 1, D]` at position `index` of `cache [R, H, C, D]`.
+    """Put `value [B, H, K, D]` at position `index` of `cache [R, H, C, D]`.
 
     The result replaces the argument: PyTorch changes it in place.
     """
     backend = keras.backend.backend()
     if backend == "torch":
-        cache[:, :, index : index + 1] = value
+        sources, heads, beams, dim = value.shape
+        cache.view(sources, heads, -1, beams, dim)[:, :, index] = value
         return cache
     if backend == "tensorflow":
         # keras.ops.slice_update would leave an XlaDynamicUpdateSlice in an exported graph,
         # which a stock model server does not know; a scatter is a plain TensorFlow op.
         import tensorflow as tf
 
-        shape = tf.shape(cache)
-        rows = shape[0] * shape[1]
-        flat = tf.reshape(cache, [rows, shape[2], cache.shape[3]])
-        where = tf.stack([tf.range(rows), tf.fill([rows], tf.cast(index, tf.int32))], axis=1)
-        flat = tf.tensor_scatter_nd_update(flat, where, tf.reshape(value, [rows, cache.shape[3]]))
-        return tf.ensure_shape(tf.reshape(flat, shape), cache.shape)
-    return ops.slice_update(cache, [0, 0, index, 0], ops.cast(value, cache.dtype))
+        shape, size = tf.shape(value), tf.shape(cache)
+        lines, width = shape[0] * shape[1], shape[2] * shape[3]
+        flat = tf.reshape(cache, [lines, size[2], width])
+        where = tf.stack([tf.range(lines), tf.fill([lines], tf.cast(index, tf.int32))], axis=1)
+        flat = tf.tensor_scatter_nd_update(flat, where, tf.reshape(value, [lines, width]))
+        return tf.ensure_shape(tf.reshape(flat, size), cache.shape)
+    slots = by_source(cache, value.shape[0])
+    value = ops.expand_dims(ops.cast(value, cache.dtype), 2)
+    return by_row(ops.slice_update(slots, [0, 0, index, 0, 0], value))
 
 
-def filled(cache: Any, index: Any) -> Any:
-    """The part of `cache` that attention at step `index` needs to read.
+def slots(cache: Any, sources: Any, index: Any) -> Any:
+    """The slots that attention at step `index` needs to read, position by position: `[B, H, N, D]`.
 
-    PyTorch slices off the filled positions (a view, free of charge). Compiled backends need
-    one shape for every step and read it all, under `filled_mask`.
+    PyTorch slices off the filled positions, N = (index + 1) * K: a view, free of charge.
+    Compiled backends need one shape for every step and read all N = C * K, under `visible`.
+    """
+    rows, heads, capacity, dim = ops.shape(cache)
+    if keras.backend.backend() == "torch":
+        beams = rows // sources
+        return cache.view(sources, heads, -1, dim)[:, :, : (index + 1) * beams]
+    return ops.reshape(cache, (sources, heads, capacity * (rows // sources), dim))
+
+
+def visible(ancestors: Any | None, capacity: Any, sources: Any, index: Any) -> Any | None:
+    """Mask of `slots` at step `index`: bool, broadcastable to `[B, H, K, N]`; None where all are.
+
+    Args:
+        ancestors: int32 `[R, C]`; None where each source has one row.
+        capacity: C.
     """
     if keras.backend.backend() == "torch":
-        return cache[:, :, : index + 1]
-    return cache
+        if ancestors is None:
+            return None
+        beams = ancestors.shape[0] // sources
+        numbers = ops.arange(beams, dtype="int32")
+        mine = ancestors[:, : index + 1, None] == numbers  # [R, index + 1, K]
+        return mine.view(sources, 1, beams, -1)
+    filled = ops.arange(capacity, dtype="int32") <= ops.cast(index, "int32")
+    if ancestors is None:
+        return filled[None, None, None]
+    beams = ops.shape(ancestors)[0] // sources
+    mine = ancestors[..., None] == ops.arange(beams, dtype="int32")  # [R, C, K]
+    mine = ops.logical_and(mine, filled[:, None])
+    return ops.reshape(mine, (sources, 1, beams, capacity * beams))
 
 
-def filled_mask(cache: Any, index: Any) -> Any | None:
-    """Mask `[1, 1, 1, C]` of the filled positions at step `index`; None where nothing is left."""
+def own_slots(ancestors: Any, sources: Any, index: Any) -> Any:
+    """`ancestors [R, C]` after a step has been written: position `index` is each row's own."""
+    rows = ops.shape(ancestors)[0]
+    own = ops.arange(rows, dtype="int32") % (rows // sources)
     if keras.backend.backend() == "torch":
-        return None
-    positions = ops.arange(cache.shape[2], dtype="int32")
-    return (positions <= ops.cast(index, "int32"))[None, None, None]
+        ancestors[:, index] = own
+        return ancestors
+    here = ops.arange(ops.shape(ancestors)[1], dtype="int32") == ops.cast(index, "int32")
+    return ops.where(here[None], own[:, None], ancestors)
 
 
-def grow(cache: Any, capacity: int) -> Any:
-    """Extend `cache [R, H, C, D]` by empty positions to `capacity`; a smaller one is an error."""
-    missing = capacity - cache.shape[2]
-    if missing < 0:
-        raise ValueError(f"a cache of capacity {cache.shape[2]} cannot shrink to {capacity}")
-    return ops.pad(cache, ((0, 0), (0, 0), (0, missing), (0, 0)))
+def all_own(sources: Any, beams: Any, capacity: Any) -> Any:
+    """Ancestors of rows that have all their positions in their own slots: int32 `[R, C]`."""
+    own = ops.arange(sources * beams, dtype="int32") % beams
+    return ops.broadcast_to(own[:, None], (sources * beams, capacity)) + 0
+
+
+def spread(cache: Any, num_beams: int) -> Any:
+    """Each source's one hypothesis in K slots: `[B, H, C, D]` -> `[B*K, H, C, D]`."""
+    return by_row(ops.concatenate([ops.expand_dims(cache, 3)] * num_beams, axis=3))
+
+
+def histories(cache: Any, ancestors: Any | None, sources: Any) -> Any:
+    """What each row finds in its slots, `[R, H, C, D]`: a cache without ancestors."""
+    if ancestors is None:
+        return cache
+    found = ops.transpose(by_source(cache, sources), (0, 3, 1, 2, 4))  # [B, K, H, C, D]
+    beams, capacity = found.shape[1], found.shape[3]
+    places = ops.reshape(ancestors, (sources, beams, 1, capacity, 1))
+    found = ops.take_along_axis(found, places, axis=1)
+    return ops.reshape(found, (-1, *found.shape[2:]))
+
+
+def of_histories(rows: Any, sources: int) -> Any:
+    """The inverse of `histories`, of rows that have all their positions in their own slots."""
+    rows = ops.reshape(rows, (sources, -1, *rows.shape[1:]))  # [B, K, H, C, D]
+    return by_row(ops.transpose(rows, (0, 2, 3, 1, 4)))
+
+
+def select(values: Any, sources: Any, kept: Any) -> Any:
+    """The rows of the sources `kept [B']`: `[R, ...]` -> `[R', ...]`."""
+    shape = ops.shape(values)
+    values = ops.reshape(values, (sources, -1, *shape[1:]))
+    return ops.reshape(ops.take(values, kept, axis=0), (-1, *shape[1:]))
+
+
+def grow(cache: Any, capacity: Any, sources: Any) -> Any:
+    """Extend `cache [R, H, C, D]` by empty positions to `capacity`.
+
+    Raises:
+        ValueError: `capacity` is less than there is.
+    """
+    used = by_source(cache, sources)
+    shape = ops.shape(used)
+    if isinstance(shape[2], int) and isinstance(capacity, int) and capacity < shape[2]:
+        raise ValueError(f"a cache of capacity {shape[2]} cannot shrink to {capacity}")
+    room = ops.zeros((*shape[:2], capacity - shape[2], *shape[3:]), dtype=cache.dtype)
+    return by_row(ops.concatenate([used, room], axis=2))
+
+
+def grow_ancestors(ancestors: Any, capacity: Any) -> Any:
+    """Extend `ancestors [R, C]` to `capacity`."""
+    rows, used = ops.shape(ancestors)
+    return ops.concatenate([ancestors, ops.zeros((rows, capacity - used), dtype="int32")], axis=1)

@@ -8,8 +8,9 @@ import keras
 from keras import ops
 
 from keras_s2s.config import EmbeddingConfig
+from keras_s2s.layers import kernels
 from keras_s2s.layers.base import ExplicitMaskLayer
-from keras_s2s.layers.positions import LearnedPositions, sinusoidal_table
+from keras_s2s.layers.positions import LearnedPositions
 
 
 def token_table(vocab_size: int, dim: int, *, name: str) -> keras.layers.ReversibleEmbedding:
@@ -74,16 +75,16 @@ class InputEmbedding(ExplicitMaskLayer):
         if self.config.scale:
             x = x * ops.cast(dim**0.5, x.dtype)
         if self.config.positions != "none":
-            positions = ops.arange(ops.shape(x)[1], dtype="int32") + ops.cast(start, "int32")
-            table = (
-                self.positions(positions)
-                if self.positions is not None
-                else sinusoidal_table(positions, dim)
-            )
+            length = ops.shape(x)[1]
+            if self.positions is not None:
+                places = ops.arange(length, dtype="int32") + ops.cast(start, "int32")
+                table = kernels.direct(self.positions, places)
+            else:
+                table = kernels.sinusoids(start, length, dim)
             x = x + ops.cast(table, x.dtype)[None]
         if self.norm is not None:
-            x = self.norm(x)
-        return self.dropout(x, training=training)
+            x = kernels.layer_norm(self.norm, x)
+        return kernels.dropout(self.dropout, x, training)
 
     def compute_output_shape(self, tokens_shape: Any) -> Any:
         return tokens_shape
@@ -138,13 +139,9 @@ class OutputProjection(ExplicitMaskLayer):
         )
 
     def call(self, hidden: Any) -> Any:
-        logits = (
-            self.table(hidden, reverse=True) if self.table is not None else self.dense(hidden)  # type: ignore[misc]
-        )
-        logits = ops.cast(logits, "float32")
-        if self.bias is not None:
-            logits = logits + ops.cast(self.bias, "float32")
-        return logits
+        if self.table is not None:
+            return kernels.logits(self.table, hidden, self.bias)
+        return kernels.with_bias(kernels.linear(self.dense, hidden), self.bias)
 
     def compute_output_spec(self, hidden: Any) -> keras.KerasTensor:
         return keras.KerasTensor((*hidden.shape[:-1], self.vocab_size), dtype="float32")

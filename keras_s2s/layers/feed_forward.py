@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_s2s.layers import kernels
 from keras_s2s.layers.base import ExplicitMaskLayer
 
 ACTIVATIONS = {
@@ -63,11 +64,13 @@ class FeedForward(ExplicitMaskLayer):
     def call(self, x: Any, training: bool | None = None) -> Any:
         """`[B, T, hidden_dim]` -> `[B, T, hidden_dim]`."""
         act = ACTIVATIONS[self.activation]
+        inner = kernels.linear(self.inner_dense, x)
         if self.gate_dense is not None:
-            inner = act(self.gate_dense(x)) * self.inner_dense(x)
+            inner = act(kernels.linear(self.gate_dense, x)) * inner
         else:
-            inner = act(self.inner_dense(x))
-        return self.outer_dense(self.dropout(inner, training=training))
+            inner = act(inner)
+        inner = kernels.dropout(self.dropout, inner, training)
+        return kernels.linear(self.outer_dense, inner)
 
     def compute_output_shape(self, x_shape: Any) -> Any:
         return x_shape

@@ -11,6 +11,10 @@ from typing import Any
 
 from keras import ops
 
+#: Score of what is masked out: exp underflows to an exact zero, and differences between two of
+#: them stay finite. Within the range of bfloat16, too.
+LOWEST = -1e30
+
 
 def padding_mask(lengths: Any, length: int) -> Any:
     """Mask of the real positions of right-padded rows.
@@ -60,7 +64,5 @@ def masked_softmax(scores: Any, mask: Any | None) -> Any:
         return ops.ones_like(scores)
     weights = ops.cast(scores, "float32")
     if mask is not None:
-        # The lowest float32 of moderate size: exp underflows to an exact zero, and
-        # differences between two of them stay finite.
-        weights = ops.where(mask, weights, ops.cast(-1e30, "float32"))
+        weights = ops.where(mask, weights, ops.cast(LOWEST, "float32"))
     return ops.cast(ops.softmax(weights, axis=-1), scores.dtype)

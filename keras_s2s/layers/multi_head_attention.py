@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
+from keras_s2s.layers import kernels
 from keras_s2s.layers.base import ExplicitMaskLayer
-from keras_s2s.layers.masks import masked_softmax
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -54,25 +53,27 @@ class MultiHeadAttention(ExplicitMaskLayer):
         self.value_dense.build(memory_shape)
         self.output_dense.build((*query_shape[:-1], self.hidden_dim))
 
-    def _split_heads(self, x: Any) -> Any:
-        # [B, T, H*D] -> [B, H, T, D]
-        length = ops.shape(x)[1]
-        x = ops.reshape(x, (-1, length, self.num_heads, self.head_dim))
-        return ops.transpose(x, (0, 2, 1, 3))
-
     def project_query(self, query: Any) -> Any:
         """`[B, T, hidden_dim]` -> scaled queries `[B, H, T, D]`."""
-        x = self.query_dense(query)
-        return self._split_heads(x * ops.cast(self.head_dim**-0.5, x.dtype))
+        x = kernels.linear(self.query_dense, query) * self.head_dim**-0.5
+        return kernels.split_heads(x, self.num_heads)
 
     def project_memory(self, memory: Any) -> tuple[Any, Any]:
         """`[B, S, Dm]` -> keys and values, `[B, H, S, D]` each."""
-        return self._split_heads(self.key_dense(memory)), self._split_heads(
-            self.value_dense(memory)
+        keys = kernels.linear(self.key_dense, memory)
+        values = kernels.linear(self.value_dense, memory)
+        return kernels.split_heads(keys, self.num_heads), kernels.split_heads(
+            values, self.num_heads
         )
 
     def attend(
-        self, query: Any, key: Any, value: Any, mask: Any = None, training: bool | None = None
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        mask: Any = None,
+        training: bool | None = None,
+        return_weights: bool = True,
     ) -> tuple[Any, Any]:
         """Attend with projected tensors.
 
@@ -80,24 +81,26 @@ class MultiHeadAttention(ExplicitMaskLayer):
             query: `[B, H, T, D]`, scaled.
             key, value: `[B, H, S, D]`.
             mask: bool, broadcastable to `[B, H, T, S]`, True = attend.
+            return_weights: False may spare computing them apart.
 
         Returns:
-            `(output [B, T, hidden_dim], weights [B, H, T, S])`.
+            `(output [B, T, hidden_dim], weights [B, H, T, S] or None)`.
         """
-        scores = ops.matmul(query, ops.swapaxes(key, -1, -2))
-        weights = masked_softmax(scores, mask)
-        context = ops.matmul(self.dropout(weights, training=training), value)
-        # [B, H, T, D] -> [B, T, H*D]
-        length = ops.shape(context)[2]
-        context = ops.reshape(
-            ops.transpose(context, (0, 2, 1, 3)), (-1, length, self.num_heads * self.head_dim)
-        )
-        return self.output_dense(context), weights
+        weights = None
+        if return_weights or training is not False:
+
+            def dropout(x: Any) -> Any:
+                return kernels.dropout(self.dropout, x, training)
+
+            context, weights = kernels.attention(query, key, value, mask, dropout)
+        else:
+            context = kernels.context(query, key, value, mask)
+        return kernels.linear(self.output_dense, kernels.merge_heads(context)), weights
 
     def call(self, query: Any, memory: Any, mask: Any = None, training: bool | None = None) -> Any:
         """Attend from `query [B, T, hidden_dim]` to `memory [B, S, Dm]`; `[B, T, hidden_dim]`."""
         key, value = self.project_memory(memory)
-        output, _ = self.attend(self.project_query(query), key, value, mask, training)
+        output, _ = self.attend(self.project_query(query), key, value, mask, training, False)
         return output
 
     def compute_output_shape(self, query_shape: Any, memory_shape: Any) -> Any:

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_s2s.config import AttentionConfig, BridgeConfig, RecurrentDecoderConfig
+from keras_s2s.layers import state as state_moves
 from keras_s2s.layers.attention import (
     AdditiveAttention,
     Attention,
@@ -187,7 +188,7 @@ class RecurrentDecoder(ExplicitMaskLayer):
 
     # ------------------------------------------------------------------ the decoder's moves
 
-    def init_state(self, memory: Memory, capacity: int | None = None) -> State:
+    def init_state(self, memory: Memory, capacity: Any = None) -> State:
         """The state before the first step, one row for each source.
 
         Args:
@@ -206,7 +207,19 @@ class RecurrentDecoder(ExplicitMaskLayer):
             beam["feed"] = ops.zeros_like(states[-1][0])
         return State(source, beam)
 
-    def grow(self, state: State, capacity: int) -> State:
+    def spread(self, state: State, num_beams: int) -> State:
+        """Give each source, which has one row, `num_beams` equal rows."""
+        return state_moves.spread(state, num_beams)
+
+    def reorder(self, state: State, parents: Any) -> State:
+        """Row r continues the history of row `parents[r]`."""
+        return state_moves.reorder(state, parents)
+
+    def select_rows(self, state: State, rows: Any) -> State:
+        """Keep the sources `rows [B']`, with all their beams, in the order given."""
+        return state_moves.select_rows(state, rows)
+
+    def grow(self, state: State, capacity: Any) -> State:
         """Nothing to extend: a recurrent state has one size."""
         return state
 

@@ -28,7 +28,8 @@ class State(NamedTuple):
 
     Attributes:
         source: leaves `[B, ...]`, computed once from the memory; beams of a source share them.
-        beam: leaves `[R, ...]`, one row for each hypothesis.
+        beam: leaves `[R, ...]`, a row for each hypothesis. What a row holds is the decoder's
+            affair: reorder, select and grow with the decoder's own moves.
     """
 
     source: Any
@@ -63,6 +64,14 @@ def reorder(state: State, parents: Any) -> State:
         parents: int tensor `[R']`. More rows than before (R' = B*K) spread sources to beams.
     """
     return State(state.source, gather_beams(state.beam, parents))
+
+
+def spread(state: State, num_beams: int) -> State:
+    """Give each source, which has one row, `num_beams` equal rows: `[B, ...]` -> `[B*K, ...]`."""
+    repeated = keras.tree.map_structure(
+        lambda leaf: ops.repeat(leaf, num_beams, axis=0), state.beam
+    )
+    return State(state.source, repeated)
 
 
 def select_rows(state: State, rows: Any) -> State:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_s2s.config import TransformerConfig
+from keras_s2s.layers import kernels
 from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.feed_forward import FeedForward
 from keras_s2s.layers.multi_head_attention import MultiHeadAttention
@@ -48,12 +49,12 @@ class TransformerBlock(ExplicitMaskLayer):
 
     def _before(self, norm: keras.layers.Layer, x: Any) -> Any:
         """What a sub-layer reads."""
-        return norm(x) if self.config.norm_order == "pre" else x
+        return kernels.layer_norm(norm, x) if self.config.norm_order == "pre" else x
 
     def _after(self, norm: keras.layers.Layer, x: Any, update: Any, training: bool | None) -> Any:
         """The residual sum of `x` and a sub-layer's `update`."""
-        x = x + self.dropout(update, training=training)
-        return norm(x) if self.config.norm_order == "post" else x
+        x = x + kernels.dropout(self.dropout, update, training)
+        return kernels.layer_norm(norm, x) if self.config.norm_order == "post" else x
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "config": self.config.model_dump()}

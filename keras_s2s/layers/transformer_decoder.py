@@ -8,10 +8,10 @@ import keras
 from keras import ops
 
 from keras_s2s.config import TransformerConfig
-from keras_s2s.layers import cache
+from keras_s2s.layers import cache, kernels
 from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.masks import causal_mask
-from keras_s2s.layers.state import Memory, State, fold_beams, unfold_beams
+from keras_s2s.layers.state import Memory, State, fold_beams, gather_beams, unfold_beams
 from keras_s2s.layers.transformer import TransformerBlock, layer_norm
 
 
@@ -63,42 +63,59 @@ class TransformerDecoderBlock(TransformerBlock):
 
         keys, values = self.cross_attention.project_memory(memory)
         source = {"keys": keys, "values": values}
-        x, _, weights = self._block(x, attend_self, source, memory_mask, training)
+        x, _, weights = self._block(x, attend_self, source, memory_mask, training, return_attention)
         return (x, weights) if return_attention else x
 
-    def step(self, x: Any, source: Any, beam: Any, memory_mask: Any, index: Any) -> Any:
+    def step(
+        self,
+        x: Any,
+        source: Any,
+        caches: Any,
+        self_mask: Any,
+        memory_mask: Any,
+        index: Any,
+        want_attention: bool = False,
+    ) -> Any:
         """One target position of every row.
 
         Args:
             x: float tensor `[B, K, hidden_dim]`: the beams of a source stand side by side.
             source: cross-attention `keys` and `values`, `[B, H, S, D]` each.
-            beam: self-attention caches `keys` and `values`, `[R, H, C, D]` each.
+            caches: self-attention `keys` and `values`, `[R, H, C, D]` each.
+            self_mask: which of the caches' slots each row sees, `[B, 1, K, N]`; or None.
             memory_mask: bool `[B, S]`.
             index: position of this step, a scalar.
 
         Returns:
-            `(x [B, K, hidden_dim], caches, cross-attention weights [B, H, K, S])`.
+            `(x [B, K, hidden_dim], caches, cross-attention weights [B, H, K, S] or None)`.
         """
 
+        sources = ops.shape(x)[0]
+
         def attend_self(y: Any) -> tuple[Any, Any]:
-            rows = unfold_beams(y)[:, None]  # [B, K, D] -> [R, 1, D]
-            key, value = self.self_attention.project_memory(rows)
-            keys = cache.write(beam["keys"], key, index)
-            values = cache.write(beam["values"], value, index)
+            key, value = self.self_attention.project_memory(y)
+            keys = cache.write(caches["keys"], key, index)
+            values = cache.write(caches["values"], value, index)
             output, _ = self.self_attention.attend(
-                self.self_attention.project_query(rows),
-                cache.filled(keys, index),
-                cache.filled(values, index),
-                cache.filled_mask(keys, index),
+                self.self_attention.project_query(y),
+                cache.slots(keys, sources, index),
+                cache.slots(values, sources, index),
+                self_mask,
                 training=False,
+                return_weights=False,
             )
-            output = fold_beams(output[:, 0], ops.shape(y)[0])
             return output, {"keys": keys, "values": values}
 
-        return self._block(x, attend_self, source, memory_mask, False)
+        return self._block(x, attend_self, source, memory_mask, False, want_attention)
 
     def _block(
-        self, x: Any, attend_self: Any, source: Any, memory_mask: Any, training: bool | None
+        self,
+        x: Any,
+        attend_self: Any,
+        source: Any,
+        memory_mask: Any,
+        training: bool | None,
+        return_weights: bool,
     ) -> tuple[Any, Any, Any]:
         """The block around any form of self-attention: training and decoding share it."""
         y, caches = attend_self(self._before(self.self_attention_norm, x))
@@ -111,10 +128,12 @@ class TransformerDecoderBlock(TransformerBlock):
             source["values"],
             None if memory_mask is None else memory_mask[:, None, None, :],
             training=training,
+            return_weights=return_weights,
         )
         x = self._after(self.cross_attention_norm, x, y, training)
 
-        y = self.feed_forward(self._before(self.feed_forward_norm, x), training=training)
+        y = self._before(self.feed_forward_norm, x)
+        y = kernels.direct(self.feed_forward, y, training=training)
         return self._after(self.feed_forward_norm, x, y, training), caches, weights
 
 
@@ -168,19 +187,21 @@ class TransformerDecoder(ExplicitMaskLayer):
             self_mask = ops.logical_and(self_mask, mask[:, None, None, :])
         x, weights = tokens, None
         for block in self.blocks:
-            x, weights = block(
+            x = block(
                 x,
                 memory.values,
                 self_mask=self_mask,
                 memory_mask=memory.mask,
                 training=training,
-                return_attention=True,
+                return_attention=return_attention,
             )
+            if return_attention:
+                x, weights = x
         if self.norm is not None:
             x = self.norm(x)
         return (x, ops.mean(weights, axis=1)) if return_attention else x
 
-    def init_state(self, memory: Memory, capacity: int) -> State:
+    def init_state(self, memory: Memory, capacity: Any) -> State:
         """The state before the first step, one row for each source.
 
         Args:
@@ -190,26 +211,73 @@ class TransformerDecoder(ExplicitMaskLayer):
         layers = []
         for block in self.blocks:
             keys, values = block.cross_attention.project_memory(memory.values)
-            layers.append({"keys": keys, "values": values})
-        rows = ops.shape(memory.values)[0]
-        head_dim = self.config.hidden_dim // self.config.num_heads
-        beam = [
-            {
-                name: cache.empty(
-                    rows, self.config.num_heads, capacity, head_dim, memory.values.dtype
-                )
-                for name in ("keys", "values")
-            }
-            for _ in self.blocks
-        ]
+            layers.append({"keys": cache.settled(keys), "values": cache.settled(values)})
+        sources = ops.shape(memory.values)[0]
+        heads = self.config.num_heads
+        head_dim = self.config.hidden_dim // heads
+        beam = {
+            "layers": [
+                {
+                    name: cache.empty(sources, heads, capacity, head_dim, memory.values.dtype)
+                    for name in ("keys", "values")
+                }
+                for _ in self.blocks
+            ]
+        }
         return State({"mask": memory.mask, "layers": layers}, beam)
 
-    def grow(self, state: State, capacity: int) -> State:
-        """Extend the caches to `capacity` steps."""
-        return State(
-            state.source,
-            keras.tree.map_structure(lambda leaf: cache.grow(leaf, capacity), state.beam),
+    def spread(self, state: State, num_beams: int) -> State:
+        """Give each source, which has one row, `num_beams` equal rows."""
+        layers = keras.tree.map_structure(
+            lambda leaf: cache.spread(leaf, num_beams), state.beam["layers"]
         )
+        sources, _, capacity, _ = ops.shape(state.beam["layers"][0]["keys"])
+        ancestors = cache.all_own(sources, num_beams, capacity)
+        return State(state.source, {"layers": layers, "ancestors": ancestors})
+
+    def reorder(self, state: State, parents: Any) -> State:
+        """Row r continues the history of row `parents[r]`, one of the same source.
+
+        The caches stay; the ancestors move. Where the number of rows changes, caches are made
+        anew.
+        """
+        layers, ancestors = state.beam["layers"], state.beam.get("ancestors")
+        rows, _, capacity, _ = ops.shape(layers[0]["keys"])
+        parents = ops.convert_to_tensor(parents, dtype="int32")
+        count = ops.shape(parents)[0]
+        # In a graph of unknown sizes the numbers are tensors: beam search keeps its rows.
+        if isinstance(count, int) and isinstance(rows, int) and count != rows:
+            sources = ops.shape(state.source["mask"])[0]
+
+            def moved(leaf: Any) -> Any:
+                found = ops.take(cache.histories(leaf, ancestors, sources), parents, axis=0)
+                return cache.of_histories(found, sources)
+
+            layers = keras.tree.map_structure(moved, layers)
+            ancestors = cache.all_own(sources, count // sources, capacity)
+        elif ancestors is None:
+            return state
+        else:
+            ancestors = ops.take(ancestors, parents, axis=0)
+        return State(state.source, {"layers": layers, "ancestors": ancestors})
+
+    def select_rows(self, state: State, rows: Any) -> State:
+        """Keep the sources `rows [B']`, with all their beams, in the order given."""
+        rows = ops.convert_to_tensor(rows, dtype="int32")
+        sources = ops.shape(state.source["mask"])[0]
+        beam = keras.tree.map_structure(lambda leaf: cache.select(leaf, sources, rows), state.beam)
+        return State(gather_beams(state.source, rows), beam)
+
+    def grow(self, state: State, capacity: Any) -> State:
+        """Extend the caches to `capacity` steps."""
+        sources = ops.shape(state.source["mask"])[0]
+        beam = dict(state.beam)
+        beam["layers"] = keras.tree.map_structure(
+            lambda leaf: cache.grow(leaf, capacity, sources), beam["layers"]
+        )
+        if "ancestors" in beam:
+            beam["ancestors"] = cache.grow_ancestors(beam["ancestors"], capacity)
+        return State(state.source, beam)
 
     def step(
         self, x: Any, state: State, index: Any, want_attention: bool = False
@@ -224,20 +292,28 @@ class TransformerDecoder(ExplicitMaskLayer):
         Returns:
             `(hidden [R, 1, hidden_dim], state, attention [R, S] or None)`.
         """
-        mask = state.source["mask"]
-        x = fold_beams(x[:, 0], ops.shape(mask)[0])
-        beam = []
+        mask, beam = state.source["mask"], dict(state.beam)
+        sources = ops.shape(mask)[0]
+        if "ancestors" in beam:
+            beam["ancestors"] = cache.own_slots(beam["ancestors"], sources, index)
+        capacity = ops.shape(beam["layers"][0]["keys"])[2]
+        self_mask = cache.visible(beam.get("ancestors"), capacity, sources, index)
+
+        x = fold_beams(x[:, 0], sources)
+        layers = []
         weights = None
         for block, source, caches in zip(
-            self.blocks, state.source["layers"], state.beam, strict=True
+            self.blocks, state.source["layers"], beam["layers"], strict=True
         ):
-            x, caches, weights = block.step(x, source, caches, mask, index)
-            beam.append(caches)
+            x, caches, weights = block.step(
+                x, source, caches, self_mask, mask, index, want_attention
+            )
+            layers.append(caches)
         if self.norm is not None:
-            x = self.norm(x)
+            x = kernels.layer_norm(self.norm, x)
         # [B, H, K, S] -> mean over heads [B, K, S] -> [R, S]
         attention = unfold_beams(ops.mean(weights, axis=1)) if want_attention else None
-        return unfold_beams(x)[:, None], State(state.source, beam), attention
+        return unfold_beams(x)[:, None], State(state.source, {**beam, "layers": layers}), attention
 
     def compute_output_spec(
         self, tokens: Any, memory: Any, mask: Any = None, training: bool | None = None

@@ -1,24 +1,53 @@
-"""Strategies that turn a network's moves into sequences."""
+"""Strategies that turn a network's moves into sequences, and rules that bind them."""
 
 from keras_s2s.samplers.beam import Beam
+from keras_s2s.samplers.beam_sample import BeamSample
+from keras_s2s.samplers.context import Sources, Step
+from keras_s2s.samplers.diverse_beam import DiverseBeam
 from keras_s2s.samplers.greedy import Greedy
 from keras_s2s.samplers.output import GenerationOutput
-from keras_s2s.samplers.processors import ForcedBos, ForcedEos, LogitsProcessor, MinLength
-from keras_s2s.samplers.random import Random, TopK
+from keras_s2s.samplers.processors import (
+    AllowedTokens,
+    BadWords,
+    BeginSuppress,
+    EncoderNoRepeatNgram,
+    ForcedBos,
+    ForcedEos,
+    LogitsProcessor,
+    MinLength,
+    MinNewTokens,
+    NoRepeatNgram,
+    RepetitionPenalty,
+    Suppress,
+)
+from keras_s2s.samplers.random import Random, TopK, TopP
 from keras_s2s.samplers.resolve import resolve_sampler
 from keras_s2s.samplers.sampler import Plan, Sampler
 
 __all__ = [
+    "AllowedTokens",
+    "BadWords",
     "Beam",
+    "BeamSample",
+    "BeginSuppress",
+    "DiverseBeam",
+    "EncoderNoRepeatNgram",
     "ForcedBos",
     "ForcedEos",
     "GenerationOutput",
     "Greedy",
     "LogitsProcessor",
     "MinLength",
+    "MinNewTokens",
+    "NoRepeatNgram",
     "Plan",
     "Random",
+    "RepetitionPenalty",
     "Sampler",
+    "Sources",
+    "Step",
+    "Suppress",
     "TopK",
+    "TopP",
     "resolve_sampler",
 ]

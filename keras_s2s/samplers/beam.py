@@ -13,7 +13,19 @@ from typing import Any, Literal
 
 from keras import ops
 
-from keras_s2s.samplers.sampler import Advance, Plan, Result, Sampler, log_softmax, process, put
+from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.sampler import (
+    Advance,
+    Plan,
+    Result,
+    Sampler,
+    histories,
+    in_prefix,
+    log_normaliser,
+    pick,
+    process,
+    put,
+)
 
 #: Score of an empty place. Finite, so that differences between two stay finite.
 NOTHING = -1e9
@@ -25,7 +37,7 @@ class Beam(Sampler):
     Args:
         num_beams: K.
         length_penalty: finished hypotheses are ranked by the sum of their log-probabilities
-            over length to this power; above 0 favours longer ones.
+            over length to this power; above 0 favours longer ones. A prefix counts in neither.
         early_stopping: True stops a source once K hypotheses are finished; False stops when no
             live one is likely to do better, judged at its present length; "never" only when
             none can.
@@ -46,10 +58,12 @@ class Beam(Sampler):
         early_stopping: bool | Literal["never"] = False,
         num_return_sequences: int = 1,
     ) -> None:
-        if not isinstance(num_beams, int):
+        if not isinstance(num_beams, int) or isinstance(num_beams, bool):
             raise ValueError(f"num_beams={num_beams!r} must be a whole number")
         if num_beams < 1:
             raise ValueError(f"num_beams={num_beams} must be at least 1")
+        if not float("-inf") < length_penalty < float("inf"):
+            raise ValueError(f"length_penalty={length_penalty} must be a finite number")
         if early_stopping not in (True, False, "never"):
             raise ValueError(f"early_stopping={early_stopping!r} must be True, False or 'never'")
         if not 1 <= num_return_sequences <= num_beams:
@@ -62,116 +76,157 @@ class Beam(Sampler):
         self.early_stopping = early_stopping
         self.num_return_sequences = num_return_sequences
 
-    def begin(self, batch: Any, plan: Plan, seeds: Any = None) -> Any:
-        shape = (batch, self.num_beams)
+    @property
+    def width(self) -> int:
+        return self.num_beams
+
+    def begin(self, sources: Sources, capacity: Any, plan: Plan) -> Any:
+        shape = (ops.shape(sources.rows)[0], self.num_beams)
         empty = ops.full(shape, NOTHING, dtype="float32")
         # One beam starts with a score, so that the first step does not find K equal ones.
         first = ops.arange(self.num_beams, dtype="int32") == 0
-        start = ops.where(first, ops.zeros_like(empty), empty)
-
-        def buffers() -> dict[str, Any]:
-            return {
-                "token_ids": ops.full((*shape, plan.steps), plan.pad, dtype="int32"),
-                "log_probs": ops.zeros((*shape, plan.steps), dtype="float32"),
-            }
-
         return {
-            "live": {**buffers(), "scores": start},
+            "live": {
+                **histories(shape, capacity, plan),
+                "scores": ops.where(first, ops.zeros_like(empty), empty),
+            },
             "done": {
-                **buffers(),
+                **histories(shape, capacity, plan),
                 "scores": empty,
                 "lengths": ops.zeros(shape, dtype="int32"),
                 "ended": ops.zeros(shape, dtype="bool"),
             },
-            "stopped": ops.zeros((batch,), dtype="bool"),
+            "stopped": ops.zeros(shape[:1], dtype="bool"),
         }
 
-    def advance(self, search: Any, logits: Any, index: Any, plan: Plan) -> Advance:
-        live, done = search["live"], search["done"]
-        beams, batch = self.num_beams, ops.shape(live["scores"])[0]
+    def advance(
+        self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
+    ) -> Advance:
+        best = self._continuations(search["live"], logits, index, plan, sources)
+        return self.proceed(search, best, index, plan, sources)
+
+    def proceed(
+        self, search: Any, continuations: tuple[Any, ...], index: Any, plan: Plan, sources: Sources
+    ) -> Advance:
+        """Go on with the chosen `continuations`, what `_continuations` returns."""
+        live, beams = search["live"], self.num_beams
+        scores, parents, tokens, log_probs = continuations
         length = ops.cast(index, "int32") + 1  # ids of a hypothesis after this step
 
-        # 1. The 2K best continuations of each source: its K beams' 2K best, then the best of
-        #    those. Two for each beam, since each beam can end in at most one way.
-        raw = log_softmax(logits)
-        flat = ops.reshape(live["token_ids"], (-1, plan.steps))
-        allowed = process(raw, flat, index, plan)
-        width = min(2 * beams, logits.shape[-1])
-        row_scores, row_ids = ops.top_k(allowed, width)  # [R, width]
-        row_raw = ops.take_along_axis(raw, row_ids, axis=-1)
-        scores = ops.reshape(row_scores, (-1, beams, width)) + live["scores"][:, :, None]
-        scores, places = ops.top_k(
-            ops.reshape(scores, (-1, beams * width)), min(2 * beams, beams * width)
-        )  # [B, 2K]
-        places = ops.cast(places, "int32")
-        parents = places // width
-        tokens = ops.take_along_axis(
-            ops.reshape(ops.cast(row_ids, "int32"), (-1, beams * width)), places, axis=1
-        )
-        token_log_probs = ops.take_along_axis(
-            ops.reshape(row_raw, (-1, beams * width)), places, axis=1
-        )
-
-        # 2. Those that end now: by EOS, or because no further id fits.
+        # Those that end now: by EOS, or because no further id fits.
         at_limit = ops.equal(length, plan.steps)
-        ends = ops.logical_or(tokens == plan.eos, at_limit)
+        ends = tokens == plan.eos
+        given = in_prefix(sources, index, plan)
+        if given is not None:
+            ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
+        ends = ops.logical_or(ends, at_limit)
 
-        # 3. The best K that do not end live on.
+        # The best K that do not end live on.
         live_scores, keep = ops.top_k(scores + ops.cast(ends, "float32") * NOTHING, beams)
         keep = ops.cast(keep, "int32")
-        chosen_parents = ops.take_along_axis(parents, keep, axis=1)
-        chosen_tokens = ops.take_along_axis(tokens, keep, axis=1)
-        chosen_log_probs = ops.take_along_axis(token_log_probs, keep, axis=1)
+        kept_parents, kept_tokens = pick(parents, keep), pick(tokens, keep)
         new_live = {
-            "token_ids": put(_gather(live["token_ids"], chosen_parents), chosen_tokens, index),
-            "log_probs": put(_gather(live["log_probs"], chosen_parents), chosen_log_probs, index),
+            **_extend(live, kept_parents, kept_tokens, pick(log_probs, keep), index),
             "scores": live_scores,
         }
 
-        # 4. Those among the first K that end compete for the finished places. What grew from an
-        #    empty beam, or against a rule, has no claim to one.
-        ended = ops.logical_and(ends, (ops.arange(scores.shape[1], dtype="int32") < beams)[None])
+        # Those among the first K that end compete for the finished places. What grew from an
+        # empty beam, or against a rule, has no claim to one.
+        first = ops.arange(scores.shape[1], dtype="int32") < beams
+        ended = ops.logical_and(ends, first[None])
         ended = ops.logical_and(ended, scores > NOTHING / 2)
         ended = ops.logical_and(ended, ops.logical_not(search["stopped"])[:, None])
-        final = scores / self._length_norm(length)
-        histories = {name: _gather(live[name], parents) for name in ("token_ids", "log_probs")}
+        final = scores / self._norm(length, sources, plan)
         candidates = {
-            "token_ids": put(histories["token_ids"], tokens, index),
-            "log_probs": put(histories["log_probs"], token_log_probs, index),
+            **_extend(live, parents, tokens, log_probs, index),
             "scores": ops.where(ended, final, ops.full_like(final, NOTHING)),
             "lengths": ops.zeros_like(tokens) + length,
             "ended": ended,
         }
-        both = {name: ops.concatenate([done[name], candidates[name]], axis=1) for name in done}
-        _, best = ops.top_k(both["scores"], beams)
-        new_done = {name: _gather(both[name], ops.cast(best, "int32")) for name in both}
+        both = {
+            name: ops.concatenate([search["done"][name], candidates[name]], axis=1)
+            for name in candidates
+        }
+        best = ops.cast(ops.top_k(both["scores"], beams)[1], "int32")
+        new_done = {name: gather(both[name], best) for name in both}
 
-        # 5. A source stops when no id fits any more, or nothing better is to be expected.
+        # A source stops when no id fits any more, or nothing better is to be expected.
         stopped = ops.logical_or(search["stopped"], at_limit)
-        stopped = ops.logical_or(
-            stopped, ops.logical_not(self._can_improve(new_live, new_done, length, plan))
-        )
+        hopeless = ops.logical_not(self._can_improve(new_live, new_done, length, plan, sources))
+        stopped = ops.logical_or(stopped, hopeless)
         if self.early_stopping is True:
             stopped = ops.logical_or(stopped, ops.all(new_done["ended"], axis=1))
 
+        batch = ops.shape(parents)[0]
         offsets = ops.arange(batch, dtype="int32")[:, None] * beams
         return Advance(
             {"live": new_live, "done": new_done, "stopped": stopped},
-            ops.reshape(chosen_tokens, (-1,)),
-            ops.reshape(chosen_parents + offsets, (-1,)),
+            ops.reshape(kept_tokens, (-1,)),
+            ops.reshape(kept_parents + offsets, (-1,)),
         )
 
-    def _length_norm(self, length: Any) -> Any:
-        """length ** length_penalty, a float32 scalar."""
-        return ops.power(ops.cast(length, "float32"), self.length_penalty)
+    def _continuations(
+        self, live: Any, logits: Any, index: Any, plan: Plan, sources: Sources
+    ) -> tuple[Any, Any, Any, Any]:
+        """The 2K best continuations of each source, best first; fewer where V is tiny.
 
-    def _can_improve(self, live: Any, done: Any, length: Any, plan: Plan) -> Any:
+        Its K beams' 2K best, then the best of those. Two for each beam, since each beam can end
+        in at most one way.
+
+        Returns:
+            accumulated scores, beams they continue, ids, and the model's log-probabilities of
+            those: `[B, 2K]` each.
+        """
+        width = min(2 * self.num_beams, logits.shape[-1])
+        if plan.processors or plan.prefixed:
+            raw = logits - log_normaliser(logits)
+            allowed = process(raw, live["token_ids"], index, plan, sources)
+            row_scores, row_ids = ops.top_k(allowed, width)  # [R, width]
+            row_raw = pick(raw, row_ids)
+        else:
+            row_scores, row_ids = ops.top_k(logits, width)
+            row_scores = row_raw = row_scores - log_normaliser(logits)
+        return self.ranked(live, row_scores, row_ids, row_raw)
+
+    def ranked(
+        self, live: Any, row_scores: Any, row_ids: Any, row_raw: Any
+    ) -> tuple[Any, Any, Any, Any]:
+        """The best continuations of a source, of those of each beam `[R, N]`."""
+        width = row_scores.shape[-1]
+        total = self._accumulated(live, row_scores, width)
+        scores, places = ops.top_k(total, min(2 * self.num_beams, self.num_beams * width))
+        return (scores, *self._at(places, row_ids, row_raw, width))
+
+    def _accumulated(self, live: Any, row_scores: Any, width: int) -> Any:
+        """Scores of all candidates of a source, `[B, K * width]`."""
+        total = ops.reshape(row_scores, (-1, self.num_beams, width)) + live["scores"][:, :, None]
+        return ops.reshape(total, (-1, self.num_beams * width))
+
+    def _at(self, places: Any, row_ids: Any, row_raw: Any, width: int) -> tuple[Any, Any, Any]:
+        """Beams, ids and log-probabilities at `places` among a source's K * width candidates."""
+        places = ops.cast(places, "int32")
+        flat = (-1, self.num_beams * width)
+        ids = ops.reshape(ops.cast(row_ids, "int32"), flat)
+        return (
+            places // width,
+            pick(ids, places),
+            pick(ops.reshape(row_raw, flat), places),
+        )
+
+    def _norm(self, length: Any, sources: Sources, plan: Plan) -> Any:
+        """`length ** length_penalty`, a float32 scalar or `[B, 1]`; a prefix does not count."""
+        length = ops.cast(length, "float32")
+        if plan.prefixed:
+            given = ops.cast(sources.prefix_lengths, "float32")[:, None]
+            length = ops.maximum(length - given, 1.0)
+        return ops.power(length, self.length_penalty)
+
+    def _can_improve(self, live: Any, done: Any, length: Any, plan: Plan, sources: Sources) -> Any:
         """Whether the best live hypothesis of each source might enter the finished ones: `[B]`."""
         if self.early_stopping == "never" and self.length_penalty > 0:
             # Its score can only fall while it grows, but its norm is largest at full length.
-            best = live["scores"][:, 0] / self._length_norm(plan.steps)
-        else:
-            best = live["scores"][:, 0] / self._length_norm(length)
+            length = plan.steps
+        best = (live["scores"] / self._norm(length, sources, plan))[:, 0]
         worst = ops.min(done["scores"], axis=1)
         return ops.logical_or(ops.logical_not(ops.all(done["ended"], axis=1)), best > worst)
 
@@ -193,7 +248,15 @@ class Beam(Sampler):
         )
 
 
-def _gather(values: Any, places: Any) -> Any:
+def gather(values: Any, places: Any) -> Any:
     """`values [B, N, ...]` at `places [B, M]`; `[B, M, ...]`."""
     places = ops.reshape(places, (*ops.shape(places), *[1] * (len(values.shape) - 2)))
     return ops.take_along_axis(values, places, axis=1)
+
+
+def _extend(live: Any, parents: Any, tokens: Any, log_probs: Any, index: Any) -> dict[str, Any]:
+    """Histories of `parents [B, N]` with one id more."""
+    return {
+        "token_ids": put(gather(live["token_ids"], parents), tokens, index),
+        "log_probs": put(gather(live["log_probs"], parents), log_probs, index),
+    }

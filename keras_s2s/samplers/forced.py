@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_s2s.samplers.loop import jax_compiled
-from keras_s2s.samplers.sampler import log_softmax
+from keras_s2s.samplers.loop import Graph, jax_compiled
+from keras_s2s.samplers.sampler import log_normaliser
 
 
 def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> dict[str, Any]:
@@ -30,7 +31,9 @@ def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> 
         logits, attention = moves.logits_and_attention(inputs)
     else:
         logits = moves.logits(inputs)
-    chosen = ops.take_along_axis(log_softmax(logits), inputs["labels"][..., None], axis=-1)[..., 0]
+    logits = ops.cast(logits, "float32")
+    chosen = ops.take_along_axis(logits, inputs["labels"][..., None], axis=-1)
+    chosen = (chosen - log_normaliser(logits))[..., 0]
     real = inputs["decoder_padding_mask"]
     result = {"log_probs": ops.where(real, chosen, ops.zeros_like(chosen))}
     if attention is not None:
@@ -38,35 +41,58 @@ def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> 
     return result
 
 
-def make_forced(moves: Any, variables: list[Any], want_attention: bool) -> Callable[..., Any]:
-    """`forced_pass` run the running backend's way; NumPy arrays out."""
+@dataclass(frozen=True)
+class Forced:
+    """A forced pass, compiled where the backend compiles; NumPy arrays out."""
+
+    run: Callable[[Mapping[str, Any]], dict[str, Any]]
+    programs: Callable[[], int]
+
+    def __call__(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return self.run(inputs)
+
+    @property
+    def compilations(self) -> int:
+        """Programs compiled or traced so far."""
+        return self.programs()
+
+
+def make_forced(moves: Any, variables: list[Any], want_attention: bool) -> Forced:
+    """`forced_pass` run the running backend's way."""
     backend = keras.backend.backend()
 
     def function(inputs: Mapping[str, Any]) -> dict[str, Any]:
         return forced_pass(moves, inputs, want_attention)
 
+    run: Any
     if backend == "jax":
         run = jax_compiled(function, variables)
+        count = run.programs
     elif backend == "tensorflow":
         import tensorflow as tf
 
         ids, mask = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.bool)
-        run = tf.function(
+        run = Graph(
             function,
-            input_signature=[
-                {
-                    "encoder_token_ids": ids,
-                    "encoder_padding_mask": mask,
-                    "decoder_token_ids": ids,
-                    "decoder_padding_mask": mask,
-                    "labels": ids,
-                }
-            ],
+            {
+                "encoder_token_ids": ids,
+                "encoder_padding_mask": mask,
+                "decoder_token_ids": ids,
+                "decoder_padding_mask": mask,
+                "labels": ids,
+            },
         )
+
+        def count() -> int:
+            return int(run.traced)
+
     else:
         import torch
 
         run = torch.inference_mode()(function)
+
+        def count() -> int:
+            return 0
 
     def to_numpy(inputs: Mapping[str, Any]) -> dict[str, Any]:
         tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
@@ -74,4 +100,4 @@ def make_forced(moves: Any, variables: list[Any], want_attention: bool) -> Calla
             name: np.asarray(ops.convert_to_numpy(value)) for name, value in run(tensors).items()
         }
 
-    return to_numpy
+    return Forced(to_numpy, count)

@@ -6,8 +6,19 @@ from typing import Any
 
 from keras import ops
 
-from keras_s2s.samplers.sampler import Advance, Plan, Result, Sampler, log_softmax, pick, process
-from keras_s2s.samplers.sampler import put as put_at
+from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.sampler import (
+    Advance,
+    Plan,
+    Result,
+    Sampler,
+    histories,
+    in_prefix,
+    log_normaliser,
+    pick,
+    process,
+    put,
+)
 
 
 class Greedy(Sampler):
@@ -19,46 +30,50 @@ class Greedy(Sampler):
         >>> model.generate("ein Hund", sampler="greedy")
     """
 
-    def begin(self, batch: Any, plan: Plan, seeds: Any = None) -> Any:
-        shape = (batch, plan.steps)
+    def begin(self, sources: Sources, capacity: Any, plan: Plan) -> Any:
+        shape = (ops.shape(sources.rows)[0], self.width)
         return {
-            "token_ids": ops.full(shape, plan.pad, dtype="int32"),
-            "log_probs": ops.zeros(shape, dtype="float32"),
-            "lengths": ops.zeros((batch,), dtype="int32"),
-            "finished": ops.zeros((batch,), dtype="bool"),
+            **histories(shape, capacity, plan),
+            "lengths": ops.zeros(shape, dtype="int32"),
+            "finished": ops.zeros(shape, dtype="bool"),
         }
 
-    def choose(self, log_probs: Any, search: Any, index: Any) -> Any:
-        """The next id of each row: int32 `[R]` from processed log-probabilities `[R, V]`."""
-        return ops.cast(ops.argmax(log_probs, axis=-1), "int32")
+    def choose(self, scores: Any, index: Any, sources: Sources) -> Any:
+        """The next id of each row: int32 `[R]` from processed logits `[R, V]`."""
+        return ops.cast(ops.argmax(scores, axis=-1), "int32")
 
-    def advance(self, search: Any, logits: Any, index: Any, plan: Plan) -> Advance:
-        log_probs = log_softmax(logits)
-        allowed = process(log_probs, search["token_ids"], index, plan)
-        tokens = self.choose(allowed, search, index)
-        chosen = pick(log_probs, tokens[:, None])[:, 0]
+    def advance(
+        self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
+    ) -> Advance:
+        allowed = process(logits, search["token_ids"], index, plan, sources)
+        chosen = self.choose(allowed, index, sources)[:, None]
+        log_probs = pick(logits, chosen) - log_normaliser(logits)
 
         finished = search["finished"]
+        tokens = ops.reshape(chosen, (-1, self.width))
         tokens = ops.where(finished, ops.cast(plan.pad, "int32"), tokens)
-        chosen = ops.where(finished, ops.zeros_like(chosen), chosen)
-        lengths = search["lengths"] + ops.cast(ops.logical_not(finished), "int32")
+        log_probs = ops.reshape(log_probs, (-1, self.width))
+        log_probs = ops.where(finished, ops.zeros_like(log_probs), log_probs)
+        # Only a live row can end: a finished row is fed PAD, which may be EOS itself.
+        ends = tokens == plan.eos
+        given = in_prefix(sources, index, plan)
+        if given is not None:
+            ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
         search = {
-            **search,
-            "token_ids": put_at(search["token_ids"], tokens, index),
-            "log_probs": put_at(search["log_probs"], chosen, index),
-            "lengths": lengths,
-            # Only a live row can end: a finished row is fed PAD, which may be EOS itself.
-            "finished": ops.logical_or(finished, tokens == plan.eos),
+            "token_ids": put(search["token_ids"], tokens, index),
+            "log_probs": put(search["log_probs"], log_probs, index),
+            "lengths": search["lengths"] + ops.cast(ops.logical_not(finished), "int32"),
+            "finished": ops.logical_or(finished, ends),
         }
-        return Advance(search, tokens, None)
+        return Advance(search, ops.reshape(tokens, (-1,)), None)
 
     def finished(self, search: Any) -> Any:
-        return search["finished"]
+        return ops.all(search["finished"], axis=1)
 
     def finish(self, search: Any, plan: Plan) -> Result:
         return Result(
-            search["token_ids"][:, None],
-            search["lengths"][:, None],
-            ops.sum(search["log_probs"], axis=-1)[:, None],
-            search["log_probs"][:, None],
+            search["token_ids"],
+            search["lengths"],
+            ops.sum(search["log_probs"], axis=-1),
+            search["log_probs"],
         )

@@ -1,27 +1,48 @@
-"""Logits processors: rules on the next id that hold whatever the model says."""
+"""Logits processors: rules on the next id that hold whatever the model says.
+
+Each means what the option of its name means in transformers' generation configuration. Two
+things they share: a sequence counts with its decoder start in front, and `scores` are logits
+for greedy search and sampling, log-probabilities for beam search.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from keras import ops
 
-#: Log-probability of what a rule forbids. Finite, so that sums of two stay comparable.
+from keras_s2s.samplers.context import Step
+from keras_s2s.samplers.host_callback import host_callback
+
+#: Score of what a rule forbids. Finite, so that sums of two stay comparable.
 FORBIDDEN = -1e9
 
 
 class LogitsProcessor:
-    """A rule; subclass it as a frozen dataclass, so that equal rules share a compilation."""
+    """A rule; subclass it as a frozen dataclass, so that equal rules share a compilation.
 
-    def __call__(self, log_probs: Any, tokens: Any, index: Any, plan: Any) -> Any:
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Favour(LogitsProcessor):
+        ...     token: int
+        ...     bonus: float
+        ...     def __call__(self, scores, step, plan):
+        ...         chosen = ops.arange(scores.shape[-1]) == self.token
+        ...         return scores + self.bonus * ops.cast(chosen, scores.dtype)
+        >>> model.generate("ein Hund", processors=[Favour(17, 2.0)])
+    """
+
+    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
         """Apply the rule.
 
         Args:
-            log_probs: float32 `[R, V]`.
-            tokens: int32 `[R, steps]`, what each row holds so far; valid before `index`.
-            index: number of the step, counted from 0; a scalar.
-            plan: the `Plan` of the generation.
+            scores: float32 `[R, V]`.
+            step: where the generation stands: histories, number of the step, sources.
+            plan: the `Plan` of the generation: special ids and limits.
 
         Returns:
             float32 `[R, V]`.
@@ -29,34 +50,163 @@ class LogitsProcessor:
         raise NotImplementedError
 
 
-def _only(log_probs: Any, token: int, when: Any) -> Any:
-    """Forbid everything but `token` where `when` (a scalar bool) holds."""
-    ids = ops.arange(log_probs.shape[-1], dtype="int32")
-    others = ops.logical_and(ids != token, when)
-    forced = ops.where(others[None], ops.cast(FORBIDDEN, log_probs.dtype), log_probs)
-    # A forced id costs nothing: it is the rule's choice, not the model's.
-    chosen = ops.logical_and(ids == token, when)
-    return ops.where(chosen[None], ops.zeros_like(forced), forced)
+def forbid(scores: Any, banned: Any) -> Any:
+    """`scores [R, V]` with `FORBIDDEN` where `banned`, broadcastable bool, holds."""
+    return ops.where(banned, ops.cast(FORBIDDEN, scores.dtype), scores)
+
+
+def is_token(scores: Any, tokens: Iterable[int]) -> Any:
+    """Mask `[1, V]` of a few ids, a constant of the program."""
+    return ops.convert_to_tensor(_mask_of(tuple(tokens), scores.shape[-1]))
+
+
+@lru_cache(maxsize=64)
+def _mask_of(tokens: tuple[int, ...], vocabulary: int) -> np.ndarray:
+    mask = np.zeros((1, vocabulary), bool)
+    mask[0, list(tokens)] = True
+    return mask
+
+
+def occurrences(ids: Any, where: Any, vocabulary: int) -> Any:
+    """How often each id occurs in each row: int32 `[R, V]`, counting `ids` at `where [R, N]`."""
+    shape = ops.shape(ids)
+    rows = ops.broadcast_to(ops.arange(shape[0], dtype="int32")[:, None], shape)
+    places = ops.reshape(rows * vocabulary + ids, (-1, 1))
+    counts = ops.reshape(ops.cast(where, "int32"), (-1,))
+    return ops.reshape(ops.scatter(places, counts, (shape[0] * vocabulary,)), (-1, vocabulary))
+
+
+def occur(ids: Any, where: Any, vocabulary: int) -> Any:
+    """Which ids occur in each row: bool `[R, V]` from `ids [R, N]` at which `where [R, N]`."""
+    return occurrences(ids, where, vocabulary) > 0
+
+
+# --------------------------------------------------------------------------------------
+# Repetition
+# --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class ForcedBos(LogitsProcessor):
-    """The first generated id is `token` (mBART's language code, for example)."""
+class RepetitionPenalty(LogitsProcessor):
+    """Ids that were used become less likely [Keskar 2019]: scores above 0 are divided by
+    `penalty`, those below multiplied; below 1 it rewards them."""
 
-    token: int
+    penalty: float
 
-    def __call__(self, log_probs: Any, tokens: Any, index: Any, plan: Any) -> Any:
-        return _only(log_probs, self.token, ops.equal(index, 0))
+    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+        ids, real = step.history(plan.decoder_start)
+        used = occur(ids, ops.broadcast_to(real, ops.shape(ids)), scores.shape[-1])
+        penalised = ops.where(scores < 0, scores * self.penalty, scores / self.penalty)
+        return ops.where(used, penalised, scores)
 
 
 @dataclass(frozen=True)
-class ForcedEos(LogitsProcessor):
-    """The last id that fits is `token`."""
+class NoRepeatNgram(LogitsProcessor):
+    """No sequence of `size` ids occurs twice [Paulus 2017]."""
 
-    token: int
+    size: int
 
-    def __call__(self, log_probs: Any, tokens: Any, index: Any, plan: Any) -> Any:
-        return _only(log_probs, self.token, ops.equal(index, plan.steps - 1))
+    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+        ids, real = step.history(plan.decoder_start)
+        real = ops.broadcast_to(real, ops.shape(ids))
+        return forbid(scores, _continued(ids, real, step, plan, self.size, scores.shape[-1]))
+
+
+@dataclass(frozen=True)
+class EncoderNoRepeatNgram(LogitsProcessor):
+    """No sequence of `size` ids of the source occurs in the target; for shared vocabularies.
+
+    Padding of a source does not count, so that a result does not depend on its batch.
+    """
+
+    size: int
+
+    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+        ids, real = step.of_rows(step.sources.ids), step.of_rows(step.sources.mask)
+        # Ids that the target's vocabulary lacks cannot be generated.
+        real = ops.logical_and(real, ids < scores.shape[-1])
+        ids = ops.where(real, ids, ops.zeros_like(ids))
+        return forbid(scores, _continued(ids, real, step, plan, self.size, scores.shape[-1]))
+
+
+def _continued(ids: Any, real: Any, step: Step, plan: Any, size: int, vocabulary: int) -> Any:
+    """Which ids would complete an n-gram of `ids`: bool `[R, V]`.
+
+    Args:
+        ids: int32 `[R, N]`, where n-grams are looked for.
+        real: bool `[R, N]`.
+        size: n.
+    """
+    if size == 1:
+        return occur(ids, real, vocabulary)
+    history, _ = step.history(plan.decoder_start)
+    last = ops.cast(step.index, "int32")  # place of the newest id in `history`
+    count = ops.shape(ids)[1]
+    # An n-gram that ends at place p has its first id at p - (n - 1); a roll brings each of its
+    # ids to p, and what it wraps around is masked out.
+    matches = ops.logical_and(real, (ops.arange(count, dtype="int32") >= size - 1)[None])
+    for back in range(1, size):
+        wanted = ops.take(history, ops.maximum(last - (back - 1), 0), axis=1)[:, None]
+        matches = ops.logical_and(matches, ops.roll(ids, back, axis=1) == wanted)
+        matches = ops.logical_and(matches, ops.roll(real, back, axis=1))
+    matches = ops.logical_and(matches, last >= size - 2)  # there are n - 1 ids to match
+    return occur(ids, matches, vocabulary)
+
+
+# --------------------------------------------------------------------------------------
+# Words that may not occur
+# --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BadWords(LogitsProcessor):
+    """None of these words, each one or more ids, is generated. EOS alone is not a word."""
+
+    words: tuple[tuple[int, ...], ...]
+
+    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+        words = [word for word in self.words if word != (plan.eos,)]
+        single = [word[0] for word in words if len(word) == 1]
+        if single:
+            scores = forbid(scores, is_token(scores, single))
+        history, _ = step.history(plan.decoder_start)
+        last = ops.cast(step.index, "int32")
+        for word in (word for word in words if len(word) > 1):
+            begun: Any = last >= len(word) - 2
+            for back, token in enumerate(reversed(word[:-1])):
+                there = ops.take(history, ops.maximum(last - back, 0), axis=1)
+                begun = ops.logical_and(begun, there == token)  # [R]
+            scores = forbid(scores, ops.logical_and(begun[:, None], is_token(scores, [word[-1]])))
+        return scores
+
+
+@dataclass(frozen=True)
+class Suppress(LogitsProcessor):
+    """None of these ids is generated."""
+
+    tokens: tuple[int, ...]
+
+    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+        return forbid(scores, is_token(scores, self.tokens))
+
+
+@dataclass(frozen=True)
+class BeginSuppress(LogitsProcessor):
+    """None of these ids is the first that is generated, after a prefix or a forced BOS."""
+
+    tokens: tuple[int, ...]
+
+    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+        first = ops.equal(step.generated, 0)
+        if any(isinstance(rule, ForcedBos) for rule in plan.processors):
+            lengths = step.of_rows(step.sources.prefix_lengths)
+            first = ops.equal(step.generated, ops.cast(lengths == 0, "int32"))
+        return forbid(scores, ops.logical_and(first[:, None], is_token(scores, self.tokens)))
+
+
+# --------------------------------------------------------------------------------------
+# Length, first and last id
+# --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -65,8 +215,97 @@ class MinLength(LogitsProcessor):
 
     min_length: int
 
-    def __call__(self, log_probs: Any, tokens: Any, index: Any, plan: Any) -> Any:
-        ids = ops.arange(log_probs.shape[-1], dtype="int32")
-        too_early = ops.cast(index, "int32") + 1 < self.min_length
-        banned = ops.logical_and(ids == plan.eos, too_early)
-        return ops.where(banned[None], ops.cast(FORBIDDEN, log_probs.dtype), log_probs)
+    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+        too_early = ops.cast(step.index, "int32") + 1 < self.min_length
+        return forbid(scores, ops.logical_and(is_token(scores, [plan.eos]), too_early))
+
+
+@dataclass(frozen=True)
+class MinNewTokens(LogitsProcessor):
+    """No EOS before `count` ids were generated, those of a prefix not counted."""
+
+    count: int
+
+    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+        too_early = step.generated < self.count
+        return forbid(scores, ops.logical_and(is_token(scores, [plan.eos]), too_early[:, None]))
+
+
+def _only(scores: Any, token: int, when: Any) -> Any:
+    """Forbid everything but `token` where `when` (a scalar bool) holds."""
+    chosen = is_token(scores, [token])
+    forced = forbid(scores, ops.logical_and(ops.logical_not(chosen), when))
+    # A forced id costs nothing: it is the rule's choice, not the model's.
+    return ops.where(ops.logical_and(chosen, when), ops.zeros_like(forced), forced)
+
+
+@dataclass(frozen=True)
+class ForcedBos(LogitsProcessor):
+    """The first generated id is `token` (mBART's language code, for example)."""
+
+    token: int
+
+    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+        return _only(scores, self.token, ops.equal(step.index, 0))
+
+
+@dataclass(frozen=True)
+class ForcedEos(LogitsProcessor):
+    """The last id that fits is `token`."""
+
+    token: int
+
+    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+        return _only(scores, self.token, ops.equal(step.index, plan.steps - 1))
+
+
+# --------------------------------------------------------------------------------------
+# The caller's own constraint
+# --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AllowedTokens(LogitsProcessor):
+    """Only ids that a Python function allows [De Cao 2021].
+
+    The function runs on the host at every step, on every backend. A rule that can be written
+    with `keras.ops` is faster as a `LogitsProcessor` of your own, and can be exported.
+
+    Args:
+        function: called with the place of a source among the caller's and its sequence so far
+            (a 1-D int32 array, the decoder start in front); returns the ids allowed next, at
+            least one. Sequences that have ended are not asked about.
+    """
+
+    function: Callable[[int, np.ndarray], Iterable[int]]
+
+    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+        vocabulary = scores.shape[-1]
+
+        def forbidden(history: Any, rows: Any, given: Any, index: Any) -> np.ndarray:
+            banned = np.zeros((len(history), vocabulary), bool)
+            for i, row in enumerate(rows):
+                ids = history[i, : int(index) + 1]
+                if plan.eos not in ids[1 + given[i] :]:
+                    banned[i] = True
+                    banned[i, self._allowed(int(row), ids, vocabulary)] = False
+            return banned
+
+        history, _ = step.history(plan.decoder_start)
+        rows, given = map(step.of_rows, (step.sources.rows, step.sources.prefix_lengths))
+        arguments = (history, rows, given, ops.cast(step.index, "int32"))
+        return forbid(scores, host_callback(forbidden, arguments, like=scores))
+
+    def _allowed(self, row: int, ids: np.ndarray, vocabulary: int) -> np.ndarray:
+        allowed = np.asarray(list(self.function(row, ids)), int)
+        if not len(allowed):
+            raise ValueError(
+                f"the function of allowed ids allows none for source {row} after {ids.tolist()}; "
+                "it must return at least one, EOS where the sequence may only end"
+            )
+        if allowed.min() < 0 or allowed.max() >= vocabulary:
+            raise ValueError(
+                f"the function of allowed ids returned {allowed.tolist()} for source {row}; ids "
+                f"of this vocabulary go from 0 to {vocabulary - 1}"
+            )
+        return allowed

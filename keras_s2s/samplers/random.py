@@ -1,4 +1,4 @@
-"""Random sampling, from the whole distribution or from the k likeliest ids."""
+"""Random sampling, from the whole distribution or from its likeliest ids."""
 
 from __future__ import annotations
 
@@ -6,86 +6,112 @@ from typing import Any
 
 from keras import ops
 
+from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.draw import draw, each_own, uniform
 from keras_s2s.samplers.greedy import Greedy
-from keras_s2s.samplers.sampler import Plan
+from keras_s2s.samplers.shortlist import Shortlist
 
 
 class Random(Greedy):
     """Draws the next id from the model's distribution.
 
     Every row has a seed of its own, and the draw of a step is a function of that seed and the
-    step alone: a row gets the same draws alone, in any batch, and on any backend.
+    step alone: a row gets the same draws alone, in any batch, and on any backend. Of several
+    sequences of a source the first is the one that would be drawn alone.
+
+    The options are transformers' and are applied in its order, after the rules of the plan; but
+    nothing is dropped by default, where transformers starts from `top_k=50`.
 
     Args:
         temperature: divides the logits; below 1 sharpens, above 1 flattens.
-        top_k: draw from the `top_k` likeliest ids only [Fan 2018]; None draws from all.
+        top_k: draw from the k likeliest ids only [Fan 2018]; None draws from all.
+        top_p: draw from the likeliest ids that together have this probability [Holtzman 2020].
+        min_p: leave out ids less likely than this share of the likeliest one's probability
+            [Nguyen 2024].
+        num_return_sequences: sequences drawn for each source, in the order drawn.
 
     Raises:
-        ValueError: for a temperature that is not positive or a `top_k` below 1.
+        ValueError: for a value outside its range.
+
+    Example:
+        >>> model.generate("ein Hund", sampler=Random(temperature=0.7, top_p=0.9), seed=1)
     """
 
-    def __init__(self, *, temperature: float = 1.0, top_k: int | None = None) -> None:
-        if not temperature > 0:
-            raise ValueError(f"temperature={temperature} must be above 0; greedy is its limit")
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"top_k={top_k} must be at least 1")
+    def __init__(
+        self,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        num_return_sequences: int = 1,
+    ) -> None:
+        if not isinstance(num_return_sequences, int) or num_return_sequences < 1:
+            raise ValueError(
+                f"num_return_sequences={num_return_sequences!r} must be a whole number of at "
+                "least 1"
+            )
+        Shortlist(temperature, top_k, top_p, min_p)  # refuses what is out of range
         self.temperature = float(temperature)
         self.top_k = top_k
+        self.top_p = top_p
+        self.min_p = min_p
+        self.num_return_sequences = num_return_sequences
 
-    def begin(self, batch: Any, plan: Plan, seeds: Any = None) -> Any:
-        if seeds is None:
-            raise ValueError(f"{type(self).__name__} draws and needs a seed for each row")
-        return {**super().begin(batch, plan), "seeds": ops.cast(seeds, "int32")}
+    @property
+    def width(self) -> int:
+        return self.num_return_sequences
 
-    def choose(self, log_probs: Any, search: Any, index: Any) -> Any:
-        log_probs = log_probs / self.temperature
-        if self.top_k is None:
-            return draw(log_probs, uniform(search["seeds"], index))
-        k = min(self.top_k, log_probs.shape[-1])
-        values, ids = ops.top_k(log_probs, k)
-        rank = draw(values, uniform(search["seeds"], index))
-        return ops.cast(ops.take_along_axis(ids, rank[:, None], axis=-1)[:, 0], "int32")
+    def choose(self, scores: Any, index: Any, sources: Sources) -> Any:
+        shortlist = Shortlist(self.temperature, self.top_k, self.top_p, self.min_p)
+        scores, ids = shortlist(scores)
+        seeds = each_own(sources.seeds, self.num_return_sequences)
+        rank = draw(scores, uniform(seeds, index))
+        if ids is None:
+            return ops.cast(rank, "int32")
+        return ops.take_along_axis(ids, ops.cast(rank, "int32")[:, None], axis=-1)[:, 0]
 
 
 class TopK(Random):
-    """Draws from the `top_k` likeliest ids [Fan 2018].
+    """Draws from the `top_k` likeliest ids [Fan 2018]; the other options are `Random`'s."""
 
-    Args:
-        top_k: how many ids stay.
-        temperature: divides the logits.
+    def __init__(
+        self,
+        top_k: int = 50,
+        *,
+        temperature: float = 1.0,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        num_return_sequences: int = 1,
+    ) -> None:
+        super().__init__(
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            num_return_sequences=num_return_sequences,
+        )
+
+
+class TopP(Random):
+    """Draws from the likeliest ids that together have probability `top_p` [Holtzman 2020].
+
+    The other options are `Random`'s.
     """
 
-    def __init__(self, top_k: int = 50, *, temperature: float = 1.0) -> None:
-        super().__init__(temperature=temperature, top_k=top_k)
-
-
-def draw(log_weights: Any, u: Any) -> Any:
-    """Index drawn in proportion to `exp(log_weights [R, N])`, by inverting at `u [R]` in [0, 1)."""
-    weights = ops.exp(log_weights - ops.max(log_weights, axis=-1, keepdims=True))
-    cumulative = ops.cumsum(weights, axis=-1)
-    threshold = u[:, None] * cumulative[:, -1:]
-    below = ops.sum(ops.cast(cumulative <= threshold, "int32"), axis=-1)
-    return ops.minimum(below, log_weights.shape[-1] - 1)
-
-
-def uniform(seeds: Any, index: Any) -> Any:
-    """One number in [0, 1) for each row: float32 `[R]` from int32 `seeds [R]` and the step.
-
-    A counter hashed twice by the finaliser of MurmurHash3 (Austin Appleby, public domain). The
-    int32 products wrap around alike on every backend, which the backends' own generators do
-    not promise.
-    """
-    bits = _mix(seeds + _mix(ops.cast(index, "int32") + 0x3C6EF372))
-    # The 24 upper bits are as many as a float32 holds.
-    return ops.cast(_shift_right(bits, 8), "float32") * (2.0**-24)
-
-
-def _shift_right(x: Any, bits: int) -> Any:
-    """Logical shift of int32: the sign bit moves like any other."""
-    return ops.bitwise_and(ops.right_shift(x, bits), (1 << (32 - bits)) - 1)
-
-
-def _mix(x: Any) -> Any:
-    x = ops.bitwise_xor(x, _shift_right(x, 16)) * -2048144789
-    x = ops.bitwise_xor(x, _shift_right(x, 13)) * -1028477387
-    return ops.bitwise_xor(x, _shift_right(x, 16))
+    def __init__(
+        self,
+        top_p: float = 0.9,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        min_p: float | None = None,
+        num_return_sequences: int = 1,
+    ) -> None:
+        super().__init__(
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            num_return_sequences=num_return_sequences,
+        )

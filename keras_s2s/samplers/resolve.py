@@ -8,17 +8,29 @@ from typing import Any
 
 from keras_s2s.config import GenerationConfig
 from keras_s2s.samplers.beam import Beam
+from keras_s2s.samplers.beam_sample import BeamSample
+from keras_s2s.samplers.diverse_beam import DiverseBeam
 from keras_s2s.samplers.greedy import Greedy
-from keras_s2s.samplers.random import Random, TopK
+from keras_s2s.samplers.random import Random, TopK, TopP
+from keras_s2s.samplers.rules import RULES
 from keras_s2s.samplers.sampler import Sampler
+
+_BEAM = ("num_beams", "length_penalty", "early_stopping", "num_return_sequences")
+_DRAW = ("temperature", "top_k", "top_p", "min_p")
 
 #: Name -> class, and the options that its constructor takes.
 STRATEGIES: dict[str, tuple[type[Sampler], tuple[str, ...]]] = {
     "greedy": (Greedy, ()),
-    "beam": (Beam, ("num_beams", "length_penalty", "early_stopping", "num_return_sequences")),
-    "random": (Random, ("temperature", "top_k")),
-    "top_k": (TopK, ("top_k", "temperature")),
+    "beam": (Beam, _BEAM),
+    "random": (Random, (*_DRAW, "num_return_sequences")),
+    "top_k": (TopK, (*_DRAW, "num_return_sequences")),
+    "top_p": (TopP, (*_DRAW, "num_return_sequences")),
+    "beam_sample": (BeamSample, (*_BEAM, *_DRAW)),
+    "diverse_beam": (DiverseBeam, (*_BEAM, "num_beam_groups", "diversity_penalty")),
 }
+
+#: Options that choose a strategy where none is named.
+CHOOSING = ("num_beams", "do_sample", "num_beam_groups")
 
 
 def resolve_sampler(
@@ -29,14 +41,16 @@ def resolve_sampler(
     """The sampler that a call of `generate` asks for.
 
     Args:
-        sampler: an object, a name, or None: the model's default, or beam search where the
-            caller (or else the model's defaults) asks for more than one beam.
+        sampler: an object, a name, or None: then `num_beams`, `do_sample` and
+            `num_beam_groups` choose as they do in transformers, the caller's before the
+            model's own.
         options: what the caller passed; each must mean something to the strategy.
         defaults: the model's own; those without meaning to the strategy are not used.
 
     Raises:
         ValueError: for an unknown name, or an option that the strategy would ignore.
     """
+    options = dict(options)
     if isinstance(sampler, Sampler):
         if options:
             raise ValueError(
@@ -44,7 +58,20 @@ def resolve_sampler(
                 f"{', '.join(sorted(options))} to its constructor instead of generate()"
             )
         return sampler
-    name = sampler or _default_name(options, defaults)
+    if sampler is None:
+        name = _chosen(options, defaults)
+        options.pop("do_sample", None)
+        if STRATEGIES[name][0] in (Greedy, Random) and options.get("num_beams") == 1:
+            del options["num_beams"]
+        if name != "diverse_beam" and options.get("num_beam_groups") == 1:
+            del options["num_beam_groups"]
+    else:
+        name = sampler
+        if "do_sample" in options:
+            raise ValueError(
+                f"do_sample={options['do_sample']} and sampler={sampler!r} both choose the "
+                "strategy; pass one of them"
+            )
     if name not in STRATEGIES:
         close = difflib.get_close_matches(name, STRATEGIES, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(STRATEGIES)}"
@@ -53,7 +80,7 @@ def resolve_sampler(
     ignored = sorted(set(options) - set(names))
     if ignored:
         raise ValueError(
-            f"sampler={name!r} has no use for {', '.join(ignored)}; " + _takers(ignored[0], options)
+            f"sampler={name!r} has no use for {', '.join(ignored)}; {_takers(ignored[0])}"
         )
     settings = {
         option: value
@@ -61,23 +88,39 @@ def resolve_sampler(
         if option in names and value is not None
     }
     settings.update(options)
-    if name == "beam" and "num_beams" not in options and settings.get("num_beams", 1) == 1:
+    if "num_beams" in names and "num_beams" not in options and settings.get("num_beams", 1) == 1:
         settings.pop("num_beams", None)  # asked for by name: the strategy's own default
+    if "num_beam_groups" not in options and settings.get("num_beam_groups", 1) == 1:
+        settings.pop("num_beam_groups", None)
     return strategy(**settings)
 
 
-def _default_name(options: Mapping[str, Any], defaults: GenerationConfig) -> str:
-    if "num_beams" in options:
-        return "beam"
-    if defaults.sampler is not None:
+def _chosen(options: Mapping[str, Any], defaults: GenerationConfig) -> str:
+    """The name of the strategy, where the caller gave none."""
+    if defaults.sampler is not None and not any(name in options for name in CHOOSING):
         return defaults.sampler
-    return "beam" if defaults.num_beams > 1 else "greedy"
+    beams, sample, groups = (options.get(name, getattr(defaults, name)) for name in CHOOSING)
+    if not isinstance(sample, bool):
+        raise ValueError(f"do_sample={sample!r} must be True or False")
+    if groups != 1:
+        if sample:
+            raise ValueError(
+                f"num_beam_groups={groups} is a search without draws; it does not go with "
+                "do_sample=True"
+            )
+        return "diverse_beam"
+    if beams != 1:
+        return "beam_sample" if sample else "beam"
+    return "random" if sample else "greedy"
 
 
-def _takers(option: str, options: Mapping[str, Any]) -> str:
+def _takers(option: str) -> str:
     takers = [name for name, (_, names) in STRATEGIES.items() if option in names]
     if takers:
-        return f"{option} belongs to {' and '.join(repr(name) for name in takers)}"
-    known = sorted({name for _, names in STRATEGIES.values() for name in names})
-    close = difflib.get_close_matches(option, known, n=1)
+        hint = f"{option} belongs to {', '.join(repr(name) for name in takers)}"
+        return f"{hint}: name one as sampler=" + (
+            ", or pass do_sample=True" if option in _DRAW else ""
+        )
+    known = sorted({name for _, names in STRATEGIES.values() for name in names} | set(RULES))
+    close = difflib.get_close_matches(option, [*known, *CHOOSING], n=1)
     return f"did you mean {close[0]!r}?" if close else f"options are {', '.join(known)}"

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from keras_s2s.samplers.processors import LogitsProcessor
+from keras_s2s.samplers.context import Sources, Step
+from keras_s2s.samplers.processors import FORBIDDEN, LogitsProcessor
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Plan:
     Attributes:
         decoder_start, eos, pad: the target's special ids.
         steps: most ids to generate; `max_length - 1`, since `max_length` counts the start.
-        processors: applied to each step's log-probabilities, in order.
+        processors: applied to each step's scores, in order.
+        prefixed: some row begins with ids that are given (`Sources.prefix`).
     """
 
     decoder_start: int
@@ -25,6 +27,7 @@ class Plan:
     pad: int
     steps: int
     processors: tuple[LogitsProcessor, ...] = ()
+    prefixed: bool = False
 
 
 class Advance(NamedTuple):
@@ -33,8 +36,8 @@ class Advance(NamedTuple):
     Attributes:
         search: its own state after the step.
         tokens: int32 `[R]`, the next decoder inputs.
-        parents: int32 `[R]`, the row whose history each row continues; None where every row
-            continues its own.
+        parents: int32 `[R]`, the row whose history each row continues, one of the same source;
+            None where every row continues its own.
     """
 
     search: Any
@@ -43,13 +46,13 @@ class Advance(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Finished hypotheses, best first.
+    """Finished hypotheses, best first; C is the capacity of the search at its end.
 
     Attributes:
-        token_ids: int32 `[B, N, steps]`, EOS included, then PAD.
+        token_ids: int32 `[B, N, C]`, EOS included, then PAD.
         lengths: int32 `[B, N]`, EOS counted, PAD not.
         scores: float32 `[B, N]`.
-        token_log_probs: float32 `[B, N, steps]`, the model's own, zero after EOS.
+        token_log_probs: float32 `[B, N, C]`, the model's own, zero after EOS.
     """
 
     token_ids: Any
@@ -59,40 +62,48 @@ class Result(NamedTuple):
 
 
 class Sampler:
-    """A strategy: chooses the next ids from log-probabilities. It never sees a model.
+    """A strategy: chooses the next ids from logits. It never sees a model.
 
     A subclass is immutable and hashable by its settings (`key`), keeps everything that changes
     in the `search` tree it hands out, and uses `keras.ops` only, so that one piece of code runs
-    eagerly, inside `jax.jit` and inside a TensorFlow graph.
+    eagerly, inside `jax.jit` and inside a TensorFlow graph. Every leaf of `search` is
+    `[B, ...]`, so that sources that are done can leave it; histories hold as many steps as the
+    capacity they were made for.
     """
 
-    #: rows of each source while searching.
-    num_beams: int = 1
     #: hypotheses returned for each source.
     num_return_sequences: int = 1
+
+    @property
+    def width(self) -> int:
+        """K, the rows of each source while searching."""
+        return 1
 
     def key(self) -> tuple[Any, ...]:
         """Everything that changes the computation; equal keys may share a compiled function."""
         return (type(self).__name__, *sorted(vars(self).items()))
 
-    def begin(self, batch: Any, plan: Plan, seeds: Any = None) -> Any:
+    def begin(self, sources: Sources, capacity: Any, plan: Plan) -> Any:
         """The search state before the first step.
 
         Args:
-            batch: number of sources, an int or a scalar tensor.
+            sources: what is known of each source.
+            capacity: steps that the histories hold, an int or a scalar tensor.
             plan: the generation's plan.
-            seeds: int32 `[B]`, for samplers that draw.
         """
         raise NotImplementedError
 
-    def advance(self, search: Any, logits: Any, index: Any, plan: Plan) -> Advance:
+    def advance(
+        self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
+    ) -> Advance:
         """Take one step.
 
         Args:
             search: the search state.
-            logits: float32 `[R, V]`.
+            logits: float32 `[R, V]`, R = B*K, the rows of a source side by side.
             index: number of the step, counted from 0.
             plan: the generation's plan.
+            sources: what is known of each source.
         """
         raise NotImplementedError
 
@@ -101,26 +112,80 @@ class Sampler:
         raise NotImplementedError
 
     def finish(self, search: Any, plan: Plan) -> Result:
-        """The hypotheses that were found."""
+        """The hypotheses that were found; those of sources that are not done are cut."""
         raise NotImplementedError
 
+    def grow(self, search: Any, capacity: Any, plan: Plan) -> Any:
+        """Make room for `capacity` steps in every history."""
 
-def log_softmax(logits: Any) -> Any:
-    """Log-probabilities `[R, V]` in float32."""
-    logits = ops.cast(logits, "float32")
-    return logits - ops.logsumexp(logits, axis=-1, keepdims=True)
+        def extend(tree: Any) -> Any:
+            if not isinstance(tree, dict):
+                return tree
+            grown = {name: extend(value) for name, value in tree.items()}
+            for name, empty in (("token_ids", plan.pad), ("log_probs", 0)):
+                if name in tree:
+                    grown[name] = _extended(tree[name], capacity, empty)
+            return grown
+
+        return extend(search)
 
 
-def process(log_probs: Any, tokens: Any, index: Any, plan: Plan) -> Any:
-    """Log-probabilities after every processor of the plan."""
+def histories(shape: tuple[Any, ...], capacity: Any, plan: Plan) -> dict[str, Any]:
+    """Empty histories: ids and their log-probabilities, `[*shape, capacity]` each."""
+    return {
+        "token_ids": ops.full((*shape, capacity), plan.pad, dtype="int32"),
+        "log_probs": ops.zeros((*shape, capacity), dtype="float32"),
+    }
+
+
+def _extended(buffer: Any, capacity: Any, empty: float) -> Any:
+    shape = ops.shape(buffer)
+    room = ops.full((*shape[:-1], capacity - shape[-1]), empty, dtype=buffer.dtype)
+    return ops.concatenate([buffer, room], axis=-1)
+
+
+def in_prefix(sources: Sources, index: Any, plan: Plan) -> Any | None:
+    """Whether the next id of each source is given: bool `[B]`; None where no row has a prefix."""
+    if not plan.prefixed:
+        return None
+    return ops.cast(index, "int32") < sources.prefix_lengths
+
+
+def process(scores: Any, tokens: Any, index: Any, plan: Plan, sources: Sources) -> Any:
+    """Scores after every rule of the plan, and after the prefixes, which outrank the rules.
+
+    Args:
+        scores: float32 `[R, V]`, logits or log-probabilities.
+        tokens: int32 `[B, K, C]`, the histories.
+    """
+    if not plan.processors and not plan.prefixed:
+        return scores
+    width = tokens.shape[1]
+    step = Step(ops.reshape(tokens, (-1, ops.shape(tokens)[-1])), index, sources, width)
     for processor in plan.processors:
-        log_probs = processor(log_probs, tokens, index, plan)
-    return log_probs
+        scores = processor(scores, step, plan)
+    if plan.prefixed:
+        given = step.of_rows(in_prefix(sources, index, plan))
+        place = ops.minimum(ops.cast(index, "int32"), ops.shape(sources.prefix)[1] - 1)
+        token = step.of_rows(ops.take(sources.prefix, place, axis=1))
+        chosen = ops.arange(scores.shape[-1], dtype="int32")[None] == token[:, None]
+        # The given id costs nothing: nobody chose it.
+        only = ops.where(chosen, ops.zeros_like(scores), ops.cast(FORBIDDEN, scores.dtype))
+        scores = ops.where(given[:, None], only, scores)
+    return scores
+
+
+def log_normaliser(logits: Any) -> Any:
+    """`logsumexp` of each row, `[R, 1]`: logits minus it are log-probabilities.
+
+    A search needs the log-probabilities of a few ids only; this spares it an array `[R, V]`.
+    """
+    return ops.logsumexp(logits, axis=-1, keepdims=True)
 
 
 def put(buffer: Any, value: Any, index: Any) -> Any:
-    """`buffer [..., steps]` with `value [...]` at position `index` of its last axis."""
-    positions = ops.arange(buffer.shape[-1], dtype="int32")
+    """`buffer [..., C]` with `value [...]` at position `index` of its last axis."""
+    positions = ops.arange(ops.shape(buffer)[-1], dtype="int32")
     here = ops.equal(positions, ops.cast(index, "int32"))
     return ops.where(here, ops.cast(value, buffer.dtype)[..., None], buffer)
 

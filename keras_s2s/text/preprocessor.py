@@ -136,6 +136,10 @@ class Preprocessor:
         ids = self.special_ids.target
         return _surround(self.target.encode_batch(texts), ids.bos, ids.eos)
 
+    def encode_target_prefix(self, text: str) -> list[int]:
+        """Ids that a target beginning with `text` begins with: BOS where set, and no EOS."""
+        return _surround(self.target.encode_batch([text]), self.special_ids.target.bos, None)[0]
+
     # ----------------------------------------------------------------------------------
     # Ids -> text
     # ----------------------------------------------------------------------------------

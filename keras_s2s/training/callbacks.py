@@ -90,8 +90,9 @@ class SaveBest(keras.callbacks.Callback):
         if math.isnan(value):
             return  # a model that has diverged is never the best one
         if self.best is None or (value < self.best if self.falls else value > self.best):
-            self.best, self.best_epoch = value, epoch
             self.save(self.model)
+            # Only now: after an interrupt in the middle of saving there is nothing to keep.
+            self.best, self.best_epoch = value, epoch
 
 
 class TimeLimit(keras.callbacks.Callback):

@@ -219,10 +219,8 @@ def load_splits(data: DataConfig, seed: int) -> dict[str, Pairs]:
             )
     for name, files in named.items():
         assert files is not None
-        given_paths = {
-            key: folder / value for key, value in files.model_dump().items() if value is not None
-        }
-        pairs = read_pairs(**given_paths)
+        paths: dict[str, Any] = {key: folder / path for key, path in files.paths.items()}
+        pairs = read_pairs(**paths, **files.reading)
         splits[name] = list(pairs)[: sizes[f"{name}_size"]]
     return splits
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 import json
+import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import keras
@@ -92,7 +95,15 @@ def test_a_seed_repeats_a_draw(folder: str, capsys) -> None:
         (["generate", "MODEL", "x", "--sampler", "bean"], "did you mean 'beam'"),
         (["generate", "MODEL", "x", "--input", "f"], "not both"),
         (["generate", "MODEL", "--input", "/no/such/file"], "No such file"),
-        (["generate", "/no/such/model", "x"], "/no/such/model"),
+        (["generate", "/no/such/model", "x"], "/no/such/model: no such folder; give a folder that"),
+        (["generate", "runs/gru_bahdana", "x"], "no such folder; did you mean 'gru_bahdanau'?"),
+        (["generate", "gru_bahdana", "x"], "did you mean 'gru_bahdanau'?"),
+        (["generate", "absent.yaml", "x"], "absent.yaml: no such file"),
+        (
+            ["generate", "MODEL", "x", "--output", "/no/o"],
+            "--output /no/o: there is no folder /no;",
+        ),
+        (["generate", "MODEL", "x", "--output", "MODEL"], "that is a folder"),
         (["evaluate", "MODEL", "--source", "a", "--target", "b"], "a"),
         (["evaluate", "MODEL", "--source", "a", "--target", "b", "--metrics", "x"], "exact_match"),
         (["train", "date"], "did you mean 'dates'"),
@@ -106,6 +117,51 @@ def test_mistakes_are_one_clear_message(folder, capsys, arguments, message) -> N
     assert message in printed.err
     assert "Traceback" not in printed.err
     assert printed.out == ""
+
+
+@pytest.mark.parametrize("command", ["generate", "evaluate"])
+@pytest.mark.parametrize("entry", ["gru_bahdanau", "mine.yaml"])
+def test_an_architecture_cannot_answer(command, entry, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("base: gru_bahdanau\ndescription: Mine.\n")
+    Path("lines").write_text("a\n")
+    files = ["--source", "lines", "--target", "lines"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert main([command, entry, *(["x"] if command == "generate" else files)]) == 1
+    printed = capsys.readouterr()
+    (line,) = [line for line in printed.err.splitlines() if "error" in line]
+    assert line.startswith(f"keras-s2s: error: {entry} describes an architecture")
+    assert "no trained weights" in line
+    assert f"keras-s2s train RECIPE --set model={entry} --out FOLDER" in line
+    assert printed.out == ""
+
+
+def test_a_folder_wins_over_an_entry_of_its_name(
+    folder: str, capsys, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, "gru_bahdanau")
+    options = ["abc", "--max-length", "9"]
+    expected = answers(capsys, "generate", folder, *options)
+    assert answers(capsys, "generate", "gru_bahdanau", *options) == expected
+
+
+def test_a_file_that_cannot_be_written_is_named_as_the_user_did(
+    folder: str, capsys, tmp_path, monkeypatch
+) -> None:
+    real = builtins.open
+
+    def refuse(path, mode="r", *args, **kwargs):
+        if Path(path).parent == tmp_path and "w" in mode:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "open", refuse)
+    assert main(["generate", folder, "abc", "--output", str(tmp_path / "o")]) == 1
+    error = capsys.readouterr().err
+    assert f"error: {tmp_path / 'o'}: Permission denied" in error
+    assert ".tmp" not in error
 
 
 def test_invalid_utf8_names_the_line(folder: str, capsys, tmp_path: Path) -> None:

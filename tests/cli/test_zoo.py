@@ -90,6 +90,26 @@ def test_show_takes_a_path(tmp_path, capsys):
     assert str(path) in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("architecture", "line"),
+    [
+        ("bridge: {type: copy}", "architecture.bridge.type: copy needs equal states"),
+        (
+            "decoder: {attention: {score: dot}}",
+            "architecture.decoder.attention.score: dot needs equal widths",
+        ),
+        ("shared: {cell: gur}", "architecture.shared.cell: expected 'gru', 'lstm' or 'rnn'"),
+    ],
+)
+def test_show_refuses_what_cannot_be_built(tmp_path, capsys, architecture, line):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"base: gru_bahdanau\narchitecture:\n  {architecture}\n")
+    assert main(["zoo", "show", str(path)]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith(f"keras-s2s: error: {path}: not a valid PresetConfig\n  {line}")
+
+
 @pytest.mark.parametrize("width", [10, 24, 50, 80, 120])
 def test_a_narrow_terminal_loses_nothing(terminal, capsys, width):
     terminal(width)

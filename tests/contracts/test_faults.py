@@ -84,8 +84,8 @@ def test_expansion_past_eos(monkeypatch, sampler):
     checks.check_generation(probe, sampler)
     advance = type(sampler).advance
 
-    def endless(self, search, logits, index, plan):
-        return advance(self, search, logits, index, dataclasses.replace(plan, eos=-1))
+    def endless(self, search, logits, index, plan, sources):
+        return advance(self, search, logits, index, dataclasses.replace(plan, eos=-1), sources)
 
     monkeypatch.setattr(type(sampler), "advance", endless)
     probe.model._generator = None
@@ -113,8 +113,8 @@ def test_beam_search_without_reorder(monkeypatch):
     check(probe)
     advance = Beam.advance
 
-    def forgetful(self, search, logits, index, plan):
-        step = advance(self, search, logits, index, plan)
+    def forgetful(self, search, logits, index, plan, sources):
+        step = advance(self, search, logits, index, plan, sources)
         return step._replace(parents=None)
 
     monkeypatch.setattr(Beam, "advance", forgetful)
@@ -197,13 +197,13 @@ def test_loss_averaged_over_padding(monkeypatch):
 
 @slow_where_compiled
 def test_padding_mask_off(monkeypatch):
-    from keras_s2s.layers import multi_head_attention
+    from keras_s2s.layers import kernels
 
-    softmax = multi_head_attention.masked_softmax
+    softmax = kernels.masked_softmax
 
     def unmasked(scores, mask):
         return softmax(scores, None)
 
-    monkeypatch.setattr(multi_head_attention, "masked_softmax", unmasked)
+    monkeypatch.setattr(kernels, "masked_softmax", unmasked)
     found(checks.check_padding_invariance, fresh("transformer_base"))
     found(checks.check_neighbours, fresh("transformer_base"))

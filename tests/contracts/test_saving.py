@@ -49,6 +49,18 @@ def test_saved_and_loaded(name, tmp_path):
     assert_same_weights(keras.saving.load_model(tmp_path / "model.keras"), model)
 
 
+def test_a_copy_from_its_configuration_is_a_whole_model():
+    model = make_model(CONFIGS["transformer_tiny"], seed=4)
+    copied = Seq2SeqLM.from_config(model.get_config())
+    assert model.preset.architecture.output.tie_embeddings
+    assert [v.path for v in copied.weights] == [v.path for v in model.weights], "tied weights"
+    copied.set_weights(model.get_weights())
+    sources = {"encoder_token_ids": [[5, 9, 3]], "encoder_padding_mask": [[True] * 3]}
+    np.testing.assert_array_equal(
+        copied.generate(sources, max_length=6), model.generate(sources, max_length=6)
+    )
+
+
 @pytest.mark.parametrize(
     "name", covered(["lstm_luong_concat", "transformer_tiny"], ["transformer_tiny"])
 )

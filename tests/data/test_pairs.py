@@ -55,6 +55,15 @@ def test_tsv_columns(tmp_path):
         read_pairs(pairs=path, columns=(0, 4))
 
 
+def test_options_of_the_other_format_are_refused(tmp_path):
+    tsv = write(tmp_path / "p.tsv", "a\tb\n")
+    lines = write(tmp_path / "p.jsonl", '{"source": "a", "target": "b"}\n')
+    with pytest.raises(ValueError, match=r"p\.tsv: source_key and target_key are for JSON lines"):
+        read_pairs(pairs=tsv, source_key="en")
+    with pytest.raises(ValueError, match=r"p\.jsonl: columns=\(0, 1\) is for TSV files"):
+        read_pairs(pairs=lines, columns=(0, 1))
+
+
 @pytest.mark.parametrize("name", ["p.jsonl", "p.jsonl.gz"])
 def test_json_lines(tmp_path, name):
     lines = [json.dumps({"ko": s, "en": t, "id": 1}) for s, t in PAIRS]

@@ -10,18 +10,45 @@ import pytest
 from keras_s2s.export import ExportError
 from keras_s2s.export.request import PROCESSORS, SAMPLERS, ExportRequest
 from keras_s2s.samplers import (
+    BadWords,
     Beam,
+    BeamSample,
+    BeginSuppress,
+    DiverseBeam,
+    EncoderNoRepeatNgram,
     ForcedBos,
     ForcedEos,
     Greedy,
     LogitsProcessor,
     MinLength,
+    MinNewTokens,
+    NoRepeatNgram,
     Plan,
     Random,
+    RepetitionPenalty,
+    Suppress,
     TopK,
+    TopP,
 )
 
-PLAN = Plan(2, 3, 0, 9, (ForcedBos(5), ForcedEos(3), MinLength(4)))
+PLAN = Plan(
+    2,
+    3,
+    0,
+    9,
+    (
+        RepetitionPenalty(1.2),
+        NoRepeatNgram(2),
+        EncoderNoRepeatNgram(3),
+        BadWords(((5, 6), (7,))),
+        MinLength(4),
+        MinNewTokens(2),
+        ForcedBos(5),
+        ForcedEos(3),
+        Suppress((8,)),
+        BeginSuppress((9, 10)),
+    ),
+)
 EXAMPLES = [
     Greedy(),
     Beam(5, length_penalty=0.6, early_stopping="never", num_return_sequences=2),
@@ -29,6 +56,9 @@ EXAMPLES = [
     Random(temperature=0.5, top_k=3),
     Random(),
     TopK(7, temperature=2.0),
+    TopP(0.8, min_p=0.1),
+    BeamSample(3, top_p=0.5),
+    DiverseBeam(4, num_beam_groups=2, diversity_penalty=0.5),
 ]
 
 

@@ -128,13 +128,33 @@ def test_dense_bridge(states):
 
 
 def test_cache_is_written_and_grows():
-    empty = cache.empty(2, 3, 4, 5, "float32")
-    value = np.random.default_rng(0).normal(size=(2, 3, 1, 5)).astype("float32")
-    written = to_numpy(cache.write(empty, ops.convert_to_tensor(value), 2))
-    np.testing.assert_array_equal(written[:, :, 2:3], value)
-    assert not written[:, :, [0, 1, 3]].any()
-    grown = to_numpy(cache.grow(ops.convert_to_tensor(written), 6))
-    assert grown.shape == (2, 3, 6, 5)
-    np.testing.assert_array_equal(grown[:, :, :4], written)
+    """Rows 2b and 2b + 1 are the beams of source b."""
+    sources, beams = 2, 2
+    empty = cache.empty(sources * beams, 3, 4, 5, "float32")
+    value = np.random.default_rng(0).normal(size=(sources, 3, beams, 5)).astype("float32")
+    written = cache.write(empty, ops.convert_to_tensor(value), 2)
+    assert written.shape == (4, 3, 4, 5)
+    found = to_numpy(cache.histories(written, cache.all_own(sources, beams, 4), sources))
+    for row in range(4):
+        np.testing.assert_array_equal(found[row, :, 2], value[row // 2, :, row % 2])
+    assert not found[:, :, [0, 1, 3]].any()
+    grown = cache.grow(written, 6, sources)
+    longer = to_numpy(cache.histories(grown, cache.all_own(sources, beams, 6), sources))
+    np.testing.assert_array_equal(longer[:, :, :4], found)
+    assert longer.shape[2] == 6 and not longer[:, :, 4:].any()
     with pytest.raises(ValueError, match="capacity 4 cannot shrink to 3"):
-        cache.grow(empty, 3)
+        cache.grow(written, 3, sources)
+
+
+def test_histories_follow_the_ancestors():
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(4, 3, 5, 2)).astype("float32")  # what four rows found
+    stored = cache.of_histories(ops.convert_to_tensor(rows), 2)
+    np.testing.assert_array_equal(
+        to_numpy(cache.histories(stored, cache.all_own(2, 2, 5), 2)), rows
+    )
+    swapped = np.asarray([[1] * 5, [0] * 5, [0, 1, 0, 1, 0], [1] * 5], "int32")
+    found = to_numpy(cache.histories(stored, ops.convert_to_tensor(swapped), 2))
+    for row, ancestors in enumerate(swapped):
+        for place, beam in enumerate(ancestors):
+            np.testing.assert_array_equal(found[row, :, place], rows[row // 2 * 2 + beam, :, place])

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_s2s.layers import state as state_moves
 from keras_s2s.layers.state import State, StepOutput
-from keras_s2s.layers.state import reorder as reorder_rows
 from keras_s2s.samplers import Plan, Sampler
 from keras_s2s.samplers.loop import make_driver
 from keras_s2s.samplers.sampler import Result
+from keras_s2s.samplers.segments import decode
 
 
 class Markov:
@@ -28,7 +29,7 @@ class Markov:
     def encode(self, inputs: Mapping[str, Any]) -> Any:
         return inputs["encoder_padding_mask"]
 
-    def init_state(self, memory: Any, capacity: int) -> State:
+    def init_state(self, memory: Any, capacity: Any) -> State:
         rows = ops.shape(memory)[0]
         return State({"mask": memory}, {"fed": ops.zeros((rows,), dtype="int32")})
 
@@ -36,17 +37,42 @@ class Markov:
         logits = ops.take(ops.convert_to_tensor(self.table), tokens, axis=0)
         return StepOutput(logits, State(state.source, {"fed": state.beam["fed"] + 1}), None)
 
+    def spread(self, state: State, num_beams: int) -> State:
+        return state_moves.spread(state, num_beams)
+
     def reorder(self, state: State, parents: Any) -> State:
-        return reorder_rows(state, parents)
+        return state_moves.reorder(state, parents)
+
+    def select_rows(self, state: State, rows: Any) -> State:
+        return state_moves.select_rows(state, rows)
+
+    def grow(self, state: State, capacity: Any) -> State:
+        return state
 
 
-def run(moves: Any, sampler: Sampler, plan: Plan, rows: int = 1, seeds: Any = None) -> Result:
-    """Run a sampler over `rows` equal sources the running backend's way."""
-    driver = make_driver(moves, sampler, plan, [])
-    return driver(
+def run(
+    moves: Any,
+    sampler: Sampler,
+    plan: Plan,
+    rows: int = 1,
+    seeds: Any = None,
+    prefixes: Any = None,
+) -> Result:
+    """Run a sampler over `rows` equal sources the running backend's way.
+
+    Args:
+        prefixes: int `[rows, P]`, where the plan is prefixed.
+    """
+    prefix = np.zeros((rows, 1)) if prefixes is None else np.asarray(prefixes)
+    length = 0 if prefixes is None else prefix.shape[1]
+    return decode(
+        make_driver(moves, sampler, plan, []),
         {
             "encoder_token_ids": np.ones((rows, 1), "int32"),
             "encoder_padding_mask": np.ones((rows, 1), bool),
+            "rows": np.arange(rows, dtype="int32"),
             "seeds": np.zeros(rows, "int32") if seeds is None else np.asarray(seeds, "int32"),
-        }
+            "prefix": prefix.astype("int32"),
+            "prefix_lengths": np.full(rows, length, "int32"),
+        },
     )

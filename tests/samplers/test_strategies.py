@@ -22,7 +22,7 @@ from keras_s2s.samplers import (
     TopK,
     resolve_sampler,
 )
-from keras_s2s.samplers.random import uniform
+from keras_s2s.samplers.draw import uniform
 
 # Ids: 0 PAD, 1 EOS, 2 start, 3 = a, 4 = b.
 PAD, EOS, START, A, B = range(5)
@@ -229,7 +229,7 @@ def test_defaults_choose_and_fill_the_strategy() -> None:
     [
         ("bean", {}, "did you mean 'beam'"),
         ("greedy", {"num_beams": 2}, "'greedy' has no use for num_beams; .*'beam'"),
-        ("beam", {"top_k": 2}, "top_k belongs to 'random' and 'top_k'"),
+        ("beam", {"top_k": 2}, "top_k belongs to 'random', 'top_k'"),
         (None, {"lenght_penalty": 1.0}, "did you mean 'length_penalty'"),
         (Greedy(), {"top_k": 2}, "already configured"),
     ],

@@ -105,6 +105,52 @@ def test_an_interrupt_leaves_a_usable_model(tmp_path: Path, monkeypatch) -> None
     assert isinstance(model.generate("March 3, 1999"), str)
 
 
+def test_an_interrupt_in_the_second_epoch_leaves_the_first(tmp_path: Path, monkeypatch) -> None:
+    finished: list[list[np.ndarray]] = []
+    calls = 0
+    real = recipes.ProgressBar.on_epoch_end
+
+    def remember(self: Any, epoch: int, logs: Any = None) -> None:
+        finished.append([np.array(weight) for weight in self.model.get_weights()])
+        real(self, epoch, logs)
+
+    def interrupt(self: Any, batch: int, logs: Any = None) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 5:  # an epoch has three batches
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipes.ProgressBar, "on_epoch_end", remember)
+    monkeypatch.setattr(recipes.ProgressBar, "on_train_batch_end", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run")
+    assert (calls, len(finished)) == (5, 1)
+    model = Seq2SeqLM.from_preset(tmp_path / "run")
+    for weight, expected in zip(model.get_weights(), finished[0], strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    assert isinstance(model.generate("March 3, 1999"), str)
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"preset.yaml", "model.safetensors", "tokenizer", "recipe.yaml"}
+
+
+def test_an_interrupt_in_the_middle_of_saving_leaves_a_usable_model(
+    tmp_path: Path, monkeypatch
+) -> None:
+    real, calls = Seq2SeqLM.save_to_preset, 0
+
+    def interrupted(self: Seq2SeqLM, directory: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise KeyboardInterrupt
+        real(self, directory)
+
+    monkeypatch.setattr(Seq2SeqLM, "save_to_preset", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run")
+    assert isinstance(Seq2SeqLM.from_preset(tmp_path / "run").generate("March 3, 1999"), str)
+
+
 def test_files_of_a_folder(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -123,6 +169,45 @@ def test_files_of_a_folder(tmp_path: Path) -> None:
     report, printed = run(tmp_path / "run", *changes, name="multi30k_en_de")
     assert report["test_pairs"] == 8  # data.test_size
     assert 0 <= json.loads(printed.strip().splitlines()[-1])["bleu"] <= 100
+
+
+PAIR_FILES = """
+description: Pairs in one file a split.
+model: gru_bahdanau
+architecture: {shared: {hidden_dim: 8, embedding: {dim: 8}}}
+text: {source: {kind: character}}
+data:
+  dir: FOLDER
+  train: {pairs: train.txt, columns: [2, 0]}
+  validation: {pairs: val.jsonl.gz, source_key: en, target_key: de}
+  test: {pairs: test.data, format: jsonl, source_key: en, target_key: de}
+training: {epochs: 1, batch_size: 8, num_buckets: 1}
+generation: {max_length: 8}
+evaluation: {metrics: [exact_match], samples: 1}
+"""
+
+
+def test_columns_and_keys_of_pair_files(tmp_path: Path) -> None:
+    pairs = [(a + b, (a + b).upper()) for a in "abcd" for b in "efgh"]
+    table = "".join(f"{target}\tCC-BY\t{source}\n" for source, target in pairs)
+    (tmp_path / "train.txt").write_text(table)
+    lines = [json.dumps({"de": target, "en": source, "id": 1}) for source, target in pairs]
+    (tmp_path / "val.jsonl.gz").write_bytes(_gzip(lines[:4]))
+    (tmp_path / "test.data").write_text("\n".join(lines[4:6]))
+    path = tmp_path / "mine.yaml"
+    path.write_text(PAIR_FILES.replace("FOLDER", str(tmp_path)))
+    recipe = load_recipe(path)
+    splits = recipes.load_splits(recipe.data, seed=0)
+    assert {name: list(split) for name, split in splits.items()} == {
+        "train": pairs,
+        "validation": pairs[:4],
+        "test": pairs[4:6],
+    }
+    report = recipes.run_recipe(
+        recipe, tmp_path / "run", make_model=Seq2SeqLM.from_preset, results=io.StringIO()
+    )
+    assert report["test_pairs"] == 2
+    assert load_recipe(tmp_path / "run" / "recipe.yaml") == recipe, "what was done can be repeated"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,74 @@
+"""Beam search that draws its continuations instead of taking the best."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from keras import ops
+
+from keras_s2s.samplers.beam import Beam
+from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.draw import gumbel
+from keras_s2s.samplers.sampler import Plan, log_normaliser, pick, process
+from keras_s2s.samplers.shortlist import Shortlist
+
+
+class BeamSample(Beam):
+    """At each step draws 2K continuations of a source, then goes on as beam search does.
+
+    They are drawn without replacement, in proportion to the exponential of the accumulated
+    score, as transformers does with `num_beams` and `do_sample`. Scores are the accumulated
+    log-probabilities after the temperature. A source's draws depend on its own seed alone.
+
+    Args:
+        num_beams, length_penalty, early_stopping, num_return_sequences: as in `Beam`.
+        temperature, top_k, top_p, min_p: as in `Random`; at least two ids of each beam stay, so
+            that one can go on when the other ends.
+
+    Example:
+        >>> model.generate("ein Hund", sampler=BeamSample(4, temperature=0.8), seed=1)
+    """
+
+    def __init__(
+        self,
+        num_beams: int = 4,
+        *,
+        length_penalty: float = 1.0,
+        early_stopping: bool | Literal["never"] = False,
+        num_return_sequences: int = 1,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+    ) -> None:
+        super().__init__(
+            num_beams,
+            length_penalty=length_penalty,
+            early_stopping=early_stopping,
+            num_return_sequences=num_return_sequences,
+        )
+        Shortlist(temperature, top_k, top_p, min_p)  # refuses what is out of range
+        self.temperature = float(temperature)
+        self.top_k = top_k
+        self.top_p = top_p
+        self.min_p = min_p
+
+    def _continuations(
+        self, live: Any, logits: Any, index: Any, plan: Plan, sources: Sources
+    ) -> tuple[Any, Any, Any, Any]:
+        raw = logits - log_normaliser(logits)
+        allowed = process(raw, live["token_ids"], index, plan, sources)
+        shortlist = Shortlist(self.temperature, self.top_k, self.top_p, self.min_p, keep=2)
+        row_scores, row_ids = shortlist(allowed)
+        width = row_scores.shape[-1]
+        if row_ids is None:
+            row_ids = ops.broadcast_to(ops.arange(width, dtype="int32")[None], ops.shape(raw))
+        row_raw = pick(raw, row_ids)
+
+        total = self._accumulated(live, row_scores, width)
+        # A candidate's draw belongs to its beam and id, wherever it stands in the list.
+        beams = ops.arange(self.num_beams, dtype="int32")[None, :, None]
+        own = ops.reshape(row_ids, (-1, self.num_beams, width)) + beams * logits.shape[-1]
+        noise = gumbel(sources.seeds, index, ops.reshape(own, (-1, self.num_beams * width)))
+        _, places = ops.top_k(total + noise, min(2 * self.num_beams, self.num_beams * width))
+        return (pick(total, places), *self._at(places, row_ids, row_raw, width))

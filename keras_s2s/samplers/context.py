@@ -1,0 +1,64 @@
+"""What strategies and rules may know besides the model's scores."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+
+class Sources(NamedTuple):
+    """What is known of each source while its sequences are generated.
+
+    Attributes:
+        ids: int32 `[B, S]`, the encoder's ids.
+        mask: bool `[B, S]`, True at real ids.
+        rows: int32 `[B]`, its place among the caller's sources.
+        seeds: int32 `[B]`, for samplers that draw.
+        prefix: int32 `[B, P]`, ids that its sequences begin with; meaningless where the plan
+            is not prefixed.
+        prefix_lengths: int32 `[B]`, how many of them are real.
+    """
+
+    ids: Any
+    mask: Any
+    rows: Any
+    seeds: Any
+    prefix: Any
+    prefix_lengths: Any
+
+
+class Step(NamedTuple):
+    """Where a generation stands when its next ids are chosen.
+
+    Attributes:
+        tokens: int32 `[R, C]`, the ids of each row so far; real before `index`.
+        index: number of the step, counted from 0: a scalar.
+        sources: what is known of each source, `[B, ...]`.
+        width: K, the rows of each source; R = B*K, the rows of a source side by side.
+    """
+
+    tokens: Any
+    index: Any
+    sources: Sources
+    width: int
+
+    def of_rows(self, values: Any) -> Any:
+        """`values [B, ...]` of the sources for each of their rows: `[R, ...]`."""
+        return values if self.width == 1 else ops.repeat(values, self.width, axis=0)
+
+    @property
+    def generated(self) -> Any:
+        """Ids of each row that were not given in its prefix, int32 `[R]`."""
+        return ops.cast(self.index, "int32") - self.of_rows(self.sources.prefix_lengths)
+
+    def history(self, decoder_start: int) -> tuple[Any, Any]:
+        """The ids of each row, the decoder start in front, and which of them are real.
+
+        Returns:
+            int32 `[R, 1 + C]` and bool `[1, 1 + C]`.
+        """
+        start = ops.full((ops.shape(self.tokens)[0], 1), decoder_start, dtype="int32")
+        ids = ops.concatenate([start, self.tokens], axis=1)
+        places = ops.arange(ops.shape(ids)[1], dtype="int32")
+        return ids, (places <= ops.cast(self.index, "int32"))[None]

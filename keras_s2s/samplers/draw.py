@@ -1,0 +1,71 @@
+"""Random numbers that depend on a row's own seed alone, and draws made with them.
+
+The numbers come from the finaliser of MurmurHash3 (Austin Appleby, public domain) applied to a
+seed and counters. The int32 products wrap around alike on every backend, which the backends'
+own generators do not promise, so that a row draws alike alone, in any batch, on any backend.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+
+def uniform(seeds: Any, index: Any) -> Any:
+    """Numbers in [0, 1): float32, shaped like int32 `seeds`, from each seed and the step."""
+    # The 24 upper bits are as many as a float32 holds.
+    return ops.cast(_shift_right(_bits(seeds, index), 8), "float32") * (2.0**-24)
+
+
+def gumbel(seeds: Any, index: Any, places: Any) -> Any:
+    """Draws of the standard Gumbel distribution, one for each place.
+
+    The N largest of `log_weights + gumbel` are N draws without replacement, in the order drawn
+    [Vieira 2014].
+
+    Args:
+        seeds: int32 `[B]`.
+        index: the step, a scalar.
+        places: int32 `[B, N]`, what each draw is for.
+
+    Returns:
+        float32 `[B, N]`.
+    """
+    bits = _mix(_bits(seeds, index)[:, None] + _mix(places + 0x1B873593))
+    # Half a step up, so that neither logarithm sees a zero; the one below is that of 1 - 2^-25.
+    u = (ops.cast(_shift_right(bits, 8), "float32") + 0.5) * (2.0**-24)
+    return -ops.log(ops.maximum(-ops.log(u), 3e-8))
+
+
+def each_own(seeds: Any, count: int) -> Any:
+    """A seed for each of `count` rows of a source, the first its own: int32 `[B * count]`."""
+    if count == 1:
+        return seeds
+    rows = ops.arange(count, dtype="int32")[None]
+    own = ops.where(rows == 0, seeds[:, None], _mix(seeds[:, None] + _mix(rows * 668265263)))
+    return ops.reshape(own, (-1,))
+
+
+def draw(log_weights: Any, u: Any) -> Any:
+    """Index drawn in proportion to `exp(log_weights [R, N])`, by inverting at `u [R]` in [0, 1)."""
+    weights = ops.exp(log_weights - ops.max(log_weights, axis=-1, keepdims=True))
+    cumulative = ops.cumsum(weights, axis=-1)
+    threshold = u[:, None] * cumulative[:, -1:]
+    below = ops.sum(ops.cast(cumulative <= threshold, "int32"), axis=-1)
+    return ops.minimum(below, log_weights.shape[-1] - 1)
+
+
+def _bits(seeds: Any, index: Any) -> Any:
+    return _mix(seeds + _mix(ops.cast(index, "int32") + 0x3C6EF372))
+
+
+def _shift_right(x: Any, bits: int) -> Any:
+    """Logical shift of int32: the sign bit moves like any other."""
+    return ops.bitwise_and(ops.right_shift(x, bits), (1 << (32 - bits)) - 1)
+
+
+def _mix(x: Any) -> Any:
+    x = ops.bitwise_xor(x, _shift_right(x, 16)) * -2048144789
+    x = ops.bitwise_xor(x, _shift_right(x, 13)) * -1028477387
+    return ops.bitwise_xor(x, _shift_right(x, 16))
