@@ -1,6 +1,7 @@
 """Encoder-decoder models on Keras 3: train, load, generate with and serve them."""
 
 from keras_s2s import callbacks, data, layers, samplers, text
+from keras_s2s.alignment import word_alignment
 from keras_s2s.catalog import list_presets, list_recipes
 from keras_s2s.checkpoints.preset_folder import CheckpointError
 from keras_s2s.config import ConfigError
@@ -21,4 +22,5 @@ __all__ = [
     "plot_attention",
     "samplers",
     "text",
+    "word_alignment",
 ]

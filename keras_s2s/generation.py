@@ -14,10 +14,9 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.config import SpecialIds
-from keras_s2s.layers.prepared_weights import PreparedWeights
 from keras_s2s.network import Network
 from keras_s2s.samplers.forced import make_forced
-from keras_s2s.samplers.loop import Driver, make_driver
+from keras_s2s.samplers.loop import Driver, make_driver, make_kernels
 from keras_s2s.samplers.output import GenerationOutput
 from keras_s2s.samplers.sampler import Plan, Result, Sampler
 from keras_s2s.samplers.segments import decode, partial_results
@@ -39,7 +38,7 @@ class Generator:
         self.special_ids = special_ids
         self._drivers: dict[Any, Driver] = {}
         self._forced: dict[bool, Any] = {}
-        self._prepared = PreparedWeights()
+        self._prepared = make_kernels(network)
 
     @property
     def compilations(self) -> int:

@@ -102,10 +102,10 @@ class Network:
         Returns:
             `StepOutput`; its logits predict the token after `tokens`.
         """
-        vectors = kernels.direct(self.target_table, ops.expand_dims(tokens, 1))
-        vectors = kernels.direct(self.target_embedding, vectors, start=index, training=False)
+        vectors = kernels.call(self.target_table, ops.expand_dims(tokens, 1))
+        vectors = kernels.call(self.target_embedding, vectors, start=index, training=False)
         hidden, state, attention = self.decoder.step(vectors, state, index, want_attention)
-        logits = kernels.direct(self.output, hidden)[:, 0]
+        logits = kernels.call(self.output, hidden)[:, 0]
         return StepOutput(logits, state, attention)
 
     def spread(self, state: State, num_beams: int) -> State:
@@ -127,6 +127,11 @@ class Network:
     def grow(self, state: State, capacity: Any) -> State:
         """Make room for `capacity` steps."""
         return self.decoder.grow(state, capacity)
+
+    @property
+    def tied_table(self) -> keras.layers.ReversibleEmbedding | None:
+        """The token table that the output projection is tied to."""
+        return self.output.table
 
     @property
     def max_source_length(self) -> int | None:

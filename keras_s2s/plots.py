@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_s2s.alignment import attended_ids
+
 #: Tried in this order for each character; DejaVu Sans comes with matplotlib.
 FONTS = (
     "DejaVu Sans",
@@ -68,17 +70,9 @@ def attention_of(
     model: Any, source: str, target: str | None = None, **generation_options: Any
 ) -> tuple[list[str], list[str], np.ndarray]:
     """Source tokens (S), target tokens (T) and the attention between them, `[T, S]`."""
+    source_ids, target_ids, attention = attended_ids(model, source, target, **generation_options)
     text = model.preprocessor
-    if text is None:
-        raise ValueError("the model has no preprocessor, so there are no tokens to write down")
-    source_ids = text.encode_source([source])[0]
-    if target is None:
-        output = model.generate([source], return_output=True, **generation_options)
-        target_ids = output.token_ids[0][: output.lengths[0]].tolist()
-    else:
-        target_ids = text.encode_target([target])[0]
-    _, attention = model.generator.score([source_ids], [target_ids], want_attention=True)
-    return text.source_tokens(source_ids), text.target_tokens(target_ids), attention[0]
+    return text.source_tokens(source_ids), text.target_tokens(target_ids), attention
 
 
 def draw_attention(

@@ -34,17 +34,34 @@ def generate(
         Path | None, typer.Option("--output", "-o", help="Write here, not to standard output.")
     ] = None,
     sampler: Annotated[
-        str | None, typer.Option(help="greedy, beam, top_k or random; default: the model's own.")
+        str | None,
+        typer.Option(
+            help="greedy, beam, random, top_k, top_p, beam_sample or diverse_beam; default: the "
+            "model's own."
+        ),
     ] = None,
     num_beams: Annotated[int | None, typer.Option(help="Beams; means beam search.")] = None,
     length_penalty: Annotated[float | None, typer.Option(help="Of beam search.")] = None,
     num_return_sequences: Annotated[
         int | None, typer.Option(help="Answers for each text, best first, a line each.")
     ] = None,
+    do_sample: Annotated[
+        bool | None, typer.Option("--do-sample", help="Draw instead of searching.")
+    ] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Draw from the likeliest of this probability.")
+    ] = None,
     temperature: Annotated[float | None, typer.Option(help="Of the draw.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the draw.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Longest answer in ids.")] = None,
+    min_length: Annotated[int | None, typer.Option(help="Shortest answer in ids.")] = None,
+    no_repeat_ngram_size: Annotated[
+        int | None, typer.Option(help="No sequence of so many ids occurs twice.")
+    ] = None,
+    repetition_penalty: Annotated[
+        float | None, typer.Option(help="Above 1 makes used ids less likely.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts answered at a time.")] = 32,
 ) -> None:
     """Answer texts. Each answer is a line on standard output, in the order of the texts."""
@@ -60,10 +77,15 @@ def generate(
         "num_beams": num_beams,
         "length_penalty": length_penalty,
         "num_return_sequences": num_return_sequences,
+        "do_sample": do_sample,
         "top_k": top_k,
+        "top_p": top_p,
         "temperature": temperature,
         "seed": seed,
         "max_length": max_length,
+        "min_length": min_length,
+        "no_repeat_ngram_size": no_repeat_ngram_size,
+        "repetition_penalty": repetition_penalty,
         "batch_size": batch_size,
     }
     options = {name: value for name, value in options.items() if value is not None}

@@ -65,9 +65,12 @@ def write(cache: Any, value: Any, index: Any) -> Any:
         where = tf.stack([tf.range(lines), tf.fill([lines], tf.cast(index, tf.int32))], axis=1)
         flat = tf.tensor_scatter_nd_update(flat, where, tf.reshape(value, [lines, width]))
         return tf.ensure_shape(tf.reshape(flat, size), cache.shape)
-    slots = by_source(cache, value.shape[0])
-    value = ops.expand_dims(ops.cast(value, cache.dtype), 2)
-    return by_row(ops.slice_update(slots, [0, 0, index, 0, 0], value))
+    # Written in the very shape in which `slots` reads: from any other XLA makes the update once
+    # for each reader, and copies the whole cache for that.
+    sources, heads, beams, dim = value.shape
+    lines = ops.reshape(cache, (sources, heads, -1, dim))
+    value = ops.cast(value, cache.dtype)
+    return ops.reshape(ops.slice_update(lines, [0, 0, index * beams, 0], value), cache.shape)
 
 
 def slots(cache: Any, sources: Any, index: Any) -> Any:

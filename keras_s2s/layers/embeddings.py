@@ -78,7 +78,7 @@ class InputEmbedding(ExplicitMaskLayer):
             length = ops.shape(x)[1]
             if self.positions is not None:
                 places = ops.arange(length, dtype="int32") + ops.cast(start, "int32")
-                table = kernels.direct(self.positions, places)
+                table = kernels.call(self.positions, places)
             else:
                 table = kernels.sinusoids(start, length, dim)
             x = x + ops.cast(table, x.dtype)[None]

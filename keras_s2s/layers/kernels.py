@@ -1,16 +1,18 @@
 """The operations that a decoding step is made of, each as fast as its backend allows.
 
-Training and decoding call the same functions. By default they are Keras' layers. PyTorch runs
-a step op by op, and there a step of a Transformer with six layers would spend milliseconds in
-about a hundred `Layer.__call__`s, and multiply with matrices laid out for training. So while
-weights are prepared (`prepared_weights.py`) the same operations go straight to PyTorch's. On
-JAX and TensorFlow a step is compiled, and Keras' layers leave no trace in it.
+Training and decoding call the same functions. By default they are Keras' layers. While a
+sequence is generated a set of faster ones can take their place in the running thread: PyTorch
+runs a step op by op, and there about a hundred `Layer.__call__`s a step, and matrices laid out
+for training, cost more than the arithmetic (`prepared_weights.py`); compiled backends multiply
+faster with a token table that is already transposed (`transposed_table.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 from keras import ops
@@ -18,79 +20,98 @@ from keras import ops
 from keras_s2s.layers.masks import masked_softmax
 from keras_s2s.layers.positions import sinusoidal_table
 
-if TYPE_CHECKING:
-    from keras_s2s.layers.prepared_weights import PreparedWeights
 
-#: The weights of the generation that is running in this thread.
-PREPARED: ContextVar[PreparedWeights | None] = ContextVar("prepared_weights", default=None)
+class Kernels:
+    """Keras' own operations; a subclass has faster ones."""
+
+    def linear(self, dense: keras.layers.Dense, x: Any) -> Any:
+        return dense(x)
+
+    def logits(self, table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
+        return with_bias(table(x, reverse=True), bias)
+
+    def layer_norm(self, norm: keras.layers.LayerNormalization, x: Any) -> Any:
+        return norm(x)
+
+    def call(self, layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Any:
+        return layer(*arguments, **options)
+
+    def sinusoids(self, start: Any, length: Any, dim: int) -> Any:
+        places = ops.arange(length, dtype="int32") + ops.cast(start, "int32")
+        return sinusoidal_table(places, dim)
+
+    def split_heads(self, x: Any, num_heads: int) -> Any:
+        x = ops.reshape(x, (-1, ops.shape(x)[1], num_heads, x.shape[-1] // num_heads))
+        return ops.transpose(x, (0, 2, 1, 3))
+
+    def merge_heads(self, x: Any) -> Any:
+        width = x.shape[1] * x.shape[3]
+        return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, ops.shape(x)[2], width))
+
+    def context(self, query: Any, key: Any, value: Any, mask: Any) -> Any:
+        return attention(query, key, value, mask, lambda weights: weights)[0]
+
+
+_CURRENT: ContextVar[Kernels] = ContextVar("kernels", default=Kernels())  # noqa: B039
+
+
+@contextmanager
+def use(kernels: Kernels) -> Iterator[None]:
+    """Let the functions below be those of `kernels` in this thread."""
+    token = _CURRENT.set(kernels)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
 
 
 def linear(dense: keras.layers.Dense, x: Any) -> Any:
     """`dense(x)`, for a `Dense` without activation: `[..., D]` -> `[..., N]`."""
-    prepared = PREPARED.get()
-    return dense(x) if prepared is None else prepared.linear(dense, x)
+    return _CURRENT.get().linear(dense, x)
 
 
 def logits(table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
-    """Products of `x [..., D]` with the vectors of a token table, plus `bias [V]`: `[..., V]`."""
-    prepared = PREPARED.get()
-    if prepared is not None and prepared.is_plain(table):
-        return prepared.logits(table, x, bias)
-    return with_bias(table(x, reverse=True), bias)
+    """Products of `x [..., D]` with the vectors of a token table, plus `bias [V]` or None.
 
-
-def with_bias(logits: Any, bias: Any) -> Any:
-    """Logits in float32 whatever they were computed in, plus a bias or None."""
-    logits = ops.cast(logits, "float32")
-    return logits if bias is None else logits + ops.cast(bias, "float32")
+    Returns:
+        float32 `[..., V]`.
+    """
+    return _CURRENT.get().logits(table, x, bias)
 
 
 def layer_norm(norm: keras.layers.LayerNormalization, x: Any) -> Any:
     """`norm(x)`."""
-    prepared = PREPARED.get()
-    return norm(x) if prepared is None else prepared.layer_norm(norm, x)
+    return _CURRENT.get().layer_norm(norm, x)
+
+
+def call(layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Any:
+    """`layer(...)`, perhaps without what Keras does around a call where that has no effect."""
+    return _CURRENT.get().call(layer, *arguments, **options)
 
 
 def sinusoids(start: Any, length: Any, dim: int) -> Any:
     """Sinusoidal position vectors of the places from `start` on: `[length, dim]`."""
-    prepared = PREPARED.get()
-    if prepared is None:
-        places = ops.arange(length, dtype="int32") + ops.cast(start, "int32")
-        return sinusoidal_table(places, dim)
-    return prepared.sinusoids(start, length, dim)
-
-
-def direct(layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Any:
-    """`layer(...)`, without what Keras does around a call where that has no effect."""
-    prepared = PREPARED.get()
-    if prepared is None or not prepared.is_plain(layer):
-        return layer(*arguments, **options)
-    return layer.call(*arguments, **options)
-
-
-def dropout(layer: keras.layers.Dropout, x: Any, training: bool | None) -> Any:
-    """`layer(x)`, or `x` where it is known not to be training."""
-    return x if training is False else layer(x, training=training)
+    return _CURRENT.get().sinusoids(start, length, dim)
 
 
 def split_heads(x: Any, num_heads: int) -> Any:
     """`[B, T, H*D]` -> `[B, H, T, D]`."""
-    head_dim = x.shape[-1] // num_heads
-    if PREPARED.get() is not None:
-        return x.unflatten(-1, (num_heads, head_dim)).transpose(1, 2)
-    x = ops.reshape(x, (-1, ops.shape(x)[1], num_heads, head_dim))
-    return ops.transpose(x, (0, 2, 1, 3))
+    return _CURRENT.get().split_heads(x, num_heads)
 
 
 def merge_heads(x: Any) -> Any:
     """`[B, H, T, D]` -> `[B, T, H*D]`."""
-    if PREPARED.get() is not None:
-        return x.transpose(1, 2).flatten(2)
-    width = x.shape[1] * x.shape[3]
-    return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, ops.shape(x)[2], width))
+    return _CURRENT.get().merge_heads(x)
 
 
-def attention(query: Any, key: Any, value: Any, mask: Any, dropout: Any) -> tuple[Any, Any]:
+def context(query: Any, key: Any, value: Any, mask: Any) -> Any:
+    """What `attention` finds, where nobody asks for the weights: `[B, H, T, D]`."""
+    return _CURRENT.get().context(query, key, value, mask)
+
+
+def attention(
+    query: Any, key: Any, value: Any, mask: Any, dropout: Callable[[Any], Any]
+) -> tuple[Any, Any]:
     """Attend with scaled queries.
 
     Args:
@@ -106,9 +127,12 @@ def attention(query: Any, key: Any, value: Any, mask: Any, dropout: Any) -> tupl
     return ops.matmul(dropout(weights), value), weights
 
 
-def context(query: Any, key: Any, value: Any, mask: Any) -> Any:
-    """What `attention` finds, where nobody asks for the weights: `[B, H, T, D]`."""
-    prepared = PREPARED.get()
-    if prepared is None:
-        return attention(query, key, value, mask, lambda weights: weights)[0]
-    return prepared.context(query, key, value, mask)
+def dropout(layer: keras.layers.Dropout, x: Any, training: bool | None) -> Any:
+    """`layer(x)`, or `x` where it is known not to be training."""
+    return x if training is False else layer(x, training=training)
+
+
+def with_bias(logits: Any, bias: Any) -> Any:
+    """Logits in float32 whatever they were computed in, plus a bias or None."""
+    logits = ops.cast(logits, "float32")
+    return logits if bias is None else logits + ops.cast(bias, "float32")

@@ -8,14 +8,12 @@ the start of each generation, so that nothing is stale however a weight was chan
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
-from keras_s2s.layers.kernels import PREPARED, with_bias
+from keras_s2s.layers.kernels import Kernels
 from keras_s2s.layers.masks import LOWEST
 from keras_s2s.layers.positions import sinusoidal_table
 
@@ -31,17 +29,17 @@ class Prepared(NamedTuple):
     """
 
     source: Any
-    checksum: int
+    checksum: Any
     matrix: Any
     packed: bool
 
 
-class PreparedWeights:
+class PreparedWeights(Kernels):
     """Prepared copies of a network's matrices, made when a generation first needs them.
 
     Example:
         >>> prepared = PreparedWeights()
-        >>> with prepared.in_use(), torch.inference_mode():
+        >>> with kernels.use(prepared), torch.inference_mode():
         ...     network.step(tokens, state, 0)
     """
 
@@ -50,15 +48,6 @@ class PreparedWeights:
         self._used: set[int] = set()
         self._layers: dict[int, tuple[Any, ...]] = {}
         self._sinusoids: dict[int, Any] = {}
-
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Let `kernels` use these weights in this thread."""
-        token = PREPARED.set(self)
-        try:
-            yield
-        finally:
-            PREPARED.reset(token)
 
     def refresh(self) -> None:
         """Forget what was made of weights that have changed since, or are gone."""
@@ -95,11 +84,12 @@ class PreparedWeights:
         known = self._layers.get(id(table))
         if known is None:
             plain = table.tie_weights and table.logit_soft_cap is None and not table.lora_enabled
-            if not plain:
-                return with_bias(table(x, reverse=True), bias)
+            if not plain or not self.is_plain(table):
+                return super().logits(table, x, bias)
             matrix = self._prepare(table.embeddings.value, transposed=False)
             known = self._layers[id(table)] = (matrix, table)
-        return _multiply(x, known[0], None if bias is None else bias.value, transposed=False)
+        found = _multiply(x, known[0], None if bias is None else bias.value, transposed=False)
+        return found.float()
 
     def layer_norm(self, norm: keras.layers.LayerNormalization, x: Any) -> Any:
         import torch
@@ -113,6 +103,11 @@ class PreparedWeights:
             self._layers[id(norm)] = known
         return torch.nn.functional.layer_norm(x, *known[:4])
 
+    def call(self, layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Any:
+        if not self.is_plain(layer):
+            return layer(*arguments, **options)
+        return layer.call(*arguments, **options)
+
     def sinusoids(self, start: int, length: int, dim: int) -> Any:
         table = self._sinusoids.get(dim)
         if table is None or start + length > table.shape[0]:
@@ -121,6 +116,12 @@ class PreparedWeights:
             table = sinusoidal_table(ops.arange(count, dtype="int32"), dim)
             self._sinusoids[dim] = table
         return table[start : start + length]
+
+    def split_heads(self, x: Any, num_heads: int) -> Any:
+        return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+
+    def merge_heads(self, x: Any) -> Any:
+        return x.transpose(1, 2).flatten(2)
 
     def context(self, query: Any, key: Any, value: Any, mask: Any) -> Any:
         import torch
@@ -131,10 +132,10 @@ class PreparedWeights:
                 query, key, value, attn_mask=mask, scale=1.0
             )
         # With the few queries of a step plain products are up to three times as fast there.
-        scores = torch.matmul(query, key.transpose(-1, -2))
+        scores = torch.matmul(query, key.transpose(-1, -2)).float()  # float16 has no LOWEST
         if mask is not None:
             scores.masked_fill_(~mask, LOWEST)
-        return torch.matmul(torch.softmax(scores, -1, torch.float32).to(value.dtype), value)
+        return torch.matmul(torch.softmax(scores, -1).to(value.dtype), value)
 
     # ------------------------------------------------------------------ inside
 
@@ -148,11 +149,17 @@ class PreparedWeights:
         return known
 
 
-def checksum(tensor: Any) -> int:
-    """Sum of a float32 tensor's bits, modulo 2^32: a few bytes that change with any weight."""
+def checksum(tensor: Any) -> tuple[int, bytes]:
+    """What changes with any weight of a float32 matrix, at the price of reading it once.
+
+    The sum of its bits, modulo 2^32; and its first row and column, since rows or columns that
+    change places, and signs that change together, leave the sum as it is.
+    """
     import torch
 
-    return int(tensor.detach().contiguous().view(torch.int32).sum(dtype=torch.int32))
+    tensor = tensor.detach().contiguous()
+    edges = torch.cat([tensor[0], tensor[:, 0]]).numpy().tobytes()
+    return int(tensor.view(torch.int32).sum(dtype=torch.int32)), edges
 
 
 def prepare(source: Any, *, transposed: bool) -> Prepared:
@@ -167,7 +174,7 @@ def prepare(source: Any, *, transposed: bool) -> Prepared:
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
     if not packs:
-        return Prepared(tensor, 0, tensor, False)
+        return Prepared(tensor, None, tensor, False)
     matrix = tensor.t() if transposed else tensor  # oneDNN wants [N, D]
     return Prepared(
         tensor, checksum(tensor), torch.ops.mkldnn._reorder_linear_weight(matrix, None), True

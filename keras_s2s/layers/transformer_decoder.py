@@ -133,7 +133,7 @@ class TransformerDecoderBlock(TransformerBlock):
         x = self._after(self.cross_attention_norm, x, y, training)
 
         y = self._before(self.feed_forward_norm, x)
-        y = kernels.direct(self.feed_forward, y, training=training)
+        y = kernels.call(self.feed_forward, y, training=training)
         return self._after(self.feed_forward_norm, x, y, training), caches, weights
 
 

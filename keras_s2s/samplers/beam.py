@@ -26,6 +26,7 @@ from keras_s2s.samplers.sampler import (
     process,
     put,
 )
+from keras_s2s.samplers.top import top_k
 
 #: Score of an empty place. Finite, so that differences between two stay finite.
 NOTHING = -1e9
@@ -113,15 +114,12 @@ class Beam(Sampler):
         scores, parents, tokens, log_probs = continuations
         length = ops.cast(index, "int32") + 1  # ids of a hypothesis after this step
 
-        # Those that end now: by EOS, or because no further id fits.
-        at_limit = ops.equal(length, plan.steps)
         ends = tokens == plan.eos
         given = in_prefix(sources, index, plan)
         if given is not None:
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
-        ends = ops.logical_or(ends, at_limit)
 
-        # The best K that do not end live on.
+        # The best K that do not end live on; at the limit, what they would go on with.
         live_scores, keep = ops.top_k(scores + ops.cast(ends, "float32") * NOTHING, beams)
         keep = ops.cast(keep, "int32")
         kept_parents, kept_tokens = pick(parents, keep), pick(tokens, keep)
@@ -130,8 +128,10 @@ class Beam(Sampler):
             "scores": live_scores,
         }
 
-        # Those among the first K that end compete for the finished places. What grew from an
-        # empty beam, or against a rule, has no claim to one.
+        # Those among the first K that end, by EOS or because no further id fits, compete for the
+        # finished places. What grew from an empty beam, or against a rule, has no claim to one.
+        at_limit = ops.equal(length, plan.steps)
+        ends = ops.logical_or(ends, at_limit)
         first = ops.arange(scores.shape[1], dtype="int32") < beams
         ended = ops.logical_and(ends, first[None])
         ended = ops.logical_and(ended, scores > NOTHING / 2)
@@ -181,10 +181,10 @@ class Beam(Sampler):
         if plan.processors or plan.prefixed:
             raw = logits - log_normaliser(logits)
             allowed = process(raw, live["token_ids"], index, plan, sources)
-            row_scores, row_ids = ops.top_k(allowed, width)  # [R, width]
+            row_scores, row_ids = top_k(allowed, width)  # [R, width]
             row_raw = pick(raw, row_ids)
         else:
-            row_scores, row_ids = ops.top_k(logits, width)
+            row_scores, row_ids = top_k(logits, width)
             row_scores = row_raw = row_scores - log_normaliser(logits)
         return self.ranked(live, row_scores, row_ids, row_raw)
 

@@ -11,6 +11,7 @@ from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.draw import gumbel
 from keras_s2s.samplers.sampler import Plan, log_normaliser, pick, process
 from keras_s2s.samplers.shortlist import Shortlist
+from keras_s2s.samplers.top import top_k
 
 
 class BeamSample(Beam):
@@ -70,5 +71,5 @@ class BeamSample(Beam):
         beams = ops.arange(self.num_beams, dtype="int32")[None, :, None]
         own = ops.reshape(row_ids, (-1, self.num_beams, width)) + beams * logits.shape[-1]
         noise = gumbel(sources.seeds, index, ops.reshape(own, (-1, self.num_beams * width)))
-        _, places = ops.top_k(total + noise, min(2 * self.num_beams, self.num_beams * width))
+        _, places = top_k(total + noise, min(2 * self.num_beams, self.num_beams * width))
         return (pick(total, places), *self._at(places, row_ids, row_raw, width))

@@ -18,6 +18,7 @@ from keras_s2s.samplers.sampler import (
     pick,
     process,
 )
+from keras_s2s.samplers.top import top_k
 
 
 class DiverseBeam(Sampler):
@@ -113,7 +114,7 @@ class DiverseBeam(Sampler):
             raw = ops.reshape(own, (-1, vocabulary))
             allowed = ops.reshape(own - self.diversity_penalty * taken, (-1, vocabulary))
             allowed = process(allowed, part["live"]["token_ids"], index, plan, sources)
-            row_scores, row_ids = ops.top_k(allowed, width)
+            row_scores, row_ids = top_k(allowed, width)
             best = group.ranked(part["live"], row_scores, row_ids, pick(raw, row_ids))
             step = group.proceed(part, best, index, plan, sources)
             after[f"group_{g}"] = step.search

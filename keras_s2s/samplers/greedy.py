@@ -19,6 +19,7 @@ from keras_s2s.samplers.sampler import (
     process,
     put,
 )
+from keras_s2s.samplers.top import argmax
 
 
 class Greedy(Sampler):
@@ -40,7 +41,7 @@ class Greedy(Sampler):
 
     def choose(self, scores: Any, index: Any, sources: Sources) -> Any:
         """The next id of each row: int32 `[R]` from processed logits `[R, V]`."""
-        return ops.cast(ops.argmax(scores, axis=-1), "int32")
+        return argmax(scores)
 
     def advance(
         self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources

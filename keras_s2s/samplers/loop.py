@@ -17,8 +17,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_s2s.layers import kernels
 from keras_s2s.layers.prepared_weights import PreparedWeights
 from keras_s2s.layers.state import State
+from keras_s2s.layers.transposed_table import TransposedTable
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.sampler import Plan, Result, Sampler
 
@@ -116,12 +118,16 @@ class Loop:
 
 
 def jax_compiled(
-    function: Callable[..., Any], variables: list[Any], static: tuple[str, ...] = ()
+    function: Callable[..., Any],
+    variables: list[Any],
+    static: tuple[str, ...] = (),
+    donated: tuple[int, ...] = (),
 ) -> Callable[..., Any]:
     """`function(*arguments)` under `jax.jit`; the variables' values are read at each call.
 
     Args:
         static: keyword arguments that are constants of the program.
+        donated: arguments whose memory the result may use; they are gone afterwards.
     """
     import jax
 
@@ -129,7 +135,8 @@ def jax_compiled(
         with keras.StatelessScope(state_mapping=list(zip(variables, weights, strict=True))):
             return function(*arguments, **constants)
 
-    compiled = jax.jit(stateless, static_argnames=static)
+    places = tuple(1 + place for place in donated)
+    compiled = jax.jit(stateless, static_argnames=static, donate_argnums=places)
 
     def run(*arguments: Any, **constants: Any) -> Any:
         return compiled([v.value for v in variables], *arguments, **constants)
@@ -149,7 +156,7 @@ class Driver:
     #: steps between two looks at what has finished.
     segment_steps = 16
 
-    def __init__(self, loop: Loop, variables: list[Any], prepared: PreparedWeights) -> None:
+    def __init__(self, loop: Loop, variables: list[Any], prepared: Any) -> None:
         self.loop = loop
         self.variables = variables
         self.prepared = prepared
@@ -194,7 +201,7 @@ class EagerDriver(Driver):
     def _eagerly(self, function: Callable[..., Any], *arguments: Any) -> Any:
         import torch
 
-        with torch.inference_mode(), self.prepared.in_use():
+        with torch.inference_mode(), kernels.use(self.prepared):
             return function(*arguments)
 
     def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Any, Any]:
@@ -227,11 +234,13 @@ class JaxDriver(Driver):
     """Compiled programs, one for each size of the trees. Weights are arguments, so that
     training between two calls compiles nothing anew."""
 
-    def __init__(self, loop: Loop, variables: list[Any], prepared: PreparedWeights) -> None:
+    def __init__(self, loop: Loop, variables: list[Any], prepared: Any) -> None:
         super().__init__(loop, variables, prepared)
         constant = {"grow": ("capacity",), "start": ("capacity",)}
         self._programs: dict[str, Any] = {
-            name: jax_compiled(function, variables, constant.get(name, ()))
+            name: jax_compiled(
+                function, variables, constant.get(name, ()), (1,) if name == "segment" else ()
+            )
             for name, function in (
                 ("start", loop.start),
                 ("segment", self._segment),
@@ -252,7 +261,11 @@ class JaxDriver(Driver):
             kept //= 2
         return kept
 
-    def _segment(self, fixed: Any, changing: Any, begin: Any, end: Any) -> Any:
+    def _segment(self, fixed: Any, changing: Any, begin: Any, end: Any, table: Any) -> Any:
+        with kernels.use(self.prepared.holding(table)):
+            return self._steps(fixed, changing, begin, end)
+
+    def _steps(self, fixed: Any, changing: Any, begin: Any, end: Any) -> Any:
         import jax
 
         def unfinished(carry: Any) -> Any:
@@ -271,7 +284,9 @@ class JaxDriver(Driver):
 
     def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> tuple[Any, int, Any]:
         limits = np.int32(begin), np.int32(end)
-        changing, index, finished = self._programs["segment"](fixed, changing, *limits)
+        changing, index, finished = self._programs["segment"](
+            fixed, changing, *limits, self.prepared.tensor
+        )
         return changing, int(index), np.asarray(finished)
 
     def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]:
@@ -287,7 +302,7 @@ class JaxDriver(Driver):
 class TensorFlowDriver(Driver):
     """Graphs traced once: rows, source length and capacity are unknown to them."""
 
-    def __init__(self, loop: Loop, variables: list[Any], prepared: PreparedWeights) -> None:
+    def __init__(self, loop: Loop, variables: list[Any], prepared: Any) -> None:
         super().__init__(loop, variables, prepared)
         import tensorflow as tf
 
@@ -303,7 +318,8 @@ class TensorFlowDriver(Driver):
         self._finish = Graph(loop.finish, changing)
 
     def _steps(self, fixed: Any, changing: Any, begin: Any, end: Any) -> Any:
-        return tensorflow_segment(self.loop, fixed, changing, begin, end)
+        with kernels.use(self.prepared.holding(self.prepared.tensor)):
+            return tensorflow_segment(self.loop, fixed, changing, begin, end)
 
     @property
     def compilations(self) -> int:
@@ -448,18 +464,22 @@ DRIVERS: dict[str, type[Driver]] = {
 }
 
 
+def make_kernels(moves: Moves) -> Any:
+    """The weights of a network as the running backend decodes best with them."""
+    if keras.backend.backend() == "torch":
+        return PreparedWeights()
+    return TransposedTable(getattr(moves, "tied_table", None))
+
+
 def make_driver(
-    moves: Moves,
-    sampler: Sampler,
-    plan: Plan,
-    variables: list[Any],
-    prepared: PreparedWeights | None = None,
+    moves: Moves, sampler: Sampler, plan: Plan, variables: list[Any], prepared: Any = None
 ) -> Driver:
     """The driver of the running backend.
 
     Args:
         variables: every variable of the network.
-        prepared: weights that other drivers of the network have made ready already.
+        prepared: what `make_kernels` made, to be shared by the drivers of a network.
     """
     loop = Loop(moves, sampler, plan)
-    return DRIVERS[keras.backend.backend()](loop, variables, prepared or PreparedWeights())
+    driver = DRIVERS[keras.backend.backend()]
+    return driver(loop, variables, prepared if prepared is not None else make_kernels(moves))

@@ -7,6 +7,7 @@ from typing import Any
 from keras import ops
 
 from keras_s2s.samplers.processors import forbid
+from keras_s2s.samplers.top import top_k
 
 
 class Shortlist:
@@ -59,7 +60,7 @@ class Shortlist:
         if self.top_k is None and self.top_p is None and (self.min_p is None or self.keep == 1):
             return self._likely_enough(scores), None
         count = vocabulary if self.top_k is None else min(max(self.top_k, self.keep), vocabulary)
-        scores, ids = ops.top_k(scores, count)
+        scores, ids = top_k(scores, count)
         dropping = scores
         if self.top_p is not None:
             probabilities = ops.softmax(scores, axis=-1)
@@ -67,7 +68,7 @@ class Shortlist:
             dropping = forbid(scores, before >= self.top_p)
         dropping = self._likely_enough(dropping)
         kept = (ops.arange(count, dtype="int32") < self.keep)[None]
-        return ops.where(kept, scores, dropping), ops.cast(ids, "int32")
+        return ops.where(kept, scores, dropping), ids
 
     def _likely_enough(self, scores: Any) -> Any:
         if self.min_p is None:

@@ -1,0 +1,94 @@
+"""Which source word each target word was made from, as the attention has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Alignment(NamedTuple):
+    """Words of a sentence pair and the links between them.
+
+    Attributes:
+        source, target: the words, split at spaces.
+        links: `(place in source, place in target)`, one for each target word, in its order.
+    """
+
+    source: list[str]
+    target: list[str]
+    links: list[tuple[int, int]]
+
+    def __str__(self) -> str:
+        """The links in the field's usual form: `0-0 2-1 1-2`."""
+        return " ".join(f"{source}-{target}" for source, target in self.links)
+
+
+def word_alignment(
+    model: Any, source: str, target: str | None = None, **generation_options: Any
+) -> Alignment:
+    """Link each target word to the source word that it attended to most.
+
+    A word's attention is the sum over its tokens, of the decoder's top layer and the mean of its
+    heads. The decoder writes a token after having looked where it needs to, so that this is a
+    fair alignment for recurrent decoders [Bahdanau 2015, 5.2.1] and a rough one for deep
+    Transformers.
+
+    Args:
+        model: a `Seq2SeqLM` with attention and a preprocessor.
+        source: a source text.
+        target: a target text; None takes the model's own answer.
+        **generation_options: to `generate`, where `target` is None.
+
+    Raises:
+        ValueError: the model has no attention or no preprocessor.
+
+    Example:
+        >>> str(word_alignment(model, "the black dog", "der schwarze Hund"))
+        '0-0 1-1 2-2'
+    """
+    source_ids, target_ids, attention = attended_ids(model, source, target, **generation_options)
+    text = model.preprocessor
+    source_words, source_places = _words(source_ids, text.decode_source)
+    target_words, target_places = _words(target_ids, text.decode_target)
+    links = []
+    for place in range(len(target_words)):
+        rows = attention[np.asarray(target_places) == place].sum(axis=0)
+        weights = [
+            rows[np.asarray(source_places) == word].sum() for word in range(len(source_words))
+        ]
+        if weights:
+            links.append((int(np.argmax(weights)), place))
+    return Alignment(source_words, target_words, links)
+
+
+def attended_ids(
+    model: Any, source: str, target: str | None = None, **generation_options: Any
+) -> tuple[list[int], list[int], np.ndarray]:
+    """Source ids (S), target ids (T) and the attention between them, float32 `[T, S]`."""
+    text = model.preprocessor
+    if text is None:
+        raise ValueError("the model has no preprocessor, so there are no tokens to write down")
+    source_ids = text.encode_source([source])[0]
+    if target is None:
+        output = model.generate([source], return_output=True, **generation_options)
+        target_ids = output.token_ids[0][: output.lengths[0]].tolist()
+    else:
+        target_ids = text.encode_target([target])[0]
+    _, attention = model.generator.score([source_ids], [target_ids], want_attention=True)
+    return source_ids, target_ids, attention[0]
+
+
+def _words(
+    ids: Sequence[int], decode: Callable[[list[list[int]]], list[str]]
+) -> tuple[list[str], list[int]]:
+    """Words of a text, and for each of its ids the word it belongs to; -1 for none."""
+    prefixes = decode([list(ids[: end + 1]) for end in range(len(ids))])
+    places, before = [], ""
+    for prefix in prefixes:
+        # What adds nothing to the text but space (EOS, say) belongs to no word.
+        written = prefix.rstrip()
+        places.append(len(written.split()) - 1 if written != before else -1)
+        before = written
+    return (prefixes[-1].split() if prefixes else []), places

@@ -1,0 +1,60 @@
+"""Word alignments are made of the attention to the tokens of each word."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import keras_s2s as s2s
+from keras_s2s.alignment import word_alignment
+
+PAIRS = [("ab cd ef", "xy z"), ("the dog", "der Hund")]
+
+
+class Looker:
+    """A model whose attention is given."""
+
+    def __init__(self, text, attention) -> None:
+        self.preprocessor = text
+        self.generator = SimpleNamespace(score=self._score)
+        self.attention = attention
+
+    def _score(self, sources, targets, want_attention):
+        assert want_attention
+        return None, [self.attention(len(targets[0]), len(sources[0]))]
+
+    def generate(self, sources, return_output):
+        ids = self.preprocessor.encode_target(["z xy"])[0]
+        return SimpleNamespace(token_ids=np.asarray([ids]), lengths=np.asarray([len(ids)]))
+
+
+@pytest.mark.parametrize("kind", ["character", "word", "byte", "byte_level_bpe"])
+def test_a_words_attention_is_the_sum_over_its_tokens(kind: str) -> None:
+    options = {"vocab_size": 300} if kind == "byte_level_bpe" else {}
+    text = s2s.text.Preprocessor.train(PAIRS, kind, **options)
+
+    def crossed(rows: int, columns: int) -> np.ndarray:
+        """The first half of the target looks at the end of the source, the other at its start."""
+        weights = np.zeros((rows, columns))
+        weights[: (rows - 1) // 2, (columns - 1) // 2 : columns - 1] = 1
+        weights[(rows - 1) // 2 :, : (columns - 1) // 2] = 1
+        return weights
+
+    found = word_alignment(Looker(text, crossed), "ab cd", "xy zz" if kind != "word" else "xy z")
+    assert found.source == ["ab", "cd"]
+    assert found.links == [(1, 0), (0, 1)]
+    assert str(found) == "1-0 0-1"
+
+
+def test_the_models_own_answer_is_aligned() -> None:
+    text = s2s.text.Preprocessor.train(PAIRS, "word")
+    found = word_alignment(Looker(text, lambda t, s: np.eye(t, s)), "ab cd ef")
+    assert found.target == ["z", "xy"]
+    assert found.links == [(0, 0), (1, 1)]
+
+
+def test_without_a_preprocessor_there_are_no_words() -> None:
+    with pytest.raises(ValueError, match="no preprocessor"):
+        word_alignment(SimpleNamespace(preprocessor=None), "x")
