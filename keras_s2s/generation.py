@@ -71,10 +71,11 @@ class Generator:
         """
         count, n = len(rows), sampler.num_return_sequences
         plan = with_prefixes(plan, prefixes)
-        driver = self._driver(sampler, plan)
-        self._prepared.refresh()
         seeds = row_seeds(seed, count)
         results: list[Result] = []
+        if count:  # nothing is compiled for nothing
+            driver = self._driver(sampler, plan)
+            self._prepared.refresh()
         order = sorted(range(count), key=lambda i: len(rows[i]))
         chunks = [order[begin : begin + batch_size] for begin in range(0, count, batch_size)]
         for chunk in _progress(chunks, "generate", count > batch_size):
@@ -282,6 +283,8 @@ def row_seeds(seed: int | Sequence[int] | None, count: int) -> np.ndarray:
     if isinstance(seed, int | np.integer):
         pairs = [(int(seed), i) for i in range(count)]
     else:
+        if isinstance(seed, str) or not hasattr(seed, "__len__"):
+            raise ValueError(f"seed={seed!r} must be a whole number, or one for each row")
         if len(seed) != count:
             raise ValueError(f"seed holds {len(seed)} seeds for {count} rows; give one for each")
         pairs = [(int(s), 0) for s in seed]

@@ -26,6 +26,11 @@ SPECIAL_IDS: dict[str, Any] = {
 }
 
 
+def slow_where_compiled(test: Any) -> Any:
+    """Mark a test that no backend, or none more than PyTorch, has a part in: it runs there."""
+    return pytest.mark.slow(test) if COMPILES else test
+
+
 def covered(parameters: Sequence[Any], cover: Sequence[Any]) -> list[Any]:
     """All `parameters` of a test; where compiling takes seconds, those outside `cover` are slow."""
     missing = [parameter for parameter in cover if parameter not in parameters]

@@ -8,6 +8,7 @@ import sys
 import textwrap
 
 import pytest
+from small_models import slow_where_compiled
 
 BACKENDS = ("jax", "tensorflow", "torch")
 
@@ -114,6 +115,7 @@ def run_without_others(program: str, backend: str) -> str:
     return result.stdout
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_module_imports_with_one_backend(backend):
     count, used, loaded = run_without_others(IMPORT_EVERYTHING, backend).split(maxsplit=2)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from keras import ops
 
+from keras_s2s.samplers.checks import number, whole
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.sampler import (
     Advance,
@@ -59,15 +60,13 @@ class Beam(Sampler):
         early_stopping: bool | Literal["never"] = False,
         num_return_sequences: int = 1,
     ) -> None:
-        if not isinstance(num_beams, int) or isinstance(num_beams, bool):
-            raise ValueError(f"num_beams={num_beams!r} must be a whole number")
-        if num_beams < 1:
-            raise ValueError(f"num_beams={num_beams} must be at least 1")
-        if not float("-inf") < length_penalty < float("inf"):
+        num_beams = whole("num_beams", num_beams)
+        num_return_sequences = whole("num_return_sequences", num_return_sequences)
+        if not float("-inf") < number("length_penalty", length_penalty) < float("inf"):
             raise ValueError(f"length_penalty={length_penalty} must be a finite number")
-        if early_stopping not in (True, False, "never"):
+        if not isinstance(early_stopping, bool) and early_stopping != "never":
             raise ValueError(f"early_stopping={early_stopping!r} must be True, False or 'never'")
-        if not 1 <= num_return_sequences <= num_beams:
+        if num_return_sequences > num_beams:
             raise ValueError(
                 f"num_return_sequences={num_return_sequences} must lie between 1 and "
                 f"num_beams={num_beams}"

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from keras import ops
 
 from keras_s2s.samplers.beam import Beam, gather
+from keras_s2s.samplers.checks import number, whole
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.processors import occurrences
 from keras_s2s.samplers.sampler import (
@@ -59,15 +60,12 @@ class DiverseBeam(Sampler):
             early_stopping=early_stopping,
             num_return_sequences=num_return_sequences,
         )  # refuses what is out of range
-        if not isinstance(num_beam_groups, int) or num_beam_groups < 1:
-            raise ValueError(
-                f"num_beam_groups={num_beam_groups!r} must be a whole number of at least 1"
-            )
+        num_beam_groups = whole("num_beam_groups", num_beam_groups)
         if num_beams % num_beam_groups:
             raise ValueError(
                 f"num_beams={num_beams} is not a multiple of num_beam_groups={num_beam_groups}"
             )
-        if not 0 <= diversity_penalty < float("inf"):
+        if not 0 <= number("diversity_penalty", diversity_penalty) < float("inf"):
             raise ValueError(f"diversity_penalty={diversity_penalty} must be at least 0")
         self.num_beams = num_beams
         self.num_beam_groups = num_beam_groups

@@ -6,6 +6,7 @@ from typing import Any
 
 from keras import ops
 
+from keras_s2s.samplers.checks import whole
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.draw import draw, each_own, uniform
 from keras_s2s.samplers.greedy import Greedy
@@ -46,17 +47,12 @@ class Random(Greedy):
         min_p: float | None = None,
         num_return_sequences: int = 1,
     ) -> None:
-        if not isinstance(num_return_sequences, int) or num_return_sequences < 1:
-            raise ValueError(
-                f"num_return_sequences={num_return_sequences!r} must be a whole number of at "
-                "least 1"
-            )
         Shortlist(temperature, top_k, top_p, min_p)  # refuses what is out of range
         self.temperature = float(temperature)
         self.top_k = top_k
         self.top_p = top_p
         self.min_p = min_p
-        self.num_return_sequences = num_return_sequences
+        self.num_return_sequences = whole("num_return_sequences", num_return_sequences)
 
     @property
     def width(self) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from keras import ops
 
+from keras_s2s.samplers.checks import number, whole
 from keras_s2s.samplers.processors import forbid
 from keras_s2s.samplers.top import top_k
 
@@ -31,13 +32,13 @@ class Shortlist:
         min_p: float | None,
         keep: int = 1,
     ) -> None:
-        if not 0 < temperature < float("inf"):
+        if not 0 < number("temperature", temperature) < float("inf"):
             raise ValueError(f"temperature={temperature} must be above 0; greedy is its limit")
-        if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
-            raise ValueError(f"top_k={top_k!r} must be a whole number of at least 1")
-        if top_p is not None and not 0 < top_p <= 1:
+        if top_k is not None:
+            top_k = whole("top_k", top_k)
+        if top_p is not None and not 0 < number("top_p", top_p) <= 1:
             raise ValueError(f"top_p={top_p} must lie above 0 and be at most 1")
-        if min_p is not None and not 0 <= min_p <= 1:
+        if min_p is not None and not 0 <= number("min_p", min_p) <= 1:
             raise ValueError(f"min_p={min_p} must lie between 0 and 1")
         self.temperature = float(temperature)
         self.top_k = top_k

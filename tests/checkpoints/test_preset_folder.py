@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from contracts import checks
-from small_models import Probe, make_model, shrunken_preset
+from small_models import Probe, make_model, shrunken_preset, slow_where_compiled
 
 from keras_s2s.checkpoints import preset_folder
 from keras_s2s.checkpoints.preset_folder import CheckpointError
@@ -52,6 +52,7 @@ def test_lora_is_refused_by_layer_and_can_be_merged(model, tmp_path: Path) -> No
     np.testing.assert_allclose(Probe(merged).logits(inputs), expected, atol=1e-5)
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("mode", ["int8", "float8"])
 def test_quantised_weights_are_refused_by_layer(model, mode, tmp_path: Path) -> None:
     with warnings.catch_warnings():

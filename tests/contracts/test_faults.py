@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from contracts import checks
 from keras import ops
-from small_models import COMPILES, Probe, covered, make_model, shrunken_preset
+from small_models import Probe, covered, make_model, shrunken_preset
 
 from keras_s2s.data import DataError
 from keras_s2s.data import batches as batches_module
@@ -25,9 +25,6 @@ from keras_s2s.layers.multi_head_attention import MultiHeadAttention
 from keras_s2s.network import Network
 from keras_s2s.samplers import Beam, Greedy, Plan
 from keras_s2s.training.loss import TokenCrossEntropy
-
-#: The faults lie in code that all backends share, so that one of them shows most of it.
-slow_where_compiled = pytest.mark.slow if COMPILES else lambda test: test
 
 
 def fresh(name: str) -> Probe:

@@ -11,7 +11,15 @@ import keras
 import numpy as np
 import pytest
 from contracts import checks
-from small_models import VARIANTS, Probe, covered, make_model, shrunken_preset, to_numpy
+from small_models import (
+    VARIANTS,
+    Probe,
+    covered,
+    make_model,
+    shrunken_preset,
+    slow_where_compiled,
+    to_numpy,
+)
 
 from keras_s2s.catalog import list_presets
 from keras_s2s.checkpoints.preset_folder import CheckpointError
@@ -49,6 +57,7 @@ def test_saved_and_loaded(name, tmp_path):
     assert_same_weights(keras.saving.load_model(tmp_path / "model.keras"), model)
 
 
+@slow_where_compiled
 def test_a_copy_from_its_configuration_is_a_whole_model():
     model = make_model(CONFIGS["transformer_tiny"], seed=4)
     copied = Seq2SeqLM.from_config(model.get_config())

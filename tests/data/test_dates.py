@@ -13,6 +13,7 @@ from collections import Counter
 from datetime import date, timedelta
 
 import pytest
+from small_models import slow_where_compiled
 
 pytest.importorskip("babel")
 
@@ -387,6 +388,7 @@ def test_pairs_and_examples_agree(splits):
         assert type(pairs) is list and type(pairs[0]) is tuple
 
 
+@slow_where_compiled
 def test_the_same_seed_gives_the_same_examples_in_every_process():
     code = (
         "import hashlib; from keras_s2s.data.dates import make_dates;"

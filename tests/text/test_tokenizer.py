@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_models import slow_where_compiled
 from text_samples import CORPUS, KINDS, SAMPLES
 
 from keras_s2s.config import ConfigError, TokenizerConfig
@@ -187,6 +188,7 @@ def test_not_text_is_refused(tokenizer):
 # --------------------------------------------------------------------------------------
 
 
+@slow_where_compiled
 def test_save_and_load_in_another_process(tokenizers, tmp_path):
     for kind, tokenizer in tokenizers.items():
         written = tokenizer.save(tmp_path / kind, "source")

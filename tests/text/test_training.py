@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_models import slow_where_compiled
 from text_samples import CORPUS, KINDS
 
 from keras_s2s.config import ConfigError, TokenizerConfig
@@ -25,6 +26,7 @@ def many_ties() -> list[str]:
     return [" ".join(draw.choices(words, k=8)) for _ in range(150)]
 
 
+@slow_where_compiled
 def test_training_is_deterministic_across_processes():
     # Each process has its own hash seeds, which is what an unordered table would show.
     program = """

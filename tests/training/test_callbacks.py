@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import pytest
+from small_models import slow_where_compiled
 
 from keras_s2s import Seq2SeqLM, callbacks
 from keras_s2s.data import Batches
@@ -30,6 +31,7 @@ def trained() -> tuple[Seq2SeqLM, Batches]:
     return model, Batches(PAIRS, text, batch_size=4, num_buckets=1)
 
 
+@slow_where_compiled
 def test_generation_metrics_appear_in_the_history(trained) -> None:
     model, batches = trained
     watched = callbacks.GenerationMetrics(PAIRS, ["exact_match", "chrf"], every=2, max_length=8)

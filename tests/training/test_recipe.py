@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_models import slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.catalog import list_recipes, load_recipe
@@ -89,6 +90,7 @@ def test_the_same_seed_gives_the_same_losses(first, tmp_path: Path) -> None:
     assert again["history"]["val_loss"] == report["history"]["val_loss"]
 
 
+@slow_where_compiled
 def test_an_interrupt_leaves_a_usable_model(tmp_path: Path, monkeypatch) -> None:
     calls = 0
 
@@ -105,6 +107,7 @@ def test_an_interrupt_leaves_a_usable_model(tmp_path: Path, monkeypatch) -> None
     assert isinstance(model.generate("March 3, 1999"), str)
 
 
+@slow_where_compiled
 def test_an_interrupt_in_the_second_epoch_leaves_the_first(tmp_path: Path, monkeypatch) -> None:
     finished: list[list[np.ndarray]] = []
     calls = 0
@@ -133,6 +136,7 @@ def test_an_interrupt_in_the_second_epoch_leaves_the_first(tmp_path: Path, monke
     assert names == {"preset.yaml", "model.safetensors", "tokenizer", "recipe.yaml"}
 
 
+@slow_where_compiled
 def test_an_interrupt_in_the_middle_of_saving_leaves_a_usable_model(
     tmp_path: Path, monkeypatch
 ) -> None:
@@ -151,6 +155,7 @@ def test_an_interrupt_in_the_middle_of_saving_leaves_a_usable_model(
     assert isinstance(Seq2SeqLM.from_preset(tmp_path / "run").generate("March 3, 1999"), str)
 
 
+@slow_where_compiled
 def test_files_of_a_folder(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -187,6 +192,7 @@ evaluation: {metrics: [exact_match], samples: 1}
 """
 
 
+@slow_where_compiled
 def test_columns_and_keys_of_pair_files(tmp_path: Path) -> None:
     pairs = [(a + b, (a + b).upper()) for a in "abcd" for b in "efgh"]
     table = "".join(f"{target}\tCC-BY\t{source}\n" for source, target in pairs)

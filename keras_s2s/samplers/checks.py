@@ -1,0 +1,28 @@
+"""Values that a caller passed, refused by their name."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """`value`, which must be a whole number of at least `least`.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
+    return int(value)
+
+
+def number(name: str, value: Any) -> float:
+    """`value`, which must be a number.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"{name}={value!r} must be a number")
+    return float(value)

@@ -1,0 +1,291 @@
+"""Options of `generate` and `stream`: which are refused, which are used, and by whom."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from small_models import (
+    VOCABULARY,
+    attention,
+    covered,
+    make_model,
+    randomise,
+    recurrent,
+    source_mapping,
+    transformer,
+    variant,
+)
+from text_samples import CORPUS
+
+from keras_s2s.config import GenerationConfig
+from keras_s2s.model import Seq2SeqLM
+from keras_s2s.samplers import (
+    Beam,
+    BeamSample,
+    DiverseBeam,
+    Greedy,
+    Random,
+    TopP,
+    resolve_sampler,
+)
+from keras_s2s.text import Preprocessor
+
+SOURCES = [[5, 9, 6, 4, 3], [7, 3], [8, 4, 4, 11, 6, 3]]
+RECURRENT: dict[str, Any] = {
+    "encoder": recurrent("gru"),
+    "decoder": recurrent("gru", **attention("dot", "current")),
+    "bridge": {"type": "copy"},
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> Seq2SeqLM:
+    """Ids only, with positions for ten of them."""
+    positions = {"positions": "learned", "max_positions": 10}
+    return make_model(variant({"shared": transformer(embedding=positions)}), scale=2.0)
+
+
+# ------------------------------------------------------------------ refused
+
+NOT_MEANT: list[tuple[dict[str, Any], str]] = [
+    # Values out of range
+    ({"num_beams": 0}, "num_beams=0"),
+    ({"num_beams": -1}, "num_beams=-1"),
+    ({"num_beams": 2.0}, r"num_beams=2\.0"),
+    ({"num_beams": "4"}, "num_beams='4'"),
+    ({"num_beams": 2, "num_return_sequences": 3}, "num_return_sequences=3"),
+    ({"num_beams": 2, "num_return_sequences": 0}, "num_return_sequences=0"),
+    ({"num_beams": 2, "num_return_sequences": 1.5}, r"num_return_sequences=1\.5"),
+    ({"num_beams": 2, "early_stopping": "sometimes"}, "early_stopping='sometimes'"),
+    ({"num_beams": 2, "early_stopping": 1}, "early_stopping=1"),
+    ({"num_beams": 2, "length_penalty": float("nan")}, "length_penalty=nan"),
+    ({"num_beams": 2, "length_penalty": "much"}, "length_penalty='much'"),
+    ({"do_sample": True, "top_p": 0}, "top_p=0"),
+    ({"do_sample": True, "top_p": 1.1}, r"top_p=1\.1"),
+    ({"do_sample": True, "top_p": "0.9"}, r"top_p='0\.9'"),
+    ({"do_sample": True, "top_k": 0}, "top_k=0"),
+    ({"do_sample": True, "top_k": 2.5}, r"top_k=2\.5"),
+    ({"do_sample": True, "min_p": -0.1}, r"min_p=-0\.1"),
+    ({"do_sample": True, "min_p": 1.5}, r"min_p=1\.5"),
+    ({"do_sample": True, "temperature": 0}, "temperature=0"),
+    ({"do_sample": True, "temperature": float("inf")}, "temperature=inf"),
+    ({"do_sample": True, "temperature": "hot"}, "temperature='hot'"),
+    ({"do_sample": True, "num_return_sequences": 0}, "num_return_sequences=0"),
+    ({"do_sample": "yes"}, "do_sample='yes'"),
+    ({"do_sample": True, "num_beams": 2, "top_p": 2}, "top_p=2"),
+    ({"num_beams": 4, "num_beam_groups": 3}, "num_beam_groups=3"),
+    ({"num_beams": 4, "num_beam_groups": 0}, "num_beam_groups=0"),
+    ({"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": -1}, "diversity_penalty=-1"),
+    ({"num_beams": 4, "num_beam_groups": 2, "do_sample": True}, "do_sample=True"),
+    # Limits
+    ({"max_length": 1}, "max_length=1"),
+    ({"max_length": 12}, "max_length=12 needs 11 decoder positions"),
+    ({"max_length": 8.0}, r"max_length=8\.0"),
+    ({"max_length": True}, "max_length=True"),
+    ({"max_new_tokens": 0}, "max_new_tokens=0"),
+    ({"max_new_tokens": "3"}, "max_new_tokens='3'"),
+    ({"max_length": 8, "min_length": 9}, "min_length=9 .*max_length=8"),
+    ({"max_length": 8, "min_new_tokens": 8}, "min_new_tokens=8 .*max_length=8"),
+    ({"min_length": -1}, "min_length=-1"),
+    ({"min_new_tokens": 1.5}, r"min_new_tokens=1\.5"),
+    # Rules
+    ({"repetition_penalty": 0}, "repetition_penalty=0"),
+    ({"repetition_penalty": "1.2"}, r"repetition_penalty='1\.2'"),
+    ({"no_repeat_ngram_size": -2}, "no_repeat_ngram_size=-2"),
+    ({"encoder_no_repeat_ngram_size": 2.5}, r"encoder_no_repeat_ngram_size=2\.5"),
+    ({"bad_words_ids": [4, 5]}, r"bad_words_ids\[0\]=4"),
+    ({"bad_words_ids": [[4], []]}, r"bad_words_ids\[1\] is empty"),
+    ({"bad_words_ids": [[4, 99]]}, r"bad_words_ids\[0\]\[1\]=99"),
+    ({"suppress_tokens": 4}, "suppress_tokens=4"),
+    ({"suppress_tokens": [4, VOCABULARY]}, r"suppress_tokens\[1\]=16"),
+    ({"begin_suppress_tokens": "45"}, "begin_suppress_tokens='45'"),
+    ({"forced_bos_token_id": -1}, "forced_bos_token_id=-1"),
+    ({"forced_eos_token_id": "</s>"}, "forced_eos_token_id='</s>'"),
+    ({"prefix_allowed_tokens_fn": [4]}, r"prefix_allowed_tokens_fn=\[4\]"),
+    # Options that the strategy has no use for
+    ({"temperature": 0.5}, "temperature.*do_sample=True"),
+    ({"top_k": 5, "num_beams": 2}, "top_k.*do_sample=True"),
+    ({"length_penalty": 0.6}, "length_penalty"),
+    ({"early_stopping": True, "do_sample": True}, "early_stopping"),
+    ({"num_return_sequences": 2}, "num_return_sequences"),
+    ({"num_beams": 2, "diversity_penalty": 1.0}, "diversity_penalty"),
+    ({"sampler": "greedy", "num_beams": 2}, "num_beams"),
+    ({"sampler": "beam", "top_p": 0.5}, "top_p"),
+    ({"sampler": "beam", "do_sample": True}, "do_sample"),
+    ({"sampler": Beam(2), "num_beams": 2}, "num_beams"),
+    ({"seed": 3}, "seed=3"),
+    ({"seed": [1, 2, 3], "num_beams": 2}, "seed=.*Beam draws nothing"),
+    ({"seed": [1, 2], "do_sample": True}, "2 seeds for 3 rows"),
+    ({"seed": 1.5, "do_sample": True}, r"seed=1\.5"),
+    ({"no_repeat_ngram": 2}, "no_repeat_ngram_size"),
+    # Prefixes
+    ({"decoder_prefix": [[5] * 7] * 3, "max_length": 8}, "prefix of 7 ids.*max_length=8"),
+    ({"decoder_prefix": [[5], [], [6, 7]], "max_length": 8, "min_new_tokens": 6}, "prefix of 2"),
+    ({"decoder_prefix": [[5], [6]]}, "one prefix for each of 3 sources"),
+    ({"decoder_prefix": [[5], [99], [6]]}, "decoder_prefix 1 holds the id 99"),
+    ({"decoder_prefix": ["a", "b", "c"]}, "no preprocessor"),
+    ({"batch_size": 0}, "batch_size=0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), NOT_MEANT, ids=[" ".join(map(str, o)) for o, _ in NOT_MEANT]
+)
+def test_what_cannot_be_meant_is_refused(model, options, message):
+    with pytest.raises(ValueError, match=message):
+        model.generate(source_mapping(SOURCES), **options)
+
+
+def test_processors_that_are_none_are_refused(model):
+    with pytest.raises(TypeError, match="LogitsProcessor objects, not int"):
+        model.generate(source_mapping(SOURCES), processors=[4])
+
+
+def test_a_source_beyond_the_positions_is_refused(model):
+    with pytest.raises(ValueError, match="source 1 has 11 ids, but the model has positions for 10"):
+        model.generate(source_mapping([[5, 3], [5] * 10 + [3]]))
+
+
+# ------------------------------------------------------------------ nothing to do
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"decoder_prefix": []}, {"num_beams": 3, "num_return_sequences": 2}, {"do_sample": True}],
+)
+def test_no_sources_give_an_empty_result(model, options):
+    nothing = {
+        "encoder_token_ids": np.zeros((0, 4), "int32"),
+        "encoder_padding_mask": np.zeros((0, 4), bool),
+    }
+    output = model.generate(nothing, return_output=True, output_attentions=True, **options)
+    n = options.get("num_return_sequences", 1)
+    batch = (0,) if n == 1 else (0, n)
+    assert output.token_ids.shape == output.token_log_probs.shape == (*batch, 0)
+    assert output.lengths.shape == output.scores.shape == batch
+    assert output.attentions.shape[: len(batch)] == batch
+    assert model.generate(nothing, **options).shape == (*batch, 0)
+    assert model.generator.compilations == 0
+
+
+# ------------------------------------------------------------------ who chooses
+
+
+@pytest.mark.parametrize(
+    ("options", "defaults", "expected"),
+    [
+        ({}, {}, Greedy()),
+        ({"num_beams": 1}, {}, Greedy()),
+        ({"num_beams": 1, "num_beam_groups": 1, "do_sample": False}, {}, Greedy()),
+        ({"do_sample": True}, {}, Random()),
+        ({"do_sample": True, "num_beams": 1, "top_k": 4}, {}, Random(top_k=4)),
+        ({"num_beams": 3}, {}, Beam(3)),
+        ({"num_beams": 3, "do_sample": True}, {}, BeamSample(3)),
+        ({"num_beams": 4, "num_beam_groups": 2}, {}, DiverseBeam(4, num_beam_groups=2)),
+        # Defaults: used by who has a use for them, and by nobody else
+        ({}, {"num_beams": 3, "length_penalty": 0.6, "top_k": 9}, Beam(3, length_penalty=0.6)),
+        ({"num_beams": 1}, {"num_beams": 3, "length_penalty": 0.6}, Greedy()),
+        ({"length_penalty": 2.0}, {"num_beams": 3}, Beam(3, length_penalty=2.0)),
+        (
+            {},
+            {"do_sample": True, "temperature": 0.5, "top_p": 0.9},
+            Random(temperature=0.5, top_p=0.9),
+        ),
+        ({"do_sample": False}, {"do_sample": True, "temperature": 0.5}, Greedy()),
+        ({"num_beams": 2}, {"do_sample": True, "min_p": 0.5}, BeamSample(2, min_p=0.5)),
+        ({}, {"sampler": "top_p", "top_p": 0.7}, TopP(0.7)),
+        ({"num_beams": 2}, {"sampler": "top_p", "top_p": 0.7}, Beam(2)),
+        (
+            {},
+            {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.3},
+            DiverseBeam(4, num_beam_groups=2, diversity_penalty=0.3),
+        ),
+    ],
+)
+def test_options_and_defaults_choose_the_strategy(options, defaults, expected):
+    assert resolve_sampler(None, options, GenerationConfig(**defaults)).key() == expected.key()
+
+
+def test_named_strategies_take_their_own_defaults_only():
+    defaults = GenerationConfig(num_beams=3, length_penalty=0.6, top_k=9, diversity_penalty=2.0)
+    expected = {
+        "greedy": Greedy(),
+        "beam": Beam(3, length_penalty=0.6),
+        "random": Random(top_k=9),
+        "beam_sample": BeamSample(3, length_penalty=0.6, top_k=9),
+    }
+    for name, sampler in expected.items():
+        assert resolve_sampler(name, {}, defaults).key() == sampler.key()
+
+
+def test_defaults_of_a_preset(tmp_path):
+    """Rules and strategy of a folder's generation section, and of the caller's in its place."""
+    own = {"num_beams": 3, "no_repeat_ngram_size": 2, "min_length": 5, "max_length": 8, "top_k": 3}
+    model = make_model(variant(RECURRENT, generation=own), scale=2.0)
+    sources = source_mapping(SOURCES)
+    found = model.generate(sources)
+    compiled = model.generator.compilations
+    del own["top_k"]
+    np.testing.assert_array_equal(model.generate(sources, **own), found)
+    assert model.generator.compilations == compiled, "the same strategy and rules"
+    assert found.shape[1] <= 7
+    for row in found:
+        pairs = [tuple(row[i : i + 2]) for i in range(6) if 3 not in row[:i]]
+        assert len(set(pairs)) == len(pairs) and 3 not in row[:3]
+
+    model.save_to_preset(tmp_path)
+    config = GenerationConfig(max_length=5, suppress_tokens=[int(found[0, 0])])
+    other = Seq2SeqLM.from_preset(tmp_path, generation=config)
+    assert other.generation_config == config
+    ids = other.generate(sources)
+    assert ids.shape[1] <= 4 and not (ids == found[0, 0]).any()
+
+
+# ------------------------------------------------------------------ streams
+
+
+@cache
+def text_model(kind: str) -> Seq2SeqLM:
+    """Answers nonsense, with characters of several bytes among it."""
+    text = Preprocessor.train([(t, t) for t in CORPUS], kind)
+    model = Seq2SeqLM.from_architecture(RECURRENT, preprocessor=text)
+    randomise(model, seed=4, scale=2.0)
+    return model
+
+
+TEXTS = ["Two men.", "두 젊은 남자", "x"]
+DRAWN = {"do_sample": True, "temperature": 1.5, "seed": 3}
+STREAMS = list(product(["byte", "sentencepiece_bpe"], [{}, DRAWN]))
+
+
+@pytest.mark.parametrize(("kind", "options"), covered(STREAMS, [("byte", DRAWN)]))
+def test_streams_are_what_generate_returns(kind, options):
+    model, options = text_model(kind), {"max_length": 40, **options}
+    expected = model.generate(TEXTS, **options)
+    for stride in (1, 3):
+        parts = list(model.stream(TEXTS, stride=stride, **options))
+        assert all(len(part) == len(TEXTS) and any(part) for part in parts)
+        assert ["".join(row) for row in zip(*parts, strict=True)] == expected
+    single = list(model.stream(TEXTS[0], **options))
+    assert "".join(single) == expected[0] and all(single)
+    assert len(single) > 3, "a piece at a time"
+    assert list(model.stream([])) == []
+
+
+def test_streams_that_cannot_be_are_refused_at_once(model):
+    for options, message in (
+        ({"num_beams": 2}, "stream.*Beam"),
+        ({"sampler": BeamSample(2)}, "stream.*BeamSample"),
+        ({"do_sample": True, "num_return_sequences": 2}, "stream.*one sequence"),
+        ({"stride": 0}, "stride=0"),
+        ({"seed": 1}, "seed=1"),
+        ({"top_k": 1}, "top_k"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            text_model("byte").stream(TEXTS, **options)
+    with pytest.raises(ValueError, match="no preprocessor"):
+        model.stream("text")
