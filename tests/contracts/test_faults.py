@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from contracts import checks
 from keras import ops
-from small_models import Probe, covered, make_model, shrunken_preset
+from small_models import Probe, covered, make_model, shrunken_preset, slow_where_compiled
 
 from keras_s2s.data import DataError
 from keras_s2s.data import batches as batches_module
