@@ -8,13 +8,7 @@ import keras
 
 from keras_s2s.layers import kernels
 from keras_s2s.layers.base import ExplicitMaskLayer
-
-ACTIVATIONS = {
-    "relu": keras.activations.relu,
-    "gelu": lambda x: keras.activations.gelu(x, approximate=False),
-    "gelu_tanh": lambda x: keras.activations.gelu(x, approximate=True),
-    "silu": keras.activations.silu,
-}
+from keras_s2s.layers.kernels import ACTIVATIONS
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -63,12 +57,11 @@ class FeedForward(ExplicitMaskLayer):
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """`[B, T, hidden_dim]` -> `[B, T, hidden_dim]`."""
-        act = ACTIVATIONS[self.activation]
-        inner = kernels.linear(self.inner_dense, x)
         if self.gate_dense is not None:
-            inner = act(kernels.linear(self.gate_dense, x)) * inner
+            gate = kernels.activated(self.activation, self.gate_dense, x)
+            inner = gate * kernels.linear(self.inner_dense, x)
         else:
-            inner = act(inner)
+            inner = kernels.activated(self.activation, self.inner_dense, x)
         inner = kernels.dropout(self.dropout, inner, training)
         return kernels.linear(self.outer_dense, inner)
 

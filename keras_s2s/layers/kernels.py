@@ -9,7 +9,7 @@ faster with a token table that is already transposed (`transposed_table.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -20,12 +20,25 @@ from keras import ops
 from keras_s2s.layers.masks import masked_softmax
 from keras_s2s.layers.positions import sinusoidal_table
 
+ACTIVATIONS = {
+    "relu": keras.activations.relu,
+    "gelu": lambda x: keras.activations.gelu(x, approximate=False),
+    "gelu_tanh": lambda x: keras.activations.gelu(x, approximate=True),
+    "silu": keras.activations.silu,
+}
+
 
 class Kernels:
     """Keras' own operations; a subclass has faster ones."""
 
     def linear(self, dense: keras.layers.Dense, x: Any) -> Any:
         return dense(x)
+
+    def linears(self, denses: Sequence[keras.layers.Dense], x: Any) -> Sequence[Any]:
+        return [dense(x) for dense in denses]
+
+    def activated(self, activation: str, dense: keras.layers.Dense, x: Any) -> Any:
+        return ACTIVATIONS[activation](dense(x))
 
     def logits(self, table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
         return with_bias(table(x, reverse=True), bias)
@@ -39,6 +52,9 @@ class Kernels:
     def sinusoids(self, start: Any, length: Any, dim: int) -> Any:
         places = ops.arange(length, dtype="int32") + ops.cast(start, "int32")
         return sinusoidal_table(places, dim)
+
+    def reshape(self, x: Any, shape: tuple[Any, ...]) -> Any:
+        return ops.reshape(x, shape)
 
     def split_heads(self, x: Any, num_heads: int) -> Any:
         x = ops.reshape(x, (-1, ops.shape(x)[1], num_heads, x.shape[-1] // num_heads))
@@ -68,6 +84,21 @@ def use(kernels: Kernels) -> Iterator[None]:
 def linear(dense: keras.layers.Dense, x: Any) -> Any:
     """`dense(x)`, for a `Dense` without activation: `[..., D]` -> `[..., N]`."""
     return _CURRENT.get().linear(dense, x)
+
+
+def linears(denses: Sequence[keras.layers.Dense], x: Any) -> Sequence[Any]:
+    """Several `linear` of the same `x`."""
+    return _CURRENT.get().linears(denses, x)
+
+
+def activated(activation: str, dense: keras.layers.Dense, x: Any) -> Any:
+    """`linear(dense, x)` under one of `ACTIVATIONS`."""
+    return _CURRENT.get().activated(activation, dense, x)
+
+
+def reshape(x: Any, shape: tuple[Any, ...]) -> Any:
+    """`keras.ops.reshape`."""
+    return _CURRENT.get().reshape(x, shape)
 
 
 def logits(table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:

@@ -55,8 +55,10 @@ class MultiHeadAttention(ExplicitMaskLayer):
 
     def project_query(self, query: Any) -> Any:
         """`[B, T, hidden_dim]` -> scaled queries `[B, H, T, D]`."""
-        x = kernels.linear(self.query_dense, query) * self.head_dim**-0.5
-        return kernels.split_heads(x, self.num_heads)
+        return self._query_heads(kernels.linear(self.query_dense, query))
+
+    def _query_heads(self, x: Any) -> Any:
+        return kernels.split_heads(x * self.head_dim**-0.5, self.num_heads)
 
     def project_memory(self, memory: Any) -> tuple[Any, Any]:
         """`[B, S, Dm]` -> keys and values, `[B, H, S, D]` each."""
@@ -64,6 +66,16 @@ class MultiHeadAttention(ExplicitMaskLayer):
         values = kernels.linear(self.value_dense, memory)
         return kernels.split_heads(keys, self.num_heads), kernels.split_heads(
             values, self.num_heads
+        )
+
+    def project_own(self, x: Any) -> tuple[Any, Any, Any]:
+        """Queries, keys and values of one tensor `[B, T, hidden_dim]`: `[B, H, T, D]` each."""
+        denses = (self.query_dense, self.key_dense, self.value_dense)
+        query, key, value = kernels.linears(denses, x)
+        return (
+            self._query_heads(query),
+            kernels.split_heads(key, self.num_heads),
+            kernels.split_heads(value, self.num_heads),
         )
 
     def attend(

@@ -8,12 +8,13 @@ the start of each generation, so that nothing is stale however a weight was chan
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
-from keras_s2s.layers.kernels import Kernels
+from keras_s2s.layers.kernels import ACTIVATIONS, Kernels
 from keras_s2s.layers.masks import LOWEST
 from keras_s2s.layers.positions import sinusoidal_table
 
@@ -22,16 +23,31 @@ class Prepared(NamedTuple):
     """A matrix made ready.
 
     Attributes:
-        source: the variable's tensor, `[D, N]`, or `[N, D]` for a token table.
-        checksum: of its bits when it was made ready.
-        matrix: packed by oneDNN, or as it is.
+        sources: tensors of the variables it was made of, `[D, N]` each and side by side; or one
+            token table `[N, D]`.
+        checksums: of their bits when it was made ready.
+        matrix: packed by oneDNN, or `[N, D]` as PyTorch multiplies it.
         packed: which of both.
     """
 
-    source: Any
-    checksum: Any
+    sources: tuple[Any, ...]
+    checksums: tuple[Any, ...]
     matrix: Any
     packed: bool
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether no source has changed; where nothing is packed the source itself serves."""
+        return not self.packed or self.checksums == tuple(map(checksum, self.sources))
+
+
+#: What oneDNN calls the activations it can apply to a product, and the variant of each.
+FUSED = {
+    "relu": ("relu", ""),
+    "gelu": ("gelu", "none"),
+    "gelu_tanh": ("gelu", "tanh"),
+    "silu": ("swish", ""),
+}
 
 
 class PreparedWeights(Kernels):
@@ -44,9 +60,9 @@ class PreparedWeights(Kernels):
     """
 
     def __init__(self) -> None:
-        self._matrices: dict[int, Prepared] = {}
-        self._used: set[int] = set()
-        self._layers: dict[int, tuple[Any, ...]] = {}
+        self._matrices: dict[tuple[int, ...], Prepared] = {}
+        self._used: set[tuple[int, ...]] = set()
+        self._layers: dict[Any, tuple[Any, ...]] = {}
         self._sinusoids: dict[int, Any] = {}
 
     def refresh(self) -> None:
@@ -54,7 +70,7 @@ class PreparedWeights(Kernels):
         self._matrices = {
             key: known
             for key, known in self._matrices.items()
-            if key in self._used and (not known.packed or checksum(known.source) == known.checksum)
+            if key in self._used and known.is_fresh
         }
         self._used.clear()
         self._layers.clear()
@@ -69,16 +85,41 @@ class PreparedWeights(Kernels):
     # ------------------------------------------------------------------ operations
 
     def linear(self, dense: keras.layers.Dense, x: Any) -> Any:
-        known = self._layers.get(id(dense))
+        known = self._known((dense,))
+        return dense(x) if known is None else multiply(x, known[0], known[1])
+
+    def linears(self, denses: Sequence[keras.layers.Dense], x: Any) -> Sequence[Any]:
+        # One product in place of several: each costs a call, whatever its size.
+        known = self._known(tuple(denses))
         if known is None:
-            linear = dense.activation in (None, keras.activations.linear)
-            if not self.is_plain(dense) or dense.lora_enabled or not linear:
-                return dense(x)
-            bias = None if dense.bias is None else dense.bias.value
-            matrix = self._prepare(dense.kernel.value, transposed=True)
-            # The layer itself is kept, so that its id stays its own.
-            known = self._layers[id(dense)] = (matrix, bias, dense)
-        return _multiply(x, known[0], known[1], transposed=True)
+            return [self.linear(dense, x) for dense in denses]
+        return multiply(x, known[0], known[1]).split([dense.units for dense in denses], dim=-1)
+
+    def activated(self, activation: str, dense: keras.layers.Dense, x: Any) -> Any:
+        known = self._known((dense,))
+        if known is None or not known[0].packed:
+            return ACTIVATIONS[activation](self.linear(dense, x))
+        return multiply(x, known[0], known[1], *FUSED[activation])
+
+    def _known(self, denses: tuple[keras.layers.Dense, ...]) -> tuple[Any, ...] | None:
+        """Matrix and bias of layers side by side; None where they cannot be made ready so."""
+        key = tuple(map(id, denses))
+        known = self._layers.get(key)
+        if known is None:
+            biased = {dense.bias is not None for dense in denses}
+            if not all(map(self._is_linear, denses)) or len(biased) > 1:
+                return None
+            matrix = self._prepare([dense.kernel.value for dense in denses])
+            if matrix is None:
+                return None
+            biases = [dense.bias.value for dense in denses if dense.bias is not None]
+            # The layers themselves are kept, so that their ids stay their own.
+            known = self._layers[key] = (matrix, side_by_side(biases) if biases else None, denses)
+        return known
+
+    def _is_linear(self, dense: keras.layers.Dense) -> bool:
+        linear = dense.activation in (None, keras.activations.linear)
+        return self.is_plain(dense) and linear and not dense.lora_enabled
 
     def logits(self, table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
         known = self._layers.get(id(table))
@@ -86,10 +127,9 @@ class PreparedWeights(Kernels):
             plain = table.tie_weights and table.logit_soft_cap is None and not table.lora_enabled
             if not plain or not self.is_plain(table):
                 return super().logits(table, x, bias)
-            matrix = self._prepare(table.embeddings.value, transposed=False)
+            matrix = self._prepare([table.embeddings.value], is_table=True)
             known = self._layers[id(table)] = (matrix, table)
-        found = _multiply(x, known[0], None if bias is None else bias.value, transposed=False)
-        return found.float()
+        return multiply(x, known[0], None if bias is None else bias.value).float()
 
     def layer_norm(self, norm: keras.layers.LayerNormalization, x: Any) -> Any:
         import torch
@@ -117,6 +157,9 @@ class PreparedWeights(Kernels):
             self._sinusoids[dim] = table
         return table[start : start + length]
 
+    def reshape(self, x: Any, shape: tuple[Any, ...]) -> Any:
+        return x.reshape(shape)
+
     def split_heads(self, x: Any, num_heads: int) -> Any:
         return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
 
@@ -139,13 +182,16 @@ class PreparedWeights(Kernels):
 
     # ------------------------------------------------------------------ inside
 
-    def _prepare(self, source: Any, *, transposed: bool) -> Prepared:
-        key = source.data_ptr()
-        self._used.add(key)
+    def _prepare(self, sources: Sequence[Any], *, is_table: bool = False) -> Prepared | None:
+        key = tuple(source.data_ptr() for source in sources)
         known = self._matrices.get(key)
-        if known is None or known.source.shape != source.shape:
-            known = prepare(source, transposed=transposed)
+        shapes = [source.shape for source in sources]
+        if known is None or [source.shape for source in known.sources] != shapes:
+            known = prepare(sources, is_table=is_table)
+            if known is None:
+                return None
             self._matrices[key] = known
+        self._used.add(key)
         return known
 
 
@@ -162,30 +208,48 @@ def checksum(tensor: Any) -> tuple[int, bytes]:
     return int(tensor.view(torch.int32).sum(dtype=torch.int32)), edges
 
 
-def prepare(source: Any, *, transposed: bool) -> Prepared:
-    """Make a matrix ready: packed by oneDNN on the CPU in float32, as it is elsewhere."""
+def prepare(sources: Sequence[Any], *, is_table: bool = False) -> Prepared | None:
+    """Make a matrix ready: packed by oneDNN on the CPU in float32, as it is elsewhere.
+
+    Args:
+        sources: kernels `[D, N]`, put side by side; or one table `[N, D]`.
+
+    Returns:
+        None for several sources where nothing is packed: a plain copy of them gains nothing.
+    """
     import torch
 
-    tensor = source.detach()
+    tensors = tuple(source.detach() for source in sources)
     packs = (
-        tensor.device.type == "cpu"
-        and tensor.dtype == torch.float32
+        tensors[0].device.type == "cpu"
+        and all(tensor.dtype == torch.float32 for tensor in tensors)
         and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
+    if not packs and len(tensors) > 1:
+        return None
+    matrix = tensors[0] if is_table else side_by_side(tensors).t()  # both take [N, D]
     if not packs:
-        return Prepared(tensor, None, tensor, False)
-    matrix = tensor.t() if transposed else tensor  # oneDNN wants [N, D]
-    return Prepared(
-        tensor, checksum(tensor), torch.ops.mkldnn._reorder_linear_weight(matrix, None), True
-    )
+        return Prepared(tensors, (), matrix, False)
+    packed = torch.ops.mkldnn._reorder_linear_weight(matrix, None)
+    return Prepared(tensors, tuple(map(checksum, tensors)), packed, True)
 
 
-def _multiply(x: Any, prepared: Prepared, bias: Any, *, transposed: bool) -> Any:
-    """`x [..., D]` times a prepared matrix, plus a bias `[N]` or None."""
+def side_by_side(tensors: Sequence[Any]) -> Any:
+    """`[..., N]` of each to `[..., sum of N]`."""
+    import torch
+
+    return tensors[0] if len(tensors) == 1 else torch.cat(tuple(tensors), dim=-1)
+
+
+def multiply(
+    x: Any, prepared: Prepared, bias: Any, activation: str = "none", variant: str = ""
+) -> Any:
+    """`x [..., D]` times a prepared matrix, plus a bias `[N]` or None; activated, if packed."""
     import torch
 
     if prepared.packed:
-        return torch.ops.mkldnn._linear_pointwise.default(x, prepared.matrix, bias, "none", [], "")
-    matrix = prepared.matrix.t() if transposed else prepared.matrix
-    return torch.nn.functional.linear(x, matrix, bias)
+        return torch.ops.mkldnn._linear_pointwise.default(
+            x, prepared.matrix, bias, activation, [], variant
+        )
+    return torch.nn.functional.linear(x, prepared.matrix, bias)

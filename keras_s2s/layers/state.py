@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from keras_s2s.layers import kernels
+
 
 class Memory(NamedTuple):
     """An encoded batch of sources.
@@ -91,9 +93,9 @@ def select_rows(state: State, rows: Any) -> State:
 
 def fold_beams(x: Any, sources: Any) -> Any:
     """`[R, D]` -> `[B, K, D]`, so that the beams of a source query it together."""
-    return ops.reshape(x, (sources, -1, x.shape[-1]))
+    return kernels.reshape(x, (sources, -1, x.shape[-1]))
 
 
 def unfold_beams(x: Any) -> Any:
     """`[B, K, D]` -> `[R, D]`."""
-    return ops.reshape(x, (-1, x.shape[-1]))
+    return kernels.reshape(x, (-1, x.shape[-1]))

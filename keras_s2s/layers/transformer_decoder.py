@@ -93,11 +93,11 @@ class TransformerDecoderBlock(TransformerBlock):
         sources = ops.shape(x)[0]
 
         def attend_self(y: Any) -> tuple[Any, Any]:
-            key, value = self.self_attention.project_memory(y)
+            query, key, value = self.self_attention.project_own(y)
             keys = cache.write(caches["keys"], key, index)
             values = cache.write(caches["values"], value, index)
             output, _ = self.self_attention.attend(
-                self.self_attention.project_query(y),
+                query,
                 cache.slots(keys, sources, index),
                 cache.slots(values, sources, index),
                 self_mask,

@@ -67,6 +67,33 @@ def test_linear(shape, bias):
     assert_same(lambda: kernels.linear(dense, turned))
 
 
+@pytest.mark.parametrize("bias", [(True,) * 3, (False,) * 3, (True, False, True)], ids=str)
+def test_linears(bias):
+    """Of unequal widths, too; each is what it is alone, and a changed one is noticed."""
+    denses = [
+        built(layers.Dense(units, use_bias=b), 24, seed)
+        for seed, (units, b) in enumerate(zip((8, 40, 3), bias, strict=True))
+    ]
+    x, weights = tensor(3, 2, 24), PreparedWeights()
+    for i in range(3):
+        assert_same(lambda i=i: kernels.linears(denses, x)[i])
+    before = prepared(lambda: kernels.linears(denses, x)[1], weights)
+    randomise_layer(denses[1], seed=9)
+    weights.refresh()
+    after = prepared(lambda: kernels.linears(denses, x)[1], weights)
+    assert np.abs(after - before).max() > 0.01
+    np.testing.assert_allclose(after, ops.convert_to_numpy(denses[1](x)), rtol=1e-4, atol=1e-5)
+    denses[2].enable_lora(2)
+    randomise_layer(denses[2], seed=3)
+    assert_same(lambda: kernels.linears(denses, x)[2])
+
+
+@pytest.mark.parametrize("activation", list(kernels.ACTIVATIONS))
+def test_activated(activation):
+    dense, x = built(layers.Dense(40), 24), tensor(3, 2, 24)
+    assert_same(lambda: kernels.activated(activation, dense, x))
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_logits(bias):
     table = layers.ReversibleEmbedding(50, 24)

@@ -31,7 +31,7 @@ def test_training_is_deterministic_across_processes():
     # Each process has its own hash seeds, which is what an unordered table would show.
     program = """
 import hashlib, sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1:]
 from test_training import KINDS, many_ties
 from keras_s2s.config import TokenizerConfig
 from keras_s2s.text import train_tokenizer
@@ -43,10 +43,10 @@ for kind in KINDS:
         digest.update(content)
     print(kind, tokenizer.vocabulary_size, digest.hexdigest())
 """
-    here = str(Path(__file__).parent)
+    here = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     outputs = [
         subprocess.run(
-            [sys.executable, "-c", program, here], check=True, capture_output=True, text=True
+            [sys.executable, "-c", program, *here], check=True, capture_output=True, text=True
         ).stdout
         for _ in range(3)
     ]
