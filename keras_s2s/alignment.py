@@ -38,7 +38,8 @@ def word_alignment(
     Args:
         model: a `Seq2SeqLM` with attention and a preprocessor.
         source: a source text.
-        target: a target text; None takes the model's own answer.
+        target: a target text; None takes the model's own answer, the first where the options
+            ask for several.
         **generation_options: to `generate`, where `target` is None.
 
     Raises:
@@ -73,7 +74,9 @@ def attended_ids(
     source_ids = text.encode_source([source])[0]
     if target is None:
         output = model.generate([source], return_output=True, **generation_options)
-        target_ids = output.token_ids[0][: output.lengths[0]].tolist()
+        # Of several hypotheses the first, which is the best one.
+        best = output.token_ids.reshape(-1, output.token_ids.shape[-1])[0]
+        target_ids = best[: output.lengths.reshape(-1)[0]].tolist()
     else:
         target_ids = text.encode_target([target])[0]
     _, attention = model.generator.score([source_ids], [target_ids], want_attention=True)

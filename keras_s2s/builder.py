@@ -5,6 +5,8 @@ The registries are explicit: a new kind of encoder or decoder is a class and a l
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -59,13 +61,18 @@ def build_network(config: ArchitectureConfig) -> Network:
             vocab_size=config.target_vocab_size,
             table=target_table if config.output.tie_embeddings else None,
             use_bias=config.output.bias,
+            scale=config.output.scale,
             name="logits",
         ),
     )
 
 
-def functional_graph(network: Network) -> tuple[dict[str, Any], Any]:
+def functional_graph(network: Network, *, initialize: bool = True) -> tuple[dict[str, Any], Any]:
     """Symbolic inputs and the logits made of them; creates every weight of the network.
+
+    Args:
+        initialize: False starts matrices at zero, for a network whose weights are read at once:
+            to draw them at random takes longer than to read them.
 
     Returns:
         `(inputs, logits)` for `keras.Model(inputs, logits)`. The inputs have KerasHub's names:
@@ -77,4 +84,44 @@ def functional_graph(network: Network) -> tuple[dict[str, Any], Any]:
         "decoder_token_ids": keras.Input((None,), dtype="int32", name="decoder_token_ids"),
         "decoder_padding_mask": keras.Input((None,), dtype="bool", name="decoder_padding_mask"),
     }
-    return inputs, network.logits(inputs)
+    with contextlib.nullcontext() if initialize else zero_matrices(network):
+        return inputs, network.logits(inputs)
+
+
+@contextlib.contextmanager
+def zero_matrices(network: Network) -> Iterator[None]:
+    """Let the layers of a network that is not built yet start their matrices at zero."""
+    names = ("kernel_initializer", "embeddings_initializer")
+    found = [
+        (layer, name, getattr(layer, name))
+        for part in vars(network).values()
+        if isinstance(part, keras.layers.Layer)
+        for layer in part._flatten_layers()
+        for name in names
+        if name in vars(layer)
+    ]
+    for layer, name, _ in found:
+        setattr(layer, name, keras.initializers.Zeros())
+    try:
+        yield
+    finally:
+        for layer, name, initializer in found:
+            setattr(layer, name, initializer)
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str | None) -> Iterator[None]:
+    """Make layers under a Keras dtype policy; None leaves the global one.
+
+    Raises:
+        ValueError: Keras has no policy of this name.
+    """
+    if name is None:
+        yield
+        return
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -23,6 +23,7 @@ from keras_s2s.config import (
     ConfigError,
     ConfigT,
     KeyPath,
+    PointerConfig,
     PresetConfig,
     RecipeConfig,
     merge,
@@ -38,6 +39,7 @@ __all__ = [
     "list_families",
     "list_presets",
     "list_recipes",
+    "load_entry",
     "load_preset",
     "load_recipe",
     "overlay",
@@ -49,6 +51,9 @@ __all__ = [
     "resolve",
     "zoo_folder",
 ]
+
+#: More names than this are not listed in an error.
+MANY = 20
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -91,6 +96,10 @@ def list_presets(*, zoo: Path | None = None) -> list[str]:
         True
     """
     return _names((zoo or zoo_folder()) / "presets")
+
+
+#: The key of a family file that holds its tables.
+TABLES = "huggingface"
 
 
 def list_families(*, zoo: Path | None = None) -> list[str]:
@@ -164,6 +173,8 @@ def _nearest(name: str, names: list[str], what: str) -> str:
         return f"; did you mean {near}?"
     if not names:
         return f"; there is no {what} to choose from"
+    if len(names) > MANY:
+        return "; `keras-s2s zoo list` shows what there is"
     return f"; choose a {what} from: {', '.join(names)}"
 
 
@@ -221,7 +232,10 @@ class Settings:
     def add(self, layer: Mapping[str, Any], source: str) -> None:
         """Put a layer of settings over those so far; `source` is what errors call it."""
         if "architecture" in layer:
-            self.data.pop("parameters", None)  # the count was that of what lies below
+            # These were those of what lies below: a changed network has another count, and
+            # nobody's weights.
+            for key in ("parameters", "source", "license"):
+                self.data.pop(key, None)
         self.data = overlay(self.data, layer)
         self._record(_spread(layer), source, ())
         self.written.update(shared_keys(layer.get("architecture"), ("architecture",)))
@@ -266,9 +280,51 @@ def _collect(
         chain.append(path)
         data, source, folder = read_yaml(path), str(path), path.parent
     settings = Settings(chain=chain)
+    families = (zoo or zoo_folder()) / "families"
     for layer, layer_source in reversed(layers):
+        if Path(layer_source).parent == families.resolve():
+            layer = _without_tables(layer) | {"family": Path(layer_source).stem}
         settings.add(layer, layer_source)
     return settings
+
+
+def _without_tables(family: Mapping[str, Any]) -> dict[str, Any]:
+    """A family's settings without its tables of other formats, which `load_tables` reads."""
+    return {key: value for key, value in family.items() if key != TABLES}
+
+
+def load_family(family: str, *, zoo: Path | None = None) -> dict[str, Any]:
+    """A family's settings over those of its base, not yet validated: sizes are its presets'.
+
+    Raises:
+        ConfigError: no such family, or a base that cannot be read.
+    """
+    folder = zoo or zoo_folder()
+    path = _locate("family", family, folder / "families").resolve()
+    return _collect({"base": f"families/{family}"}, str(path), path.parent, zoo).data
+
+
+def load_tables(family: str, *, zoo: Path | None = None) -> dict[str, Any]:
+    """A family's tables of Hugging Face's names, over those of its base; empty if it has none.
+
+    Raises:
+        ConfigError: no such family; or a base that cannot be read.
+    """
+    folder = zoo or zoo_folder()
+    tables: list[Mapping[str, Any]] = []
+    path = _locate("family", family, folder / "families")
+    seen: list[Path] = []
+    while path not in seen:
+        seen.append(path)
+        data = read_yaml(path)
+        tables.append(data.get(TABLES) or {})
+        if "base" not in data:
+            break
+        path = _base_path(data["base"], str(path), path.parent, folder)
+    merged: dict[str, Any] = {}
+    for layer in reversed(tables):
+        merged = merge(merged, layer)
+    return merged
 
 
 def _collect_preset(name_or_path: str | Path, zoo: Path | None) -> Settings:
@@ -363,7 +419,39 @@ def load_preset(
     """
     settings = _collect_preset(name_or_path, zoo)
     settings.add(changes or {}, "changes")
+    if _is_pointer(settings):
+        raise ConfigError(
+            f"{settings.chain[0]}: this entry points to {settings.data['source']}, whose folder "
+            "has the sizes; Seq2SeqLM.from_preset reads them with the weights. For a network "
+            "without weights take an entry that states its sizes (keras-s2s zoo list)"
+        )
     return settings.read(PresetConfig, str(settings.chain[0]))
+
+
+def load_entry(
+    name_or_path: str | Path, *, zoo: Path | None = None
+) -> PresetConfig | PointerConfig:
+    """As `load_preset`, and also an entry that only points to a checkpoint.
+
+    Example:
+        >>> load_entry("opus_mt_ko_en").source
+        'hf://Helsinki-NLP/opus-mt-ko-en'
+    """
+    settings = _collect_preset(name_or_path, zoo)
+    if not _is_pointer(settings):
+        return settings.read(PresetConfig, str(settings.chain[0]))
+    settings.data.pop("architecture", None)  # how the family's blocks are put together
+    return settings.read(PointerConfig, str(settings.chain[0]))
+
+
+def _is_pointer(settings: Settings) -> bool:
+    """Whether settings say where weights are, but neither how many ids there are nor which."""
+    architecture = settings.data.get("architecture") or {}
+    return (
+        settings.data.get("source") is not None
+        and "special_ids" not in settings.data
+        and not {"source_vocab_size", "target_vocab_size"} & set(architecture)
+    )
 
 
 def preset_chain(name_or_path: str | Path, *, zoo: Path | None = None) -> list[Path]:

@@ -80,6 +80,37 @@ class TargetIds(Strict):
     )
 
 
+class LanguagesConfig(Strict):
+    """Languages of a multilingual model, and where their ids stand.
+
+    Example:
+        >>> LanguagesConfig(codes={"en_XX": 7, "ko_KR": 8}, source="prefix", target="forced_bos")
+    """
+
+    codes: dict[str, TokenId] = Field(description="Code of a language to its id.")
+    source: Literal["none", "prefix", "suffix"] = Field(
+        description="Where a source has its own language's id: before all else (mBART-50, M2M-100, "
+        "NLLB) or after its EOS (mBART-25, PLBART)."
+    )
+    target: Literal["forced_bos", "decoder_start", "source_prefix"] = Field(
+        description="How the target's language is told: as the first generated id, which labels "
+        "begin with (mBART-50, M2M-100, NLLB), as the decoder's first input (mBART-25, PLBART), or "
+        "before the source (Marian)."
+    )
+    default_source: str | None = Field(None, description="Where a call names no source language.")
+    default_target: str | None = Field(None, description="Where a call names no target language.")
+
+    @model_validator(mode="after")
+    def _defaults_are_codes(self) -> LanguagesConfig:
+        for name in ("default_source", "default_target"):
+            code = getattr(self, name)
+            if code is not None and code not in self.codes:
+                close = _nearest(code, list(self.codes))
+                hint = f"did you mean {close!r}?" if close else "add it there, or leave it out"
+                raise Misfit((name,), f"{code!r} is not one of codes; {hint}")
+        return self
+
+
 class SpecialIds(Strict):
     """The one place where ids with a meaning are written down.
 
@@ -89,6 +120,7 @@ class SpecialIds(Strict):
 
     source: SourceIds
     target: TargetIds
+    languages: LanguagesConfig | None = Field(None, description="Of a multilingual model.")
 
 
 # --------------------------------------------------------------------------------------
@@ -103,9 +135,23 @@ class EmbeddingConfig(Strict):
     scale: bool = Field(False, description="Multiply embeddings by sqrt(dim) [Vaswani 2017, 3.4].")
     positions: Literal["none", "sinusoidal", "learned"] = "none"
     max_positions: Positive | None = Field(
-        None, description="Rows of a learned position table; longer inputs are refused."
+        None, description="Positions of a learned table; longer inputs are refused."
+    )
+    position_offset: Count = Field(
+        0,
+        description="The first token's position: 2 in fairseq's models (BART, M2M-100). A learned "
+        "table has as many rows more.",
+    )
+    sinusoids: Literal["interleaved", "halves", "tensor2tensor"] = Field(
+        "interleaved",
+        description="Sine and cosine of a rate side by side [Vaswani 2017], all sines before all "
+        "cosines (Marian, Pegasus), or that with rates spread over dim / 2 - 1 (M2M-100, OpenNMT).",
     )
     norm: bool = Field(False, description="Layer normalisation of the sum (BERT, BART).")
+    norm_place: Literal["after_positions", "before_positions"] = Field(
+        "after_positions", description="Of norm; before_positions is Blenderbot-small's decoder."
+    )
+    norm_epsilon: Annotated[float, Field(gt=0)] = Field(1e-5, description="Of norm.")
     dropout: Rate = 0.0
 
     @model_validator(mode="after")
@@ -114,6 +160,12 @@ class EmbeddingConfig(Strict):
             raise ValueError("positions: learned needs max_positions, the rows of its table")
         if self.positions != "learned" and self.max_positions is not None:
             raise ValueError(f"max_positions is for positions: learned, not {self.positions}")
+        if self.positions == "none" and self.position_offset:
+            raise ValueError("position_offset has no meaning with positions: none")
+        if self.positions != "sinusoidal" and self.sinusoids != "interleaved":
+            raise ValueError(f"sinusoids is for positions: sinusoidal, not {self.positions}")
+        if not self.norm and self.norm_place != "after_positions":
+            raise ValueError("norm_place has no meaning without norm: true")
         return self
 
 
@@ -184,12 +236,32 @@ class RecurrentDecoderConfig(Strict):
         return self
 
 
+class RelativePositionsConfig(Strict):
+    """Learned biases of self-attention by distance in buckets [Raffel 2020, section 2.1]."""
+
+    num_buckets: Annotated[int, Field(ge=4, strict=True)] = 32
+    max_distance: Positive = Field(128, description="Distances from here on share the last bucket.")
+    per_layer: bool = Field(False, description="A table in every layer (UMT5), not one for all.")
+
+    @model_validator(mode="after")
+    def _buckets_hold(self) -> RelativePositionsConfig:
+        if self.max_distance <= self.num_buckets // 2:
+            raise ValueError(
+                f"max_distance {self.max_distance} must exceed half of num_buckets "
+                f"{self.num_buckets}: nearer distances have a bucket each"
+            )
+        return self
+
+
 class TransformerConfig(Strict):
     """What encoder and decoder blocks of a Transformer share."""
 
     type: Literal["transformer"]
     hidden_dim: Positive
     num_heads: Positive
+    head_dim: Positive | None = Field(
+        None, description="Width of a head; `None` is hidden_dim / num_heads."
+    )
     intermediate_dim: Positive = Field(description="Width of the feed-forward layer.")
     num_layers: Positive
     activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "relu"
@@ -197,21 +269,28 @@ class TransformerConfig(Strict):
     norm_order: Literal["pre", "post"] = Field(
         "post", description="Normalise before each sub-layer, or after its residual sum."
     )
+    norm: Literal["layer", "rms"] = Field(
+        "layer", description="Layer normalisation, or by root mean square, without bias (T5)."
+    )
     norm_epsilon: Annotated[float, Field(gt=0)] = 1e-6
     final_norm: bool | None = Field(
         None, description="Normalise the stack's output; `None` means: where norm_order is pre."
     )
     use_bias: bool = Field(True, description="Biases in every projection of the blocks.")
+    scale_attention: bool = Field(True, description="Divide scores by sqrt(head_dim); T5 does not.")
+    relative_positions: RelativePositionsConfig | None = None
     dropout: Rate = Field(0.0, description="On each sub-layer's output, before the residual sum.")
     attention_dropout: Rate = Field(0.0, description="On attention weights.")
     activation_dropout: Rate = Field(0.0, description="Inside the feed-forward layer.")
+    output_dropout: Rate = Field(0.0, description="On the stack's output (T5).")
     embedding: EmbeddingConfig = EmbeddingConfig(positions="sinusoidal", scale=True)
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> TransformerConfig:
-        if self.hidden_dim % self.num_heads:
+        if self.head_dim is None and self.hidden_dim % self.num_heads:
             raise ValueError(
-                f"hidden_dim {self.hidden_dim} is not a multiple of num_heads {self.num_heads}"
+                f"hidden_dim {self.hidden_dim} is not a multiple of num_heads {self.num_heads}, "
+                "and head_dim is not set"
             )
         if self.embedding.dim not in (None, self.hidden_dim):
             raise ValueError(
@@ -250,6 +329,9 @@ class OutputConfig(Strict):
         False, description="The projection is the transpose of the target embedding [Press 2017]."
     )
     bias: bool = Field(True, description="Add a bias per vocabulary entry.")
+    scale: bool = Field(
+        False, description="Multiply hidden vectors by hidden_dim^-0.5 first (T5, where tied)."
+    )
 
 
 _SIDES = ("encoder", "decoder")
@@ -429,6 +511,10 @@ class TokenizerConfig(Strict):
     byte_fallback: bool = Field(
         True, description="SentencePiece spells characters outside its vocabulary as bytes."
     )
+    sentinels: Count = Field(
+        0, description="Tokens <extra_id_0>, <extra_id_1>, ... for span corruption; T5 has 100."
+    )
+    mask: bool = Field(False, description="A token <mask> for text infilling, as BART has it.")
 
 
 class TextConfig(Strict):
@@ -481,6 +567,7 @@ class GenerationConfig(Strict):
     bad_words_ids: list[list[int]] | None = None
     suppress_tokens: list[int] | None = None
     begin_suppress_tokens: list[int] | None = None
+    renormalize_logits: bool = False
 
 
 # --------------------------------------------------------------------------------------
@@ -488,11 +575,33 @@ class GenerationConfig(Strict):
 # --------------------------------------------------------------------------------------
 
 
+class OriginConfig(Strict):
+    """What a folder of another format said that has no key of its own here.
+
+    Kept so that writing the model back gives its owners what they had.
+    """
+
+    format: Literal["huggingface", "ctranslate2"]
+    config: dict[str, Any] = Field(default_factory=dict, description="Of config.json.")
+    generation: dict[str, Any] = Field(
+        default_factory=dict, description="Of generation_config.json."
+    )
+    tables: tuple[str, ...] = Field(
+        (), description="Names under which tables of tokens and positions were stored."
+    )
+
+
 class PresetConfig(Strict):
     """One entry of the zoo, after its `base:` chain has been merged into it."""
 
     description: str
     paper: str | None = Field(None, description="Reference of the architecture.")
+    license: str | None = Field(None, description="Of the public checkpoint, an SPDX name.")
+    family: str | None = Field(None, description="The zoo's family that it is built on.")
+    source: str | None = Field(
+        None, description="Where trained weights are: hf://organisation/name."
+    )
+    origin: OriginConfig | None = None
     architecture: ArchitectureConfig
     special_ids: SpecialIds
     text: TextConfig | None = Field(None, description="Tokenizers a recipe trains by default.")
@@ -517,18 +626,35 @@ class PresetConfig(Strict):
         return self
 
 
+class PointerConfig(Strict):
+    """An entry of the zoo that says where a checkpoint is, and leaves its sizes to the folder.
+
+    Example:
+        >>> PointerConfig(description="Mine.", family="marian", source="hf://me/opus-mt-mine")
+    """
+
+    description: str
+    paper: str | None = Field(None, description="Reference of the architecture.")
+    license: str | None = Field(None, description="Of the checkpoint, an SPDX name.")
+    family: str = Field(description="The zoo's family that it is built on.")
+    source: str = Field(description="Where trained weights are: hf://organisation/name.")
+    text: TextConfig | None = Field(None, description="Tokenizers a recipe trains by default.")
+
+
 class FilesConfig(Strict):
-    """A split as two line-aligned files, or one file of pairs.
+    """A split as two line-aligned files, one file of pairs, or one of texts for an objective.
 
     Example:
         >>> FilesConfig(source="train.en.gz", target="train.de.gz")
         >>> FilesConfig(pairs="fra.txt", columns=(0, 1))
         >>> FilesConfig(pairs="train.jsonl", source_key="en", target_key="de")
+        >>> FilesConfig(lines="corpus.txt.gz")
     """
 
     source: str | None = None
     target: str | None = None
     pairs: str | None = Field(None, description="One TSV or JSON-lines file instead of two files.")
+    lines: str | None = Field(None, description="One file of texts, one a line, for an objective.")
     format: Literal["tsv", "jsonl"] | None = Field(
         None, description="Of the pair file, where its name does not tell."
     )
@@ -547,9 +673,12 @@ class FilesConfig(Strict):
     @model_validator(mode="after")
     def _one_way(self) -> FilesConfig:
         two = self.source is not None and self.target is not None
-        if two == (self.pairs is not None) or (self.source is None) != (self.target is None):
-            raise ValueError("give either source and target, or pairs")
+        ways = (two, self.pairs is not None, self.lines is not None)
+        if sum(ways) != 1 or (self.source is None) != (self.target is None):
+            raise ValueError("give either source and target, or pairs, or lines")
         options = self.reading
+        if self.lines is not None and options:
+            raise ValueError(f"{', '.join(options)}: for a file of pairs, not for lines")
         if two and options:
             raise ValueError(f"{', '.join(options)}: for a file of pairs, not for two files")
         if "columns" in options and ("source_key" in options or "target_key" in options):
@@ -569,11 +698,70 @@ class FilesConfig(Strict):
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
+class SpanCorruptionConfig(Strict):
+    """T5's pre-training task [Raffel 2020]: predict spans that sentinels stand for."""
+
+    noise_density: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.15, description="Share of a text that is lost."
+    )
+    mean_span_length: Annotated[float, Field(ge=1)] = Field(3.0, description="Of lost spans.")
+    ends_in_span: bool = Field(
+        True,
+        description="Every text ends in a lost span, as in T5's code; a short text, which has one "
+        "span, then loses nothing but its end.",
+    )
+
+
+class TextInfillingConfig(Strict):
+    """BART's pre-training task [Lewis 2020]: predict a text whose spans are masked."""
+
+    mask_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.3, description="Share of a text that is lost."
+    )
+    mean_span_length: Annotated[float, Field(ge=1)] = Field(
+        3.0, description="Of the Poisson distribution that lengths are drawn from."
+    )
+
+
+class SentencePermutationConfig(Strict):
+    """The other half of BART's task: the sentences of a text come in another order."""
+
+
+class ObjectiveConfig(Strict):
+    """How one text becomes a source and a target, drawn anew in every epoch.
+
+    Example:
+        >>> ObjectiveConfig(span_corruption={})  # T5
+        >>> ObjectiveConfig(sentence_permutation={}, text_infilling={"mask_share": 0.3})  # BART
+    """
+
+    sentence_permutation: SentencePermutationConfig | None = Field(
+        None, description="Comes first where another one is set."
+    )
+    span_corruption: SpanCorruptionConfig | None = None
+    text_infilling: TextInfillingConfig | None = None
+
+    @model_validator(mode="after")
+    def _one_rule_hides(self) -> ObjectiveConfig:
+        hiding = (self.span_corruption, self.text_infilling)
+        if all(rule is not None for rule in hiding):
+            raise ValueError("span_corruption and text_infilling exclude each other")
+        if all(rule is None for rule in (*hiding, self.sentence_permutation)):
+            raise ValueError(
+                "name one, with its settings or {}: span_corruption: {}, text_infilling: {}, "
+                "sentence_permutation: {}"
+            )
+        return self
+
+
 class DataConfig(Strict):
     """Where a recipe's text pairs come from."""
 
     generator: Literal["dates"] | None = Field(None, description="A task generated at run time.")
     dir: str | None = Field(None, description="Folder of the files; --set data.dir=FOLDER.")
+    objective: ObjectiveConfig | None = Field(
+        None, description="Pre-training: makes sources and targets of single texts (lines)."
+    )
     train: FilesConfig | None = None
     validation: FilesConfig | None = None
     test: FilesConfig | None = None
@@ -588,6 +776,19 @@ class DataConfig(Strict):
     def _generated_or_files(self) -> DataConfig:
         if (self.generator is None) == (self.train is None):
             raise ValueError("data needs either a generator or train files")
+        if self.objective is not None and self.generator is not None:
+            raise Misfit(
+                ("objective",), f"works on lines, not on the pairs of generator: {self.generator}"
+            )
+        for name in ("train", "validation", "test"):
+            files = getattr(self, name)
+            if files is not None and (files.lines is None) != (self.objective is None):
+                raise Misfit(
+                    (name,),
+                    "lines need an objective, which makes pairs of them"
+                    if self.objective is None
+                    else "an objective works on single texts; give lines: FILE",
+                )
         return self
 
 
@@ -651,6 +852,42 @@ class RecipeConfig(Strict):
     training: TrainingConfig
     generation: GenerationConfig = GenerationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _objective_fits(self) -> RecipeConfig:
+        objective = self.data.objective
+        if objective is None:
+            return self
+        if not self.text.joint:
+            raise Misfit(
+                ("text", "joint"),
+                "data.objective makes source and target of one text, so one tokenizer serves "
+                "both; set joint: true",
+            )
+        if objective.span_corruption is not None and not self.text.source.sentinels:
+            raise Misfit(
+                ("text", "source", "sentinels"),
+                "span_corruption needs sentinels, a token for each span of a text; set "
+                "sentinels: 100, for example",
+            )
+        if objective.text_infilling is not None and not self.text.source.mask:
+            raise Misfit(
+                ("text", "source", "mask"), "text_infilling needs a mask token; set mask: true"
+            )
+        if self.evaluation.metrics:
+            raise Misfit(
+                ("evaluation", "metrics"),
+                "with an objective, loss, perplexity and token accuracy are measured, and no "
+                "answers are compared; set metrics: []",
+            )
+        answers = [f"val_{name}" for name in ("bleu", "chrf", "exact_match")]
+        if self.training.monitor in answers:
+            raise Misfit(
+                ("training", "monitor"),
+                f"{self.training.monitor} compares answers, which an objective has none of; use "
+                "val_loss",
+            )
+        return self
 
 
 # --------------------------------------------------------------------------------------

@@ -15,36 +15,49 @@ from keras import ops
 
 from keras_s2s.config import SpecialIds
 from keras_s2s.network import Network
+from keras_s2s.samplers.driver import Driver
+from keras_s2s.samplers.drivers import make_driver, make_kernels
 from keras_s2s.samplers.forced import make_forced
-from keras_s2s.samplers.loop import Driver, make_driver, make_kernels
 from keras_s2s.samplers.output import GenerationOutput
 from keras_s2s.samplers.sampler import Plan, Result, Sampler
 from keras_s2s.samplers.segments import decode, partial_results
 
+#: Pairs of a strategy and rules whose programs are kept; beyond it the one used longest ago goes.
+KEPT_DRIVERS = 16
+
 
 class Generator:
-    """Runs samplers over a network, and keeps what was compiled for the next call.
+    """Runs samplers over a network, and keeps what was compiled for the next calls.
+
+    The weights are read anew at each call, so that training in between is seen and compiles
+    nothing. Layers that compute otherwise than before (LoRA, quantisation, another precision)
+    are seen as well; what was compiled is then made anew.
 
     Args:
         network: the network's moves.
-        variables: every variable of the network; read anew at each call, so that training
-            in between is seen and compiles nothing.
+        owner: the Keras layer that holds all layers of the network, a model for example.
         special_ids: PAD of both sides and the decoder start.
     """
 
-    def __init__(self, network: Network, variables: list[Any], special_ids: SpecialIds) -> None:
+    def __init__(self, network: Network, owner: keras.Layer, special_ids: SpecialIds) -> None:
         self.network = network
-        self.variables = variables
+        self.owner = owner
         self.special_ids = special_ids
+        self._gone = 0  # programs of what is no longer kept
+        self._forget()
+
+    def _forget(self) -> None:
+        self._variables: list[Any] = []
+        self._computation: Any = None
         self._drivers: dict[Any, Driver] = {}
         self._forced: dict[bool, Any] = {}
-        self._prepared = make_kernels(network)
+        self._prepared: Any = None
 
     @property
     def compilations(self) -> int:
         """Programs compiled (JAX) or graphs traced (TensorFlow) so far; PyTorch needs none."""
         parts = [*self._drivers.values(), *self._forced.values()]
-        return sum(part.compilations for part in parts)
+        return self._gone + sum(part.compilations for part in parts)
 
     def generate(
         self,
@@ -54,6 +67,7 @@ class Generator:
         *,
         seed: int | Sequence[int] | None = None,
         prefixes: Sequence[Sequence[int]] | None = None,
+        limits: Sequence[int] | None = None,
         batch_size: int = 32,
         want_attention: bool = False,
     ) -> GenerationOutput:
@@ -65,6 +79,8 @@ class Generator:
             plan: special ids, number of steps and rules.
             seed: for samplers that draw: one for all rows, or one for each; None is random.
             prefixes: ids that each row's sequences begin with; a row's may be empty.
+            limits: most ids of each row's sequences, its prefix counted; None takes the plan's
+                number of steps for all.
             batch_size: sources decoded at a time. Rows are sorted by length first, and handed
                 back in their own order; results do not depend on it.
             want_attention: also compute the attention of the hypotheses to their sources.
@@ -72,14 +88,15 @@ class Generator:
         count, n = len(rows), sampler.num_return_sequences
         plan = with_prefixes(plan, prefixes)
         seeds = row_seeds(seed, count)
+        limits = [plan.steps] * count if limits is None else limits
         results: list[Result] = []
         if count:  # nothing is compiled for nothing
+            self._refresh()
             driver = self._driver(sampler, plan)
-            self._prepared.refresh()
         order = sorted(range(count), key=lambda i: len(rows[i]))
         chunks = [order[begin : begin + batch_size] for begin in range(0, count, batch_size)]
         for chunk in _progress(chunks, "generate", count > batch_size):
-            results.append(decode(driver, self._inputs(rows, chunk, seeds, prefixes)))
+            results.append(decode(driver, self._inputs(rows, chunk, seeds, prefixes, limits)))
 
         longest = max((int(result.lengths.max()) for result in results), default=0)
         ids = np.full((count, n, longest), plan.pad, np.int32)
@@ -113,22 +130,25 @@ class Generator:
         *,
         seed: int | Sequence[int] | None = None,
         prefixes: Sequence[Sequence[int]] | None = None,
+        limits: Sequence[int] | None = None,
         stride: int = 1,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Ids as they are produced, all rows in one batch.
 
         Args:
-            rows, sampler, plan, seed, prefixes: as in `generate`; a sampler that keeps what it
-                has chosen (`num_return_sequences` and width 1).
+            rows, sampler, plan, seed, prefixes, limits: as in `generate`; a sampler that keeps
+                what it has chosen (`num_return_sequences` and width 1).
             stride: steps between two results.
 
         Yields:
             `(ids int32 [B, T], lengths int32 [B])`, T growing.
         """
         plan = with_prefixes(plan, prefixes)
+        limits = [plan.steps] * len(rows) if limits is None else limits
+        self._refresh()
         driver = self._driver(sampler, plan)
-        self._prepared.refresh()
-        inputs = self._inputs(rows, list(range(len(rows))), row_seeds(seed, len(rows)), prefixes)
+        seeds = row_seeds(seed, len(rows))
+        inputs = self._inputs(rows, list(range(len(rows))), seeds, prefixes, limits)
         for result in partial_results(driver, inputs, stride):
             yield result.token_ids[: len(rows), 0], result.lengths[: len(rows), 0]
 
@@ -149,9 +169,10 @@ class Generator:
         Returns:
             per row a float32 array `[T]`, and, if asked for, one `[T, S]` of attention.
         """
+        self._refresh()
         run = self._forced.get(want_attention)
         if run is None:
-            run = make_forced(self.network, self.variables, want_attention)
+            run = make_forced(self.network, self._variables, want_attention)
             self._forced[want_attention] = run
         count = len(sources)
         log_probs: list[Any] = [None] * count
@@ -175,13 +196,35 @@ class Generator:
 
     # ------------------------------------------------------------------ inside
 
+    def _refresh(self) -> None:
+        """See what has changed since the last call."""
+        computation = [
+            (id(layer), layer.dtype_policy.name, getattr(layer, "lora_enabled", False))
+            for layer in self.owner._flatten_layers()
+        ]
+        variables = self.owner.weights
+        # The variables that are compared with are alive: no other can have their ids.
+        same = list(map(id, variables)) == list(map(id, self._variables))
+        if not same or computation != self._computation:
+            self._gone = self.compilations
+            self._forget()
+            self._variables, self._computation = variables, computation
+            self._prepared = make_kernels(self.network)
+        self._prepared.refresh()
+
     def _driver(self, sampler: Sampler, plan: Plan) -> Driver:
         key = (sampler.key(), plan)
-        if key not in self._drivers:
-            self._drivers[key] = make_driver(
-                self.network, sampler, plan, self.variables, self._prepared
+        driver = self._drivers.pop(key, None)
+        if driver is None:
+            # Programs read each source's own limit.
+            driver = make_driver(
+                self.network, sampler, replace(plan, steps=0), self._variables, self._prepared
             )
-        return self._drivers[key]
+        self._drivers[key] = driver  # as the newest
+        while len(self._drivers) > KEPT_DRIVERS:
+            oldest = next(iter(self._drivers))
+            self._gone += self._drivers.pop(oldest).compilations
+        return driver
 
     def _inputs(
         self,
@@ -189,6 +232,7 @@ class Generator:
         chunk: Sequence[int],
         seeds: np.ndarray,
         prefixes: Sequence[Sequence[int]] | None,
+        limits: Sequence[int],
     ) -> dict[str, np.ndarray]:
         """What `Loop.start` takes, for the rows `chunk`."""
         inputs = self._sources([rows[i] for i in chunk])
@@ -206,6 +250,7 @@ class Generator:
             "seeds": seeds[places],
             "prefix": prefix,
             "prefix_lengths": np.asarray([len(ids) for ids in given], "int32"),
+            "limits": np.asarray([limits[i] for i in places], "int32"),
         }
 
     def _sources(self, rows: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
@@ -242,7 +287,8 @@ class Generator:
         result = np.zeros((count, n, longest, widest), np.float32)
         if not count:
             return result
-        flat = [(b, i) for b in range(count) for i in range(n)]
+        # Rules can leave fewer hypotheses than were asked for; an empty place has no attention.
+        flat = [(b, i) for b in range(count) for i in range(n) if lengths[b, i]]
         _, attention = self.score(
             [rows[b] for b, _ in flat],
             [ids[b, i, : lengths[b, i]].tolist() for b, i in flat],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_s2s import catalog
-from keras_s2s.builder import build_network, functional_graph
+from keras_s2s.builder import build_network, dtype_policy, functional_graph
 from keras_s2s.checkpoints import preset_folder
+from keras_s2s.checkpoints.ctranslate2_vocabulary import TokenizerChoice
+from keras_s2s.checkpoints.load_report import LoadReport
+from keras_s2s.checkpoints.sources import open_source
 from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
 from keras_s2s.data.batches import Batches, refuse_texts
 from keras_s2s.data.teacher_forcing import check_teacher_forcing
-from keras_s2s.export.formats import export_as
-from keras_s2s.generation import Generator, as_rows
+from keras_s2s.export.errors import ExportError
+from keras_s2s.export.formats import FORMATS, export_as
+from keras_s2s.generation import Generator, as_rows, row_seeds
 from keras_s2s.preset_changes import changed, check_vocabularies, from_description
 from keras_s2s.samplers import (
     BeamSample,
@@ -30,9 +33,12 @@ from keras_s2s.samplers import (
     Sampler,
     resolve_sampler,
 )
+from keras_s2s.samplers.checks import whole
+from keras_s2s.samplers.output import merged
 from keras_s2s.samplers.rules import RULES, make_rules
+from keras_s2s.text.languages import Language, spread
 from keras_s2s.text.pieces import text_pieces
-from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.preprocessor import Preprocessor, TargetStart
 from keras_s2s.training.loss import TokenCrossEntropy
 from keras_s2s.training.metrics import Perplexity, TokenAccuracy
 
@@ -48,6 +54,11 @@ class Seq2SeqLM(keras.Model):
     Args:
         config: architecture, special ids and generation defaults.
         preprocessor: text <-> ids; None for a model that works on ids.
+        dtype: a Keras dtype policy for the layers; None is the global one.
+        initialize: False leaves matrices at zero, for weights that are assigned at once.
+
+    Attributes:
+        load_report: what `from_preset` read from a folder of another format; None elsewhere.
 
     Example:
         >>> import keras_s2s as s2s
@@ -63,18 +74,24 @@ class Seq2SeqLM(keras.Model):
         self,
         config: PresetConfig | Mapping[str, Any],
         preprocessor: Preprocessor | None = None,
+        *,
+        dtype: str | None = None,
+        initialize: bool = True,
         **kwargs: Any,
     ) -> None:
         config = PresetConfig.model_validate(config)
         if preprocessor is not None:
             check_vocabularies(config.architecture, preprocessor)
-        network = build_network(config.architecture)
-        inputs, logits = functional_graph(network)
+        with dtype_policy(dtype):
+            network = build_network(config.architecture)
+            inputs, logits = functional_graph(network, initialize=initialize)
         kwargs.setdefault("name", "seq2seq_lm")
         super().__init__(inputs=inputs, outputs=logits, **kwargs)
         self.preset = config
+        self._dtype = dtype
         self.network = network
         self.preprocessor = preprocessor
+        self.load_report: LoadReport | None = None
         self._generator: Generator | None = None
 
     # ------------------------------------------------------------------ construction
@@ -88,53 +105,70 @@ class Seq2SeqLM(keras.Model):
         preprocessor: Preprocessor | None = None,
         architecture: Mapping[str, Any] | None = None,
         generation: GenerationConfig | Mapping[str, Any] | None = None,
+        dtype: str | None = None,
+        strict: bool = True,
+        verbose: bool = True,
+        tokenizer: TokenizerChoice = None,
+        decoder_start_token: str | None = None,
         name: str = "seq2seq_lm",
     ) -> Seq2SeqLM:
-        """Make a model from a zoo entry or from a folder that `save_to_preset` wrote.
+        """Make a model from a zoo entry, or from a folder of weights.
 
         Args:
-            source: a name out of `list_presets()`, or a folder.
+            source: a name out of `list_presets()`; a folder that `save_to_preset` wrote; a Hugging
+                Face folder, or one on their hub, `hf://organisation/name`; a CTranslate2 folder.
             load_weights: False gives random weights. Zoo entries that describe an architecture
-                have no others.
+                have no others; those of public checkpoints then need no download.
             preprocessor: text <-> ids for a zoo entry; sets vocabulary sizes and special ids.
             architecture: differences from the entry's architecture, e.g.
                 `{"encoder": {"hidden_dim": 64}}`; not together with a folder's weights.
             generation: defaults of `generate` in place of the preset's own.
+            dtype: a Keras dtype policy for the layers, e.g. "bfloat16" or "mixed_bfloat16";
+                None is the global one. Weights are converted.
+            strict: False leaves weights that a folder lacks at random, and tensors that the
+                model does not have alone; the report names them.
+            verbose: print what was loaded from a folder of another format; the report is also
+                `model.load_report`.
+            tokenizer: how text is split for a CTranslate2 folder, which holds vocabularies only:
+                "space" (the default), "character", or a tokenizer with the folder's ids.
+            decoder_start_token: of a CTranslate2 folder that leaves it to the caller.
             name: of the Keras model.
 
         Raises:
             ConfigError: an unknown name (with the nearest one) or a broken configuration.
-            CheckpointError: weights that do not fit.
+            CheckpointError: files that are missing or broken, or weights that do not fit.
         """
-        folder = preset_folder.is_preset_folder(source)
-        if folder and architecture and load_weights:
-            raise ValueError(
-                "architecture= changes the network, so that the folder's weights no longer fit; "
-                "pass load_weights=False with it"
+        with open_source(
+            source,
+            with_weights=load_weights,
+            with_text=preprocessor is None,
+            tokenizer=tokenizer,
+            decoder_start_token=decoder_start_token,
+        ) as found:
+            if architecture and load_weights and not found.adopts:
+                raise ValueError(
+                    "architecture= changes the network, so that the folder's weights no longer "
+                    "fit; pass load_weights=False with it"
+                )
+            config = changed(
+                found.config,
+                architecture or {},
+                preprocessor if found.adopts or architecture else None,
+                source=str(source),
+                generation=generation,
             )
-        if folder:
-            config = preset_folder.load_config(source)
-            preprocessor = preprocessor or preset_folder.load_preprocessor(source, config)
-        else:
-            if Path(source).is_dir():
-                raise preset_folder.not_a_preset_folder(source)
-            config = catalog.load_preset(source)
-        config = changed(
-            config,
-            architecture or {},
-            None if folder and not architecture else preprocessor,
-            source=str(source),
-            generation=generation,
-        )
-        model = cls(config, preprocessor, name=name)
-        if folder and load_weights:
-            preset_folder.load_weights(source, model.weights)
-        elif load_weights:
-            warnings.warn(
-                f"{source} is an architecture without trained weights; every weight starts at "
-                "random. Pass load_weights=False to say that this is meant.",
-                stacklevel=2,
+            model = cls(
+                config,
+                preprocessor or found.preprocessor,
+                dtype=dtype,
+                # What a folder may lack has to be drawn.
+                initialize=not (load_weights and strict and not found.adopts),
+                name=name,
             )
+            if load_weights:
+                model.load_report = found.load(model.weights, strict=strict)
+        if verbose and model.load_report is not None:
+            print(model.load_report, file=sys.stderr)
         return model
 
     @classmethod
@@ -285,7 +319,7 @@ class Seq2SeqLM(keras.Model):
     def generator(self) -> Generator:
         """The loops compiled so far, over this model's weights."""
         if self._generator is None:
-            self._generator = Generator(self.network, self.weights, self.special_ids)
+            self._generator = Generator(self.network, self, self.special_ids)
         return self._generator
 
     def generate(
@@ -295,6 +329,8 @@ class Seq2SeqLM(keras.Model):
         max_length: int | None = None,
         return_output: bool = False,
         *,
+        src_lang: Language = None,
+        tgt_lang: Language = None,
         max_new_tokens: int | None = None,
         decoder_prefix: Any = None,
         processors: Sequence[LogitsProcessor] = (),
@@ -305,9 +341,10 @@ class Seq2SeqLM(keras.Model):
     ) -> Any:
         """Answer sources.
 
-        Options mean what they mean in Hugging Face's generation configuration; the preset's own
-        are used where the caller gives none. Where they differ from transformers': sampling
-        drops nothing by default (no `top_k=50`), and a source's padding never counts as text.
+        Options mean what they mean in Hugging Face's generation configuration, and None asks for
+        nothing; the preset's own are used where the caller gives none, as far as they go with
+        what the caller gives. Where they differ from transformers': sampling drops nothing by
+        default (no `top_k=50`), and a source's padding never counts as text.
 
         Args:
             x: a text, texts, or (with or without a preprocessor) a mapping with
@@ -316,20 +353,24 @@ class Seq2SeqLM(keras.Model):
                 "beam_sample", "diverse_beam"), or None: `num_beams`, `do_sample` and
                 `num_beam_groups` choose.
             max_length: longest result in ids, the decoder start and a prefix counted.
+            src_lang, tgt_lang: languages of a multilingual model, a code for all texts or one
+                for each; by default the model's own.
             return_output: return a `GenerationOutput` instead of texts or ids.
-            max_new_tokens: the same limit without the decoder start and the prefix.
+            max_new_tokens: the same limit without the decoder start and the row's own prefix.
             decoder_prefix: what every result begins with: a text for a text, or one for each
                 source; for ids a list of ids for each. They may differ in length or be empty.
-            processors: rules of your own (`samplers.LogitsProcessor`), applied after the others.
+            processors: a list of rules of your own (`samplers.LogitsProcessor`), applied after
+                the others.
             seed: for samplers that draw: one, or one for each row; None is random.
             batch_size: sources decoded at a time; results do not depend on it.
-            output_attentions: fill `GenerationOutput.attentions`.
+            output_attentions: fill `GenerationOutput.attentions`; with `return_output`.
             **generation_options: of the strategy: num_beams, length_penalty, early_stopping,
                 num_return_sequences, do_sample, temperature, top_k, top_p, min_p,
-                num_beam_groups, diversity_penalty; rules: min_length, min_new_tokens,
-                repetition_penalty, no_repeat_ngram_size, encoder_no_repeat_ngram_size,
-                bad_words_ids, suppress_tokens, begin_suppress_tokens, forced_bos_token_id,
-                forced_eos_token_id, prefix_allowed_tokens_fn.
+                num_beam_groups, diversity_penalty; rules: min_length, min_new_tokens (which
+                wins where both are given), repetition_penalty, no_repeat_ngram_size,
+                encoder_no_repeat_ngram_size, bad_words_ids, suppress_tokens,
+                begin_suppress_tokens, forced_bos_token_id, forced_eos_token_id,
+                prefix_allowed_tokens_fn, renormalize_logits.
 
         Returns:
             a text for a text, a list of texts for texts, an int32 array `[B, T]` for ids
@@ -344,24 +385,42 @@ class Seq2SeqLM(keras.Model):
             >>> model.generate("ein Hund", num_beams=4, no_repeat_ngram_size=3)
             'a dog'
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size} must be at least 1")
+        batch_size = whole("batch_size", batch_size)
+        if output_attentions and not return_output:
+            raise ValueError(
+                "output_attentions=True shows in a GenerationOutput alone: pass return_output=True"
+            )
         single = isinstance(x, str)
-        rows, is_text = self._source_rows(x)
+        rows, is_text = self._source_rows(x, src_lang, tgt_lang)
         prefixes = self._prefix_rows(decoder_prefix, len(rows), single)
-        chosen, plan = self._request(
-            sampler, max_length, max_new_tokens, generation_options, processors, prefixes
-        )
-        _check_seed(seed, chosen)
-        output = self.generator.generate(
-            rows,
-            chosen,
-            plan,
-            seed=seed,
-            prefixes=prefixes,
-            batch_size=batch_size,
-            want_attention=output_attentions,
-        )
+
+        def of_language(start: TargetStart | None, members: Sequence[int]) -> GenerationOutput:
+            mine = None if prefixes is None else [prefixes[i] for i in members]
+            chosen, plan, limits = self._request(
+                sampler,
+                max_length,
+                max_new_tokens,
+                generation_options,
+                processors,
+                _counts(mine, len(members)),
+                start,
+            )
+            _check_seed(seed, chosen)
+            seeds = seed if start is None else row_seeds(seed, len(rows))[list(members)].tolist()
+            return self.generator.generate(
+                [rows[i] for i in members],
+                chosen,
+                plan,
+                seed=seeds,
+                prefixes=mine,
+                limits=limits,
+                batch_size=batch_size,
+                want_attention=output_attentions,
+            )
+
+        groups = self._target_starts(tgt_lang, len(rows))
+        parts = [of_language(start, members) for start, members in groups.items()]
+        output = merged(parts, list(groups.values()), self.special_ids.target.pad)
         texts = self._texts(output) if self.preprocessor is not None else None
         if return_output:
             return replace(output, texts=texts)
@@ -376,6 +435,8 @@ class Seq2SeqLM(keras.Model):
         sampler: Sampler | str | None = None,
         max_length: int | None = None,
         *,
+        src_lang: Language = None,
+        tgt_lang: str | None = None,
         max_new_tokens: int | None = None,
         decoder_prefix: Any = None,
         processors: Sequence[LogitsProcessor] = (),
@@ -388,7 +449,8 @@ class Seq2SeqLM(keras.Model):
         Args:
             x: a text, or texts, which are answered side by side.
             stride: steps between two pieces.
-            sampler, max_length, max_new_tokens, decoder_prefix, processors, seed,
+            tgt_lang: one language for all texts.
+            sampler, max_length, src_lang, max_new_tokens, decoder_prefix, processors, seed,
                 generation_options: as in `generate`; one sequence for each source.
 
         Yields:
@@ -403,20 +465,26 @@ class Seq2SeqLM(keras.Model):
             >>> for piece in model.stream("ein Hund"):
             ...     print(piece, end="", flush=True)
         """
-        if stride < 1:
-            raise ValueError(f"stride={stride} must be at least 1")
+        stride = whole("stride", stride)
         text = self._require_preprocessor()
         single = isinstance(x, str)
-        rows, _ = self._source_rows(x)
+        rows, _ = self._source_rows(x, src_lang, tgt_lang)
         prefixes = self._prefix_rows(decoder_prefix, len(rows), single)
-        chosen, plan = self._request(
-            sampler, max_length, max_new_tokens, generation_options, processors, prefixes
+        start = None if tgt_lang is None else text.target_start(tgt_lang)
+        chosen, plan, limits = self._request(
+            sampler,
+            max_length,
+            max_new_tokens,
+            generation_options,
+            processors,
+            _counts(prefixes, len(rows)),
+            start,
         )
-        if not isinstance(chosen, Greedy) or chosen.width != 1:
+        if not isinstance(chosen, Greedy) or chosen.num_return_sequences != 1:
             raise ValueError(
                 f"stream() needs greedy search or sampling with one sequence for each source, "
-                f"not {type(chosen).__name__} with {chosen.width}: what a search prefers is "
-                "known at its end only"
+                f"not {type(chosen).__name__} with {chosen.num_return_sequences}: what a search "
+                "prefers is known at its end only"
             )
         _check_seed(seed, chosen)
 
@@ -424,7 +492,7 @@ class Seq2SeqLM(keras.Model):
             if not rows:
                 return
             results = self.generator.stream(
-                rows, chosen, plan, seed=seed, prefixes=prefixes, stride=stride
+                rows, chosen, plan, seed=seed, prefixes=prefixes, limits=limits, stride=stride
             )
             for parts in text_pieces(text, results):
                 if any(parts):
@@ -449,12 +517,17 @@ class Seq2SeqLM(keras.Model):
         Returns:
             float32 `[B]` (a float for a single text), the sum over each target's ids, EOS
             included; with `return_token_log_probs` a pair of it and a list of `[T]` arrays.
+
+        Raises:
+            ValueError: ids outside a vocabulary, rows that are empty or too long, or numbers of
+                rows that differ.
+            TypeError: texts on one side and ids on the other.
         """
+        batch_size = whole("batch_size", batch_size)
         single = isinstance(sources, str)
         if single != isinstance(targets, str):
             raise TypeError("sources and targets must both be a text, or both be lists")
-        if single:
-            sources, targets = [sources], [targets]
+        sources, targets = ([sources], [targets]) if single else (list(sources), list(targets))
         if len(sources) != len(targets):
             raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
         source_rows, target_rows = self._pair_rows(sources, targets)
@@ -476,20 +549,25 @@ class Seq2SeqLM(keras.Model):
         processors: Sequence[LogitsProcessor] = (),
         version: int | None = None,
         overwrite: bool = False,
+        quantization: str | None = None,
+        max_shard_bytes: int | None = None,
         **generation_options: Any,
     ) -> Path:
-        """Write the model with its decoding loop and tokenizers, for another engine to run.
-
-        What `generate` takes at each call is fixed here, and means the same.
+        """Write the model for another engine to run.
 
         Args:
             directory: folder to write; made if missing.
-            format: "tf_saved_model", text in and text out, under any backend (see
-                `export.export_saved_model` for its signatures). It needs TensorFlow.
+            format: "tf_saved_model", the decoding loop and tokenizers with it, text in and text
+                out, under any backend (see `export.export_saved_model` for its signatures; it
+                needs TensorFlow); "huggingface", a folder that transformers and `from_preset`
+                load; "ctranslate2", one that `ctranslate2.Translator` loads (it needs
+                ctranslate2).
             sampler, max_length, max_new_tokens, processors, generation_options: as in
-                `generate`.
+                `generate`, fixed in a SavedModel. The other engines choose at each call.
             version: write `directory/<version>`, the layout TensorFlow Serving looks for.
             overwrite: replace an export that is there already.
+            quantization: of a CTranslate2 model: int8, int16, float16, ...
+            max_shard_bytes: of a Hugging Face folder: most bytes of weights in one file.
 
         Returns:
             the folder written.
@@ -504,19 +582,30 @@ class Seq2SeqLM(keras.Model):
             >>> model.export("exported/dates", num_beams=4, version=1)
             PosixPath('exported/dates/1')
         """
-        chosen, plan = self._request(
-            sampler, max_length, max_new_tokens, generation_options, processors, None
+        fixed = (sampler, max_length, max_new_tokens, *processors, *generation_options)
+        if format in FORMATS and format != "tf_saved_model" and any(v is not None for v in fixed):
+            raise ExportError(
+                f"a search can be fixed with format='tf_saved_model' alone: {format!r} leaves it "
+                "to the engine; from_preset(..., generation=...) changes the defaults that are "
+                "written"
+            )
+        chosen, plan, _ = self._request(
+            sampler, max_length, max_new_tokens, generation_options, processors, [0]
         )
         return export_as(
             format,
             directory,
+            {
+                "version": version,
+                "quantization": quantization,
+                "max_shard_bytes": max_shard_bytes,
+            },
             network=self.network,
             variables=self.weights,
             config=self.preset,
             preprocessor=self.preprocessor,
             sampler=chosen,
             plan=plan,
-            version=version,
             overwrite=overwrite,
         )
 
@@ -530,6 +619,7 @@ class Seq2SeqLM(keras.Model):
         """
         return {
             "config": self.preset.model_dump(mode="json"),
+            "dtype": self._dtype,
             "name": self.name,
             "has_preprocessor": self.preprocessor is not None,
         }
@@ -559,69 +649,93 @@ class Seq2SeqLM(keras.Model):
         max_new_tokens: int | None,
         options: Mapping[str, Any],
         processors: Sequence[LogitsProcessor],
-        prefixes: Sequence[Sequence[int]] | None,
-    ) -> tuple[Sampler, Plan]:
-        """The strategy and the plan of one generation."""
+        given: Sequence[int],
+        start: TargetStart | None = None,
+    ) -> tuple[Sampler, Plan, list[int]]:
+        """The strategy, the plan and the most ids of each row.
+
+        Args:
+            given: ids in the prefix of each row.
+            start: how the language of the rows begins.
+        """
         mine = {name: value for name, value in options.items() if name not in RULES}
         chosen = resolve_sampler(sampler, mine, self.generation_config)
-        rules = {name: value for name, value in options.items() if name in RULES}
-        longest = max(map(len, prefixes or []), default=0)
-        steps = self._steps(max_length, max_new_tokens, longest)
-        for name, limit in (("min_length", steps + 1), ("min_new_tokens", steps - longest)):
-            if (rules.get(name) or 0) > limit:
+        # An option that is None asks for nothing: the preset's stays.
+        rules = {k: v for k, v in options.items() if k in RULES and v is not None}
+        steps, limits = self._limits(max_length, max_new_tokens, given)
+        rooms = {
+            "min_length": min(limits, default=steps) + 1,
+            "min_new_tokens": min(
+                (a - b for a, b in zip(limits, given, strict=True)), default=steps
+            ),
+        }
+        for name, room in rooms.items():
+            if name in rules and whole(name, rules[name], 0) > room:
+                longest = max(given, default=0)
                 raise ValueError(
                     f"{name}={rules[name]} cannot be reached: max_length={steps + 1}"
                     + (f" with a prefix of {longest} ids" if longest else "")
-                    + f" leaves room for {limit}"
+                    + f" leaves room for {room}"
                 )
         target = self.special_ids.target
+        start = start or TargetStart(target.decoder_start, target.forced_bos)
         defaults = {
             **self.generation_config.model_dump(include=set(RULES)),
-            "forced_bos_token_id": target.forced_bos,
+            "forced_bos_token_id": start.forced_bos,
             "forced_eos_token_id": target.forced_eos,
         }
-        # An option that is None asks for nothing: the preset's stays.
-        rules = {**defaults, **{k: v for k, v in rules.items() if v is not None}}
+        # The preset's own give way to what the caller asks for.
+        for name, room in (("min_length", steps + 1), ("min_new_tokens", steps)):
+            if rooms.keys() & rules.keys() or defaults[name] > room:
+                defaults[name] = 0
         made = make_rules(
-            rules, vocabulary=self.preset.architecture.target_vocab_size, own=processors
+            {**defaults, **rules},
+            vocabulary=self.preset.architecture.target_vocab_size,
+            own=processors,
         )
-        return chosen, Plan(target.decoder_start, target.eos, target.pad, steps, made)
+        plan = Plan(start.decoder_start, target.eos, target.pad, max(limits, default=steps), made)
+        return chosen, plan, limits
 
-    def _steps(self, max_length: int | None, max_new_tokens: int | None, prefix: int) -> int:
-        """How many ids a result may have."""
+    def _limits(
+        self, max_length: int | None, max_new_tokens: int | None, given: Sequence[int]
+    ) -> tuple[int, list[int]]:
+        """Most ids of a result: without a prefix, and of rows with prefixes of `given` ids."""
         if max_length is not None and max_new_tokens is not None:
             raise ValueError(
                 f"max_length={max_length} and max_new_tokens={max_new_tokens} say the same "
                 "thing twice; pass one of them"
             )
-        for name, value in (("max_length", max_length), ("max_new_tokens", max_new_tokens)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-                raise ValueError(f"{name}={value!r} must be a whole number")
-        if max_new_tokens is not None and max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens={max_new_tokens} must be at least 1")
-        asked = max_length if max_new_tokens is None else max_new_tokens + 1 + prefix
-        length = self.generation_config.max_length if asked is None else asked
-        limit = self.network.max_target_length
-        if limit is not None and length - 1 > limit:
-            if asked is not None:
-                raise ValueError(
-                    f"max_length={length} needs {length - 1} decoder positions, but the model "
-                    f"has {limit}; the longest possible max_length is {limit + 1}"
-                )
-            length = limit + 1
-        if length < 2:
-            raise ValueError(f"max_length={length} must be at least 2: the start and one id")
-        if prefix >= length - 1:
+        most = self.network.max_target_length
+        longest = max(given, default=0)
+        if max_new_tokens is not None:
+            steps = whole("max_new_tokens", max_new_tokens)
+            limits = [steps + count for count in given]
+        else:
+            asked = self.generation_config.max_length if max_length is None else max_length
+            # The decoder start and one id at least.
+            steps = whole("max_length", asked, 2) - 1
+            if max_length is None and most is not None:
+                steps = min(steps, most)
+            limits = [steps] * len(given)
+        needed = max(limits, default=steps)
+        if most is not None and needed > most:
             raise ValueError(
-                f"a prefix of {prefix} ids leaves no room in max_length={length}, which counts "
-                f"the decoder start: pass max_length={prefix + 2} or more"
+                f"max_length={needed + 1} needs {needed} decoder positions, but the model "
+                f"has {most}; the longest possible max_length is {most + 1}"
             )
-        return length - 1
+        if longest >= needed:
+            raise ValueError(
+                f"a prefix of {longest} ids leaves no room in max_length={needed + 1}, which "
+                f"counts the decoder start: pass max_length={longest + 2} or more"
+            )
+        return steps, limits
 
     def _prefix_rows(self, prefix: Any, count: int, single: bool) -> list[list[int]] | None:
         """Ids that each row begins with."""
         if prefix is None:
             return None
+        if not isinstance(prefix, Iterable):
+            raise ValueError(f"decoder_prefix={prefix!r} must be a text, or a list of ids")
         prefixes = [prefix] if single else list(prefix)
         if len(prefixes) != count or (isinstance(prefix, str) and not single):
             raise ValueError(
@@ -633,24 +747,30 @@ class Seq2SeqLM(keras.Model):
         for i, each in enumerate(prefixes):
             if isinstance(each, str):
                 # The target's own EOS would end it before it begins.
-                row = self._require_preprocessor().encode_target_prefix(each)
-            else:
-                row = [int(token) for token in each]
-            wrong = [token for token in row if not 0 <= token < vocabulary]
-            if wrong:
-                raise ValueError(
-                    f"decoder_prefix {i} holds the id {wrong[0]}, but the target vocabulary has "
-                    f"ids 0 to {vocabulary - 1}"
-                )
-            rows.append(row)
+                each = self._require_preprocessor().encode_target_prefix(each)
+            rows.append(_ids(f"decoder_prefix {i}", each, vocabulary, "target"))
         return rows
 
-    def _source_rows(self, x: Any) -> tuple[list[list[int]], bool]:
+    def _target_starts(self, tgt_lang: Language, count: int) -> dict[TargetStart | None, list[int]]:
+        """Rows by how their language begins; None where that is the model's own affair."""
+        text = self.preprocessor
+        if text is None or (tgt_lang is None and text.special_ids.languages is None):
+            return {None: list(range(count))}
+        groups: dict[TargetStart | None, list[int]] = {}
+        for row, code in enumerate(spread(tgt_lang, count, "tgt_lang")):
+            groups.setdefault(text.target_start(code), []).append(row)
+        return groups or {None: []}
+
+    def _source_rows(
+        self, x: Any, src_lang: Language = None, tgt_lang: Language = None
+    ) -> tuple[list[list[int]], bool]:
         """Rows of source ids, and whether they came as text."""
         if isinstance(x, Mapping):
             missing = {"encoder_token_ids", "encoder_padding_mask"} - set(x)
             if missing:
                 raise ValueError(f"the input mapping lacks {', '.join(sorted(missing))}")
+            if src_lang is not None:
+                raise ValueError("src_lang is for texts: these ids have their language or none")
             rows, is_text = as_rows(x["encoder_token_ids"], x["encoder_padding_mask"]), False
         else:
             texts = [x] if isinstance(x, str) else list(x)
@@ -660,45 +780,38 @@ class Seq2SeqLM(keras.Model):
                         f"element {i} is a {type(text).__name__}; generate() takes texts, or a "
                         "mapping with encoder_token_ids and encoder_padding_mask"
                     )
-            rows, is_text = self._require_preprocessor().encode_source(texts), True
+            text = self._require_preprocessor()
+            rows, is_text = text.encode_source(texts, src_lang, tgt_lang), True
         self._check_sources(rows)
         return rows, is_text
 
     def _check_sources(self, rows: Sequence[Sequence[int]]) -> None:
-        limit = self.network.max_source_length
         vocabulary = self.preset.architecture.source_vocab_size
         for i, row in enumerate(rows):
-            if not len(row):
-                raise ValueError(f"source {i} is empty: it has no id at all")
-            if min(row) < 0 or max(row) >= vocabulary:
-                wrong = next(token for token in row if not 0 <= token < vocabulary)
-                raise ValueError(
-                    f"source {i} holds the id {wrong}, but the source vocabulary has ids "
-                    f"0 to {vocabulary - 1}"
-                )
-            if limit is not None and len(row) > limit:
-                raise ValueError(
-                    f"source {i} has {len(row)} ids, but the model has positions for {limit}; "
-                    "shorten it"
-                )
+            _ids(f"source {i}", row, vocabulary, "source")
+            _check_length(f"source {i}", row, self.network.max_source_length)
 
-    def _pair_rows(self, sources: Any, targets: Any) -> tuple[Any, Any]:
-        if sources and isinstance(sources[0], str):
+    def _pair_rows(
+        self, sources: Sequence[Any], targets: Sequence[Any]
+    ) -> tuple[list[list[int]], list[list[int]]]:
+        """Rows of source and of target ids, from texts or from ids."""
+        texts = {isinstance(row, str) for row in (*sources, *targets)}
+        if len(texts) == 2:
+            raise TypeError("sources and targets must all be texts, or all be lists of ids")
+        if texts == {True}:
             text = self._require_preprocessor()
-            source_rows, target_rows = text.encode_source(sources), text.encode_target(targets)
-        else:
-            source_rows = [[int(i) for i in row] for row in sources]
-            target_rows = [[int(i) for i in row] for row in targets]
-        self._check_sources(source_rows)
-        limit = self.network.max_target_length
-        for i, row in enumerate(target_rows):
-            if not row:
-                raise ValueError(f"target {i} is empty: it has no id at all")
-            if limit is not None and len(row) > limit:
-                raise ValueError(
-                    f"target {i} has {len(row)} ids, but the model has positions for {limit}"
-                )
-        return source_rows, target_rows
+            sources, targets = text.encode_source(sources), text.encode_target(targets)
+        sizes = self.preset.architecture
+        limits = self.network.max_source_length, self.network.max_target_length
+        found = []
+        for side, rows, vocabulary, limit in (
+            ("source", sources, sizes.source_vocab_size, limits[0]),
+            ("target", targets, sizes.target_vocab_size, limits[1]),
+        ):
+            found.append([_ids(f"{side} {i}", row, vocabulary, side) for i, row in enumerate(rows)])
+            for i, row in enumerate(found[-1]):
+                _check_length(f"{side} {i}", row, limit)
+        return found[0], found[1]
 
     def _require_preprocessor(self) -> Preprocessor:
         if self.preprocessor is None:
@@ -723,6 +836,38 @@ class Seq2SeqLM(keras.Model):
 
 def _cut(ids: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
     return [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
+
+
+def _ids(what: str, row: Any, vocabulary: int, side: str) -> list[int]:
+    """`row`, which must hold ids of a vocabulary."""
+    try:
+        ids = np.asarray(row)
+    except (TypeError, ValueError):
+        ids = np.asarray(None)
+    if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
+        raise ValueError(f"{what} is {row!r}; it must be a list of ids, whole numbers")
+    wrong = ids[(ids < 0) | (ids >= vocabulary)]
+    if wrong.size:
+        raise ValueError(
+            f"{what} holds the id {wrong[0]}, but the {side} vocabulary has ids 0 to "
+            f"{vocabulary - 1}"
+        )
+    found: list[int] = ids.tolist()
+    return found
+
+
+def _check_length(what: str, row: Sequence[int], limit: int | None) -> None:
+    if not len(row):
+        raise ValueError(f"{what} is empty: it has no id at all")
+    if limit is not None and len(row) > limit:
+        raise ValueError(
+            f"{what} has {len(row)} ids, but the model has positions for {limit}; shorten it"
+        )
+
+
+def _counts(prefixes: Sequence[Sequence[int]] | None, count: int) -> list[int]:
+    """Ids in the prefix of each of `count` rows."""
+    return [0] * count if prefixes is None else list(map(len, prefixes))
 
 
 def _check_seed(seed: Any, sampler: Sampler) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_s2s.catalog import load_preset
-from keras_s2s.config import PresetConfig, SpecialIds, merge
+from keras_s2s.catalog import list_presets, load_entry, load_preset
+from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds, merge
 from keras_s2s.model import Seq2SeqLM
 
 #: Whether the running backend compiles or traces for seconds what PyTorch runs at once.
@@ -53,7 +53,8 @@ def shrink(config: PresetConfig) -> PresetConfig:
     """The same architecture with widths, depths and vocabularies of a toy.
 
     Proportions between the widths of both sides stay, and so does everything that is not a
-    size: norm order, positions, cell, bridge, tying.
+    size: norm order, positions, cell, bridge, tying. The ids of a public checkpoint, which lie
+    anywhere in its vocabulary, become those of the other toys.
     """
     data = config.model_dump()
     architecture = data["architecture"]
@@ -65,6 +66,7 @@ def shrink(config: PresetConfig) -> PresetConfig:
         if part["type"] == "transformer":
             part["num_heads"] = 2
             part["intermediate_dim"] = 12
+            part["head_dim"] = part["head_dim"] and 3
         elif (part.get("attention") or {}).get("units") is not None:
             part["attention"]["units"] = 6
         if part["embedding"]["dim"] is not None and part["type"] == "recurrent":
@@ -75,7 +77,36 @@ def shrink(config: PresetConfig) -> PresetConfig:
             part["embedding"]["max_positions"] = 32
     architecture["source_vocab_size"] = architecture["target_vocab_size"] = VOCABULARY
     data["parameters"] = None
+    if config.source is not None:
+        data["special_ids"] = SPECIAL_IDS
+        data["generation"] = GenerationConfig(max_length=config.generation.max_length)
+        data["source"] = None
     return PresetConfig.model_validate(data)
+
+
+def architectures() -> list[str]:
+    """Entries of the zoo that describe an architecture to train."""
+    return [name for name in list_presets() if load_entry(name).source is None]
+
+
+def checkpoints() -> list[str]:
+    """Entries of the zoo for public checkpoints that state their sizes."""
+    entries = {name: load_entry(name) for name in list_presets()}
+    return [
+        name
+        for name, entry in entries.items()
+        if isinstance(entry, PresetConfig) and entry.source is not None
+    ]
+
+
+def checkpoint_of_each_family() -> list[str]:
+    """The smallest public checkpoint of each family: others differ from it in sizes alone."""
+    smallest: dict[str | None, tuple[int, str]] = {}
+    for name in checkpoints():
+        entry = load_preset(name)
+        size = (entry.parameters or 0, name)
+        smallest[entry.family] = min(size, smallest.get(entry.family, size))
+    return sorted(name for _, name in smallest.values())
 
 
 def variant(architecture: Mapping[str, Any], **preset: Any) -> PresetConfig:
@@ -187,6 +218,90 @@ VARIANTS: dict[str, PresetConfig] = {
             "output": {"tie_embeddings": True},
         }
     ),
+    # Few buckets, so that the short sentences of tests have near and far distances.
+    "t5_like": variant(
+        {
+            "shared": transformer(
+                norm_order="pre",
+                norm="rms",
+                use_bias=False,
+                scale_attention=False,
+                relative_positions={"num_buckets": 6, "max_distance": 5},
+                embedding={"positions": "none", "scale": False},
+            ),
+            "share_embeddings": True,
+            "output": {"tie_embeddings": True, "bias": False, "scale": True},
+        }
+    ),
+    "t5_like_per_layer_gated": variant(
+        {
+            "shared": transformer(
+                head_dim=3,
+                norm_order="pre",
+                norm="rms",
+                activation="gelu_tanh",
+                gated=True,
+                use_bias=False,
+                scale_attention=False,
+                relative_positions={"num_buckets": 4, "max_distance": 6, "per_layer": True},
+                embedding={"positions": "none", "scale": False},
+            ),
+            "share_embeddings": True,
+            "output": {"bias": False},
+        }
+    ),
+    "m2m_like": variant(
+        {
+            "shared": transformer(
+                norm_order="pre",
+                norm_epsilon=1e-5,
+                embedding={
+                    "positions": "sinusoidal",
+                    "sinusoids": "tensor2tensor",
+                    "position_offset": 2,
+                    "scale": True,
+                },
+            ),
+            "share_embeddings": True,
+            "output": {"tie_embeddings": True, "bias": False},
+        }
+    ),
+    "bart_like": variant(
+        {
+            "shared": transformer(
+                activation="gelu",
+                norm_epsilon=1e-5,
+                embedding={
+                    "positions": "learned",
+                    "max_positions": 24,
+                    "position_offset": 2,
+                    "norm": True,
+                },
+            ),
+            "share_embeddings": True,
+            "output": {"tie_embeddings": True},
+        }
+    ),
+    "transformer_norm_before_positions": variant(
+        {
+            "encoder": transformer(
+                embedding={
+                    "positions": "sinusoidal",
+                    "sinusoids": "halves",
+                    "norm": True,
+                    "norm_epsilon": 0.1,
+                }
+            ),
+            "decoder": transformer(
+                embedding={
+                    "positions": "learned",
+                    "max_positions": 24,
+                    "norm": True,
+                    "norm_place": "before_positions",
+                }
+            ),
+        }
+    ),
 }
 
 
@@ -204,7 +319,7 @@ def randomise(model: keras.Layer, seed: int = 0, scale: float = 1.0) -> None:
     for variable in model.weights:
         shape = tuple(variable.shape)
         name = variable.path.rsplit("/", 1)[-1]
-        if name == "gamma":
+        if name in ("gamma", "scale"):
             value = rng.uniform(0.5, 1.5, shape)
         elif len(shape) < 2:
             value = rng.normal(0, 0.3, shape)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_s2s import catalog
-from keras_s2s.config import ConfigError, merge
+from keras_s2s.config import ConfigError, PointerConfig, PresetConfig, merge
 from keras_s2s.strict_yaml import parse_yaml, read_yaml
 
 FAMILY = """
@@ -89,7 +89,7 @@ def test_every_preset_is_valid():
     names = catalog.list_presets()
     assert len(names) >= len(PRESETS)
     for name in names:
-        preset = catalog.load_preset(name)
+        preset = catalog.load_entry(name)
         assert preset.description
         assert catalog.preset_chain(name)[0] == catalog.preset_path(name).resolve()
 
@@ -182,6 +182,35 @@ def test_resolve_takes_settings_that_are_in_no_file(zoo):
     assert data["description"] == "Mine."
     assert "base" not in data
     assert data["architecture"]["decoder"]["num_layers"] == 2
+
+
+def test_an_entry_may_point_to_a_checkpoint_and_leave_its_sizes_to_the_folder(zoo):
+    (zoo / "families" / "marian.yaml").write_text(
+        "architecture: {shared: {type: transformer, norm_order: post}}\npaper: P.\n"
+    )
+    add(zoo, "mine", "base: marian\ndescription: Mine.\nsource: hf://me/mine\nlicense: MIT\n")
+    entry = catalog.load_entry("mine", zoo=zoo)
+    assert isinstance(entry, PointerConfig)
+    assert (entry.family, entry.source, entry.paper) == ("marian", "hf://me/mine", "P.")
+    assert isinstance(catalog.load_entry("tiny", zoo=zoo), PresetConfig)
+    with pytest.raises(ConfigError, match=r"mine\.yaml: .*hf://me/mine.*take an entry that states"):
+        catalog.load_preset("mine", zoo=zoo)
+    # What is begun must be whole: such an entry is not taken for a pointer.
+    add(zoo, "half", "base: mine\nsource: hf://me/half\narchitecture: {source_vocab_size: 9}\n")
+    with pytest.raises(ConfigError, match="special_ids: required, but missing"):
+        catalog.load_entry("half", zoo=zoo)
+    add(zoo, "odd", "base: mine\ngeneration: {num_beams: 3}\n")
+    with pytest.raises(ConfigError, match="generation: unknown key"):
+        catalog.load_entry("odd", zoo=zoo)
+
+
+def test_a_changed_architecture_has_nobodys_weights(zoo):
+    add(zoo, "theirs", "base: tiny\nsource: hf://me/x\nlicense: MIT\nparameters: 5\n")
+    add(zoo, "renamed", "base: theirs\ndescription: Mine.\n")
+    add(zoo, "wider", "base: theirs\narchitecture: {shared: {hidden_dim: 16}}\n")
+    assert catalog.load_preset("renamed", zoo=zoo).source == "hf://me/x"
+    wider = catalog.load_preset("wider", zoo=zoo)
+    assert (wider.source, wider.license, wider.parameters) == (None, None, None)
 
 
 def test_null_takes_a_setting_away(zoo):

@@ -28,7 +28,10 @@ from keras_s2s.samplers import (
     BeamSample,
     DiverseBeam,
     Greedy,
+    MinLength,
+    MinNewTokens,
     Random,
+    Suppress,
     TopP,
     resolve_sampler,
 )
@@ -56,6 +59,7 @@ NOT_MEANT: list[tuple[dict[str, Any], str]] = [
     ({"num_beams": 0}, "num_beams=0"),
     ({"num_beams": -1}, "num_beams=-1"),
     ({"num_beams": 2.0}, r"num_beams=2\.0"),
+    ({"num_beams": True}, "num_beams=True"),
     ({"num_beams": "4"}, "num_beams='4'"),
     ({"num_beams": 2, "num_return_sequences": 3}, "num_return_sequences=3"),
     ({"num_beams": 2, "num_return_sequences": 0}, "num_return_sequences=0"),
@@ -67,7 +71,7 @@ NOT_MEANT: list[tuple[dict[str, Any], str]] = [
     ({"do_sample": True, "top_p": 0}, "top_p=0"),
     ({"do_sample": True, "top_p": 1.1}, r"top_p=1\.1"),
     ({"do_sample": True, "top_p": "0.9"}, r"top_p='0\.9'"),
-    ({"do_sample": True, "top_k": 0}, "top_k=0"),
+    ({"do_sample": True, "top_k": -1}, "top_k=-1"),
     ({"do_sample": True, "top_k": 2.5}, r"top_k=2\.5"),
     ({"do_sample": True, "min_p": -0.1}, r"min_p=-0\.1"),
     ({"do_sample": True, "min_p": 1.5}, r"min_p=1\.5"),
@@ -128,7 +132,14 @@ NOT_MEANT: list[tuple[dict[str, Any], str]] = [
     ({"decoder_prefix": [[5], [6]]}, "one prefix for each of 3 sources"),
     ({"decoder_prefix": [[5], [99], [6]]}, "decoder_prefix 1 holds the id 99"),
     ({"decoder_prefix": ["a", "b", "c"]}, "no preprocessor"),
+    ({"decoder_prefix": [5, 6, 7]}, "decoder_prefix 0 is 5; .* list of ids"),
+    ({"decoder_prefix": 5}, "decoder_prefix=5"),
+    ({"decoder_prefix": [[5], [6.5], []]}, r"decoder_prefix 1 is \[6\.5\]"),
+    # How it is run and returned
     ({"batch_size": 0}, "batch_size=0"),
+    ({"batch_size": 2.5}, r"batch_size=2\.5"),
+    ({"batch_size": "a"}, "batch_size='a'"),
+    ({"output_attentions": True}, "return_output=True"),
 ]
 
 
@@ -140,9 +151,62 @@ def test_what_cannot_be_meant_is_refused(model, options, message):
         model.generate(source_mapping(SOURCES), **options)
 
 
-def test_processors_that_are_none_are_refused(model):
-    with pytest.raises(TypeError, match="LogitsProcessor objects, not int"):
-        model.generate(source_mapping(SOURCES), processors=[4])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"processors": [4]}, "LogitsProcessor objects, not int"),
+        ({"processors": Suppress((4,))}, "must be a list of LogitsProcessor objects"),
+        ({"sampler": 5}, "sampler=5 must be a name or an object; names are greedy"),
+        ({"sampler": Beam}, r"must be a name or an object: Beam\(\)"),
+    ],
+)
+def test_objects_of_the_wrong_kind_are_refused(model, options, message):
+    with pytest.raises(TypeError, match=message):
+        model.generate(source_mapping(SOURCES), **options)
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets", "options", "message"),
+    [
+        ([[5, 3]], [[-3, 3]], {}, "target 0 holds the id -3"),
+        ([[5, 3], [6, 3]], [[5, 3], [VOCABULARY, 3]], {}, "target 1 holds the id 16.* 0 to 15"),
+        ([[5, 99]], [[5, 3]], {}, "source 0 holds the id 99"),
+        ([[5.5, 3]], [[5, 3]], {}, r"source 0 is \[5\.5, 3\]"),
+        ([[5, 3]], [["a"]], {}, "target 0 is"),
+        ([[5, 3]], [7], {}, "target 0 is 7"),
+        ([[5, 3]], [[]], {}, "target 0 is empty"),
+        ([[5, 3]], [[5] * 11], {}, "target 0 has 11 ids"),
+        ([[5, 3]], [[5, 3], [5, 3]], {}, "1 sources but 2 targets"),
+        ([[5, 3]], [[5, 3]], {"batch_size": 0}, "batch_size=0"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(model, sources, targets, options, message):
+    with pytest.raises(ValueError, match=message):
+        model.score(sources, targets, **options)
+
+
+def test_scores_of_arrays_and_of_nothing(model):
+    sources, targets = [[5, 6, 3], [7, 8, 3]], [[9, 3], [4, 3]]
+    found = model.score(np.asarray(sources), np.asarray(targets), batch_size=np.int64(1))
+    np.testing.assert_allclose(found, model.score(sources, targets), atol=1e-5)
+    assert model.score([], []).shape == (0,)
+    with pytest.raises(TypeError, match="all be texts, or all be lists"):
+        model.score(["a"], [[5, 3]])
+
+
+def test_numbers_of_numpy_and_none():
+    ids = source_mapping(SOURCES)
+    model = make_model(variant(RECURRENT), scale=2.0)
+    options = {"num_beams": 2, "max_length": 6, "repetition_penalty": 1.5, "min_length": 3}
+    numpy = {"num_beams": np.int64(2), "max_length": np.int32(6), "min_length": np.int64(3)}
+    nothing = {"num_return_sequences": None, "do_sample": None, "num_beam_groups": None}
+    found = model.generate(ids, **options)
+    compiled = model.generator.compilations
+    again = model.generate(ids, **{**options, **numpy}, **nothing, temperature=None)
+    np.testing.assert_array_equal(again, found)
+    assert model.generator.compilations == compiled
+    with pytest.raises(ValueError, match="did you mean 'temperature'"):
+        model.generate(ids, temperatur=None)
 
 
 def test_a_source_beyond_the_positions_is_refused(model):
@@ -204,10 +268,44 @@ def test_no_sources_give_an_empty_result(model, options):
             {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.3},
             DiverseBeam(4, num_beam_groups=2, diversity_penalty=0.3),
         ),
+        # Defaults that do not go with what the caller says give way
+        ({"num_beams": 2}, {"num_beams": 5, "num_return_sequences": 4}, Beam(2)),
+        (
+            {"num_beams": 4},
+            {"num_beams": 5, "num_return_sequences": 4},
+            Beam(4, num_return_sequences=4),
+        ),
+        ({"num_beams": 5}, {"num_beams": 4, "num_beam_groups": 2}, Beam(5)),
+        ({"num_beams": 1}, {"num_beams": 4, "num_beam_groups": 2}, Greedy()),
+        ({"num_beams": 6}, {"num_beams": 4, "num_beam_groups": 2}, DiverseBeam(6)),
+        ({"do_sample": True}, {"num_beams": 4, "num_beam_groups": 2}, BeamSample(4)),
+        ({"num_beam_groups": 2}, {"num_beams": 4, "do_sample": True}, DiverseBeam(4)),
+        ({"top_k": 0}, {"do_sample": True, "top_k": 7}, Random()),
+        ({"top_k": None}, {"do_sample": True, "top_k": 7}, Random(top_k=7)),
     ],
 )
 def test_options_and_defaults_choose_the_strategy(options, defaults, expected):
     assert resolve_sampler(None, options, GenerationConfig(**defaults)).key() == expected.key()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (MinLength(6),)),
+        ({"max_length": 5}, ()),
+        ({"max_new_tokens": 4}, ()),
+        ({"max_new_tokens": 5}, (MinLength(6),)),
+        ({"min_length": 3}, (MinLength(3),)),
+        ({"min_new_tokens": 2}, (MinNewTokens(2),)),
+        ({"min_length": 0}, ()),
+    ],
+)
+def test_a_presets_shortest_length_gives_way(options, expected):
+    model = Seq2SeqLM(variant(RECURRENT, generation={"min_length": 6, "max_length": 8}))
+    lengths = [options.pop(name, None) for name in ("max_length", "max_new_tokens")]
+    # Also where a longer prefix would leave room: a row does not depend on its batch.
+    _, plan, _ = model._request(None, *lengths, options, (), [0, 2])
+    assert plan.processors == expected
 
 
 def test_named_strategies_take_their_own_defaults_only():
@@ -282,6 +380,7 @@ def test_streams_that_cannot_be_are_refused_at_once(model):
         ({"sampler": BeamSample(2)}, "stream.*BeamSample"),
         ({"do_sample": True, "num_return_sequences": 2}, "stream.*one sequence"),
         ({"stride": 0}, "stride=0"),
+        ({"stride": 1.5}, r"stride=1\.5"),
         ({"seed": 1}, "seed=1"),
         ({"top_k": 1}, "top_k"),
     ):

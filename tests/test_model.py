@@ -198,8 +198,8 @@ def test_seeds_belong_to_rows(model):
         ({"sampler": "greedy", "num_beams": 2}, "no use for num_beams"),
         ({"lenght_penalty": 2.0}, "length_penalty"),
         ({"sampler": Beam(2), "length_penalty": 2.0}, "already configured"),
-        ({"max_length": 1}, "max_length=1 must be at least 2"),
-        ({"max_new_tokens": 0}, "max_new_tokens=0 must be at least 1"),
+        ({"max_length": 1}, "max_length=1 must be a whole number of at least 2"),
+        ({"max_new_tokens": 0}, "max_new_tokens=0 must be a whole number of at least 1"),
         ({"max_length": 5, "max_new_tokens": 4}, "say the same thing twice"),
         ({"max_length": 5, "min_length": 6}, "min_length=6"),
         ({"forced_bos_token_id": 99}, "forced_bos_token_id=99 is no id of a vocabulary of 16"),
@@ -366,7 +366,7 @@ def test_any_search_ends_and_is_well_formed(model, options, pad):
     target = model.special_ids.target
     options = dict(options)
     name, length, seed = options.pop("sampler"), options.pop("max_length"), options.pop("seed", 0)
-    sampler, plan = model._request(name, length, None, options, (), None)
+    sampler, plan, _ = model._request(name, length, None, options, (), [0] * len(SOURCES))
     fill = {"own": target.pad, "eos": target.eos, "start": target.decoder_start}[pad]
     plan = dataclasses.replace(plan, pad=fill)
     output = model.generator.generate(SOURCES, sampler, plan, seed=seed)

@@ -18,6 +18,8 @@ import yaml
 from keras import ops
 from keras.backend import is_float_dtype
 
+from keras_s2s.checkpoints.assignment import assign
+from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.config import PresetConfig, read_config
 from keras_s2s.strict_yaml import read_yaml
 from keras_s2s.text.preprocessor import FOLDER as TOKENIZER_FOLDER
@@ -27,23 +29,18 @@ CONFIG_FILE = "preset.yaml"
 WEIGHTS_FILE = "model.safetensors"
 
 
-class CheckpointError(ValueError):
-    """Weights that do not fit their model; the message lists file and tensors."""
-
-
 def is_preset_folder(path: str | Path) -> bool:
     """Whether `path` is a folder that `save_preset` wrote."""
     return (Path(path) / CONFIG_FILE).is_file()
 
 
 def not_a_preset_folder(path: str | Path) -> CheckpointError:
-    """The error for a folder without our configuration; says what it seems to be."""
-    others = {"config.json": "a Hugging Face", "model.bin": "a CTranslate2"}
-    looks = next((kind for name, kind in others.items() if (Path(path) / name).exists()), None)
+    """The error for a folder that is none of those that can be read."""
+    found = sorted(entry.name for entry in Path(path).iterdir())[:8]
     return CheckpointError(
-        f"{path}: there is no {CONFIG_FILE} in this folder"
-        + (f"; it looks like {looks} folder, which this version does not read" if looks else "")
-        + "; from_preset reads folders that save_to_preset or `keras-s2s train` wrote"
+        f"{path}: no model in this folder: it has neither {CONFIG_FILE} (ours), nor config.json "
+        "with a model_type (Hugging Face), nor model.bin (CTranslate2); it has "
+        + (", ".join(found) or "no files")
     )
 
 
@@ -174,7 +171,7 @@ def load_weights(directory: str | Path, variables: Sequence[Any]) -> None:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             _check_shapes(path, shapes, named)
             for name, variable in named.items():
-                variable.assign(file.get_tensor(name))
+                assign(variable, file.get_tensor(name))
     except SafetensorError as error:
         raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from None
 

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from keras_s2s.cli import zoo
+from keras_s2s.cli.convert import convert
 from keras_s2s.cli.evaluate import evaluate
 from keras_s2s.cli.generate import generate
 from keras_s2s.cli.messages import hide_messages
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command()(train)
 app.command()(generate)
 app.command()(evaluate)
+app.command()(convert)
 app.add_typer(zoo.app, name="zoo")
 
 
@@ -45,7 +47,7 @@ def _program(
         bool, typer.Option("--debug", help="Show the stack trace of an error.")
     ] = False,
 ) -> None:
-    """Encoder-decoder models on Keras 3: train, generate, evaluate."""
+    """Encoder-decoder models on Keras 3: train, generate, evaluate, convert."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 
-def load_model(model: str) -> Any:
-    """The model in a folder.
+def load_model(model: str, **options: Any) -> Any:
+    """The model in a folder, or of a zoo entry that points to one.
+
+    Args:
+        model: as the user wrote it.
+        **options: of `from_preset`.
 
     Raises:
         ValueError: the name is that of an architecture, which has no trained weights, or
@@ -19,13 +23,15 @@ def load_model(model: str) -> Any:
 
     is_entry = model in catalog.list_presets() or model.endswith((".yaml", ".yml"))
     if is_entry and not is_preset_folder(model):
-        catalog.load_preset(model)  # a file that is missing or broken is an error of its own
+        # A file that is missing or broken is an error of its own.
+        if catalog.load_entry(model).source is not None:
+            return Seq2SeqLM.from_preset(model, **options)
         raise ValueError(
             f"{model} describes an architecture and has no trained weights; train it first: "
             f"keras-s2s train RECIPE --set model={model} --out FOLDER, with a recipe of your "
             f"own or one of {', '.join(catalog.list_recipes())}; then give that FOLDER"
         )
-    return Seq2SeqLM.from_preset(model)
+    return Seq2SeqLM.from_preset(model, **options)
 
 
 def check_output(path: Path | None) -> None:

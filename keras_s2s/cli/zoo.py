@@ -12,6 +12,8 @@ from keras_s2s import catalog
 from keras_s2s.cli.tables import print_table
 from keras_s2s.config import (
     ArchitectureConfig,
+    PointerConfig,
+    PresetConfig,
     RecurrentDecoderConfig,
     RecurrentEncoderConfig,
     TransformerConfig,
@@ -25,16 +27,55 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_command() -> None:
-    """List the presets: type, sizes, parameters and description."""
-    rows = []
+def list_command(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="As docs/presets.md has it, with descriptions.")
+    ] = False,
+) -> None:
+    """List the presets: architectures to train, then public checkpoints by family."""
+    if markdown:
+        _print_markdown()
+        return
+    architectures, families = [], dict[str, list[tuple[str, ...]]]()
     for name in catalog.list_presets():
-        preset = catalog.load_preset(name)
-        parameters = "" if preset.parameters is None else f"{preset.parameters:,}"
-        about = preset.description + (f" [{preset.paper.split(',')[0]}]" if preset.paper else "")
-        architecture = preset.architecture
-        rows.append((name, _kind(architecture), _sizes(architecture), parameters, about))
-    print_table(("name", "type", "sizes", "parameters", "description"), rows)
+        entry = catalog.load_entry(name)
+        if entry.source is not None:
+            families.setdefault(entry.family or "", []).append(_checkpoint(name, entry))
+        elif isinstance(entry, PresetConfig):
+            architectures.append(_architecture(name, entry))
+    columns = ("name", "type", "sizes", "parameters", "description")
+    print_table(columns, architectures, title="Architectures, to be trained")
+    for family, rows in families.items():
+        print()
+        about = catalog.load_family(family)["description"].rstrip(".")
+        title = f"Checkpoints: {about}" if family else "Checkpoints"
+        print_table(("name", "size", "license", "source"), rows, title=title)
+
+
+def _print_markdown() -> None:
+    """The tables of docs/presets.md, one for each family."""
+    columns = ("name", "size", "tokenizer", "license", "source", "description")
+    entries = {name: catalog.load_entry(name) for name in catalog.list_presets()}
+    groups: dict[str, list[str]] = {}
+    for name, entry in entries.items():
+        groups.setdefault(entry.family or "", []).append(name)
+    for number, (family, names) in enumerate(sorted(groups.items())):
+        if number:
+            print()
+        print(f"## {family}\n\n{catalog.load_family(family)['description']}\n")
+        print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
+        for name in names:
+            entry = entries[name]
+            size = _millions(entry.parameters) if isinstance(entry, PresetConfig) else ""
+            kind = entry.text.source.kind if entry.text else ""
+            cells = (f"`{name}`", size, kind, entry.license or "", _link(entry.source))
+            print(f"| {' | '.join(cells)} | {entry.description} |")
+
+
+def _link(source: str | None) -> str:
+    """A page of the hub as Markdown; empty for an architecture without weights."""
+    name = (source or "").removeprefix("hf://")
+    return f"[{name}](https://huggingface.co/{name})" if name else ""
 
 
 @app.command("show")
@@ -42,7 +83,7 @@ def show_command(
     name: Annotated[str, typer.Argument(help="A preset's name, or the path of a YAML file.")],
 ) -> None:
     """Show one preset: every setting with its value and meaning, defaults and bases resolved."""
-    preset = catalog.load_preset(name)
+    preset = catalog.load_entry(name)
     chain = [str(path) for path in catalog.preset_chain(name)]
     files = [("file", chain[0], "")] + [("base", base, "") for base in chain[1:]]
     for number, section in enumerate(_sections(name, preset)):
@@ -83,6 +124,27 @@ def _as_yaml(value: Any) -> str:
 # --------------------------------------------------------------------------------------
 # One preset in a line
 # --------------------------------------------------------------------------------------
+
+
+def _architecture(name: str, preset: PresetConfig) -> tuple[str, ...]:
+    """An architecture without weights in a row."""
+    parameters = "" if preset.parameters is None else f"{preset.parameters:,}"
+    about = preset.description + (f" [{preset.paper.split(',')[0]}]" if preset.paper else "")
+    architecture = preset.architecture
+    return name, _kind(architecture), _sizes(architecture), parameters, about
+
+
+def _checkpoint(name: str, entry: PresetConfig | PointerConfig) -> tuple[str, ...]:
+    """A public checkpoint in a row; a size that only its folder says is left empty."""
+    parameters = entry.parameters if isinstance(entry, PresetConfig) else None
+    return name, _millions(parameters), entry.license or "", str(entry.source)
+
+
+def _millions(parameters: int | None) -> str:
+    """A count that is easy to compare: `61 M`, `2.85 B`."""
+    if parameters is None:
+        return ""
+    return f"{parameters / 1e9:.2f} B" if parameters >= 1e9 else f"{parameters / 1e6:.0f} M"
 
 
 def _kind(architecture: ArchitectureConfig) -> str:

@@ -1,4 +1,4 @@
-"""Batches: text pairs as what `fit` trains on.
+"""Batches: text pairs, or texts with an objective, as what `fit` trains on.
 
 Encoded once, sorted into length buckets, padded, shifted for teacher forcing, and shuffled
 by (seed, epoch).
@@ -16,8 +16,10 @@ import numpy as np
 
 from keras_s2s.config import SpecialIds
 from keras_s2s.data.buckets import BatchUnit, Bucket, assign_buckets, choose_buckets
-from keras_s2s.data.encoding import Overlong, encode_pairs
+from keras_s2s.data.drawn_pairs import DrawnPairs, encode_texts
+from keras_s2s.data.encoding import EncodedPairs, Overlong, encode_pairs
 from keras_s2s.data.explain import explain_batch
+from keras_s2s.data.objective import Objective, as_objective
 from keras_s2s.data.teacher_forcing import check_teacher_forcing, teacher_forcing
 
 if TYPE_CHECKING:
@@ -63,14 +65,19 @@ class Batches(keras.utils.PyDataset):
     Args:
         pairs: iterable of (source, target) texts; without a preprocessor, of ids. Source ids
             are used as they are. Target ids end in EOS, without padding and without the
-            decoder start; anything else is an error rather than a guess.
+            decoder start; anything else is an error rather than a guess. With an objective:
+            texts, or rows of ids without special ids.
         preprocessor: text to ids.
         special_ids: needed where there is no preprocessor.
+        objective: makes a source and a target of each text: `SpanCorruption`, `TextInfilling`,
+            `SentencePermutation`, or a list of them that are applied in turn. What it draws
+            depends on the seed, the epoch and the text's number, not on the batch; without
+            `shuffle` it is the same in every epoch.
         batch_size: examples a batch, or positions on its longer side, padding included.
         batch_unit: `"sentences"` or `"tokens"`: which of the two.
         num_buckets: at most this many shapes.
         shuffle: a new order each epoch; otherwise always the same one.
-        seed: of the order.
+        seed: of the order, and of what an objective draws.
         max_source_length: longest source in ids, BOS and EOS included.
         max_target_length: longest target in ids, EOS included.
         overlong: `"drop"` longer pairs, `"truncate"` them (an EOS stays at the end) or raise
@@ -98,6 +105,7 @@ class Batches(keras.utils.PyDataset):
         preprocessor: Preprocessor | None = None,
         *,
         special_ids: SpecialIds | None = None,
+        objective: Objective | Sequence[Objective] | None = None,
         batch_size: int = 64,
         batch_unit: BatchUnit = "sentences",
         num_buckets: int = 6,
@@ -130,20 +138,26 @@ class Batches(keras.utils.PyDataset):
         self._within_epoch = False
         self._served: set[int] = set()
 
-        encoded = encode_pairs(
-            pairs,
-            preprocessor,
-            self.special_ids,
-            max_source_length=max_source_length,
-            max_target_length=max_target_length,
-            overlong=overlong,
-        )
-        self._sources, self._targets = encoded.sources, encoded.targets
-        self.report = encoded.report
+        limits: dict[str, Any] = {
+            "max_source_length": max_source_length,
+            "max_target_length": max_target_length,
+            "overlong": overlong,
+        }
+        self._examples: EncodedPairs | DrawnPairs
+        if objective is None:
+            self._examples = encode_pairs(pairs, preprocessor, self.special_ids, **limits)
+        else:
+            rule = as_objective(objective)
+            self._examples = encode_texts(
+                pairs, preprocessor, self.special_ids, rule, seed=seed, **limits
+            )
+        self.report = self._examples.report
         lost = self.report.kept < self.report.read or self.report.truncated
         logger.log(logging.WARNING if lost else logging.INFO, "Batches: %s", self.report)
 
-        source_lengths, target_lengths = self._sources.lengths, self._targets.lengths
+        source_lengths = self._examples.source_lengths
+        target_lengths = self._examples.target_lengths
+        self._positions = int(source_lengths.sum() + target_lengths.sum())
         self._buckets = choose_buckets(
             source_lengths,
             target_lengths,
@@ -258,15 +272,17 @@ class Batches(keras.utils.PyDataset):
     # ----------------------------------------------------------------------------------
 
     def _batch(self, index: int, epoch: int | None = None) -> Batch:
-        plan = self._plan_of(self.epoch if epoch is None else epoch)
+        epoch = self.epoch if epoch is None else epoch
+        plan = self._plan_of(epoch)
         if not -len(plan) <= index < len(plan):
             raise IndexError(f"batch {index} of {len(plan)}")
         number, examples = plan[index]
         bucket = self._buckets[number]
         special = self.special_ids
+        pairs = [self._examples.pair(i, epoch if self.shuffle else 0) for i in examples]
         filler = [np.empty(0, dtype="int32")] * (bucket.rows - len(examples))
-        sources = [self._sources[i] for i in examples] + filler
-        targets = [self._targets[i] for i in examples] + filler
+        sources = [source for source, _ in pairs] + filler
+        targets = [target for _, target in pairs] + filler
 
         encoder_ids = np.full((bucket.rows, bucket.source_length), special.source.pad, "int32")
         for row, ids in enumerate(sources):
@@ -294,10 +310,12 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def padding_share(self) -> float:
-        """Share of all source and target positions that is padding."""
+        """Share of all source and target positions that is padding.
+
+        Where an objective draws sources of several lengths, the longest one counts.
+        """
         positions = sum(bucket.positions * count for bucket, count in self._shapes.items())
-        real = int(self._sources.lengths.sum() + self._targets.lengths.sum())
-        return 1.0 - real / positions
+        return 1.0 - self._positions / positions
 
     def describe(self) -> str:
         """Pairs, shapes and padding as a short text.

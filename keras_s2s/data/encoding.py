@@ -23,24 +23,28 @@ if TYPE_CHECKING:
 Overlong = Literal["drop", "truncate", "error"]
 
 # Texts handed to a tokenizer at a time: enough for its threads, few enough for a live bar.
-_CHUNK = 1024
+CHUNK = 1024
 
 
 @dataclass
 class BatchReport:
-    """What became of the pairs that were given.
+    """What became of the pairs, or of an objective's texts, that were given.
 
     Attributes:
+        what: `"pairs"` or `"texts"`.
         read: pairs given.
-        empty: dropped, because a side held no text or no ids.
+        empty: dropped, because a side held no text or no ids, or a text too few for the objective.
+        reserved: dropped, because the text holds a token that the objective puts in.
         overlong_source: pairs whose source is longer than max_source_length.
         overlong_target: pairs whose target is longer than max_target_length.
         overlong_dropped: pairs dropped for either reason.
         truncated: pairs cut for either reason, and kept.
     """
 
+    what: str = "pairs"
     read: int = 0
     empty: int = 0
+    reserved: int = 0
     overlong_source: int = 0
     overlong_target: int = 0
     overlong_dropped: int = 0
@@ -49,12 +53,15 @@ class BatchReport:
     @property
     def kept(self) -> int:
         """Pairs that are in the batches."""
-        return self.read - self.empty - self.overlong_dropped
+        return self.read - self.empty - self.reserved - self.overlong_dropped
 
     def __str__(self) -> str:
-        parts = [f"{self.read} pairs given, {self.kept} used"]
+        parts = [f"{self.read} {self.what} given, {self.kept} used"]
         if self.empty:
-            parts.append(f"{self.empty} dropped with an empty side")
+            reason = "with an empty side" if self.what == "pairs" else "as empty or too short"
+            parts.append(f"{self.empty} dropped {reason}")
+        if self.reserved:
+            parts.append(f"{self.reserved} dropped with a sentinel or mask token in them")
         for count, what in ((self.overlong_dropped, "dropped"), (self.truncated, "truncated")):
             if count:
                 parts.append(
@@ -71,6 +78,20 @@ class EncodedPairs:
     sources: RaggedIds = field(default_factory=RaggedIds)
     targets: RaggedIds = field(default_factory=RaggedIds)
     report: BatchReport = field(default_factory=BatchReport)
+
+    @property
+    def source_lengths(self) -> np.ndarray:
+        """Ids of each source, int64 `[N]`."""
+        return self.sources.lengths
+
+    @property
+    def target_lengths(self) -> np.ndarray:
+        """Ids of each target, int64 `[N]`."""
+        return self.targets.lengths
+
+    def pair(self, row: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Source and target ids of a pair, int32 `[S]` and `[T]`; the same in every epoch."""
+        return self.sources[row], self.targets[row]
 
 
 def encode_pairs(
@@ -167,13 +188,14 @@ def _ids(
     with tqdm(
         desc="encoding", total=total, unit=" pairs", delay=1, leave=False, file=sys.stderr
     ) as bar:
-        while chunk := list(itertools.islice(numbered, _CHUNK)):
+        while chunk := list(itertools.islice(numbered, CHUNK)):
             for number, pair in chunk:
                 _check_pair(number, pair)
             if preprocessor is None:
                 for number, pair in chunk:
-                    source = _checked_ids(number, "source", pair[0])
-                    target = _checked_ids(number, "target", pair[1])
+                    where = f"pair {number} (counted from 0)"
+                    source = checked_ids(f"{where}: source", pair[0])
+                    target = checked_ids(f"{where}: target", pair[1])
                     _check_raw_target(number, target, special_ids)
                     yield number, source, target
             else:
@@ -211,8 +233,12 @@ def _check_pair(number: int, pair: Any) -> None:
         )
 
 
-def _checked_ids(number: int, side: str, ids: Any) -> list[int]:
-    where = f"pair {number} (counted from 0): {side}"
+def checked_ids(where: str, ids: Any) -> list[int]:
+    """A flat list of ids.
+
+    Raises:
+        DataError: it is something else; the message begins with `where`.
+    """
     if isinstance(ids, str):
         raise DataError(f"{where} is text, expected ids; for texts pass a preprocessor")
     try:

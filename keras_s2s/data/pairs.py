@@ -1,27 +1,20 @@
-"""Text pairs from files, lists and Hugging Face datasets.
-
-A line ends at a line feed, with or without a carriage return before it, and nowhere else.
-Python's `splitlines` would also split at U+2028, U+0085 or a form feed, which occur inside
-sentences, and from there on every pair of two line-aligned files would be a wrong one.
-"""
+"""Text pairs from files, lists and Hugging Face datasets."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import logging
 import os
-import stat
 import sys
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal
 
 from tqdm import tqdm
 
 from keras_s2s.data.errors import DataError
+from keras_s2s.data.text_files import text_lines
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +28,6 @@ _FORMAT_OF_SUFFIX: dict[str, PairFormat] = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
 }
-_GZIP_MAGIC = b"\x1f\x8b"
-_UTF8_BOM = b"\xef\xbb\xbf"
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -209,8 +199,8 @@ def _without_empty(found: Iterable[tuple[str, str]], origin: str) -> TextPairs:
 
 
 def _line_aligned(source: Path, target: Path) -> Iterable[tuple[str, str]]:
-    sources = list(_lines(source))
-    targets = list(_lines(target))
+    sources = list(text_lines(source))
+    targets = list(text_lines(target))
     if len(sources) != len(targets):
         raise DataError(
             f"{source} has {len(sources)} lines, but {target} has {len(targets)}; line n of "
@@ -223,7 +213,7 @@ def _line_aligned(source: Path, target: Path) -> Iterable[tuple[str, str]]:
 def _tsv(path: Path, columns: tuple[int, int] | None) -> Iterator[tuple[str, str]]:
     if columns is not None and (len(columns) != 2 or min(columns) < 0):
         raise ValueError(f"columns is {columns}; expected two column numbers from 0 on")
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(text_lines(path), 1):
         cells = line.split("\t")
         if is_blank(line):
             yield "", ""
@@ -245,7 +235,7 @@ def _tsv(path: Path, columns: tuple[int, int] | None) -> Iterator[tuple[str, str
 
 
 def _json_lines(path: Path, source_key: str, target_key: str) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(text_lines(path), 1):
         if is_blank(line):
             yield "", ""
             continue
@@ -274,61 +264,6 @@ def _format(path: Path, format: PairFormat | None) -> PairFormat:
         raise DataError(
             f"{path}: the name does not tell the format of a pair file; expected "
             f"{', '.join(_FORMAT_OF_SUFFIX)} (or with .gz), or format='tsv' or 'jsonl'"
-        ) from None
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """Decoded lines of a plain or compressed file, without their line ends."""
-    number = 0
-    try:
-        with path.open("rb") as raw:
-            status = os.fstat(raw.fileno())
-            size = status.st_size if stat.S_ISREG(status.st_mode) else None
-            with tqdm(
-                desc=path.name,
-                total=size,
-                unit="B",
-                unit_scale=True,
-                delay=1,
-                leave=False,
-                file=sys.stderr,
-            ) as bar:
-                for number, line in enumerate(_decompressed(path, raw), 1):
-                    if size is not None and number % 4096 == 0:
-                        bar.update(raw.tell() - bar.n)
-                    yield _decoded(line, path, number)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{path}, after line {number}: damaged gzip data ({error}); fetch the file again"
-        ) from None
-    except FileNotFoundError:
-        packed = path.with_name(path.name + ".gz")
-        hint = f"; there is a {packed}" if packed.exists() else ""
-        raise DataError(f"{path}: no such file{hint}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-
-
-def _decompressed(path: Path, raw: Any) -> BinaryIO:
-    if raw.peek(2)[:2] == _GZIP_MAGIC:
-        return cast(BinaryIO, gzip.GzipFile(fileobj=raw))
-    if path.suffix.lower() == ".gz":
-        raise DataError(f"{path}: named .gz, but its content is not gzip data")
-    return cast(BinaryIO, raw)
-
-
-def _decoded(line: bytes, path: Path, number: int) -> str:
-    if number == 1:
-        if line.startswith(_UTF16_BOMS):
-            raise DataError(f"{path}, line 1: UTF-16, expected UTF-8; convert the file")
-        line = line.removeprefix(_UTF8_BOM)
-    line = line.removesuffix(b"\n").removesuffix(b"\r")
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}, line {number}: not valid UTF-8 (byte 0x{line[error.start]:02x} at "
-            f"position {error.start}: {error.reason}); convert the file, e.g. with iconv"
         ) from None
 
 

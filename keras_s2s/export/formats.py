@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from keras_s2s.export.ctranslate2 import export_ctranslate2
 from keras_s2s.export.errors import ExportError
+from keras_s2s.export.huggingface import export_huggingface
 from keras_s2s.export.saved_model import export_saved_model
 
-FORMATS: dict[str, Callable[..., Path]] = {"tf_saved_model": export_saved_model}
+
+class Format(NamedTuple):
+    """One format.
+
+    Attributes:
+        write: its function.
+        options: arguments that only this format, or not every format, takes.
+    """
+
+    write: Callable[..., Path]
+    options: frozenset[str]
 
 
-def export_as(format: str, directory: str | Path, **arguments: Any) -> Path:
+FORMATS: dict[str, Format] = {
+    "tf_saved_model": Format(export_saved_model, frozenset({"version"})),
+    "huggingface": Format(export_huggingface, frozenset({"max_shard_bytes"})),
+    "ctranslate2": Format(export_ctranslate2, frozenset({"quantization"})),
+}
+
+
+def export_as(
+    format: str, directory: str | Path, options: Mapping[str, Any], **arguments: Any
+) -> Path:
     """Export to the format of this name.
 
     Args:
         format: a key of `FORMATS`.
         directory: where to write.
-        **arguments: of the format's own function.
+        options: what not every format takes; None asks for nothing.
+        **arguments: what every format takes.
 
     Returns:
         the folder written.
 
     Raises:
-        ExportError: an unknown format; the message lists those that are supported.
+        ExportError: an unknown format (the message lists those that are supported), or an
+            option that this one does not take.
     """
     if format not in FORMATS:
         raise ExportError(
             f"format={format!r} is not supported; supported formats: {', '.join(FORMATS)}"
         )
-    return FORMATS[format](directory, **arguments)
+    given = {name: value for name, value in options.items() if value is not None}
+    for name, value in given.items():
+        if name not in FORMATS[format].options:
+            takes = [other for other, known in FORMATS.items() if name in known.options]
+            raise ExportError(f"{name}={value!r} is for format={' or '.join(map(repr, takes))}")
+    return FORMATS[format].write(directory, **given, **arguments)

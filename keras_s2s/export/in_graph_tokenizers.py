@@ -67,6 +67,8 @@ class InGraphCharacterTokenizer(InGraphTokenizer):
         self.ids = [i for _, i in known]
         self.surfaces = list(tokenizer.vocabulary.tokens)
         self.surfaces[self.unk] = UNKNOWN_SURFACE
+        for i in tokenizer.extra_ids:
+            self.surfaces[i] = ""
 
     @staticmethod
     def check(tokenizer: CharacterTokenizer) -> None:
@@ -102,6 +104,7 @@ class InGraphByteTokenizer(InGraphTokenizer):
         self.surfaces = [
             UNKNOWN_SURFACE.encode() if i == unknown else b"" for i in range(self.offset)
         ] + [bytes([byte]) for byte in range(256)]
+        self.surfaces += [b""] * len(tokenizer.extra)
 
     @staticmethod
     def check(tokenizer: ByteTokenizer) -> None:

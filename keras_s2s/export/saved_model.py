@@ -24,10 +24,11 @@ from keras_s2s.export.replaced_directory import replaced_directory
 from keras_s2s.export.request import ExportRequest
 from keras_s2s.network import Network
 from keras_s2s.samplers.beam_sample import BeamSample
-from keras_s2s.samplers.loop import Loop, tensorflow_graph
+from keras_s2s.samplers.loop import Loop
 from keras_s2s.samplers.processors import AllowedTokens
 from keras_s2s.samplers.random import Random
 from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.tensorflow_driver import tensorflow_graph
 from keras_s2s.text.preprocessor import Preprocessor
 
 MARKER = "saved_model.pb"
@@ -159,6 +160,7 @@ def write_saved_model(
                 "seeds": seeds,
                 "prefix": tf.zeros([batch, 1], tf.int32),
                 "prefix_lengths": tf.zeros([batch], tf.int32),
+                "limits": tf.fill([batch], plan.steps),
             },
         )
         longest = tf.reduce_max(tf.concat([tf.reshape(result.lengths, [-1]), [0]], axis=0))

@@ -13,6 +13,7 @@ from keras_s2s.layers.multi_head_attention import MultiHeadAttention
 from keras_s2s.layers.positions import LearnedPositions
 from keras_s2s.layers.recurrent_decoder import RecurrentDecoder
 from keras_s2s.layers.recurrent_encoder import RecurrentEncoder
+from keras_s2s.layers.relative_positions import RelativePositions
 from keras_s2s.layers.state import Memory, State, StepOutput
 from keras_s2s.layers.transformer_decoder import TransformerDecoder, TransformerDecoderBlock
 from keras_s2s.layers.transformer_encoder import TransformerEncoder, TransformerEncoderBlock
@@ -31,6 +32,7 @@ __all__ = [
     "OutputProjection",
     "RecurrentDecoder",
     "RecurrentEncoder",
+    "RelativePositions",
     "State",
     "StepOutput",
     "TransformerDecoder",

@@ -73,6 +73,11 @@ def write(cache: Any, value: Any, index: Any) -> Any:
     return ops.reshape(ops.slice_update(lines, [0, 0, index * beams, 0], value), cache.shape)
 
 
+def places_read(capacity: Any, index: Any) -> Any:
+    """How many of the C positions `slots` reads at step `index`: N is K times as many."""
+    return int(index) + 1 if keras.backend.backend() == "torch" else capacity
+
+
 def slots(cache: Any, sources: Any, index: Any) -> Any:
     """The slots that attention at step `index` needs to read, position by position: `[B, H, N, D]`.
 

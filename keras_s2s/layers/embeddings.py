@@ -45,7 +45,9 @@ class InputEmbedding(ExplicitMaskLayer):
         self.config = EmbeddingConfig.model_validate(config)
         self.dropout = keras.layers.Dropout(self.config.dropout, name="dropout")
         self.norm = (
-            keras.layers.LayerNormalization(epsilon=1e-5, name="norm") if self.config.norm else None
+            keras.layers.LayerNormalization(epsilon=self.config.norm_epsilon, name="norm")
+            if self.config.norm
+            else None
         )
         self.positions: LearnedPositions | None = None
 
@@ -54,7 +56,9 @@ class InputEmbedding(ExplicitMaskLayer):
         if self.config.positions == "learned":
             assert self.config.max_positions is not None
             self.positions = LearnedPositions(
-                max_positions=self.config.max_positions, dim=dim, name="positions"
+                max_positions=self.config.max_positions + self.config.position_offset,
+                dim=dim,
+                name="positions",
             )
             self.positions.build((None,))
         if self.norm is not None:
@@ -65,7 +69,7 @@ class InputEmbedding(ExplicitMaskLayer):
 
         Args:
             tokens: float tensor `[B, T, D]`.
-            start: position of the first token; a scalar. Decoding passes its step index.
+            start: place of the first token in its row, a scalar. Decoding passes its step index.
 
         Returns:
             float tensor `[B, T, D]`.
@@ -74,15 +78,19 @@ class InputEmbedding(ExplicitMaskLayer):
         dim = x.shape[-1]
         if self.config.scale:
             x = x * ops.cast(dim**0.5, x.dtype)
+        if self.norm is not None and self.config.norm_place == "before_positions":
+            x = kernels.layer_norm(self.norm, x)
         if self.config.positions != "none":
             length = ops.shape(x)[1]
+            if self.config.position_offset:
+                start = start + self.config.position_offset
             if self.positions is not None:
                 places = ops.arange(length, dtype="int32") + ops.cast(start, "int32")
                 table = kernels.call(self.positions, places)
             else:
-                table = kernels.sinusoids(start, length, dim)
+                table = kernels.sinusoids(start, length, dim, self.config.sinusoids)
             x = x + ops.cast(table, x.dtype)[None]
-        if self.norm is not None:
+        if self.norm is not None and self.config.norm_place == "after_positions":
             x = kernels.layer_norm(self.norm, x)
         return kernels.dropout(self.dropout, x, training)
 
@@ -102,6 +110,7 @@ class OutputProjection(ExplicitMaskLayer):
         table: the target's token table where the projection is tied to it [Press 2017];
             None makes a matrix of its own.
         use_bias: add a bias `[V]`.
+        scale: multiply hidden vectors by D^-0.5 first.
 
     Call arguments:
         hidden: float tensor `[..., D]`.
@@ -117,11 +126,13 @@ class OutputProjection(ExplicitMaskLayer):
         vocab_size: int,
         table: keras.layers.ReversibleEmbedding | None = None,
         use_bias: bool = True,
+        scale: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.vocab_size = vocab_size
         self.use_bias = use_bias
+        self.scale = scale
         self.table = table
         self.dense = (
             None
@@ -139,6 +150,8 @@ class OutputProjection(ExplicitMaskLayer):
         )
 
     def call(self, hidden: Any) -> Any:
+        if self.scale:
+            hidden = hidden * hidden.shape[-1] ** -0.5
         if self.table is not None:
             return kernels.logits(self.table, hidden, self.bias)
         return kernels.with_bias(kernels.linear(self.dense, hidden), self.bias)
@@ -152,6 +165,7 @@ class OutputProjection(ExplicitMaskLayer):
             **super().get_config(),
             "vocab_size": self.vocab_size,
             "use_bias": self.use_bias,
+            "scale": self.scale,
             "table": table,
         }
 

@@ -9,7 +9,7 @@ faster with a token table that is already transposed (`transposed_table.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -19,6 +19,7 @@ from keras import ops
 
 from keras_s2s.layers.masks import masked_softmax
 from keras_s2s.layers.positions import sinusoidal_table
+from keras_s2s.layers.relative_positions import RelativePositions, step_biases
 
 ACTIVATIONS = {
     "relu": keras.activations.relu,
@@ -34,8 +35,12 @@ class Kernels:
     def linear(self, dense: keras.layers.Dense, x: Any) -> Any:
         return dense(x)
 
-    def linears(self, denses: Sequence[keras.layers.Dense], x: Any) -> Sequence[Any]:
-        return [dense(x) for dense in denses]
+    def heads(
+        self, denses: Sequence[keras.layers.Dense], x: Any, num_heads: int, scale: float | None
+    ) -> Sequence[Any]:
+        first, *rest = [dense(x) for dense in denses]
+        parts = [first if scale is None else first * scale, *rest]
+        return [self.split_heads(part, num_heads) for part in parts]
 
     def activated(self, activation: str, dense: keras.layers.Dense, x: Any) -> Any:
         return ACTIVATIONS[activation](dense(x))
@@ -43,15 +48,20 @@ class Kernels:
     def logits(self, table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
         return with_bias(table(x, reverse=True), bias)
 
-    def layer_norm(self, norm: keras.layers.LayerNormalization, x: Any) -> Any:
+    def layer_norm(self, norm: keras.layers.Layer, x: Any) -> Any:
         return norm(x)
 
     def call(self, layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Any:
         return layer(*arguments, **options)
 
-    def sinusoids(self, start: Any, length: Any, dim: int) -> Any:
+    def sinusoids(self, start: Any, length: Any, dim: int, layout: str) -> Any:
         places = ops.arange(length, dtype="int32") + ops.cast(start, "int32")
-        return sinusoidal_table(places, dim)
+        return sinusoidal_table(places, dim, layout)
+
+    def relative_biases(
+        self, tables: Sequence[RelativePositions], index: Any, places: Any, beams: Any
+    ) -> Iterable[Any]:
+        return step_biases(tables, index, places, beams)
 
     def reshape(self, x: Any, shape: tuple[Any, ...]) -> Any:
         return ops.reshape(x, shape)
@@ -64,8 +74,11 @@ class Kernels:
         width = x.shape[1] * x.shape[3]
         return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, ops.shape(x)[2], width))
 
-    def context(self, query: Any, key: Any, value: Any, mask: Any) -> Any:
-        return attention(query, key, value, mask, lambda weights: weights)[0]
+    def as_bias(self, mask: Any) -> tuple[Any, Any]:
+        return mask, None
+
+    def context(self, query: Any, key: Any, value: Any, mask: Any, bias: Any) -> Any:
+        return attention(query, key, value, mask, lambda weights: weights, bias)[0]
 
 
 _CURRENT: ContextVar[Kernels] = ContextVar("kernels", default=Kernels())  # noqa: B039
@@ -86,9 +99,14 @@ def linear(dense: keras.layers.Dense, x: Any) -> Any:
     return _CURRENT.get().linear(dense, x)
 
 
-def linears(denses: Sequence[keras.layers.Dense], x: Any) -> Sequence[Any]:
-    """Several `linear` of the same `x`."""
-    return _CURRENT.get().linears(denses, x)
+def heads(
+    denses: Sequence[keras.layers.Dense], x: Any, num_heads: int, scale: float | None
+) -> Sequence[Any]:
+    """`linear` of the same `x [B, T, Dm]` for each layer, in heads: `[B, H, T, D]`.
+
+    The first is multiplied by `scale`, unless that is None.
+    """
+    return _CURRENT.get().heads(denses, x, num_heads, scale)
 
 
 def activated(activation: str, dense: keras.layers.Dense, x: Any) -> Any:
@@ -110,8 +128,8 @@ def logits(table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
     return _CURRENT.get().logits(table, x, bias)
 
 
-def layer_norm(norm: keras.layers.LayerNormalization, x: Any) -> Any:
-    """`norm(x)`."""
+def layer_norm(norm: keras.layers.Layer, x: Any) -> Any:
+    """`norm(x)`, for a `LayerNormalization` or an `RMSNormalization`."""
     return _CURRENT.get().layer_norm(norm, x)
 
 
@@ -120,9 +138,16 @@ def call(layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Any:
     return _CURRENT.get().call(layer, *arguments, **options)
 
 
-def sinusoids(start: Any, length: Any, dim: int) -> Any:
+def sinusoids(start: Any, length: Any, dim: int, layout: str = "interleaved") -> Any:
     """Sinusoidal position vectors of the places from `start` on: `[length, dim]`."""
-    return _CURRENT.get().sinusoids(start, length, dim)
+    return _CURRENT.get().sinusoids(start, length, dim, layout)
+
+
+def relative_biases(
+    tables: Sequence[RelativePositions], index: Any, places: Any, beams: Any
+) -> Iterable[Any]:
+    """`relative_positions.step_biases`: float32 `[1, H, 1, places * K]` of each table."""
+    return _CURRENT.get().relative_biases(tables, index, places, beams)
 
 
 def split_heads(x: Any, num_heads: int) -> Any:
@@ -135,13 +160,23 @@ def merge_heads(x: Any) -> Any:
     return _CURRENT.get().merge_heads(x)
 
 
-def context(query: Any, key: Any, value: Any, mask: Any) -> Any:
+def as_bias(mask: Any) -> tuple[Any, Any]:
+    """A mask that several layers use, as `context` takes it: `(mask or None, bias or None)`."""
+    return _CURRENT.get().as_bias(mask)
+
+
+def context(query: Any, key: Any, value: Any, mask: Any, bias: Any = None) -> Any:
     """What `attention` finds, where nobody asks for the weights: `[B, H, T, D]`."""
-    return _CURRENT.get().context(query, key, value, mask)
+    return _CURRENT.get().context(query, key, value, mask, bias)
 
 
 def attention(
-    query: Any, key: Any, value: Any, mask: Any, dropout: Callable[[Any], Any]
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any,
+    dropout: Callable[[Any], Any],
+    bias: Any = None,
 ) -> tuple[Any, Any]:
     """Attend with scaled queries.
 
@@ -150,11 +185,17 @@ def attention(
         key, value: `[B, H, S, D]`.
         mask: bool, broadcastable to `[B, H, T, S]`, True = attend; or None.
         dropout: applied to the weights.
+        bias: float32, broadcastable to `[B, H, T, S]`, added to the scores; or None.
 
     Returns:
         `(context [B, H, T, D], weights [B, H, T, S])`.
     """
-    weights = masked_softmax(ops.matmul(query, ops.swapaxes(key, -1, -2)), mask)
+    scores = ops.matmul(query, ops.swapaxes(key, -1, -2))
+    if bias is not None:
+        scores = ops.cast(scores, "float32") + bias
+    weights = masked_softmax(scores, mask)
+    if bias is not None:
+        weights = ops.cast(weights, value.dtype)
     return ops.matmul(dropout(weights), value), weights
 
 

@@ -6,28 +6,51 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_s2s.layers.base import ExplicitMaskLayer
 
 
-def sinusoidal_table(positions: Any, dim: int) -> Any:
-    """Sine at even and cosine at odd components [Vaswani 2017, section 3.5].
+def sinusoidal_rates(dim: int, layout: str) -> np.ndarray:
+    """The rates of sine and cosine: float32, `10000^(-2i/dim)` of pair i.
+
+    tensor2tensor lets the last of `dim // 2` pairs have 1/10000: `10000^(-i/(dim//2 - 1))`.
+    """
+    if layout == "tensor2tensor":
+        pairs = dim // 2
+        # Exponents in float32, as every model with this layout has them.
+        step = np.float32(-math.log(10000.0) / max(pairs - 1, 1))
+        exponents = (np.arange(pairs, dtype="float32") * step).astype("float64")
+    else:
+        exponents = np.arange((dim + 1) // 2) * (-2.0 * math.log(10000.0) / dim)
+    return np.exp(exponents).astype("float32")
+
+
+def sinusoidal_table(positions: Any, dim: int, layout: str = "interleaved") -> Any:
+    """Sine and cosine of each position at several rates [Vaswani 2017, section 3.5].
 
     Args:
         positions: int tensor `[T]`.
         dim: width of a vector.
+        layout: `interleaved`: `PE(p, 2i) = sin(p / 10000^(2i/dim))` and `PE(p, 2i+1)` the cosine;
+            `halves`: all sines of these before all cosines; `tensor2tensor`: so, too, at the
+            rates of `sinusoidal_rates`, and with a zero at the end of an odd width.
 
     Returns:
-        float32 tensor `[T, dim]`:
-        `PE(p, 2i) = sin(p / 10000^(2i/dim))`, `PE(p, 2i+1) = cos(p / 10000^(2i/dim))`.
+        float32 tensor `[T, dim]`.
     """
-    pairs = (dim + 1) // 2
-    rates = ops.exp(ops.arange(pairs, dtype="float32") * (-2.0 * math.log(10000.0) / dim))
-    angles = ops.cast(positions, "float32")[:, None] * rates[None, :]
-    # [T, pairs, 2] -> [T, 2 * pairs]: sine and cosine of a rate stand side by side.
-    table = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
-    return ops.reshape(table, (-1, 2 * pairs))[:, :dim]
+    rates = sinusoidal_rates(dim, layout)
+    angles = ops.cast(positions, "float32")[:, None] * ops.convert_to_tensor(rates)[None, :]
+    sines, cosines = ops.sin(angles), ops.cos(angles)
+    if layout == "interleaved":
+        # [T, pairs, 2] -> [T, 2 * pairs]: sine and cosine of a rate stand side by side.
+        table = ops.stack([sines, cosines], axis=-1)
+        return ops.reshape(table, (-1, 2 * len(rates)))[:, :dim]
+    if layout == "halves":
+        return ops.concatenate([sines, cosines[:, : dim // 2]], axis=-1)
+    ending = [ops.zeros_like(angles[:, :1])] if dim % 2 else []
+    return ops.concatenate([sines, cosines, *ending], axis=-1)
 
 
 @keras.saving.register_keras_serializable("keras_s2s")

@@ -8,7 +8,7 @@ the start of each generation, so that nothing is stale however a weight was chan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -17,6 +17,7 @@ from keras import ops
 from keras_s2s.layers.kernels import ACTIVATIONS, Kernels
 from keras_s2s.layers.masks import LOWEST
 from keras_s2s.layers.positions import sinusoidal_table
+from keras_s2s.layers.relative_positions import RelativePositions, step_biases
 
 
 class Prepared(NamedTuple):
@@ -60,10 +61,11 @@ class PreparedWeights(Kernels):
     """
 
     def __init__(self) -> None:
-        self._matrices: dict[tuple[int, ...], Prepared] = {}
-        self._used: set[tuple[int, ...]] = set()
+        self._matrices: dict[tuple[Any, ...], Prepared] = {}
+        self._used: set[tuple[Any, ...]] = set()
         self._layers: dict[Any, tuple[Any, ...]] = {}
-        self._sinusoids: dict[int, Any] = {}
+        self._sinusoids: dict[tuple[int, str], Any] = {}
+        self._biases: dict[tuple[int, int], tuple[Any, Any]] = {}
 
     def refresh(self) -> None:
         """Forget what was made of weights that have changed since, or are gone."""
@@ -74,6 +76,7 @@ class PreparedWeights(Kernels):
         }
         self._used.clear()
         self._layers.clear()
+        self._biases.clear()
 
     def is_plain(self, layer: keras.layers.Layer) -> bool:
         """Whether Keras does nothing around a call of `layer` that would be missed."""
@@ -88,12 +91,17 @@ class PreparedWeights(Kernels):
         known = self._known((dense,))
         return dense(x) if known is None else multiply(x, known[0], known[1])
 
-    def linears(self, denses: Sequence[keras.layers.Dense], x: Any) -> Sequence[Any]:
-        # One product in place of several: each costs a call, whatever its size.
-        known = self._known(tuple(denses))
+    def heads(
+        self, denses: Sequence[keras.layers.Dense], x: Any, num_heads: int, scale: float | None
+    ) -> Sequence[Any]:
+        known = self._known(tuple(denses), scale)
         if known is None:
-            return [self.linear(dense, x) for dense in denses]
-        return multiply(x, known[0], known[1]).split([dense.units for dense in denses], dim=-1)
+            first, *rest = [self.linear(dense, x) for dense in denses]
+            parts = [first if scale is None else first * scale, *rest]
+            return [self.split_heads(part, num_heads) for part in parts]
+        # One product in place of several: each costs a call, whatever its size.
+        y = multiply(x, known[0], known[1]).unflatten(-1, (len(denses), num_heads, -1))
+        return y.permute(2, 0, 3, 1, 4).unbind()  # [B, T, n, H, D] -> n times [B, H, T, D]
 
     def activated(self, activation: str, dense: keras.layers.Dense, x: Any) -> Any:
         known = self._known((dense,))
@@ -101,18 +109,26 @@ class PreparedWeights(Kernels):
             return ACTIVATIONS[activation](self.linear(dense, x))
         return multiply(x, known[0], known[1], *FUSED[activation])
 
-    def _known(self, denses: tuple[keras.layers.Dense, ...]) -> tuple[Any, ...] | None:
-        """Matrix and bias of layers side by side; None where they cannot be made ready so."""
-        key = tuple(map(id, denses))
+    def _known(
+        self, denses: tuple[keras.layers.Dense, ...], scale: float | None = None
+    ) -> tuple[Any, ...] | None:
+        """Matrix and bias of layers side by side; None where they cannot be made ready so.
+
+        Args:
+            scale: a factor of the first one's outputs.
+        """
+        key = (*map(id, denses), scale)
         known = self._layers.get(key)
         if known is None:
-            biased = {dense.bias is not None for dense in denses}
-            if not all(map(self._is_linear, denses)) or len(biased) > 1:
+            alike = {(dense.units, dense.bias is not None) for dense in denses}
+            if not all(map(self._is_linear, denses)) or len(alike) > 1:
                 return None
-            matrix = self._prepare([dense.kernel.value for dense in denses])
+            matrix = self._prepare([dense.kernel.value for dense in denses], scale=scale)
             if matrix is None:
                 return None
             biases = [dense.bias.value for dense in denses if dense.bias is not None]
+            if biases and scale is not None:
+                biases[0] = biases[0] * scale
             # The layers themselves are kept, so that their ids stay their own.
             known = self._layers[key] = (matrix, side_by_side(biases) if biases else None, denses)
         return known
@@ -131,31 +147,60 @@ class PreparedWeights(Kernels):
             known = self._layers[id(table)] = (matrix, table)
         return multiply(x, known[0], None if bias is None else bias.value).float()
 
-    def layer_norm(self, norm: keras.layers.LayerNormalization, x: Any) -> Any:
-        import torch
-
+    def layer_norm(self, norm: keras.layers.Layer, x: Any) -> Any:
         known = self._layers.get(id(norm))
         if known is None:
-            if not self.is_plain(norm) or norm.rms_scaling or norm.beta is None:
+            arguments = self._norm_arguments(norm)
+            if arguments is None:
                 return norm(x)
-            shape = tuple(norm.gamma.shape)
-            known = (shape, norm.gamma.value, norm.beta.value, norm.epsilon, norm)
-            self._layers[id(norm)] = known
-        return torch.nn.functional.layer_norm(x, *known[:4])
+            known = self._layers[id(norm)] = (*arguments, norm)
+        return known[0](x, *known[1])
+
+    def _norm_arguments(self, norm: keras.layers.Layer) -> tuple[Any, tuple[Any, ...]] | None:
+        """PyTorch's function and what follows `x`; None where it has none for this layer."""
+        from torch.nn import functional
+
+        if not self.is_plain(norm):
+            return None
+        if isinstance(norm, keras.layers.RMSNormalization):
+            shape = tuple(norm.scale.shape)
+            return functional.rms_norm, (shape, norm.scale.value, norm.epsilon)
+        if norm.rms_scaling or norm.beta is None:
+            return None
+        shape = tuple(norm.gamma.shape)
+        return functional.layer_norm, (shape, norm.gamma.value, norm.beta.value, norm.epsilon)
 
     def call(self, layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Any:
         if not self.is_plain(layer):
             return layer(*arguments, **options)
         return layer.call(*arguments, **options)
 
-    def sinusoids(self, start: int, length: int, dim: int) -> Any:
-        table = self._sinusoids.get(dim)
+    def sinusoids(self, start: int, length: int, dim: int, layout: str) -> Any:
+        table = self._sinusoids.get((dim, layout))
         if table is None or start + length > table.shape[0]:
             # The next power of two, so that a growing sequence makes few tables.
             count = 1 << (start + length - 1).bit_length()
-            table = sinusoidal_table(ops.arange(count, dtype="int32"), dim)
-            self._sinusoids[dim] = table
+            table = sinusoidal_table(ops.arange(count, dtype="int32"), dim, layout)
+            self._sinusoids[dim, layout] = table
         return table[start : start + length]
+
+    def relative_biases(
+        self, tables: Sequence[RelativePositions], index: int, places: int, beams: int
+    ) -> Iterable[Any]:
+        return [self._relative_bias(table, index, beams) for table in tables]
+
+    def _relative_bias(self, layer: RelativePositions, index: int, beams: int) -> Any:
+        """Biases of places 0 to `index`, each `beams` times: `[1, H, 1, (index + 1) * beams]`.
+
+        They are the end of the biases of one long history: a view of a table made once.
+        """
+        table = self._biases.get((id(layer), beams), (None,))[0]
+        if table is None or (index + 1) * beams > table.shape[-1]:
+            count = 1 << index.bit_length()
+            (table,) = step_biases([layer], count - 1, count, beams)
+            # The layer itself is kept, so that its id stays its own.
+            self._biases[id(layer), beams] = (table, layer)
+        return table[..., table.shape[-1] - (index + 1) * beams :]
 
     def reshape(self, x: Any, shape: tuple[Any, ...]) -> Any:
         return x.reshape(shape)
@@ -166,28 +211,46 @@ class PreparedWeights(Kernels):
     def merge_heads(self, x: Any) -> Any:
         return x.transpose(1, 2).flatten(2)
 
-    def context(self, query: Any, key: Any, value: Any, mask: Any) -> Any:
+    def context(self, query: Any, key: Any, value: Any, mask: Any, bias: Any) -> Any:
         import torch
 
-        if query.device.type != "cpu":
+        if query.device.type != "cpu" and bias is None:
             # Softmax in float32 inside, as in `masked_softmax`; the scale is part of the query.
             return torch.nn.functional.scaled_dot_product_attention(
                 query, key, value, attn_mask=mask, scale=1.0
             )
         # With the few queries of a step plain products are up to three times as fast there.
-        scores = torch.matmul(query, key.transpose(-1, -2)).float()  # float16 has no LOWEST
+        scores = torch.matmul(query, key.transpose(-1, -2))
+        if scores.dtype != torch.float32:
+            scores = scores.float()  # float16 has no LOWEST
+        if bias is not None:
+            scores += bias
         if mask is not None:
             scores.masked_fill_(~mask, LOWEST)
-        return torch.matmul(torch.softmax(scores, -1).to(value.dtype), value)
+        weights = torch.softmax(scores, -1)
+        if weights.dtype != value.dtype:
+            weights = weights.to(value.dtype)
+        return torch.matmul(weights, value)
+
+    def as_bias(self, mask: Any) -> tuple[Any, Any]:
+        import torch
+
+        if mask is None or mask.device.type != "cpu":
+            return mask, None
+        if bool(mask.all()):
+            return None, None  # nothing is hidden, as in a batch of one length
+        return None, torch.zeros(mask.shape).masked_fill_(~mask, LOWEST)
 
     # ------------------------------------------------------------------ inside
 
-    def _prepare(self, sources: Sequence[Any], *, is_table: bool = False) -> Prepared | None:
-        key = tuple(source.data_ptr() for source in sources)
+    def _prepare(
+        self, sources: Sequence[Any], *, is_table: bool = False, scale: float | None = None
+    ) -> Prepared | None:
+        key = (*[source.data_ptr() for source in sources], scale)
         known = self._matrices.get(key)
         shapes = [source.shape for source in sources]
         if known is None or [source.shape for source in known.sources] != shapes:
-            known = prepare(sources, is_table=is_table)
+            known = prepare(sources, is_table=is_table, scale=scale)
             if known is None:
                 return None
             self._matrices[key] = known
@@ -195,27 +258,36 @@ class PreparedWeights(Kernels):
         return known
 
 
-def checksum(tensor: Any) -> tuple[int, bytes]:
-    """What changes with any weight of a float32 matrix, at the price of reading it once.
+def checksum(tensor: Any) -> tuple[bytes, bytes]:
+    """What changes with the weights of a float32 matrix, at about the price of reading it.
 
-    The sum of its bits, modulo 2^32; and its first row and column, since rows or columns that
-    change places, and signs that change together, leave the sum as it is.
+    The sum of each row, and the sum of the bits of each column, modulo 2^32. Rows that change
+    places, and signs that change together, change the former; columns that change places, and
+    what is too little to be seen in a sum of floats, the latter.
     """
     import torch
 
     tensor = tensor.detach().contiguous()
-    edges = torch.cat([tensor[0], tensor[:, 0]]).numpy().tobytes()
-    return int(tensor.view(torch.int32).sum(dtype=torch.int32)), edges
+    rows, columns = [], torch.zeros(tensor.shape[1], dtype=torch.int32)
+    # A part small enough to be read the second time from a cache of the processor.
+    for part in tensor.split(max(1, 2**19 // tensor.shape[1])):
+        rows.append(part.sum(1))
+        columns += part.view(torch.int32).sum(0, dtype=torch.int32)
+    return torch.cat(rows).numpy().tobytes(), columns.numpy().tobytes()
 
 
-def prepare(sources: Sequence[Any], *, is_table: bool = False) -> Prepared | None:
+def prepare(
+    sources: Sequence[Any], *, is_table: bool = False, scale: float | None = None
+) -> Prepared | None:
     """Make a matrix ready: packed by oneDNN on the CPU in float32, as it is elsewhere.
 
     Args:
         sources: kernels `[D, N]`, put side by side; or one table `[N, D]`.
+        scale: a factor of the first one.
 
     Returns:
-        None for several sources where nothing is packed: a plain copy of them gains nothing.
+        None for several sources, or a scaled one, where nothing is packed: a plain copy of them
+        gains nothing.
     """
     import torch
 
@@ -226,9 +298,10 @@ def prepare(sources: Sequence[Any], *, is_table: bool = False) -> Prepared | Non
         and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
-    if not packs and len(tensors) > 1:
+    if not packs and (len(tensors) > 1 or scale is not None):
         return None
-    matrix = tensors[0] if is_table else side_by_side(tensors).t()  # both take [N, D]
+    scaled = tensors if scale is None else (tensors[0] * scale, *tensors[1:])
+    matrix = tensors[0] if is_table else side_by_side(scaled).t()  # both take [N, D]
     if not packs:
         return Prepared(tensors, (), matrix, False)
     packed = torch.ops.mkldnn._reorder_linear_weight(matrix, None)

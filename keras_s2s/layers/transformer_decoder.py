@@ -9,10 +9,10 @@ from keras import ops
 
 from keras_s2s.config import TransformerConfig
 from keras_s2s.layers import cache, kernels
-from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.masks import causal_mask
+from keras_s2s.layers.relative_positions import square_biases
 from keras_s2s.layers.state import Memory, State, fold_beams, gather_beams, unfold_beams
-from keras_s2s.layers.transformer import TransformerBlock, layer_norm
+from keras_s2s.layers.transformer import TransformerBlock, TransformerStack, norm_layer
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -22,15 +22,17 @@ class TransformerDecoderBlock(TransformerBlock):
     def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
         self.self_attention = self._attention("self_attention")
-        self.self_attention_norm = layer_norm(self.config, "self_attention_norm")
+        self.self_attention_norm = norm_layer(self.config, "self_attention_norm")
         self.cross_attention = self._attention("cross_attention")
-        self.cross_attention_norm = layer_norm(self.config, "cross_attention_norm")
+        self.cross_attention_norm = norm_layer(self.config, "cross_attention_norm")
         self.feed_forward = self._feed_forward("feed_forward")
-        self.feed_forward_norm = layer_norm(self.config, "feed_forward_norm")
+        self.feed_forward_norm = norm_layer(self.config, "feed_forward_norm")
 
     def build(self, x_shape: Any, memory_shape: Any) -> None:
         self.self_attention.build(x_shape, x_shape)
         self.self_attention_norm.build(x_shape)
+        if self.relative_positions is not None:
+            self.relative_positions.build()
         self.cross_attention.build(x_shape, memory_shape)
         self.cross_attention_norm.build(x_shape)
         self.feed_forward.build(x_shape)
@@ -44,6 +46,7 @@ class TransformerDecoderBlock(TransformerBlock):
         memory_mask: Any = None,
         training: bool | None = None,
         return_attention: bool = False,
+        self_bias: Any = None,
     ) -> Any:
         """All target positions at once.
 
@@ -53,17 +56,21 @@ class TransformerDecoderBlock(TransformerBlock):
             self_mask: bool, broadcastable to `[B, H, T, T]`.
             memory_mask: bool `[B, S]`.
             return_attention: also return the cross-attention weights `[B, H, T, S]`.
+            self_bias: float32, broadcastable to `[B, H, T, T]`, added to the scores of
+                self-attention; or None.
 
         Returns:
             float tensor `[B, T, hidden_dim]`, or a pair of it and the weights.
         """
 
         def attend_self(y: Any) -> tuple[Any, None]:
-            return self.self_attention(y, y, mask=self_mask, training=training), None
+            y = self.self_attention(y, y, mask=self_mask, training=training, bias=self_bias)
+            return y, None
 
         keys, values = self.cross_attention.project_memory(memory)
         source = {"keys": keys, "values": values}
-        x, _, weights = self._block(x, attend_self, source, memory_mask, training, return_attention)
+        seen = (None if memory_mask is None else memory_mask[:, None, None, :]), None
+        x, _, weights = self._block(x, attend_self, source, seen, training, return_attention)
         return (x, weights) if return_attention else x
 
     def step(
@@ -72,9 +79,10 @@ class TransformerDecoderBlock(TransformerBlock):
         source: Any,
         caches: Any,
         self_mask: Any,
-        memory_mask: Any,
+        memory_seen: tuple[Any, Any],
         index: Any,
         want_attention: bool = False,
+        self_bias: Any = None,
     ) -> Any:
         """One target position of every row.
 
@@ -83,8 +91,12 @@ class TransformerDecoderBlock(TransformerBlock):
             source: cross-attention `keys` and `values`, `[B, H, S, D]` each.
             caches: self-attention `keys` and `values`, `[R, H, C, D]` each.
             self_mask: which of the caches' slots each row sees, `[B, 1, K, N]`; or None.
-            memory_mask: bool `[B, S]`.
+            memory_seen: mask and bias of cross-attention (`kernels.as_bias`), each None or
+                broadcastable to `[B, H, K, S]`.
             index: position of this step, a scalar.
+            want_attention: return the cross-attention weights.
+            self_bias: float32, broadcastable to `[B, H, K, N]`, added to the scores of
+                self-attention; or None.
 
         Returns:
             `(x [B, K, hidden_dim], caches, cross-attention weights [B, H, K, S] or None)`.
@@ -103,17 +115,18 @@ class TransformerDecoderBlock(TransformerBlock):
                 self_mask,
                 training=False,
                 return_weights=False,
+                bias=self_bias,
             )
             return output, {"keys": keys, "values": values}
 
-        return self._block(x, attend_self, source, memory_mask, False, want_attention)
+        return self._block(x, attend_self, source, memory_seen, False, want_attention)
 
     def _block(
         self,
         x: Any,
         attend_self: Any,
         source: Any,
-        memory_mask: Any,
+        memory_seen: tuple[Any, Any],
         training: bool | None,
         return_weights: bool,
     ) -> tuple[Any, Any, Any]:
@@ -126,9 +139,10 @@ class TransformerDecoderBlock(TransformerBlock):
             self.cross_attention.project_query(y),
             source["keys"],
             source["values"],
-            None if memory_mask is None else memory_mask[:, None, None, :],
+            memory_seen[0],
             training=training,
             return_weights=return_weights,
+            bias=memory_seen[1],
         )
         x = self._after(self.cross_attention_norm, x, y, training)
 
@@ -138,7 +152,7 @@ class TransformerDecoderBlock(TransformerBlock):
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
-class TransformerDecoder(ExplicitMaskLayer):
+class TransformerDecoder(TransformerStack):
     """The stack.
 
     Args:
@@ -146,20 +160,10 @@ class TransformerDecoder(ExplicitMaskLayer):
     """
 
     def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.config = TransformerConfig.model_validate(config)
-        self.blocks = [
-            TransformerDecoderBlock(self.config, name=f"layer_{i}")
-            for i in range(self.config.num_layers)
-        ]
-        self.norm = layer_norm(self.config, "norm") if self.config.has_final_norm else None
+        super().__init__(config, block=TransformerDecoderBlock, **kwargs)
 
     def build(self, tokens_shape: Any, memory_shape: Any) -> None:
-        values_shape = memory_shape[0]
-        for block in self.blocks:
-            block.build(tokens_shape, values_shape)
-        if self.norm is not None:
-            self.norm.build(tokens_shape)
+        self._build_stack(tokens_shape, memory_shape[0])
 
     def call(
         self,
@@ -182,23 +186,26 @@ class TransformerDecoder(ExplicitMaskLayer):
             hidden vectors `[B, T, hidden_dim]`, or a pair of them and the attention.
         """
         memory = Memory(*memory)
-        self_mask = causal_mask(ops.shape(tokens)[1])
+        length = ops.shape(tokens)[1]
+        self_mask = causal_mask(length)
         if mask is not None:
             self_mask = ops.logical_and(self_mask, mask[:, None, None, :])
         x, weights = tokens, None
-        for block in self.blocks:
+        for block, attended, bias in self._blocks_with_bias(
+            self_mask, lambda tables: square_biases(tables, length)
+        ):
             x = block(
                 x,
                 memory.values,
-                self_mask=self_mask,
+                self_mask=attended,
                 memory_mask=memory.mask,
                 training=training,
                 return_attention=return_attention,
+                self_bias=bias,
             )
             if return_attention:
                 x, weights = x
-        if self.norm is not None:
-            x = self.norm(x)
+        x = self._ending(x, training)
         return (x, ops.mean(weights, axis=1)) if return_attention else x
 
     def init_state(self, memory: Memory, capacity: Any) -> State:
@@ -213,8 +220,7 @@ class TransformerDecoder(ExplicitMaskLayer):
             keys, values = block.cross_attention.project_memory(memory.values)
             layers.append({"keys": cache.settled(keys), "values": cache.settled(values)})
         sources = ops.shape(memory.values)[0]
-        heads = self.config.num_heads
-        head_dim = self.config.hidden_dim // heads
+        heads, head_dim = self.config.num_heads, self.blocks[0].self_attention.head_dim
         beam = {
             "layers": [
                 {
@@ -302,15 +308,22 @@ class TransformerDecoder(ExplicitMaskLayer):
         x = fold_beams(x[:, 0], sources)
         layers = []
         weights = None
-        for block, source, caches in zip(
-            self.blocks, state.source["layers"], beam["layers"], strict=True
+
+        def biases(tables: Any) -> Any:
+            beams = ops.shape(x)[1] if "ancestors" in beam else 1
+            places = cache.places_read(capacity, index)
+            return kernels.relative_biases(tables, index, places, beams)
+
+        memory_seen = kernels.as_bias(mask[:, None, None, :])
+        blocks = self._blocks_with_bias(self_mask, biases)
+        for (block, attended, bias), source, caches in zip(
+            blocks, state.source["layers"], beam["layers"], strict=True
         ):
             x, caches, weights = block.step(
-                x, source, caches, self_mask, mask, index, want_attention
+                x, source, caches, attended, memory_seen, index, want_attention, bias
             )
             layers.append(caches)
-        if self.norm is not None:
-            x = kernels.layer_norm(self.norm, x)
+        x = self._ending(x, training=False)
         # [B, H, K, S] -> mean over heads [B, K, S] -> [R, S]
         attention = unfold_beams(ops.mean(weights, axis=1)) if want_attention else None
         return unfold_beams(x)[:, None], State(state.source, {**beam, "layers": layers}), attention
@@ -319,6 +332,3 @@ class TransformerDecoder(ExplicitMaskLayer):
         self, tokens: Any, memory: Any, mask: Any = None, training: bool | None = None
     ) -> keras.KerasTensor:
         return keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "config": self.config.model_dump()}

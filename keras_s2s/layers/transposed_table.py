@@ -50,9 +50,13 @@ class TransposedTable(Kernels):
 
         source = self.table.embeddings.value
         bits = tf.bitcast(source, tf.int32 if source.dtype.size == 4 else tf.int16)
-        # Rows that change places, and signs that change together, leave a sum of bits as it is.
-        edges = tf.concat([source[0], source[:, 0]], axis=0).numpy().tobytes()
-        checksum = (int(tf.reduce_sum(tf.cast(bits, tf.int32))), edges)
+        # Rows that change places, and signs that change together, change the sum of each row;
+        # columns that change places, and the least change of one weight, the bits of a column.
+        sums = (
+            tf.reduce_sum(tf.cast(source, tf.float32), axis=1),
+            tf.reduce_sum(tf.cast(bits, tf.int32), axis=0),
+        )
+        checksum = tuple(part.numpy().tobytes() for part in sums)
         if self._transposed is None:
             self._transposed = tf.Variable(tf.transpose(source), trainable=False)
         elif checksum != self._checksum:

@@ -17,6 +17,7 @@ from keras_s2s.samplers.processors import (
     MinLength,
     MinNewTokens,
     NoRepeatNgram,
+    Renormalize,
     RepetitionPenalty,
     Suppress,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "NoRepeatNgram",
     "Plan",
     "Random",
+    "Renormalize",
     "RepetitionPenalty",
     "Sampler",
     "Sources",

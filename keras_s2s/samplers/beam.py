@@ -129,8 +129,8 @@ class Beam(Sampler):
 
         # Those among the first K that end, by EOS or because no further id fits, compete for the
         # finished places. What grew from an empty beam, or against a rule, has no claim to one.
-        at_limit = ops.equal(length, plan.steps)
-        ends = ops.logical_or(ends, at_limit)
+        at_limit = sources.at_limit(index)
+        ends = ops.logical_or(ends, at_limit[:, None])
         first = ops.arange(scores.shape[1], dtype="int32") < beams
         ended = ops.logical_and(ends, first[None])
         ended = ops.logical_and(ended, scores > NOTHING / 2)
@@ -213,7 +213,7 @@ class Beam(Sampler):
         )
 
     def _norm(self, length: Any, sources: Sources, plan: Plan) -> Any:
-        """`length ** length_penalty`, a float32 scalar or `[B, 1]`; a prefix does not count."""
+        """`length ** length_penalty`, float32, of a scalar or `[B, 1]`; a prefix does not count."""
         length = ops.cast(length, "float32")
         if plan.prefixed:
             given = ops.cast(sources.prefix_lengths, "float32")[:, None]
@@ -224,7 +224,7 @@ class Beam(Sampler):
         """Whether the best live hypothesis of each source might enter the finished ones: `[B]`."""
         if self.early_stopping == "never" and self.length_penalty > 0:
             # Its score can only fall while it grows, but its norm is largest at full length.
-            length = plan.steps
+            length = sources.limits[:, None]
         best = (live["scores"] / self._norm(length, sources, plan))[:, 0]
         worst = ops.min(done["scores"], axis=1)
         return ops.logical_or(ops.logical_not(ops.all(done["ended"], axis=1)), best > worst)

@@ -10,7 +10,7 @@ from keras_s2s.samplers.beam import Beam
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.draw import gumbel
 from keras_s2s.samplers.sampler import Plan, log_normaliser, pick, process
-from keras_s2s.samplers.shortlist import Shortlist
+from keras_s2s.samplers.shortlist import COLD, Shortlist
 from keras_s2s.samplers.top import top_k
 
 
@@ -24,7 +24,8 @@ class BeamSample(Beam):
     Args:
         num_beams, length_penalty, early_stopping, num_return_sequences: as in `Beam`.
         temperature, top_k, top_p, min_p: as in `Random`; at least two ids of each beam stay, so
-            that one can go on when the other ends.
+            that one can go on when the other ends. A temperature below 0.001 counts as 0.001,
+            lest the sums of scores outgrow what marks an empty place.
 
     Example:
         >>> model.generate("ein Hund", sampler=BeamSample(4, temperature=0.8), seed=1)
@@ -48,18 +49,19 @@ class BeamSample(Beam):
             early_stopping=early_stopping,
             num_return_sequences=num_return_sequences,
         )
-        Shortlist(temperature, top_k, top_p, min_p)  # refuses what is out of range
-        self.temperature = float(temperature)
-        self.top_k = top_k
-        self.top_p = top_p
-        self.min_p = min_p
+        shortlist = Shortlist(temperature, top_k, top_p, min_p)  # refuses what is out of range
+        self.temperature = shortlist.temperature
+        self.top_k = shortlist.top_k
+        self.top_p = shortlist.top_p
+        self.min_p = shortlist.min_p
 
     def _continuations(
         self, live: Any, logits: Any, index: Any, plan: Plan, sources: Sources
     ) -> tuple[Any, Any, Any, Any]:
         raw = logits - log_normaliser(logits)
         allowed = process(raw, live["token_ids"], index, plan, sources)
-        shortlist = Shortlist(self.temperature, self.top_k, self.top_p, self.min_p, keep=2)
+        temperature = max(self.temperature, COLD)
+        shortlist = Shortlist(temperature, self.top_k, self.top_p, self.min_p, keep=2)
         row_scores, row_ids = shortlist(allowed)
         width = row_scores.shape[-1]
         if row_ids is None:

@@ -17,6 +17,22 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
+def hashable(what: str, value: Any, settings: Any) -> None:
+    """See that `settings`, by which the programs of `value` are kept, have a hash.
+
+    Raises:
+        TypeError: they have none.
+    """
+    try:
+        hash(settings)
+    except TypeError as error:
+        raise TypeError(
+            f"{what} {type(value).__name__} has no hash ({error}), but what is compiled for it is "
+            "kept by its settings: hold tuples in place of lists, and write a rule as "
+            "@dataclass(frozen=True)"
+        ) from error
+
+
 def number(name: str, value: Any) -> float:
     """`value`, which must be a number.
 

@@ -18,6 +18,7 @@ class Sources(NamedTuple):
         prefix: int32 `[B, P]`, ids that its sequences begin with; meaningless where the plan
             is not prefixed.
         prefix_lengths: int32 `[B]`, how many of them are real.
+        limits: int32 `[B]`, most ids of its sequences, those of the prefix counted.
     """
 
     ids: Any
@@ -26,6 +27,11 @@ class Sources(NamedTuple):
     seeds: Any
     prefix: Any
     prefix_lengths: Any
+    limits: Any
+
+    def at_limit(self, index: Any) -> Any:
+        """Whether the id of step `index` is the last that fits, or lies beyond: bool `[B]`."""
+        return self.limits <= index + 1
 
 
 class Step(NamedTuple):

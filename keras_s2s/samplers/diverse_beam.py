@@ -54,7 +54,7 @@ class DiverseBeam(Sampler):
         early_stopping: bool | Literal["never"] = False,
         num_return_sequences: int = 1,
     ) -> None:
-        Beam(
+        search = Beam(
             num_beams,
             length_penalty=length_penalty,
             early_stopping=early_stopping,
@@ -67,12 +67,12 @@ class DiverseBeam(Sampler):
             )
         if not 0 <= number("diversity_penalty", diversity_penalty) < float("inf"):
             raise ValueError(f"diversity_penalty={diversity_penalty} must be at least 0")
-        self.num_beams = num_beams
+        self.num_beams = search.num_beams
         self.num_beam_groups = num_beam_groups
         self.diversity_penalty = float(diversity_penalty)
-        self.length_penalty = float(length_penalty)
-        self.early_stopping = early_stopping
-        self.num_return_sequences = num_return_sequences
+        self.length_penalty = search.length_penalty
+        self.early_stopping = search.early_stopping
+        self.num_return_sequences = search.num_return_sequences
 
     @property
     def width(self) -> int:

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_s2s.samplers.loop import Graph, jax_compiled
+from keras_s2s.samplers.jax_driver import jax_compiled
 from keras_s2s.samplers.sampler import log_normaliser
+from keras_s2s.samplers.tensorflow_driver import Graph
 
 
 def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> dict[str, Any]:

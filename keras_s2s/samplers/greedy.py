@@ -60,6 +60,7 @@ class Greedy(Sampler):
         given = in_prefix(sources, index, plan)
         if given is not None:
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
+        ends = ops.logical_or(ends, sources.at_limit(index)[:, None])
         search = {
             "token_ids": put(search["token_ids"], tokens, index),
             "log_probs": put(search["log_probs"], log_probs, index),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,3 +32,43 @@ class GenerationOutput:
     token_log_probs: np.ndarray
     texts: list[Any] | None = None
     attentions: np.ndarray | None = None
+
+
+def merged(
+    parts: Sequence[GenerationOutput], rows: Sequence[Sequence[int]], pad: int
+) -> GenerationOutput:
+    """Outputs of parts of a batch as one, in the order of the batch.
+
+    Args:
+        parts: one output for each part.
+        rows: which rows of the batch each part has.
+        pad: fills up ids.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    order = np.argsort(np.concatenate([np.asarray(part, int) for part in rows]))
+
+    def joined(name: str, axes: int, fill: float) -> Any:
+        """One field of all parts; its last `axes` axes may differ in length."""
+        values = [getattr(part, name) for part in parts]
+        if values[0] is None:
+            return None
+        sizes = [max(v.shape[-1 - a] for v in values) for a in range(axes)]
+        padded = [
+            np.pad(
+                v,
+                [(0, 0)] * (v.ndim - axes)
+                + [(0, sizes[a] - v.shape[-1 - a]) for a in reversed(range(axes))],
+                constant_values=fill,
+            )
+            for v in values
+        ]
+        return np.concatenate(padded)[order]
+
+    return GenerationOutput(
+        token_ids=joined("token_ids", 1, pad),
+        lengths=joined("lengths", 0, 0),
+        scores=joined("scores", 0, 0),
+        token_log_probs=joined("token_log_probs", 1, 0),
+        attentions=joined("attentions", 2, 0),
+    )

@@ -42,7 +42,7 @@ class LogitsProcessor:
         Args:
             scores: float32 `[R, V]`.
             step: where the generation stands: histories, number of the step, sources.
-            plan: the `Plan` of the generation: special ids and limits.
+            plan: the `Plan` of the generation: special ids and rules.
 
         Returns:
             float32 `[R, V]`.
@@ -232,7 +232,7 @@ class MinNewTokens(LogitsProcessor):
 
 
 def _only(scores: Any, token: int, when: Any) -> Any:
-    """Forbid everything but `token` where `when` (a scalar bool) holds."""
+    """Forbid everything but `token` where `when` holds: a bool, a scalar or `[R, 1]`."""
     chosen = is_token(scores, [token])
     forced = forbid(scores, ops.logical_and(ops.logical_not(chosen), when))
     # A forced id costs nothing: it is the rule's choice, not the model's.
@@ -256,7 +256,8 @@ class ForcedEos(LogitsProcessor):
     token: int
 
     def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
-        return _only(scores, self.token, ops.equal(step.index, plan.steps - 1))
+        last = step.of_rows(ops.equal(step.sources.limits, step.index + 1))
+        return _only(scores, self.token, last[:, None])
 
 
 # --------------------------------------------------------------------------------------
@@ -309,3 +310,22 @@ class AllowedTokens(LogitsProcessor):
                 f"of this vocabulary go from 0 to {vocabulary - 1}"
             )
         return allowed
+
+
+# --------------------------------------------------------------------------------------
+# Normalisation
+# --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Renormalize(LogitsProcessor):
+    """What the other rules left over sums up to 1 again.
+
+    In a beam search the scores of hypotheses that went through a rule would else be too low: by
+    as much as the rule has taken away.
+    """
+
+    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+        normalised = scores - ops.logsumexp(scores, axis=-1, keepdims=True)
+        # Where everything is forbidden, it stays forbidden.
+        return ops.where(scores > FORBIDDEN / 2, normalised, scores)

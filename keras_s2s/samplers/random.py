@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_s2s.samplers.checks import whole
 from keras_s2s.samplers.context import Sources
-from keras_s2s.samplers.draw import draw, each_own, uniform
+from keras_s2s.samplers.draw import draw, uniform
 from keras_s2s.samplers.greedy import Greedy
 from keras_s2s.samplers.shortlist import Shortlist
 
@@ -25,7 +25,7 @@ class Random(Greedy):
 
     Args:
         temperature: divides the logits; below 1 sharpens, above 1 flattens.
-        top_k: draw from the k likeliest ids only [Fan 2018]; None draws from all.
+        top_k: draw from the k likeliest ids only [Fan 2018]; None or 0 draws from all.
         top_p: draw from the likeliest ids that together have this probability [Holtzman 2020].
         min_p: leave out ids less likely than this share of the likeliest one's probability
             [Nguyen 2024].
@@ -47,22 +47,23 @@ class Random(Greedy):
         min_p: float | None = None,
         num_return_sequences: int = 1,
     ) -> None:
-        Shortlist(temperature, top_k, top_p, min_p)  # refuses what is out of range
-        self.temperature = float(temperature)
-        self.top_k = top_k
-        self.top_p = top_p
-        self.min_p = min_p
+        shortlist = Shortlist(temperature, top_k, top_p, min_p)  # refuses what is out of range
+        self.temperature = shortlist.temperature
+        self.top_k = shortlist.top_k
+        self.top_p = shortlist.top_p
+        self.min_p = shortlist.min_p
         self.num_return_sequences = whole("num_return_sequences", num_return_sequences)
 
     @property
-    def width(self) -> int:
+    def copies(self) -> int:
+        # Draws have nothing to do with each other: rows of their own share no cache, and each
+        # leaves when it is done.
         return self.num_return_sequences
 
     def choose(self, scores: Any, index: Any, sources: Sources) -> Any:
         shortlist = Shortlist(self.temperature, self.top_k, self.top_p, self.min_p)
         scores, ids = shortlist(scores)
-        seeds = each_own(sources.seeds, self.num_return_sequences)
-        rank = draw(scores, uniform(seeds, index))
+        rank = draw(scores, uniform(sources.seeds, index))
         if ids is None:
             return ops.cast(rank, "int32")
         return ops.take_along_axis(ids, ops.cast(rank, "int32")[:, None], axis=-1)[:, 0]

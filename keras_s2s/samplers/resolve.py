@@ -9,6 +9,7 @@ from typing import Any
 from keras_s2s.config import GenerationConfig
 from keras_s2s.samplers.beam import Beam
 from keras_s2s.samplers.beam_sample import BeamSample
+from keras_s2s.samplers.checks import hashable, whole
 from keras_s2s.samplers.diverse_beam import DiverseBeam
 from keras_s2s.samplers.greedy import Greedy
 from keras_s2s.samplers.random import Random, TopK, TopP
@@ -32,6 +33,8 @@ STRATEGIES: dict[str, tuple[type[Sampler], tuple[str, ...]]] = {
 #: Options that choose a strategy where none is named.
 CHOOSING = ("num_beams", "do_sample", "num_beam_groups")
 
+_KNOWN = {*CHOOSING, *(name for _, names in STRATEGIES.values() for name in names)}
+
 
 def resolve_sampler(
     sampler: Sampler | str | None,
@@ -44,28 +47,45 @@ def resolve_sampler(
         sampler: an object, a name, or None: then `num_beams`, `do_sample` and
             `num_beam_groups` choose as they do in transformers, the caller's before the
             model's own.
-        options: what the caller passed; each must mean something to the strategy.
-        defaults: the model's own; those without meaning to the strategy are not used.
+        options: what the caller passed; each must mean something to the strategy. One that is
+            None asks for nothing.
+        defaults: the model's own. They give way: those that mean nothing to the strategy, or do
+            not go with what the caller passed, are not used.
 
     Raises:
         ValueError: for an unknown name, or an option that the strategy would ignore.
+        TypeError: a sampler that is neither an object nor a name.
     """
-    options = dict(options)
+    unknown = sorted(set(options) - _KNOWN)
+    if unknown:
+        raise ValueError(f"generate() has no option {unknown[0]}; {_takers(unknown[0])}")
+    options = {option: value for option, value in options.items() if value is not None}
     if isinstance(sampler, Sampler):
+        hashable("the sampler", sampler, sampler.key())
         if options:
             raise ValueError(
                 f"{type(sampler).__name__} is already configured; pass "
                 f"{', '.join(sorted(options))} to its constructor instead of generate()"
             )
         return sampler
+    for option in ("num_beams", "num_beam_groups"):
+        if option in options:
+            options[option] = whole(option, options[option])
+    settings = {**_fitting(defaults, options), **options}
     if sampler is None:
-        name = _chosen(options, defaults)
+        name = _chosen(settings)
         options.pop("do_sample", None)
         if STRATEGIES[name][0] in (Greedy, Random) and options.get("num_beams") == 1:
             del options["num_beams"]
         if name != "diverse_beam" and options.get("num_beam_groups") == 1:
             del options["num_beam_groups"]
     else:
+        if not isinstance(sampler, str):
+            made = isinstance(sampler, type) and issubclass(sampler, Sampler)
+            raise TypeError(
+                f"sampler={sampler!r} must be a name or an object"
+                + (f": {sampler.__name__}()" if made else f"; names are {', '.join(STRATEGIES)}")
+            )
         name = sampler
         if "do_sample" in options:
             raise ValueError(
@@ -82,12 +102,7 @@ def resolve_sampler(
         raise ValueError(
             f"sampler={name!r} has no use for {', '.join(ignored)}; {_takers(ignored[0])}"
         )
-    settings = {
-        option: value
-        for option, value in defaults.model_dump().items()
-        if option in names and value is not None
-    }
-    settings.update(options)
+    settings = {option: value for option, value in settings.items() if option in names}
     if "num_beams" in names and "num_beams" not in options and settings.get("num_beams", 1) == 1:
         settings.pop("num_beams", None)  # asked for by name: the strategy's own default
     if "num_beam_groups" not in options and settings.get("num_beam_groups", 1) == 1:
@@ -95,11 +110,26 @@ def resolve_sampler(
     return strategy(**settings)
 
 
-def _chosen(options: Mapping[str, Any], defaults: GenerationConfig) -> str:
+def _fitting(defaults: GenerationConfig, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's own options, without those that do not go with what the caller passed."""
+    own = {name: value for name, value in defaults.model_dump().items() if value is not None}
+    beams, groups = options.get("num_beams"), options.get("num_beam_groups")
+    if any(name in options for name in CHOOSING):
+        own.pop("sampler", None)
+    if options.get("do_sample") is True or (beams or 0) % own["num_beam_groups"] or beams == 1:
+        own["num_beam_groups"] = 1
+    if (groups or 1) > 1:
+        own["do_sample"] = False
+    if beams is not None and own["num_return_sequences"] > beams > 1:
+        own["num_return_sequences"] = 1
+    return own
+
+
+def _chosen(settings: Mapping[str, Any]) -> str:
     """The name of the strategy, where the caller gave none."""
-    if defaults.sampler is not None and not any(name in options for name in CHOOSING):
-        return defaults.sampler
-    beams, sample, groups = (options.get(name, getattr(defaults, name)) for name in CHOOSING)
+    if "sampler" in settings:
+        return str(settings["sampler"])
+    beams, sample, groups = (settings[name] for name in CHOOSING)
     if not isinstance(sample, bool):
         raise ValueError(f"do_sample={sample!r} must be True or False")
     if groups != 1:

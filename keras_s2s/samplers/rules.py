@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from keras_s2s.samplers.checks import hashable, number, whole
 from keras_s2s.samplers.processors import (
     AllowedTokens,
     BadWords,
@@ -16,6 +17,7 @@ from keras_s2s.samplers.processors import (
     MinLength,
     MinNewTokens,
     NoRepeatNgram,
+    Renormalize,
     RepetitionPenalty,
     Suppress,
 )
@@ -33,6 +35,7 @@ RULES: dict[str, Callable[..., LogitsProcessor]] = {
     "forced_eos_token_id": ForcedEos,
     "suppress_tokens": Suppress,
     "begin_suppress_tokens": BeginSuppress,
+    "renormalize_logits": Renormalize,  # after the caller's own
 }
 
 
@@ -48,39 +51,52 @@ def make_rules(
         options: values by the names of `RULES`; None, 0, 1.0 or an empty list, where an option
             has such a neutral value, asks for nothing.
         vocabulary: size of the target's.
-        own: rules of the caller's own, applied last.
+        own: rules of the caller's own, applied after the others; `renormalize_logits` alone
+            comes after them.
 
     Raises:
         ValueError: a value that cannot be meant.
         TypeError: a rule that is none.
     """
-    rules = []
+    if isinstance(own, str) or not isinstance(own, Iterable):
+        raise TypeError(
+            f"processors={own!r} must be a list of LogitsProcessor objects, also where there is "
+            "only one"
+        )
+    rules: list[LogitsProcessor] = []
+    closing: list[LogitsProcessor] = []
     for name, make in RULES.items():
         value = options.get(name)
-        if value is None:
+        # As in transformers, `min_new_tokens` takes the place of `min_length`.
+        if value is None or (name == "min_length" and options.get("min_new_tokens")):
             continue
         value = _CHECKS[name](name, value, vocabulary)
-        if value is not None:
+        if value is True:
+            closing.append(make())
+        elif value is not None:
             rules.append(make(value))
     for rule in own:
         if not callable(rule):
             raise TypeError(
                 f"processors must hold LogitsProcessor objects, not {type(rule).__name__}"
             )
+        hashable("the rule", rule, rule)
         rules.append(rule)
-    return tuple(rules)
+    return (*rules, *closing)
 
 
 def _count(name: str, value: Any, vocabulary: int) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name}={value!r} must be a whole number of at least 0")
+    return whole(name, value, 0) or None
+
+
+def _flag(name: str, value: Any, vocabulary: int) -> bool | None:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}={value!r} must be True or False")
     return value or None
 
 
 def _penalty(name: str, value: Any, vocabulary: int) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{name}={value!r} must be a number above 0")
-    if not 0 < value < float("inf"):
+    if not 0 < number(name, value) < float("inf"):
         raise ValueError(f"{name}={value} must be above 0; 1.0 changes nothing")
     return None if value == 1 else float(value)
 
@@ -132,4 +148,5 @@ _CHECKS: dict[str, Callable[[str, Any, int], Any]] = {
     "forced_eos_token_id": _token,
     "suppress_tokens": _tokens,
     "begin_suppress_tokens": _tokens,
+    "renormalize_logits": _flag,
 }

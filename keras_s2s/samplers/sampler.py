@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from keras import ops
@@ -17,7 +17,9 @@ class Plan:
 
     Attributes:
         decoder_start, eos, pad: the target's special ids.
-        steps: most ids to generate; `max_length - 1`, since `max_length` counts the start.
+        steps: most ids to generate; `max_length - 1`, since `max_length` counts the start. It is
+            no part of the programs, which read `Sources.limits`: plans that differ in it alone
+            are equal and share them.
         processors: applied to each step's scores, in order.
         prefixed: some row begins with ids that are given (`Sources.prefix`).
     """
@@ -25,7 +27,7 @@ class Plan:
     decoder_start: int
     eos: int
     pad: int
-    steps: int
+    steps: int = field(compare=False)
     processors: tuple[LogitsProcessor, ...] = ()
     prefixed: bool = False
 
@@ -67,8 +69,14 @@ class Sampler:
     A subclass is immutable and hashable by its settings (`key`), keeps everything that changes
     in the `search` tree it hands out, and uses `keras.ops` only, so that one piece of code runs
     eagerly, inside `jax.jit` and inside a TensorFlow graph. Every leaf of `search` is
-    `[B, ...]`, so that sources that are done can leave it; histories hold as many steps as the
-    capacity they were made for.
+    `[B, ...]`, so that sources that are done can leave it.
+
+    Histories hold as many steps as the capacity they were made for, and `grow` extends them. It
+    finds them by name: entries `token_ids` and `log_probs` of the dictionaries that `search` is
+    made of, with the steps on their last axis (`histories` makes them so). A strategy that keeps
+    anything else as long as the capacity extends it in a `grow` of its own.
+
+    A sequence ends with EOS, or where no further id fits: `sources.at_limit(index)`.
     """
 
     #: hypotheses returned for each source.
@@ -79,9 +87,15 @@ class Sampler:
         """K, the rows of each source while searching."""
         return 1
 
+    @property
+    def copies(self) -> int:
+        """Sources that each source becomes, after it was encoded, each with a search of its own."""
+        return 1
+
     def key(self) -> tuple[Any, ...]:
         """Everything that changes the computation; equal keys may share a compiled function."""
-        return (type(self).__name__, *sorted(vars(self).items()))
+        # The type itself: another class may have the same name, in a notebook for example.
+        return (type(self), *sorted(vars(self).items()))
 
     def begin(self, sources: Sources, capacity: Any, plan: Plan) -> Any:
         """The search state before the first step.

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from keras_s2s.samplers.loop import Driver
+from keras_s2s.samplers.driver import Driver
+from keras_s2s.samplers.loop import Loop
 from keras_s2s.samplers.sampler import Result
 
 #: Steps that the first segment has room for; doubled as often as needed.
@@ -23,22 +24,19 @@ def decode(driver: Driver, inputs: Mapping[str, np.ndarray]) -> Result:
     Returns:
         NumPy arrays; the length of its histories is what was needed.
     """
-    steps = driver.loop.plan.steps
-    capacity = min(FIRST_CAPACITY, steps)
+    count, steps = len(inputs["rows"]) * driver.loop.sampler.copies, int(inputs["limits"].max())
+    capacity = driver.capacity_for(FIRST_CAPACITY, steps)
     fixed, changing = driver.start(inputs, capacity)
     found: list[tuple[np.ndarray, Result]] = []
-    places = np.arange(len(inputs["rows"]))  # of each row in the batch; -1 is a filler
+    places = np.arange(count)  # of each row in the batch; -1 is a filler
     index = 0
     while True:
-        end = min(capacity, index + driver.segment_steps)
+        end = min(capacity, steps, index + driver.segment_steps)
         changing, index, finished = driver.segment(fixed, changing, index, end)
-        if index >= steps or finished.all():
-            found.append((places, driver.finish(changing)))
-            return _gathered(found, len(inputs["rows"]), driver.loop.plan.pad)
         live = np.flatnonzero(~finished & (places >= 0))
-        if not len(live):
+        if index >= steps or not len(live):
             found.append((places, driver.finish(changing)))
-            return _gathered(found, len(inputs["rows"]), driver.loop.plan.pad)
+            return _gathered(found, count, driver.loop)
         size = driver.rows_for(len(live), len(places))
         if size < len(places):
             found.append((np.where(finished, places, -1), driver.finish(changing)))
@@ -46,7 +44,7 @@ def decode(driver: Driver, inputs: Mapping[str, np.ndarray]) -> Result:
             fixed, changing = driver.select(fixed, changing, rows.astype("int32"))
             places = np.where(np.arange(size) < len(live), places[rows], -1)
         if index == capacity:
-            capacity = min(2 * capacity, steps)
+            capacity = driver.capacity_for(2 * capacity, steps)
             changing = driver.grow(fixed, changing, capacity)
 
 
@@ -54,27 +52,26 @@ def partial_results(
     driver: Driver, inputs: Mapping[str, np.ndarray], stride: int
 ) -> Iterator[Result]:
     """The results as they stand after every `stride` steps, and at the end."""
-    steps = driver.loop.plan.steps
-    capacity = min(FIRST_CAPACITY, steps)
+    steps = int(inputs["limits"].max())
+    capacity = driver.capacity_for(FIRST_CAPACITY, steps)
     fixed, changing = driver.start(inputs, capacity)
     index, over = 0, False
     while not over:
-        changing, index, finished = driver.segment(
-            fixed, changing, index, min(capacity, index + stride)
-        )
+        end = min(capacity, steps, index + stride)
+        changing, index, finished = driver.segment(fixed, changing, index, end)
         over = index >= steps or bool(finished.all())
         yield driver.finish(changing)
         if index == capacity and not over:
-            capacity = min(2 * capacity, steps)
+            capacity = driver.capacity_for(2 * capacity, steps)
             changing = driver.grow(fixed, changing, capacity)
 
 
-def _gathered(found: list[tuple[np.ndarray, Result]], count: int, pad: int) -> Result:
-    """The parts' rows in the places they belong to."""
+def _gathered(found: list[tuple[np.ndarray, Result]], count: int, loop: Loop) -> Result:
+    """The parts' rows in the places they belong to; copies of a source next to each other."""
     length = max(part.token_ids.shape[-1] for _, part in found)
     n = found[0][1].lengths.shape[1]
     whole = Result(
-        np.full((count, n, length), pad, np.int32),
+        np.full((count, n, length), loop.plan.pad, np.int32),
         np.zeros((count, n), np.int32),
         np.zeros((count, n), np.float32),
         np.zeros((count, n, length), np.float32),
@@ -86,4 +83,6 @@ def _gathered(found: list[tuple[np.ndarray, Result]], count: int, pad: int) -> R
         size = part.token_ids.shape[-1]
         whole.token_ids[to, :, :size] = part.token_ids[rows]
         whole.token_log_probs[to, :, :size] = part.token_log_probs[rows]
-    return whole
+    # [B * copies, N, ...] -> [B, copies * N, ...]
+    n *= loop.sampler.copies
+    return Result(*[part.reshape(-1, n, *part.shape[2:]) for part in whole])

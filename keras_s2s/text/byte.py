@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 from keras_s2s.text.normalization import Normalizer
 from keras_s2s.text.special_tokens import SPECIAL_TOKENS, UNK_TOKEN, UNKNOWN_SURFACE
-from keras_s2s.text.tokenizer import Tokenizer, make_visible
+from keras_s2s.text.tokenizer import make_visible
+from keras_s2s.text.trained import TrainedTokenizer
 
 
-class ByteTokenizer(Tokenizer):
+class ByteTokenizer(TrainedTokenizer):
     """UTF-8 bytes after the special ids; lossless apart from the normalisation.
 
     Decoding bytes that are not UTF-8 (a model may generate any) gives U+FFFD for each
@@ -17,24 +19,29 @@ class ByteTokenizer(Tokenizer):
 
     Args:
         normalizer: applied before encoding.
+        extra: tokens that no text gives, after the bytes.
     """
 
     kind = "byte"
     # Id of byte 0.
     offset = len(SPECIAL_TOKENS)
 
-    def __init__(self, normalizer: Normalizer | None = None) -> None:
+    def __init__(self, normalizer: Normalizer | None = None, extra: Sequence[str] = ()) -> None:
         self.normalizer = normalizer or Normalizer()
-        self._tokens = (*SPECIAL_TOKENS, *(f"<0x{byte:02X}>" for byte in range(256)))
+        self.extra = tuple(extra)
+        spelled = (f"<0x{byte:02X}>" for byte in range(256))
+        self._tokens = (*SPECIAL_TOKENS, *spelled, *self.extra)
         self._ids = {token: i for i, token in enumerate(self._tokens)}
         unknown = UNKNOWN_SURFACE.encode()
         self._bytes = [
-            unknown if token == UNK_TOKEN else b"" for token in self._tokens[: self.offset]
-        ] + [bytes([byte]) for byte in range(256)]
+            *(unknown if token == UNK_TOKEN else b"" for token in SPECIAL_TOKENS),
+            *(bytes([byte]) for byte in range(256)),
+            *(b"" for _ in self.extra),
+        ]
 
     @property
     def vocabulary_size(self) -> int:
-        """256 bytes and the special ids."""
+        """256 bytes, the special ids and the extra tokens."""
         return len(self._tokens)
 
     def token_to_id(self, token: str) -> int | None:
@@ -58,11 +65,13 @@ class ByteTokenizer(Tokenizer):
         return self._tokens[i]
 
     def _settings(self) -> dict[str, Any]:
-        return {"normalization": self.normalizer.form, "lowercase": self.normalizer.lowercase}
+        settings = {"normalization": self.normalizer.form, "lowercase": self.normalizer.lowercase}
+        return {**settings, "extra": list(self.extra)} if self.extra else settings
 
     def _files(self) -> dict[str, bytes]:
         return {}
 
     @classmethod
     def _restore(cls, settings: dict[str, Any], files: dict[str, bytes]) -> Self:
-        return cls(Normalizer(settings["normalization"], settings["lowercase"]))
+        normalizer = Normalizer(settings["normalization"], settings["lowercase"])
+        return cls(normalizer, settings.get("extra", ()))

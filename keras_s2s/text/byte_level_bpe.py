@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Self
 
 from keras_s2s.config import ConfigError
@@ -38,19 +39,28 @@ class ByteLevelBPETokenizer(HuggingFaceTokenizer):
 
     @classmethod
     def train(
-        cls, texts: list[str], *, vocab_size: int, form: Form = "none", lowercase: bool = False
+        cls,
+        texts: list[str],
+        *,
+        vocab_size: int,
+        form: Form = "none",
+        lowercase: bool = False,
+        extra: Sequence[str] = (),
     ) -> Self:
         """Train on a list of texts; the same texts give the same merges.
+
+        No text gives the `extra` tokens.
 
         Raises:
             ConfigError: `vocab_size` is smaller than the 256 bytes and the special tokens.
         """
         from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-        if vocab_size < MINIMUM_VOCABULARY:
+        needed = MINIMUM_VOCABULARY + len(extra)
+        if vocab_size < needed:
             raise ConfigError(
                 f"vocab_size {vocab_size} does not hold the 256 bytes and "
-                f"{len(SPECIAL_TOKENS)} special tokens; set it to {MINIMUM_VOCABULARY} or more"
+                f"{needed - 256} special tokens; set it to {needed} or more"
             )
         steps = huggingface_normalizers(form)
         if lowercase:
@@ -63,7 +73,7 @@ class ByteLevelBPETokenizer(HuggingFaceTokenizer):
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size,
             min_frequency=2,
-            special_tokens=list(SPECIAL_TOKENS),
+            special_tokens=[*SPECIAL_TOKENS, *extra],
             initial_alphabet=sorted(byte_characters()),
             show_progress=False,
         )

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from keras_s2s.text.normalization import Normalizer
 from keras_s2s.text.special_tokens import UNKNOWN_SURFACE
-from keras_s2s.text.tokenizer import Tokenizer
+from keras_s2s.text.trained import TrainedTokenizer
 from keras_s2s.text.vocabulary import Vocabulary
 
 
-class CharacterTokenizer(Tokenizer):
+class CharacterTokenizer(TrainedTokenizer):
     """Unicode code points; lossless for known characters, apart from the normalisation.
 
     Args:
@@ -28,13 +28,17 @@ class CharacterTokenizer(Tokenizer):
 
     @classmethod
     def train(
-        cls, texts: Iterable[str], normalizer: Normalizer, vocab_size: int | None
+        cls,
+        texts: Iterable[str],
+        normalizer: Normalizer,
+        vocab_size: int | None,
+        extra: Sequence[str] = (),
     ) -> CharacterTokenizer:
-        """The most frequent characters of `texts`."""
+        """The most frequent characters of `texts`, and `extra` tokens that no text gives."""
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(normalizer(text))
-        return cls(Vocabulary.from_counts(counts, vocab_size), normalizer)
+        return cls(Vocabulary.from_counts(counts, vocab_size, extra), normalizer)
 
     @property
     def vocabulary_size(self) -> int:

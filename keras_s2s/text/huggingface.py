@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Self
 
 from keras_s2s.config import ConfigError
-from keras_s2s.text.tokenizer import Tokenizer
+from keras_s2s.text.trained import TrainedTokenizer
 
 
-class HuggingFaceTokenizer(Tokenizer):
+class HuggingFaceTokenizer(TrainedTokenizer):
     """A pipeline of the `tokenizers` library: normaliser, pre-tokeniser, model.
 
     Its JSON (a `tokenizer.json`) is self-contained.  Special tokens are entries of the

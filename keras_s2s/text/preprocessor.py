@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras_s2s.config import (
     ConfigError,
+    LanguagesConfig,
     SourceIds,
     SpecialIds,
     TargetIds,
@@ -16,6 +17,7 @@ from keras_s2s.config import (
     TokenizerKind,
     read_config,
 )
+from keras_s2s.text.languages import Language, language_id, spread
 from keras_s2s.text.registry import load_tokenizer
 from keras_s2s.text.tokenizer import Tokenizer, check_texts, description_path
 from keras_s2s.text.training import train_tokenizer
@@ -23,13 +25,23 @@ from keras_s2s.text.training import train_tokenizer
 FOLDER = "tokenizer"
 
 
+class TargetStart(NamedTuple):
+    """How decoding begins in a language."""
+
+    decoder_start: int
+    forced_bos: int | None
+
+
 class Preprocessor:
     """Source and target tokenizer, and the special ids around what they encode.
+
+    Where the special ids have languages, texts are encoded in one: the one a call names, or else
+    the default.
 
     Args:
         source: tokenizer of the encoder's side.
         target: tokenizer of the decoder's side; the same object for a joint vocabulary.
-        special_ids: where sequences begin and end.
+        special_ids: where sequences begin and end, and languages.
 
     Raises:
         ConfigError: a special id lies outside its vocabulary, or differs from the tokenizer's.
@@ -43,6 +55,8 @@ class Preprocessor:
     def __init__(self, source: Tokenizer, target: Tokenizer, special_ids: SpecialIds) -> None:
         _check_side("source", special_ids.source, source)
         _check_side("target", special_ids.target, target)
+        if special_ids.languages is not None:
+            _check_languages(special_ids.languages, source, target)
         self.source = source
         self.target = target
         self.special_ids = special_ids
@@ -50,7 +64,7 @@ class Preprocessor:
     @classmethod
     def train(
         cls,
-        pairs: Iterable[tuple[str, str]],
+        pairs: Iterable[tuple[str, str] | str],
         config: TextConfig | TokenizerKind,
         *,
         vocab_size: int | None = None,
@@ -59,7 +73,7 @@ class Preprocessor:
         """Train the tokenizers of both sides; decoding starts with the target's BOS.
 
         Args:
-            pairs: source and target texts; read once.
+            pairs: source and target texts; read once. For a joint tokenizer also single texts.
             config: the text configuration, or just a kind of tokenizer for both sides.
             vocab_size: upper bound of each vocabulary; overrides the configuration's.
             joint: one tokenizer for both sides; overrides the configuration's.
@@ -73,6 +87,10 @@ class Preprocessor:
         sources: list[str] = []
         targets: list[str] = []
         for number, pair in enumerate(pairs):
+            if config.joint and isinstance(pair, str):
+                check_texts([pair])
+                sources.append(pair)
+                continue
             if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
                 raise ValueError(
                     f"pair {number} is {str(pair)[:80]!r}, expected a source and a target text"
@@ -108,10 +126,13 @@ class Preprocessor:
         return self.source is self.target
 
     def encodes_like(self, other: Preprocessor) -> bool:
-        """Whether both have the same special ids and the same tokens, id by id."""
+        """Whether both have the same special ids and the same tokens, id by id.
+
+        Default languages, and how their targets begin, may differ (see `in_languages`).
+        """
         if self is other:
             return True
-        return self.special_ids == other.special_ids and all(
+        return _apart_from_languages(self) == _apart_from_languages(other) and all(
             mine.vocabulary_size == theirs.vocabulary_size
             and all(
                 mine.id_to_token(i) == theirs.id_to_token(i) for i in range(mine.vocabulary_size)
@@ -123,22 +144,168 @@ class Preprocessor:
     # Text -> ids
     # ----------------------------------------------------------------------------------
 
-    def encode_source(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of source texts, with BOS and EOS where the special ids set them."""
-        ids = self.special_ids.source
-        return _surround(self.source.encode_batch(texts), ids.bos, ids.eos)
+    def encode_source(
+        self,
+        texts: Sequence[str],
+        src_lang: Language = None,
+        tgt_lang: Language = None,
+    ) -> list[list[int]]:
+        """Ids of source texts, with BOS, EOS and language where the special ids set them.
 
-    def encode_target(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of target texts as the labels need them: BOS where set, and EOS.
+        Args:
+            texts: the texts.
+            src_lang: their language, or one for each.
+            tgt_lang: the language to translate into, or one for each; the source says it in
+                models that are told so, others ignore it here.
+
+        Raises:
+            ConfigError: the model has no such language, or none at all.
+        """
+        return self.frame_source(self.source.encode_batch(texts), src_lang, tgt_lang)
+
+    def frame_source(
+        self, rows: list[list[int]], src_lang: Language = None, tgt_lang: Language = None
+    ) -> list[list[int]]:
+        """Rows of source ids with BOS, EOS and language around them (see `encode_source`)."""
+        ids, languages = self.special_ids.source, self.special_ids.languages
+        rows = _surround(rows, ids.bos, ids.eos)
+        sources = self._languages("src_lang", src_lang, len(rows))
+        targets = self._languages("tgt_lang", tgt_lang, len(rows))
+        if languages is None:
+            return rows
+        if languages.source == "none" and any(i is not None for i in sources):
+            raise ConfigError(
+                f"src_lang is {src_lang!r}, but this model's sources do not say their language; "
+                "leave src_lang out"
+            )
+        if languages.target == "source_prefix":
+            rows = [_surround([row], i, None)[0] for row, i in zip(rows, targets, strict=True)]
+        if languages.source == "prefix":
+            rows = [_surround([row], i, None)[0] for row, i in zip(rows, sources, strict=True)]
+        elif languages.source == "suffix":
+            rows = [_surround([row], None, i)[0] for row, i in zip(rows, sources, strict=True)]
+        return rows
+
+    def encode_target(self, texts: Sequence[str], tgt_lang: Language = None) -> list[list[int]]:
+        """Ids of target texts as the labels need them: language and BOS where set, and EOS.
 
         There is no decoder start among them: labels are shifted once, where batches are made.
-        """
-        ids = self.special_ids.target
-        return _surround(self.target.encode_batch(texts), ids.bos, ids.eos)
+        Where the decoder starts with the language (mBART-25, PLBART), labels do not hold it.
 
-    def encode_target_prefix(self, text: str) -> list[int]:
+        Args:
+            texts: the texts.
+            tgt_lang: their language, or one for each.
+
+        Raises:
+            ConfigError: the model has no such language, or none at all.
+        """
+        return self.frame_target(self.target.encode_batch(texts), tgt_lang)
+
+    def frame_target(self, rows: list[list[int]], tgt_lang: Language = None) -> list[list[int]]:
+        """Rows of target ids with BOS, EOS and language around them (see `encode_target`)."""
+        ids, languages = self.special_ids.target, self.special_ids.languages
+        rows = _surround(rows, ids.bos, ids.eos)
+        targets = self._languages("tgt_lang", tgt_lang, len(rows))
+        if languages is not None and languages.target == "forced_bos":
+            rows = [_surround([row], i, None)[0] for row, i in zip(rows, targets, strict=True)]
+        return rows
+
+    def encode_target_prefix(self, text: str, tgt_lang: str | None = None) -> list[int]:
         """Ids that a target beginning with `text` begins with: BOS where set, and no EOS."""
-        return _surround(self.target.encode_batch([text]), self.special_ids.target.bos, None)[0]
+        ids, languages = self.special_ids.target, self.special_ids.languages
+        row = _surround(self.target.encode_batch([text]), ids.bos, None)
+        language = self._languages("tgt_lang", tgt_lang, 1)[0]
+        if languages is not None and languages.target == "forced_bos":
+            row = _surround(row, language, None)
+        return row[0]
+
+    # ----------------------------------------------------------------------------------
+    # Languages
+    # ----------------------------------------------------------------------------------
+
+    def target_start(self, tgt_lang: str | None = None) -> TargetStart:
+        """Decoder start and first generated id of a language; the model's own without one.
+
+        Args:
+            tgt_lang: code of the language; None for the default.
+
+        Raises:
+            ConfigError: the model has no such language, or none at all.
+        """
+        target, languages = self.special_ids.target, self.special_ids.languages
+        start = TargetStart(target.decoder_start, target.forced_bos)
+        code = tgt_lang
+        if code is None and languages is not None:
+            code = languages.default_target
+        if code is None:
+            return start
+        i = language_id(languages, code, "tgt_lang")
+        if languages is not None and languages.target == "decoder_start":
+            return start._replace(decoder_start=i)
+        if languages is not None and languages.target == "forced_bos":
+            return start._replace(forced_bos=i)
+        return start
+
+    def in_languages(
+        self, src_lang: str | None = None, tgt_lang: str | None = None
+    ) -> Preprocessor:
+        """The same tokenizers with other default languages: for training in one direction.
+
+        The special ids of the result begin targets in `tgt_lang`.
+
+        Raises:
+            ConfigError: the model has no such language, or none at all.
+
+        Example:
+            >>> batches = Batches(pairs, model.preprocessor.in_languages("en_XX", "ko_KR"))
+        """
+        languages = self.special_ids.languages
+        changes: dict[str, Any] = {}
+        for name, key, code in (
+            ("src_lang", "default_source", src_lang),
+            ("tgt_lang", "default_target", tgt_lang),
+        ):
+            if code is None:
+                continue
+            i = language_id(languages, code, name)
+            assert languages is not None
+            changes[key] = next(known for known, k in languages.codes.items() if k == i)
+        if languages is None or not changes:
+            return self
+        start = self.target_start(tgt_lang)
+        special_ids = self.special_ids.model_copy(
+            update={
+                "languages": languages.model_copy(update=changes),
+                "target": self.special_ids.target.model_copy(
+                    update={
+                        "decoder_start": start.decoder_start,
+                        "forced_bos": start.forced_bos,
+                    }
+                ),
+            }
+        )
+        return Preprocessor(self.source, self.target, special_ids)
+
+    def _languages(self, name: str, language: Language, rows: int) -> list[int | None]:
+        """Id of each row's language, by default the model's; None where there is none."""
+        languages = self.special_ids.languages
+        codes = spread(language, rows, name)
+        default: int | None = None
+        if languages is not None:
+            default = self._default_language(languages, name)
+        return [default if code is None else language_id(languages, code, name) for code in codes]
+
+    def _default_language(self, languages: LanguagesConfig, name: str) -> int | None:
+        if name == "src_lang":
+            code = languages.default_source
+        else:
+            code = languages.default_target
+            if code is None and languages.target == "forced_bos":
+                # What the decoder is forced to begin with, or, as in transformers, the source's.
+                if self.special_ids.target.forced_bos in languages.codes.values():
+                    return self.special_ids.target.forced_bos
+                code = languages.default_source
+        return None if code is None else languages.codes[code]
 
     # ----------------------------------------------------------------------------------
     # Ids -> text
@@ -151,24 +318,30 @@ class Preprocessor:
             ids: integers `[B, T]`, an array or lists of any lengths; with or without the
                 decoder start in front, padded or not.
         """
-        special = self.special_ids.target
+        special, languages = self.special_ids.target, self.special_ids.languages
         dropped = {special.pad, special.bos, special.decoder_start}
+        if languages is not None:
+            dropped.update(languages.codes.values())
+        starts = {special.decoder_start}
+        if languages is not None and languages.target == "decoder_start":
+            starts.update(languages.codes.values())
         texts = []
         for row in _rows(ids):
             # The decoder start may be the EOS id, which would end the text before it began.
-            if row and row[0] == special.decoder_start:
+            if row and row[0] in starts:
                 row = row[1:]
             texts.append(self.target.decode(_content(row, special.eos, dropped)))
         return texts
 
     def decode_source(self, ids: Iterable[Iterable[int]]) -> list[str]:
-        """Text of each row of source ids `[B, S]`, up to its EOS, without padding."""
-        special = self.special_ids.source
+        """Text of each row of source ids `[B, S]`, up to its EOS, without padding or language."""
+        special, languages = self.special_ids.source, self.special_ids.languages
+        dropped = {special.pad, *(languages.codes.values() if languages is not None else ())}
         texts = []
         for row in _rows(ids):
             if row and row[0] == special.bos:
                 row = row[1:]
-            texts.append(self.source.decode(_content(row, special.eos, {special.pad})))
+            texts.append(self.source.decode(_content(row, special.eos, dropped)))
         return texts
 
     def source_tokens(self, ids: Iterable[int]) -> list[str]:
@@ -266,6 +439,31 @@ def _check_side(side: str, special: SourceIds | TargetIds, tokenizer: Tokenizer)
                 f"special_ids.{side}.{name} is {i} ({tokenizer.id_to_token(i)!r}), but the "
                 f"{side} tokenizer's is {known} ({tokenizer.id_to_token(known)!r}); "
                 "tokenizer and special ids belong to different models"
+            )
+
+
+def _apart_from_languages(preprocessor: Preprocessor) -> SpecialIds:
+    """Special ids without what `in_languages` changes."""
+    ids = preprocessor.special_ids
+    if ids.languages is None:
+        return ids
+    neutral = {"default_source": None, "default_target": None}
+    return ids.model_copy(
+        update={
+            "languages": ids.languages.model_copy(update=neutral),
+            "target": ids.target.model_copy(update={"decoder_start": 0, "forced_bos": None}),
+        }
+    )
+
+
+def _check_languages(languages: LanguagesConfig, source: Tokenizer, target: Tokenizer) -> None:
+    size = min(source.vocabulary_size, target.vocabulary_size)
+    for code, i in languages.codes.items():
+        if i >= size:
+            raise ConfigError(
+                f"special_ids.languages.codes.{code} is {i}, outside the tokenizers' vocabulary of "
+                f"{size} ids (0 to {size - 1}); tokenizer and special ids belong to different "
+                "models"
             )
 
 

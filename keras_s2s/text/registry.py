@@ -5,14 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from keras_s2s.config import ConfigError
+from keras_s2s.text.blenderbot_small import BlenderbotSmallTokenizer
+from keras_s2s.text.byt5 import ByT5Tokenizer
 from keras_s2s.text.byte import ByteTokenizer
 from keras_s2s.text.byte_level_bpe import ByteLevelBPETokenizer
 from keras_s2s.text.character import CharacterTokenizer
+from keras_s2s.text.m2m_100 import M2M100Tokenizer
+from keras_s2s.text.marian import MarianTokenizer
+from keras_s2s.text.pipeline import PipelineTokenizer
+from keras_s2s.text.plbart import PLBartTokenizer
+from keras_s2s.text.pretrained_tokenizer import PretrainedTokenizer
 from keras_s2s.text.sentencepiece import SentencePieceBPETokenizer, SentencePieceUnigramTokenizer
+from keras_s2s.text.token_list import TokenListTokenizer
 from keras_s2s.text.tokenizer import Tokenizer, description_path, read_description
 from keras_s2s.text.word import WordTokenizer
 from keras_s2s.text.wordpiece import WordPieceTokenizer
 
+#: The kinds that this package trains.
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     "character": CharacterTokenizer,
     "word": WordTokenizer,
@@ -22,6 +31,19 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
     "wordpiece": WordPieceTokenizer,
     "byte_level_bpe": ByteLevelBPETokenizer,
 }
+
+#: The kinds that come from Hugging Face folders.
+PRETRAINED_TOKENIZERS: dict[str, type[PretrainedTokenizer]] = {
+    "huggingface_pipeline": PipelineTokenizer,
+    "marian": MarianTokenizer,
+    "m2m_100": M2M100Tokenizer,
+    "plbart": PLBartTokenizer,
+    "byt5": ByT5Tokenizer,
+    "blenderbot_small": BlenderbotSmallTokenizer,
+}
+
+#: The kinds whose vocabulary comes with a folder of another engine.
+GIVEN_TOKENIZERS: dict[str, type[Tokenizer]] = {"token_list": TokenListTokenizer}
 
 
 def load_tokenizer(directory: str | Path, prefix: str) -> Tokenizer:
@@ -37,9 +59,10 @@ def load_tokenizer(directory: str | Path, prefix: str) -> Tokenizer:
         'character'
     """
     kind = read_description(directory, prefix)["kind"]
-    if kind not in TOKENIZERS:
+    kinds = {**TOKENIZERS, **PRETRAINED_TOKENIZERS, **GIVEN_TOKENIZERS}
+    if kind not in kinds:
         raise ConfigError(
             f"{description_path(Path(directory), prefix)}: unknown kind {kind!r}; known kinds: "
-            f"{', '.join(TOKENIZERS)}"
+            f"{', '.join(kinds)}"
         )
-    return TOKENIZERS[kind].load(directory, prefix)
+    return kinds[kind].load(directory, prefix)

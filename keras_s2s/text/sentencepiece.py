@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import logging
 import re
+from collections.abc import Sequence
 from typing import Any, Self
 
 from keras_s2s.config import ConfigError
 from keras_s2s.text.special_tokens import BOS_TOKEN, EOS_TOKEN, PAD_TOKEN, SPECIAL_TOKENS, UNK_TOKEN
-from keras_s2s.text.tokenizer import Tokenizer
+from keras_s2s.text.tokenizer_files import TokenizerFiles
+from keras_s2s.text.trained import TrainedTokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +19,7 @@ logger = logging.getLogger(__name__)
 RESERVED_CHARACTER = "\u2585"
 
 
-class SentencePieceTokenizer(Tokenizer):
+class SentencePieceTokenizer(TrainedTokenizer):
     """A SentencePiece model; normalisation and special ids are those inside the model.
 
     The rule `nmt_nfkc` also collapses white space and removes control characters; with
@@ -54,8 +56,9 @@ class SentencePieceTokenizer(Tokenizer):
         rule: str = "nmt_nfkc",
         character_coverage: float = 1.0,
         byte_fallback: bool = True,
+        extra: Sequence[str] = (),
     ) -> Self:
-        """Train on a list of texts.
+        """Train on a list of texts; none gives the `extra` tokens, which come after `</s>`.
 
         The same texts give the same bytes: one thread, and every sentence is used, so that
         the trainer never draws at random.  Where the texts support fewer than `vocab_size`
@@ -83,7 +86,7 @@ class SentencePieceTokenizer(Tokenizer):
                 model_writer=model,
                 model_type=cls._model_type,
                 # With room for the special ids, the library says what else is missing.
-                vocab_size=max(vocab_size, len(SPECIAL_TOKENS)),
+                vocab_size=max(vocab_size, len(SPECIAL_TOKENS) + len(extra)),
                 hard_vocab_limit=False,
                 character_coverage=character_coverage,
                 byte_fallback=byte_fallback,
@@ -99,6 +102,8 @@ class SentencePieceTokenizer(Tokenizer):
                 unk_piece=UNK_TOKEN,
                 bos_piece=BOS_TOKEN,
                 eos_piece=EOS_TOKEN,
+                # Control symbols are never found in text.
+                control_symbols=list(extra),
                 num_threads=1,
                 # Beyond the highest level: errors arrive as exceptions.
                 minloglevel=4,
@@ -173,6 +178,26 @@ class SentencePieceBPETokenizer(SentencePieceTokenizer):
 
     kind = "sentencepiece_bpe"
     _model_type = "bpe"
+
+
+def load_processor(files: TokenizerFiles, name: str, class_name: str) -> Any:
+    """The library's processor of a model file in a Hugging Face folder.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        ConfigError: it is not a SentencePiece model.
+    """
+    import sentencepiece
+
+    content = files.require(name, class_name)
+    try:
+        processor = sentencepiece.SentencePieceProcessor(model_proto=content)
+        size = processor.get_piece_size()
+    except RuntimeError as error:
+        raise ConfigError(f"{files.source}/{name}: not a SentencePiece model ({error})") from None
+    if not size:
+        raise ConfigError(f"{files.source}/{name}: not a SentencePiece model (it holds no pieces)")
+    return processor
 
 
 def _optional(i: int) -> int | None:

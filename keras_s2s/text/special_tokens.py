@@ -1,6 +1,7 @@
 """The special tokens of every vocabulary this package trains, and their order.
 
-A trained tokenizer puts them first, so their position in `SPECIAL_TOKENS` is their id.
+A trained tokenizer puts them first, so their position in `SPECIAL_TOKENS` is their id. Sentinels
+and the mask token, which pre-training needs, stand where the kind has room for them.
 Everything else asks a tokenizer's `pad_id`, `unk_id`, `bos_id` and `eos_id`, because a
 vocabulary that was trained elsewhere has them elsewhere.
 """
@@ -13,6 +14,20 @@ BOS_TOKEN = "<s>"
 EOS_TOKEN = "</s>"
 
 SPECIAL_TOKENS: tuple[str, ...] = (PAD_TOKEN, UNK_TOKEN, BOS_TOKEN, EOS_TOKEN)
+
+# Of text infilling; spelled as in BART.
+MASK_TOKEN = "<mask>"
+
+
+def sentinel_token(number: int) -> str:
+    """A sentinel of span corruption, counted from 0; spelled as in Hugging Face's T5."""
+    return f"<extra_id_{number}>"
+
+
+def extra_tokens(sentinels: int, mask: bool) -> tuple[str, ...]:
+    """The tokens of pre-training that a vocabulary is asked to have."""
+    return (*map(sentinel_token, range(sentinels)), *((MASK_TOKEN,) if mask else ()))
+
 
 # What decoding shows for the unknown id; the same character as SentencePiece's own choice.
 UNKNOWN_SURFACE = "\u2047"

@@ -8,6 +8,7 @@ of.  Adding BOS and EOS is the preprocessor's work.
 from __future__ import annotations
 
 import abc
+import functools
 import hashlib
 import json
 import operator
@@ -17,7 +18,14 @@ from typing import Any, ClassVar, Self
 
 from keras_s2s.config import ConfigError
 from keras_s2s.text.files import write_atomically
-from keras_s2s.text.special_tokens import BOS_TOKEN, EOS_TOKEN, PAD_TOKEN, UNK_TOKEN
+from keras_s2s.text.special_tokens import (
+    BOS_TOKEN,
+    EOS_TOKEN,
+    MASK_TOKEN,
+    PAD_TOKEN,
+    UNK_TOKEN,
+    sentinel_token,
+)
 
 FORMAT_VERSION = 1
 
@@ -142,6 +150,19 @@ class Tokenizer(abc.ABC):
     def eos_id(self) -> int | None:
         """Id that ends a sentence; `None` where there is none."""
         return self.token_to_id(EOS_TOKEN)
+
+    @property
+    def mask_id(self) -> int | None:
+        """Id of the mask token of text infilling; `None` where there is none."""
+        return self.token_to_id(MASK_TOKEN)
+
+    @functools.cached_property
+    def sentinel_ids(self) -> tuple[int, ...]:
+        """Ids of the sentinels of span corruption, in their order; empty where there are none."""
+        ids: list[int] = []
+        while (i := self.token_to_id(sentinel_token(len(ids)))) is not None:
+            ids.append(i)
+        return tuple(ids)
 
     # ----------------------------------------------------------------------------------
     # Files

@@ -11,7 +11,7 @@ from keras_s2s.text.byte_level_bpe import ByteLevelBPETokenizer
 from keras_s2s.text.character import CharacterTokenizer
 from keras_s2s.text.normalization import Normalizer, resolve_form, sentencepiece_rule
 from keras_s2s.text.sentencepiece import SentencePieceBPETokenizer, SentencePieceUnigramTokenizer
-from keras_s2s.text.special_tokens import SPECIAL_TOKENS
+from keras_s2s.text.special_tokens import SPECIAL_TOKENS, extra_tokens
 from keras_s2s.text.tokenizer import Tokenizer, check_texts
 from keras_s2s.text.word import WordTokenizer
 from keras_s2s.text.wordpiece import WordPieceTokenizer
@@ -61,9 +61,10 @@ def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
         what = f"{len(texts)} texts, all of them blank" if texts else "none"
         raise ConfigError(f"a {config.kind} tokenizer needs texts to be trained on, got {what}")
     tokenizer = _train(texts, config)
-    if tokenizer.vocabulary_size <= len(SPECIAL_TOKENS):
+    special = len(SPECIAL_TOKENS) + len(extra_tokens(config.sentinels, config.mask))
+    if tokenizer.vocabulary_size <= special:
         raise ConfigError(
-            f"vocab_size {config.vocab_size} leaves nothing beside the {len(SPECIAL_TOKENS)} "
+            f"vocab_size {config.vocab_size} leaves nothing beside the {special} "
             f"special tokens; raise it for a {config.kind} tokenizer"
         )
     if config.vocab_size is not None and tokenizer.vocabulary_size < config.vocab_size:
@@ -81,9 +82,10 @@ def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
 
 def _train(texts: list[str], config: TokenizerConfig) -> Tokenizer:
     form = resolve_form(config)
+    extra = extra_tokens(config.sentinels, config.mask)
     size = config.vocab_size or DEFAULT_VOCAB_SIZES.get(config.kind)
     if config.kind == "byte":
-        tokenizer = ByteTokenizer(Normalizer(form, config.lowercase))
+        tokenizer = ByteTokenizer(Normalizer(form, config.lowercase), extra)
         if config.vocab_size is not None and config.vocab_size < tokenizer.vocabulary_size:
             raise ConfigError(
                 f"vocab_size {config.vocab_size} is less than the {tokenizer.vocabulary_size} "
@@ -91,17 +93,17 @@ def _train(texts: list[str], config: TokenizerConfig) -> Tokenizer:
             )
         return tokenizer
     if config.kind == "character":
-        return CharacterTokenizer.train(texts, Normalizer(form, config.lowercase), size)
+        return CharacterTokenizer.train(texts, Normalizer(form, config.lowercase), size, extra)
     if config.kind == "word":
-        return WordTokenizer.train(texts, Normalizer(form, config.lowercase), size)
+        return WordTokenizer.train(texts, Normalizer(form, config.lowercase), size, extra)
     assert size is not None
     if config.kind == "wordpiece":
         return WordPieceTokenizer.train(
-            texts, vocab_size=size, form=form, lowercase=config.lowercase
+            texts, vocab_size=size, form=form, lowercase=config.lowercase, extra=extra
         )
     if config.kind == "byte_level_bpe":
         return ByteLevelBPETokenizer.train(
-            texts, vocab_size=size, form=form, lowercase=config.lowercase
+            texts, vocab_size=size, form=form, lowercase=config.lowercase, extra=extra
         )
     return _SENTENCEPIECE[config.kind].train(
         texts,
@@ -109,6 +111,7 @@ def _train(texts: list[str], config: TokenizerConfig) -> Tokenizer:
         rule=sentencepiece_rule(form, config.lowercase),
         character_coverage=config.character_coverage,
         byte_fallback=config.byte_fallback,
+        extra=extra,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from keras_s2s.config import ConfigError
 from keras_s2s.text.special_tokens import SPECIAL_TOKENS, UNK_TOKEN
@@ -29,16 +29,20 @@ class Vocabulary:
         self.unk_id: int = self.ids[UNK_TOKEN]
 
     @classmethod
-    def from_counts(cls, counts: Counter[str], max_size: int | None) -> Vocabulary:
+    def from_counts(
+        cls, counts: Counter[str], max_size: int | None, extra: Sequence[str] = ()
+    ) -> Vocabulary:
         """The most frequent tokens, ties in code-point order.
 
         Args:
             counts: token to number of occurrences.
             max_size: upper bound of the size, special tokens included.
+            extra: tokens that no text holds, put last.
         """
         ranked = sorted(counts, key=lambda token: (-counts[token], token))
-        room = len(ranked) if max_size is None else max(0, max_size - len(SPECIAL_TOKENS))
-        return cls(ranked[:room])
+        reserved = len(SPECIAL_TOKENS) + len(extra)
+        room = len(ranked) if max_size is None else max(0, max_size - reserved)
+        return cls([*ranked[:room], *extra])
 
     def __len__(self) -> int:
         return len(self.tokens)

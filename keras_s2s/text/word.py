@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from keras_s2s.text.normalization import Normalizer
 from keras_s2s.text.special_tokens import UNKNOWN_SURFACE
-from keras_s2s.text.tokenizer import Tokenizer
+from keras_s2s.text.trained import TrainedTokenizer
 from keras_s2s.text.vocabulary import Vocabulary
 from keras_s2s.text.word_pattern import compiled_token_pattern
 
@@ -17,7 +17,7 @@ from keras_s2s.text.word_pattern import compiled_token_pattern
 JOINER = "\uffed"
 
 
-class WordTokenizer(Tokenizer):
+class WordTokenizer(TrainedTokenizer):
     """Words, numbers, symbols and punctuation marks.
 
     Text is split at white space, then by `word_pattern.token_pattern`.  A token that stood
@@ -41,13 +41,17 @@ class WordTokenizer(Tokenizer):
 
     @classmethod
     def train(
-        cls, texts: Iterable[str], normalizer: Normalizer, vocab_size: int | None
+        cls,
+        texts: Iterable[str],
+        normalizer: Normalizer,
+        vocab_size: int | None,
+        extra: Sequence[str] = (),
     ) -> WordTokenizer:
-        """The most frequent tokens of `texts`."""
+        """The most frequent tokens of `texts`, and `extra` tokens that no text gives."""
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(split_words(normalizer(text)))
-        return cls(Vocabulary.from_counts(counts, vocab_size), normalizer)
+        return cls(Vocabulary.from_counts(counts, vocab_size, extra), normalizer)
 
     @property
     def vocabulary_size(self) -> int:

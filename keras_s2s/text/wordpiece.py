@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from keras_s2s.config import ConfigError
@@ -41,9 +41,17 @@ class WordPieceTokenizer(HuggingFaceTokenizer):
 
     @classmethod
     def train(
-        cls, texts: list[str], *, vocab_size: int, form: Form = "nfc", lowercase: bool = False
+        cls,
+        texts: list[str],
+        *,
+        vocab_size: int,
+        form: Form = "nfc",
+        lowercase: bool = False,
+        extra: Sequence[str] = (),
     ) -> Self:
         """Train on a list of texts; the same texts give the same pieces.
+
+        No text gives the `extra` tokens.
 
         Raises:
             ConfigError: `vocab_size` does not hold the special tokens and the characters.
@@ -68,7 +76,8 @@ class WordPieceTokenizer(HuggingFaceTokenizer):
         alphabet = _alphabet(pipeline, texts)
         if not alphabet:
             raise ConfigError("WordPiece found no words to learn from: every text is blank")
-        needed = len(SPECIAL_TOKENS) + len(alphabet)
+        special = [*SPECIAL_TOKENS, *extra]
+        needed = len(special) + len(alphabet)
         if vocab_size < needed:
             raise ConfigError(
                 f"vocab_size {vocab_size} does not hold the {needed} special tokens and "
@@ -81,7 +90,7 @@ class WordPieceTokenizer(HuggingFaceTokenizer):
             # The trainer numbers characters inside words in the order of a randomly seeded
             # hash table, and breaks ties between merges by these numbers; handing them over
             # as special tokens fixes their order, and with it the result.
-            special_tokens=[*SPECIAL_TOKENS, *alphabet],
+            special_tokens=[*special, *alphabet],
             continuing_subword_prefix=CONTINUATION,
             show_progress=False,
         )

@@ -17,10 +17,15 @@ import numpy as np
 import yaml
 
 from keras_s2s.checkpoints.preset_folder import is_preset_folder
-from keras_s2s.config import ConfigError, DataConfig, RecipeConfig
+from keras_s2s.config import ConfigError, DataConfig, ObjectiveConfig, RecipeConfig, SpecialIds
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.dates import make_dates
+from keras_s2s.data.lines import read_lines
+from keras_s2s.data.objective import Objective
 from keras_s2s.data.pairs import read_pairs
+from keras_s2s.data.sentence_permutation import SentencePermutation
+from keras_s2s.data.span_corruption import SpanCorruption
+from keras_s2s.data.text_infilling import TextInfilling
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.training.callbacks import GenerationMetrics, ProgressBar, SaveBest, TimeLimit
 from keras_s2s.training.evaluation import corpus_metrics
@@ -29,6 +34,8 @@ from keras_s2s.training.schedules import make_optimizer
 logger = logging.getLogger(__name__)
 
 Pairs = list[tuple[str, str]]
+#: A split: pairs, or texts where the recipe has an objective.
+Examples = Pairs | list[str]
 
 RESULTS_FILE = "results.json"
 RECIPE_FILE = "recipe.yaml"
@@ -71,9 +78,14 @@ def run_recipe(
 
     splits = load_splits(recipe.data, training.seed)
     train, validation = splits["train"], splits["validation"]
-    logger.info("%s", ", ".join(f"{name}: {len(pairs):,} pairs" for name, pairs in splits.items()))
+    what = "pairs" if recipe.data.objective is None else "texts"
+    logger.info("%s", ", ".join(f"{name}: {len(split):,} {what}" for name, split in splits.items()))
     preprocessor = Preprocessor.train(train, recipe.text)
-    lengths: dict[str, Any] = {
+    options: dict[str, Any] = {
+        "objective": make_objective(recipe.data.objective),
+        "seed": training.seed,
+        "batch_size": training.batch_size,
+        "batch_unit": training.batch_unit,
         "max_source_length": recipe.data.max_source_length,
         "max_target_length": recipe.data.max_target_length,
         "overlong": recipe.data.overlong,
@@ -81,21 +93,16 @@ def run_recipe(
     batches = Batches(
         train,
         preprocessor,
-        batch_size=training.batch_size,
-        batch_unit=training.batch_unit,
         num_buckets=training.num_buckets,
-        seed=training.seed,
-        **lengths,
+        **options,
     )
     logger.info("%s", batches.describe())
     checks = Batches(
         validation,
         preprocessor,
-        batch_size=training.batch_size,
-        batch_unit=training.batch_unit,
         num_buckets=min(2, training.num_buckets),
         shuffle=False,
-        **lengths,
+        **options,
     )
 
     model = make_model(
@@ -155,7 +162,11 @@ def run_recipe(
     trained = time.monotonic()
     model = make_model(str(directory))  # the best epoch, as a user will load it
 
-    metrics, samples = measure(model, splits["test"], recipe)
+    if recipe.data.objective is None:
+        metrics, samples = measure(model, splits["test"], recipe)
+    else:
+        tests = Batches(splits["test"], preprocessor, num_buckets=2, shuffle=False, **options)
+        metrics, samples = measure_objective(model, tests, recipe)
     report = {
         "recipe": recipe.description,
         "model": recipe.model,
@@ -174,7 +185,9 @@ def run_recipe(
         mark = "=" if answer == target else "≠"
         print(f"{source}\n  -> {answer}\n  {mark}  {target}", file=results)
     if has_plots:
-        _draw(model, history, samples, directory)
+        # A heatmap is of a text, and what an objective makes is none.
+        texts = [source for source, _, _ in samples] if recipe.data.objective is None else []
+        _draw(model, history, texts, directory)
     _write_json(report, directory / RESULTS_FILE)
     shown = {name: report[name] for name in ("best_epoch", "epochs", "seconds", "test_pairs")}
     print(json.dumps({**metrics, **shown}, ensure_ascii=False), file=results)
@@ -186,8 +199,8 @@ def run_recipe(
 # --------------------------------------------------------------------------------------
 
 
-def load_splits(data: DataConfig, seed: int) -> dict[str, Pairs]:
-    """Training, validation and test pairs of a recipe.
+def load_splits(data: DataConfig, seed: int) -> dict[str, Any]:
+    """Training, validation and test pairs of a recipe, or its texts where it has an objective.
 
     Raises:
         ConfigError: files are named but no folder, or validation or test is missing.
@@ -211,7 +224,7 @@ def load_splits(data: DataConfig, seed: int) -> dict[str, Pairs]:
     if not folder.is_dir():
         raise ConfigError(f"data.dir: {folder} is not a folder")
     named = {"train": data.train, "validation": data.validation, "test": data.test}
-    splits: dict[str, Pairs] = {}
+    splits: dict[str, Examples] = {}
     for name, files in named.items():
         if files is None:
             raise ConfigError(
@@ -219,10 +232,27 @@ def load_splits(data: DataConfig, seed: int) -> dict[str, Pairs]:
             )
     for name, files in named.items():
         assert files is not None
+        size = sizes[f"{name}_size"]
+        if files.lines is not None:
+            splits[name] = list(read_lines(folder / files.lines))[:size]
+            continue
         paths: dict[str, Any] = {key: folder / path for key, path in files.paths.items()}
-        pairs = read_pairs(**paths, **files.reading)
-        splits[name] = list(pairs)[: sizes[f"{name}_size"]]
+        splits[name] = list(read_pairs(**paths, **files.reading))[:size]
     return splits
+
+
+def make_objective(config: ObjectiveConfig | None) -> list[Objective] | None:
+    """The objectives of a recipe in the order in which they are applied."""
+    if config is None:
+        return None
+    rules: list[Objective] = []
+    if config.sentence_permutation is not None:
+        rules.append(SentencePermutation())
+    if config.span_corruption is not None:
+        rules.append(SpanCorruption(**config.span_corruption.model_dump()))
+    if config.text_infilling is not None:
+        rules.append(TextInfilling(**config.text_infilling.model_dump()))
+    return rules
 
 
 # --------------------------------------------------------------------------------------
@@ -243,13 +273,46 @@ def measure(
     return metrics, [(sources[i], targets[i], answers[i]) for i in chosen]
 
 
-def _draw(model: Any, history: Any, samples: Any, directory: Path) -> None:
+def measure_objective(
+    model: Any, batches: Batches, recipe: RecipeConfig
+) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+    """Loss and its kin on texts with an objective, and samples `(source, target, answer)`.
+
+    Samples show the special tokens, without which they would say little.
+    """
+    metrics = {
+        name: float(value)
+        for name, value in model.evaluate(batches, verbose=0, return_dict=True).items()
+    }
+    preprocessor = model.preprocessor
+    samples: list[tuple[str, str, str]] = []
+    for x, labels, weights in batches:
+        real = np.flatnonzero(weights[:, 0] > 0)[: recipe.evaluation.samples - len(samples)]
+        if not len(real):
+            break
+        inputs = {name: x[name][real] for name in ("encoder_token_ids", "encoder_padding_mask")}
+        answers = np.asarray(model.generate(inputs))
+        for row, answer in zip(real, answers, strict=True):
+            source = x["encoder_token_ids"][row][x["encoder_padding_mask"][row]]
+            rows = (source, labels[row][weights[row] > 0], _up_to_eos(answer, model.special_ids))
+            shown = [preprocessor.target.decode(ids, skip_special_ids=False) for ids in rows]
+            samples.append((shown[0], shown[1], shown[2]))
+    return metrics, samples
+
+
+def _up_to_eos(ids: np.ndarray, special_ids: SpecialIds) -> np.ndarray:
+    """Generated ids with their EOS and without the padding after it."""
+    ends = np.flatnonzero(ids == special_ids.target.eos)
+    return ids[: ends[0] + 1] if len(ends) else ids
+
+
+def _draw(model: Any, history: Any, texts: list[str], directory: Path) -> None:
     from keras_s2s.plots import attention_figure, plot_learning_curve
 
     plot_learning_curve(history, directory / "learning_curve.png")
     decoder = model.preset.architecture.decoder
-    if decoder.type == "transformer" or decoder.attention is not None:
-        attention_figure(model, [source for source, _, _ in samples], directory / "attention.png")
+    if texts and (decoder.type == "transformer" or decoder.attention is not None):
+        attention_figure(model, texts, directory / "attention.png")
 
 
 def versions() -> dict[str, str]:

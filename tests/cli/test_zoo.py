@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,11 +41,27 @@ def words(text: str) -> str:
 def test_list_has_a_line_for_each_preset(capsys):
     assert main(["zoo", "list"]) == 0
     output = capsys.readouterr()
-    heading, _rule, *rows = output.out.splitlines()
+    architectures, *families = output.out.split("\n\n")
+    title, heading, _rule, *rows = architectures.splitlines()
+    assert title == "Architectures, to be trained"
     assert heading.split() == ["name", "type", "sizes", "parameters", "description"]
-    assert [row.split()[0] for row in rows] == catalog.list_presets()
     assert len(rows) >= 9
     assert output.err == ""
+    checkpoints = []
+    for family in families:
+        title, heading, _rule, *lines = family.splitlines()
+        assert title.startswith("Checkpoints: ")
+        assert heading.split() == ["name", "size", "license", "source"]
+        for line in lines:
+            name, source = line.split()[0], line.split()[-1]
+            assert source == catalog.load_entry(name).source
+            checkpoints.append(name)
+    assert len(families) >= 12 and len(checkpoints) >= 60
+    names = [*(row.split()[0] for row in rows), *checkpoints]
+    assert sorted(names) == catalog.list_presets()
+    assert "opus_mt_en_de          74 M    CC-BY-4.0 " in output.out
+    assert "t5_3b           2.85 B   Apache-2.0 " in output.out
+    assert "opus_mt_ko_en                  Apache-2.0 " in output.out
     base = next(row for row in rows if row.startswith("transformer_base"))
     for part in ("6+6 layers", "hidden 512", "ffn 2048", "8 heads", "Vaswani et al. 2017"):
         assert part in base
@@ -83,6 +100,21 @@ def test_sections_hold_the_whole_preset():
     assert len(rows) == count(preset.model_dump())
 
 
+def test_show_prints_an_entry_that_only_points(capsys):
+    assert main(["zoo", "show", "opus_mt_ko_en"]) == 0
+    output = capsys.readouterr().out
+    assert "hf://Helsinki-NLP/opus-mt-ko-en" in output
+    assert "architecture" not in output.replace("the architecture", "")
+
+
+def test_the_table_in_the_docs_is_what_the_zoo_holds(capsys):
+    assert main(["zoo", "list", "--markdown"]) == 0
+    found = (Path(__file__).resolve().parents[2] / "docs" / "presets.md").read_text("utf-8")
+    assert found.partition("\n\n## ")[1:] == ("\n\n## ", capsys.readouterr().out[3:]), (
+        "write it anew: keras-s2s zoo list --markdown"
+    )
+
+
 def test_show_takes_a_path(tmp_path, capsys):
     path = tmp_path / "mine.yaml"
     path.write_text("base: transformer_tiny\ngeneration: {num_beams: 3}\n")
@@ -118,10 +150,11 @@ def test_a_narrow_terminal_loses_nothing(terminal, capsys, width):
     assert max(len(line) for line in output.splitlines()) <= width
     assert "…" not in output
     for name in catalog.list_presets():
-        description = catalog.load_preset(name).description
+        entry = catalog.load_entry(name)
+        description = entry.source or entry.description
         if width <= 50:
             assert words(description) in words(output)
-        else:
+        elif entry.source is None:
             # In a table a description lies in pieces beside the other columns.
             assert all(word in output for word in description.split() if len(word) < 8)
 

@@ -14,6 +14,8 @@ from contracts import checks
 from small_models import (
     VARIANTS,
     Probe,
+    architectures,
+    checkpoint_of_each_family,
     covered,
     make_model,
     shrunken_preset,
@@ -21,13 +23,13 @@ from small_models import (
     to_numpy,
 )
 
-from keras_s2s.catalog import list_presets
 from keras_s2s.checkpoints.preset_folder import CheckpointError
 from keras_s2s.config import PresetConfig, TextConfig
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.text import Preprocessor
 
-CONFIGS = {**{name: shrunken_preset(name) for name in list_presets()}, **VARIANTS}
+PRESETS = [*architectures(), *checkpoint_of_each_family()]
+CONFIGS = {**{name: shrunken_preset(name) for name in PRESETS}, **VARIANTS}
 SAVED_COVER = ["gru_bahdanau", "lstm_seq2seq", "transformer_tiny"]
 BACKENDS = ("jax", "tensorflow", "torch")
 #: Each backend writes for the next one in the quick suite, so that each is read once.

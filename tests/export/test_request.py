@@ -25,6 +25,7 @@ from keras_s2s.samplers import (
     NoRepeatNgram,
     Plan,
     Random,
+    Renormalize,
     RepetitionPenalty,
     Suppress,
     TopK,
@@ -47,6 +48,7 @@ PLAN = Plan(
         ForcedEos(3),
         Suppress((8,)),
         BeginSuppress((9, 10)),
+        Renormalize(),
     ),
 )
 EXAMPLES = [

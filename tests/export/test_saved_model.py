@@ -35,6 +35,19 @@ TRANSFORMER = {
     "decoder": {"embedding": {"positions": "sinusoidal"}},
 }
 
+T5_LIKE = {
+    "shared": transformer(
+        head_dim=5,
+        norm_order="pre",
+        norm="rms",
+        use_bias=False,
+        scale_attention=False,
+        relative_positions={"num_buckets": 8, "max_distance": 10},
+        embedding={"positions": "none", "scale": False},
+    ),
+    "output": {"tie_embeddings": True, "scale": True},
+}
+
 SHORT = [
     "Two men",
     "",
@@ -58,12 +71,15 @@ class Case:
     tokenizer: str | None
     options: dict[str, Any] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
+    # Of the weights, and a bias towards EOS, under which texts and lengths differ.
+    seed: int = 5
+    ending: float = 4.0
 
 
 CASES = {
-    "recurrent character greedy": Case(RECURRENT, "character", {}, SHORT + LONG),
+    "recurrent character greedy": Case(RECURRENT, "character", {}, SHORT + LONG, 4, 2.0),
     "recurrent sentencepiece beam": Case(
-        RECURRENT, "sentencepiece_unigram", {"num_beams": 3}, SHORT + LONG
+        RECURRENT, "sentencepiece_unigram", {"num_beams": 3}, SHORT + LONG, 4, 2.0
     ),
     "transformer character n-best": Case(
         TRANSFORMER,
@@ -74,6 +90,7 @@ CASES = {
     "transformer sentencepiece greedy": Case(
         TRANSFORMER, "sentencepiece_bpe", {"forced_eos_token_id": 3}, SHORT
     ),
+    "t5 character beam": Case(T5_LIKE, "character", {"num_beams": 3}, SHORT, 4, 1.0),
     "transformer ids drawn": Case(TRANSFORMER, None, {"sampler": "top_k", "top_k": 5}),
 }
 # A second process rebuilds the model under TensorFlow: the same code as above from there on.
@@ -94,12 +111,10 @@ def make_model(case: Case) -> Seq2SeqLM:
         sizes = {"vocab_size": 420} if case.tokenizer.startswith("sentencepiece") else {}
         text = Preprocessor.train(pairs, case.tokenizer, **sizes)
         model = Seq2SeqLM.from_architecture(config.architecture.model_dump(), preprocessor=text)
-    # Seeds and a bias towards EOS under which texts and lengths differ, as the tests assert.
-    seed, ending = (5, 4.0) if case.architecture is TRANSFORMER else (4, 2.0)
-    randomise(model, seed=seed, scale=2.5)
+    randomise(model, seed=case.seed, scale=2.5)
     (bias,) = [v for v in model.variables if v.path.endswith("logits/bias")]
     value = keras.ops.convert_to_numpy(bias.value).copy()
-    value[model.special_ids.target.eos] += ending
+    value[model.special_ids.target.eos] += case.ending
     bias.assign(value)
     return model
 
@@ -290,7 +305,7 @@ def test_wrong_requests_leave_nothing_behind(tmp_path):
     model = make_model(Case(RECURRENT, "character"))
     with pytest.raises(ExportError, match=r"format='onnx'.*supported formats: tf_saved_model"):
         model.export(tmp_path / "a", "onnx")
-    assert set(FORMATS) == {"tf_saved_model"}
+    assert set(FORMATS) == {"tf_saved_model", "huggingface", "ctranslate2"}
     with pytest.raises(ExportError, match="version=-1"):
         model.export(tmp_path / "a", version=-1)
     with pytest.raises(ValueError, match="length_penality"):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import keras
 import pytest
-from small_models import VARIANTS, shrunken_preset
+from small_models import VARIANTS, architectures, shrunken_preset
 
 from keras_s2s.builder import build_network
-from keras_s2s.catalog import list_presets
 
-CONFIGS = {**{name: shrunken_preset(name) for name in list_presets()}, **VARIANTS}
+CONFIGS = {**{name: shrunken_preset(name) for name in architectures()}, **VARIANTS}
 RECURRENT = [
     name
     for name, config in CONFIGS.items()

@@ -26,12 +26,17 @@ BUILT = {
         {"positions": "learned", "max_positions": 5, "norm": True, "dropout": 0.1}
     ),
     "LearnedPositions": lambda: layers.LearnedPositions(max_positions=5, dim=4),
-    "MultiHeadAttention": lambda: MultiHeadAttention(hidden_dim=4, num_heads=2, dropout=0.3),
-    "OutputProjection": lambda: layers.OutputProjection(vocab_size=9, use_bias=False),
+    "MultiHeadAttention": lambda: MultiHeadAttention(
+        hidden_dim=4, num_heads=2, head_dim=3, scale=False, dropout=0.3
+    ),
+    "OutputProjection": lambda: layers.OutputProjection(vocab_size=9, use_bias=False, scale=True),
     "RecurrentDecoder": lambda: layers.RecurrentDecoder(
         recurrent("gru", **attention("concat", "current", units=3)), bridge={"type": "zero"}
     ),
     "RecurrentEncoder": lambda: layers.RecurrentEncoder(recurrent("lstm", bidirectional=True)),
+    "RelativePositions": lambda: layers.RelativePositions(
+        {"num_buckets": 8, "max_distance": 9, "per_layer": True}, num_heads=2, bidirectional=True
+    ),
     "TransformerDecoder": lambda: layers.TransformerDecoder(transformer(norm_order="pre")),
     "TransformerDecoderBlock": lambda: layers.TransformerDecoderBlock(transformer(gated=True)),
     "TransformerEncoder": lambda: layers.TransformerEncoder(transformer(final_norm=True)),
@@ -64,6 +69,13 @@ def test_dropout_works_in_training_only():
     assert 0.4 < share < 0.6
 
     heads = MultiHeadAttention(hidden_dim=8, num_heads=2, dropout=0.5)
+    stack = layers.TransformerEncoder(transformer(output_dropout=0.5))
+    everywhere = ops.ones((4, 50), "bool")
+    quiet = to_numpy(stack(x, everywhere, training=False).values)
+    assert (quiet != 0).all()
+    share = (to_numpy(stack(x, everywhere, training=True).values) == 0).mean()
+    assert 0.4 < share < 0.6, "the stack's output"
+
     memory = ops.convert_to_tensor(np.random.default_rng(0).normal(size=(4, 9, 8)), "float32")
     quiet = [to_numpy(heads(x, memory, training=False)) for _ in range(2)]
     np.testing.assert_array_equal(*quiet)

@@ -20,7 +20,7 @@ from small_models import (
     source_mapping,
 )
 
-from keras_s2s.layers import kernels
+from keras_s2s.layers import RelativePositions, kernels, relative_positions
 from keras_s2s.layers.prepared_weights import PreparedWeights
 
 pytestmark = pytest.mark.skipif(COMPILES, reason="only PyTorch runs a step op by op")
@@ -67,25 +67,47 @@ def test_linear(shape, bias):
     assert_same(lambda: kernels.linear(dense, turned))
 
 
+@pytest.mark.parametrize("scale", [None, 0.3])
+@pytest.mark.parametrize("units", [(8,) * 3, (8,), (8, 40, 12)], ids=str)
 @pytest.mark.parametrize("bias", [(True,) * 3, (False,) * 3, (True, False, True)], ids=str)
-def test_linears(bias):
+def test_heads(bias, units, scale):
     """Of unequal widths, too; each is what it is alone, and a changed one is noticed."""
     denses = [
-        built(layers.Dense(units, use_bias=b), 24, seed)
-        for seed, (units, b) in enumerate(zip((8, 40, 3), bias, strict=True))
+        built(layers.Dense(width, use_bias=b), 24, seed)
+        for seed, (width, b) in enumerate(zip(units, bias, strict=False))
     ]
-    x, weights = tensor(3, 2, 24), PreparedWeights()
-    for i in range(3):
-        assert_same(lambda i=i: kernels.linears(denses, x)[i])
-    before = prepared(lambda: kernels.linears(denses, x)[1], weights)
-    randomise_layer(denses[1], seed=9)
+    x, weights, last = tensor(3, 2, 24), PreparedWeights(), len(denses) - 1
+
+    def heads(i):
+        return lambda: kernels.heads(denses, x, 4, scale)[i]
+
+    for i in range(len(denses)):
+        assert_same(heads(i))
+    plain = ops.convert_to_numpy(denses[0](x)) * (scale or 1)
+    split = plain.reshape(3, 2, 4, -1).transpose(0, 2, 1, 3)
+    np.testing.assert_allclose(prepared(heads(0), weights), split, rtol=1e-4, atol=1e-5)
+    before = prepared(heads(last), weights)
+    randomise_layer(denses[last], seed=9)
     weights.refresh()
-    after = prepared(lambda: kernels.linears(denses, x)[1], weights)
+    after = prepared(heads(last), weights)
     assert np.abs(after - before).max() > 0.01
-    np.testing.assert_allclose(after, ops.convert_to_numpy(denses[1](x)), rtol=1e-4, atol=1e-5)
-    denses[2].enable_lora(2)
-    randomise_layer(denses[2], seed=3)
-    assert_same(lambda: kernels.linears(denses, x)[2])
+    denses[last].enable_lora(2)
+    randomise_layer(denses[last], seed=3)
+    assert_same(heads(last))
+
+
+def test_masks_as_biases():
+    """A mask that hides nothing is none; another hides what it hides."""
+    query, key, value = tensor(2, 4, 3, 5), tensor(2, 4, 7, 5), tensor(2, 4, 7, 5)
+    some = ops.arange(7)[None, None, None] < ops.convert_to_tensor([7, 4])[:, None, None, None]
+    for mask in (some, ops.ones_like(some)):
+        assert_same(
+            lambda mask=mask: (
+                lambda seen: kernels.context(query, key, value, seen[0], seen[1])
+            )(kernels.as_bias(mask))
+        )
+    with kernels.use(PreparedWeights()):
+        assert kernels.as_bias(ops.ones_like(some)) == (None, None)
 
 
 @pytest.mark.parametrize("activation", list(kernels.ACTIVATIONS))
@@ -112,6 +134,12 @@ def test_layer_norm():
     assert_same(lambda: kernels.layer_norm(plain, x))
 
 
+@pytest.mark.parametrize("epsilon", [1e-6, 0.5])
+def test_rms_norm(epsilon):
+    norm, x = built(layers.RMSNormalization(epsilon=epsilon), 24), tensor(3, 2, 24)
+    assert_same(lambda: kernels.layer_norm(norm, x))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_context(dtype):
     query, key = tensor(2, 3, 4, 8, dtype=dtype), tensor(2, 3, 6, 8, dtype=dtype)
@@ -121,13 +149,45 @@ def test_context(dtype):
     rtol = {"float32": 1e-5, "bfloat16": 2e-2, "float16": 3e-3}[dtype]
     for m in (None, ops.convert_to_tensor(mask)):
         assert_same(lambda m=m: kernels.context(query, key, value, m), rtol)
+        for bias in (tensor(1, 3, 1, 6), tensor(2, 3, 4, 6)):
+            assert_same(lambda m=m, b=bias: kernels.context(query, key, value, m, b), rtol)
 
 
 def test_sinusoids():
-    for start, length in ((0, 1), (7, 1), (0, 12), (40, 3), (3, 2)):
-        assert_same(lambda s=start, n=length: kernels.sinusoids(s, n, 10), 1e-6)
+    weights = PreparedWeights()
+    for layout in ("interleaved", "halves", "tensor2tensor"):
+        for start, length in ((0, 1), (7, 1), (0, 12), (40, 3), (3, 2)):
+            expected = kernels.sinusoids(start, length, 10, layout)
+            found = prepared(
+                lambda s=start, n=length, o=layout: kernels.sinusoids(s, n, 10, o), weights
+            )
+            np.testing.assert_allclose(found, ops.convert_to_numpy(expected), atol=1e-6)
     found = prepared(lambda: kernels.sinusoids(5, 3, 10))
     assert found.shape == (3, 10)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_relative_biases(beams):
+    """Those of the filled places, from one table however the generation goes on."""
+    tables = [RelativePositions({"num_buckets": 8, "max_distance": 20}, num_heads=2) for _ in "ab"]
+    for seed, table in enumerate(tables):
+        table.build()
+        randomise_layer(table, seed)
+    weights = PreparedWeights()
+    for index in (0, 1, 5, 4, 16, 31, 32):
+        every = relative_positions.step_biases(tables, index, 40, beams)
+        for which, expected in enumerate(every):
+            found = prepared(
+                lambda n=which, i=index: kernels.relative_biases(tables, i, 40, beams)[n], weights
+            )
+            assert found.shape == (1, 2, 1, (index + 1) * beams)
+            expected = ops.convert_to_numpy(expected)[..., : (index + 1) * beams]
+            np.testing.assert_array_equal(found, expected)
+    before = prepared(lambda: kernels.relative_biases(tables, 3, 40, beams)[0], weights)
+    tables[0].table.assign(tables[0].table.value + 1)
+    weights.refresh()
+    after = prepared(lambda: kernels.relative_biases(tables, 3, 40, beams)[0], weights)
+    np.testing.assert_allclose(after, before + 1, atol=1e-6)
 
 
 def test_heads():
@@ -164,11 +224,13 @@ def test_lora():
 def test_half_precision(dtype):
     dense = built(layers.Dense(40, dtype=dtype), 24)
     norm = built(layers.LayerNormalization(dtype=dtype), 24)
+    rms_norm = built(layers.RMSNormalization(dtype=dtype), 24)
     table = built(layers.ReversibleEmbedding(50, 24, dtype=dtype), 3)
     x = tensor(3, 24, dtype=dtype.removeprefix("mixed_"))
     rtol = 2e-2 if "bfloat16" in dtype else 3e-3
     assert_same(lambda: kernels.linear(dense, x), rtol)
     assert_same(lambda: kernels.layer_norm(norm, x), rtol)
+    assert_same(lambda: kernels.layer_norm(rms_norm, x), rtol)
     assert_same(lambda: kernels.logits(table, x, None), rtol)
 
 
@@ -258,13 +320,14 @@ NETWORKS = {
     "tied_post_norm": shrunken_preset("transformer_tiny"),
     "gated_pre_norm_learned": VARIANTS["transformer_pre_norm_gated_learned"],
     "recurrent": shrunken_preset("gru_bahdanau"),
+    **{name: VARIANTS[name] for name in ("t5_like", "t5_like_per_layer_gated", "m2m_like")},
 }
 
 
 #: PyTorch initialises no recurrent kernel in half precision.
 CASES = [
     *product(NETWORKS, ["float32", "mixed_bfloat16"]),
-    *product(["tied_post_norm", "gated_pre_norm_learned"], ["bfloat16", "float16"]),
+    *product(["tied_post_norm", "gated_pre_norm_learned", "t5_like"], ["bfloat16", "float16"]),
 ]
 
 

@@ -135,6 +135,12 @@ RULES: dict[str, dict[str, Any]] = {
         "min_new_tokens": 4,
         "prefix_allowed_tokens_fn": allowed,
     },
+    "renormalized": {
+        "renormalize_logits": True,
+        "begin_suppress_tokens": list(range(3, 14)),
+        "suppress_tokens": [20],
+        "min_new_tokens": 3,
+    },
 }
 
 

@@ -11,7 +11,7 @@ from keras import ops
 from keras_s2s.layers import state as state_moves
 from keras_s2s.layers.state import State, StepOutput
 from keras_s2s.samplers import Plan, Sampler
-from keras_s2s.samplers.loop import make_driver
+from keras_s2s.samplers.drivers import make_driver
 from keras_s2s.samplers.sampler import Result
 from keras_s2s.samplers.segments import decode
 
@@ -57,11 +57,13 @@ def run(
     rows: int = 1,
     seeds: Any = None,
     prefixes: Any = None,
+    limits: Any = None,
 ) -> Result:
     """Run a sampler over `rows` equal sources the running backend's way.
 
     Args:
         prefixes: int `[rows, P]`, where the plan is prefixed.
+        limits: int32 `[rows]`; None takes the plan's for all.
     """
     prefix = np.zeros((rows, 1)) if prefixes is None else np.asarray(prefixes)
     length = 0 if prefixes is None else prefix.shape[1]
@@ -74,5 +76,6 @@ def run(
             "seeds": np.zeros(rows, "int32") if seeds is None else np.asarray(seeds, "int32"),
             "prefix": prefix.astype("int32"),
             "prefix_lengths": np.full(rows, length, "int32"),
+            "limits": np.full(rows, plan.steps, "int32") if limits is None else limits,
         },
     )

@@ -37,6 +37,7 @@ SOURCES, WIDTH, CAPACITY = 3, 2, 9
 SOURCE_LENGTHS = (7, 2, 4)
 PREFIX_LENGTHS = (0, 3, 1)
 PLAN = Plan(decoder_start=START, eos=EOS, pad=0, steps=8)
+LIMITS = (8, 5, 7)
 
 # Words that overlap, that begin and end alike, that hold EOS, and one that the start could begin.
 WORDS = [[4], [3, 3], [3, 3, 5], [5, 3], [EOS], [3, EOS], [START, 5], [0, 3, 5, 4]]
@@ -52,6 +53,7 @@ def situations(seed: int = 0) -> Iterator[tuple[np.ndarray, Step]]:
         np.zeros(SOURCES, "int32"),
         np.zeros((SOURCES, 3), "int32"),
         np.asarray(PREFIX_LENGTHS, "int32"),
+        np.asarray(LIMITS, "int32"),
     )
     for index in range(PLAN.steps):
         # Few different ids, so that n-grams and words do return.
@@ -137,7 +139,7 @@ CASES: dict[str, Case] = {
     ),
     "forced_bos": Case(ForcedBos(4), lambda t, step, b: t.ForcedBOSTokenLogitsProcessor(4)),
     "forced_eos": Case(
-        ForcedEos(4), lambda t, step, b: t.ForcedEOSTokenLogitsProcessor(PLAN.steps + 1, 4)
+        ForcedEos(4), lambda t, step, b: t.ForcedEOSTokenLogitsProcessor(LIMITS[b] + 1, 4)
     ),
 }
 

@@ -17,6 +17,7 @@ from keras_s2s.samplers import (
     MinLength,
     MinNewTokens,
     NoRepeatNgram,
+    Renormalize,
     RepetitionPenalty,
     Suppress,
 )
@@ -28,6 +29,7 @@ def allowed(row: int, ids: np.ndarray) -> list[int]:
 
 
 OPTIONS: dict[str, Any] = {
+    "renormalize_logits": True,
     "begin_suppress_tokens": [np.int64(4)],
     "suppress_tokens": (5, 6),
     "forced_eos_token_id": 0,
@@ -46,13 +48,13 @@ EXPECTED = (
     NoRepeatNgram(3),
     EncoderNoRepeatNgram(4),
     BadWords(((1,), (2, 3))),
-    MinLength(3),
-    MinNewTokens(2),
+    MinNewTokens(2),  # in place of the other's
     AllowedTokens(allowed),
     ForcedBos(7),
     ForcedEos(0),
     Suppress((5, 6)),
     BeginSuppress((4,)),
+    Renormalize(),
 )
 
 
@@ -64,7 +66,23 @@ def test_every_option_becomes_its_rule_in_order():
     assert hash(rules) == hash(make_rules(dict(reversed(OPTIONS.items())), vocabulary=8))
     for name, value in OPTIONS.items():
         (rule,) = make_rules({name: value}, vocabulary=8)
-        assert rule in EXPECTED
+        assert rule in EXPECTED or rule == MinLength(3)
+
+
+def test_min_new_tokens_takes_the_place_of_min_length():
+    both = {"min_length": 5, "min_new_tokens": 2}
+    assert make_rules(both, vocabulary=8) == (MinNewTokens(2),)
+    assert make_rules({**both, "min_new_tokens": 0}, vocabulary=8) == (MinLength(5),)
+
+
+def test_numbers_of_numpy_are_numbers():
+    options = {
+        "min_length": np.int64(5),
+        "no_repeat_ngram_size": np.int32(2),
+        "repetition_penalty": np.float32(1.5),
+    }
+    found = make_rules(options, vocabulary=8)
+    assert found == (RepetitionPenalty(1.5), NoRepeatNgram(2), MinLength(5))
 
 
 def test_neutral_values_ask_for_nothing():
@@ -77,6 +95,7 @@ def test_neutral_values_ask_for_nothing():
         "min_new_tokens": 0,
         "suppress_tokens": [],
         "begin_suppress_tokens": (),
+        "renormalize_logits": False,
     }
     assert make_rules(neutral, vocabulary=8) == ()
     assert make_rules(dict.fromkeys(RULES), vocabulary=8) == ()
@@ -85,6 +104,9 @@ def test_neutral_values_ask_for_nothing():
 def test_rules_of_the_callers_own_come_last():
     own = (MinLength(9), lambda scores, step, plan: scores)
     assert make_rules({"suppress_tokens": [1]}, vocabulary=8, own=own) == (Suppress((1,)), *own)
+    # But what they leave over is normalised after them.
+    options = {"renormalize_logits": True, "suppress_tokens": [1]}
+    assert make_rules(options, vocabulary=8, own=own) == (Suppress((1,)), *own, Renormalize())
     with pytest.raises(TypeError, match="LogitsProcessor objects, not str"):
         make_rules({}, vocabulary=8, own=["min_length"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import combinations, permutations, product
 
@@ -11,7 +12,7 @@ from fake_moves import Markov, run
 from small_models import covered
 
 from keras_s2s.generation import row_seeds
-from keras_s2s.samplers import BeamSample, Greedy, Plan, Random, TopK, TopP
+from keras_s2s.samplers import BeamSample, Greedy, Plan, Random, Suppress, TopK, TopP
 
 DRAWS = 100_000
 EOS, START, NEVER = 1, 2, -1
@@ -159,12 +160,47 @@ def test_a_row_draws_alike_alone_in_a_batch_and_permuted(name):
     assert len({row.tobytes() for row in batch.token_ids}) > 2, "rows draw for themselves"
 
 
-def test_a_cold_draw_is_greedy():
+@pytest.mark.parametrize("temperature", covered([1e-4, 1e-12, 1e-39, 1e-300], [1e-39]))
+def test_a_cold_draw_is_greedy(temperature):
     seeds = row_seeds(5, 20)
-    drawn = run(SAME_ALWAYS, Random(temperature=1e-4), plan(3), 20, seeds)
-    greedy = run(SAME_ALWAYS, Greedy(), plan(3), 20)
+    rules = (Suppress((int(np.argmax(PROBABILITIES)),)),)  # what is forbidden, too
+    cold = replace(plan(3), processors=rules)
+    drawn = run(SAME_ALWAYS, Random(temperature=temperature), cold, 20, seeds)
+    greedy = run(SAME_ALWAYS, Greedy(), cold, 20)
     np.testing.assert_array_equal(drawn.token_ids, greedy.token_ids)
     np.testing.assert_allclose(drawn.scores, greedy.scores, rtol=1e-5)  # the model's own, raw
+
+
+HOT = [
+    Random(temperature=1e9),
+    Random(temperature=1e12, top_p=0.99),
+    BeamSample(3, temperature=1e9),
+]
+
+
+@pytest.mark.parametrize("sampler", covered(HOT, [HOT[1]]), ids=lambda s: type(s).__name__)
+def test_a_hot_draw_obeys_the_rules(sampler):
+    allowed = (3, 4, 7)
+    rules = (Suppress(tuple(i for i in range(V) if i not in allowed)),)
+    hot = replace(plan(3), processors=rules)
+    ids = run(SAME_ALWAYS, sampler, hot, 200, row_seeds(5, 200)).token_ids
+    assert set(ids.ravel().tolist()) == set(allowed)
+
+
+def test_no_top_k_is_any_top_k():
+    assert Random(top_k=0).key() == Random().key() == Random(top_p=1.0).key()
+
+
+def test_sequences_of_a_source_are_rows_of_their_own():
+    """Nothing is spread over beams that share a cache, and each is done when it ends."""
+
+    class Apart(Markov):
+        def spread(self, state, num_beams):
+            raise AssertionError("the sequences share a cache")
+
+    moves = Apart(SAME_ALWAYS.table)
+    result = run(moves, Random(num_return_sequences=5), plan(9, EOS), 3, row_seeds(5, 3))
+    assert result.token_ids.shape[:2] == (3, 5) and len(set(result.lengths.ravel())) > 2
 
 
 # ------------------------------------------------------------------ beam sampling

@@ -23,7 +23,7 @@ from small_models import (
 
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.samplers import segments
-from keras_s2s.samplers.loop import DRIVERS
+from keras_s2s.samplers.drivers import DRIVERS
 from keras_s2s.samplers.output import GenerationOutput
 
 DRIVER = DRIVERS[keras.backend.backend()]

@@ -201,7 +201,7 @@ def test_a_row_draws_the_same_in_any_batch() -> None:
         (lambda: Beam(0), "num_beams=0"),
         (lambda: Beam(2, num_return_sequences=3), "num_return_sequences=3"),
         (lambda: Beam(2, early_stopping="always"), "early_stopping='always'"),
-        (lambda: TopK(0), "top_k=0"),
+        (lambda: TopK(-1), "top_k=-1"),
         (lambda: Random(temperature=0.0), r"temperature=0\.0"),
     ],
 )

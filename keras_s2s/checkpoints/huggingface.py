@@ -1,0 +1,296 @@
+"""A Hugging Face folder: its configuration as a preset, and its tensors as our weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_s2s.checkpoints.assignment import assign
+from keras_s2s.checkpoints.config_table import read_keys
+from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.family import (
+    FamilyTables,
+    families_by_model_type,
+    family_of,
+    family_tables,
+)
+from keras_s2s.checkpoints.generation_table import read_generation
+from keras_s2s.checkpoints.key_table import Entry, entries
+from keras_s2s.checkpoints.token_tables import Resolved, expected_tables, resolve_tables
+from keras_s2s.checkpoints.weight_files import WeightFiles, open_weights
+from keras_s2s.config import OriginConfig, PresetConfig, merge, read_config
+
+CONFIG_FILE = "config.json"
+GENERATION_FILE = "generation_config.json"
+
+
+def is_huggingface_folder(path: str | Path) -> bool:
+    """Whether `path` is a folder with a `config.json` that names a model_type."""
+    file = Path(path) / CONFIG_FILE
+    try:
+        return file.is_file() and "model_type" in json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError, TypeError):
+        return file.is_file()
+
+
+class HuggingFaceFolder:
+    """A folder, opened: what the model is, and its tensors, which are read one by one.
+
+    Args:
+        path: the folder.
+        with_weights: False reads the configuration alone.
+
+    Raises:
+        CheckpointError: a model_type that no family of the zoo has, or files that are broken.
+
+    Example:
+        >>> with HuggingFaceFolder("opus-mt-en-de") as folder:
+        ...     folder.preset.architecture.encoder.num_layers
+        6
+    """
+
+    def __init__(self, path: str | Path, *, with_weights: bool = True) -> None:
+        from keras_s2s import catalog
+
+        self.path = Path(path)
+        self.config = read_json(self.path / CONFIG_FILE)
+        self.family = self._family()
+        tables = family_tables(self.family)
+        assert tables is not None
+        self.tables: FamilyTables = tables
+        self.notes: list[str] = []
+        self.weights: WeightFiles | None = open_weights(self.path) if with_weights else None
+        try:
+            self._names = self._tensor_names()
+            self.tokens = self._resolve_tables()
+            self.preset = self._preset(catalog.load_family(self.family))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> HuggingFaceFolder:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        if self.weights is not None:
+            self.weights.close()
+
+    # ------------------------------------------------------------------ configuration
+
+    @property
+    def config_path(self) -> str:
+        return str(self.path / CONFIG_FILE)
+
+    def _family(self) -> str:
+        model_type = self.config.get("model_type")
+        family = family_of(model_type)
+        if family is None:
+            raise CheckpointError(
+                f"{self.config_path}: model_type is {model_type!r}; the zoo has families for "
+                + ", ".join(sorted(families_by_model_type()))
+            )
+        return family
+
+    def _preset(self, family: Mapping[str, Any]) -> PresetConfig:
+        settings = read_keys(self.tables.config, single_ids(self.config), self.config_path)
+        share, tie = (
+            (self.tokens.share, self.tokens.tie)
+            if self.tokens is not None
+            else expected_tables(self.tables.token_tables, self.config)
+        )
+        settings = merge(
+            settings,
+            {"architecture": {"share_embeddings": share, "output": {"tie_embeddings": tie}}},
+        )
+        generation = self._generation()
+        defaults = read_generation(generation, self._generation_source())
+        self.notes += defaults.notes
+        settings = merge(settings, {"special_ids": {"target": defaults.target_ids}})
+        data = merge(family, settings)
+        data["generation"] = defaults.generation.model_dump()
+        data["description"] = f"{self.tables.model_class} from {self.path.name}."
+        data["origin"] = OriginConfig(
+            format="huggingface",
+            config=self.config,
+            generation=read_json(self.path / GENERATION_FILE)
+            if (self.path / GENERATION_FILE).is_file()
+            else {},
+            tables=self._table_names(),
+        ).model_dump()
+        return read_config(PresetConfig, data, source=self.config_path)
+
+    def _generation(self) -> dict[str, Any]:
+        """The generation file, or what an older folder says in its configuration."""
+        if (self.path / GENERATION_FILE).is_file():
+            return read_json(self.path / GENERATION_FILE)
+        set_here = {key: value for key, value in self.config.items() if value is not None}
+        return {**self.tables.generation, **set_here}
+
+    def _generation_source(self) -> str:
+        found = (self.path / GENERATION_FILE).is_file()
+        return str(self.path / (GENERATION_FILE if found else CONFIG_FILE))
+
+    # ------------------------------------------------------------------ tensors
+
+    def _tensor_names(self) -> dict[str, str]:
+        """Names as the family's table has them -> as the files have them.
+
+        A folder of the bare model, without the output projection, lacks the prefix.
+        """
+        if self.weights is None:
+            return {}
+        names, prefix = list(self.weights.specs), self.tables.prefix
+        if not prefix or any(name.startswith(prefix) for name in names):
+            return {name: name for name in names}
+        return {prefix + name: name for name in names}
+
+    def _table_names(self) -> tuple[str, ...]:
+        names = self.tables.token_tables
+        known = (names.shared, names.encoder, names.decoder, names.output)
+        return tuple(name for name in (*known, *self.tables.sinusoids) if name in self._names)
+
+    def _resolve_tables(self) -> Resolved | None:
+        if self.weights is None:
+            return None
+        return resolve_tables(
+            self.tables.token_tables,
+            self._names,
+            self.config,
+            lambda one, other: np.array_equal(self._read(one), self._read(other)),
+            str(self.weights.path),
+        )
+
+    def _read(self, name: str) -> np.ndarray:
+        assert self.weights is not None
+        return self.weights.read(self._names[name])
+
+    def load(self, variables: Sequence[Any], *, strict: bool = True) -> dict[str, Any]:
+        """Fill variables, one tensor at a time.
+
+        Args:
+            variables: of the network that `preset` describes.
+            strict: False leaves variables without a tensor as they are, and tensors without a
+                variable alone.
+
+        Returns:
+            what a `LoadReport` says of the tensors: `files`, `loaded`, `tied`, `fresh`,
+            `unused`, `dtypes`.
+
+        Raises:
+            CheckpointError: tensors that are missing, unexpected or of another shape. Nothing
+                is assigned in that case.
+        """
+        assert self.weights is not None and self.tokens is not None
+        named = {variable.path: variable for variable in variables}
+        rows = entries(
+            self.tables,
+            named,
+            self.preset.architecture.model_dump(),
+            self.tokens.tables,
+        )
+        fresh = [row for row in rows if row.theirs not in self._names]
+        unused = self._unused({row.theirs for row in rows})
+        problems = self._misshapen(rows, named)
+        if strict:
+            problems += [
+                f"missing: {row.theirs} {row.transform.shape(tuple(named[row.ours].shape))}, "
+                f"for {row.ours}"
+                for row in fresh
+                if row.theirs not in self.tables.optional
+            ]
+            problems += [f"unexpected: {name} in {self._file(name)}" for name in unused]
+        if problems:
+            raise self._misfit(problems, strict)
+        loaded: list[str] = []
+        dtypes: set[str] = set()
+        for row in rows:
+            if row.theirs in self._names:
+                array = row.transform.read(self._read(row.theirs))
+                assign(named[row.ours], array)
+                loaded.append(row.theirs)
+                dtypes.add(str(array.dtype))
+            elif row.theirs in self.tables.optional:
+                assign(named[row.ours], np.zeros(named[row.ours].shape, "float32"))
+        tied = [f"{name} = {other}" for name, other in self.tokens.tied.items()]
+        if self.tokens.tie:
+            tied.insert(0, f"{self.tables.token_tables.output} = {self.tokens.tables.target}")
+        return {
+            "files": tuple(dict.fromkeys(self._file(name).name for name in loaded)),
+            "loaded": tuple(dict.fromkeys(loaded)),
+            "tied": tuple(dict.fromkeys(tied)),
+            "fresh": tuple(row.ours for row in fresh),
+            "unused": (*self.tokens.unused, *unused),
+            "dtypes": tuple(sorted(dtypes)),
+        }
+
+    def _unused(self, used: set[str]) -> list[str]:
+        """Tensors that nothing here reads, and that are neither computed nor tied."""
+        assert self.tokens is not None
+        known = used | {*self.tokens.tied, *self.tokens.unused, *self.tables.sinusoids}
+        return [
+            name
+            for name in self._names
+            if name not in known
+            and not any(fnmatchcase(name, pattern) for pattern in self.tables.ignored)
+        ]
+
+    def _misshapen(self, rows: Sequence[Entry], named: Mapping[str, Any]) -> list[str]:
+        assert self.weights is not None
+        problems = []
+        for row in rows:
+            if row.theirs not in self._names:
+                continue
+            wanted = row.transform.shape(tuple(named[row.ours].shape))
+            found = tuple(self.weights.specs[self._names[row.theirs]].shape)
+            if found != wanted:
+                problems.append(
+                    f"wrong shape: {row.theirs} in {self._file(row.theirs)} is {found}, but "
+                    f"{CONFIG_FILE} makes it {wanted}"
+                )
+        return problems
+
+    def _file(self, name: str) -> Path:
+        assert self.weights is not None
+        return self.weights.file_of(self._names[name])
+
+    def _misfit(self, problems: list[str], strict: bool) -> CheckpointError:
+        shown = problems[:20] + (["..."] if len(problems) > 20 else [])
+        remedy = "\n  strict=False loads what fits" if strict else ""
+        return CheckpointError(
+            f"{self.path}: {len(problems)} tensors do not fit the model that {CONFIG_FILE} "
+            "describes\n" + "\n".join(f"  {line}" for line in shown) + remedy
+        )
+
+
+def single_ids(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` with the first of several ids where it lists them."""
+    return {
+        key: value[0] if key.endswith("_token_id") and isinstance(value, list) and value else value
+        for key, value in config.items()
+    }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file that holds one object.
+
+    Raises:
+        CheckpointError: it is missing or something else.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{path}: not a JSON file: {error}") from None
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path}: expected one JSON object, got {type(data).__name__}")
+    return data

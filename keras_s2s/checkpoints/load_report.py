@@ -1,0 +1,66 @@
+"""What loading a checkpoint did: nothing is left to be guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """An account of one loading.
+
+    Attributes:
+        source: folder or name.
+        family: of the zoo.
+        files: that the weights came from.
+        loaded: tensors that were read, by their names there.
+        tied: tensors there that are one with another: `name = name`.
+        fresh: variables here that no tensor filled, by their paths.
+        unused: tensors there that nothing here needs.
+        parameters: how many the model has.
+        dtypes: of the tensors that were read.
+        tokenizer: what reads and writes text; None for a model that works on ids.
+        generation: defaults of `generate` that differ from the package's own.
+        notes: what a user should know: disagreements, settings that have no meaning here.
+
+    Example:
+        >>> model = Seq2SeqLM.from_preset("opus-mt-en-de/")
+        >>> model.load_report.fresh
+        ()
+    """
+
+    source: str
+    family: str
+    files: tuple[str, ...]
+    loaded: tuple[str, ...]
+    tied: tuple[str, ...]
+    fresh: tuple[str, ...]
+    unused: tuple[str, ...]
+    parameters: int
+    dtypes: tuple[str, ...]
+    tokenizer: str | None
+    generation: dict[str, object]
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.source}: {self.family}, {self.parameters:,} parameters",
+            f"  loaded      {len(self.loaded)} tensors ({', '.join(self.dtypes) or 'none'}) from "
+            + (", ".join(self.files) or "no file"),
+            *_listed("tied", self.tied),
+            *_listed("fresh", self.fresh),
+            *_listed("unused", self.unused),
+            f"  tokenizer   {self.tokenizer or 'none: the model works on ids'}",
+            "  generation  "
+            + (", ".join(f"{key}={value}" for key, value in self.generation.items()) or "defaults"),
+            *(f"  note        {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+
+def _listed(label: str, names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return [f"  {label:<11} {shown}"]

@@ -1,0 +1,66 @@
+"""Sinusoidal positions as the tables that other engines store."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from keras_s2s.config import EmbeddingConfig
+from keras_s2s.layers.positions import sinusoidal_rates
+
+Layout = Literal["interleaved", "halves", "tensor2tensor"]
+
+LAYOUTS: tuple[Layout, ...] = ("interleaved", "halves", "tensor2tensor")
+#: Offsets worth looking for: none, CTranslate2's own, fairseq's.
+OFFSETS = (0, 1, 2)
+#: How far a stored table may be off: its type's precision, and angles of thousands in float32.
+TOLERANCE = {"float32": 2e-3, "float16": 4e-3, "bfloat16": 1e-2}
+
+
+def sinusoid_table(layout: Layout, first: int, rows: int, dim: int) -> np.ndarray:
+    """Vectors of the positions `first` to `first + rows - 1`.
+
+    Args:
+        layout: see `EmbeddingConfig.sinusoids`.
+        first: position of the first row.
+        rows: number of positions.
+        dim: width.
+
+    Returns:
+        float32 `[rows, dim]`.
+    """
+    angles = np.arange(first, first + rows)[:, None] * sinusoidal_rates(dim, layout)
+    sines, cosines = np.sin(angles), np.cos(angles)
+    if layout == "interleaved":
+        # [rows, pairs, 2] -> [rows, dim]
+        table = np.stack([sines, cosines], axis=-1).reshape(rows, -1)[:, :dim]
+    else:
+        ending = np.zeros((rows, dim - 2 * (dim // 2)))
+        table = np.concatenate([sines, cosines, ending], axis=-1)[:, :dim]
+    return table.astype(np.float32)
+
+
+def find_sinusoids(table: np.ndarray, dtype: str) -> EmbeddingConfig | None:
+    """The positions that a stored table `[rows, dim]` was computed from; None: it was trained.
+
+    A table of zeros stands for no positions at all.
+
+    Args:
+        table: float32.
+        dtype: the type it was stored in.
+    """
+    rows, dim = table.shape
+    if not table.any():
+        return EmbeddingConfig(positions="none")
+    for layout in LAYOUTS:
+        for offset in OFFSETS:
+            # Most are told apart by their first rows.
+            if all(
+                np.abs(table[:n] - sinusoid_table(layout, offset, n, dim)).max() < TOLERANCE[dtype]
+                for n in (min(rows, 4), rows)
+            ):
+                return EmbeddingConfig(
+                    positions="sinusoidal", sinusoids=layout, position_offset=offset
+                )
+    return None

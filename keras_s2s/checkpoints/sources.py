@@ -1,0 +1,269 @@
+"""Whatever `from_preset` is given, as one kind of thing: a configuration, text, and weights."""
+
+from __future__ import annotations
+
+import abc
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_s2s import catalog
+from keras_s2s.checkpoints import preset_folder
+from keras_s2s.checkpoints.ctranslate2_reader import is_ctranslate2_folder, read_ctranslate2_folder
+from keras_s2s.checkpoints.ctranslate2_vocabulary import TokenizerChoice
+from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.hub import fetch_folder
+from keras_s2s.checkpoints.huggingface import HuggingFaceFolder, is_huggingface_folder
+from keras_s2s.checkpoints.load_report import LoadReport
+from keras_s2s.config import GenerationConfig, PointerConfig, PresetConfig, merge, read_config
+from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.pretrained import load_pretrained_tokenizers
+
+HUB = "hf://"
+
+
+class Source(abc.ABC):
+    """Where a model comes from.
+
+    Attributes:
+        name: what messages call it.
+        config: what the model is.
+        preprocessor: text <-> ids; None where there is no tokenizer.
+        notes: what a report should say.
+        adopts: a preprocessor of the caller's may change vocabulary and special ids, since no
+            weights depend on them.
+    """
+
+    name: str
+    config: PresetConfig
+    preprocessor: Preprocessor | None = None
+    notes: Sequence[str] = ()
+    adopts: bool = False
+
+    @abc.abstractmethod
+    def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
+        """Fill the variables of the model that `config` describes."""
+
+    def close(self) -> None:  # noqa: B027  (most have nothing open)
+        """Let go of files."""
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+
+class Architecture(Source):
+    """A zoo entry without trained weights."""
+
+    adopts = True
+
+    def __init__(self, name: str, config: PresetConfig) -> None:
+        self.name = name
+        self.config = config
+
+    def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
+        warnings.warn(
+            f"{self.name} is an architecture without trained weights; every weight starts at "
+            "random. Pass load_weights=False to say that this is meant.",
+            stacklevel=4,
+        )
+        return None
+
+
+class PresetFolder(Source):
+    """A folder that `save_to_preset` wrote."""
+
+    def __init__(self, path: Path, *, with_text: bool) -> None:
+        self.name = str(path)
+        self.path = path
+        self.config = preset_folder.load_config(path)
+        if with_text:
+            self.preprocessor = preset_folder.load_preprocessor(path, self.config)
+
+    def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
+        preset_folder.load_weights(self.path, variables)
+        return None
+
+
+class HuggingFace(Source):
+    """A Hugging Face folder."""
+
+    def __init__(self, name: str, path: Path, *, with_weights: bool, with_text: bool) -> None:
+        self.name = name
+        self.folder = HuggingFaceFolder(path, with_weights=with_weights)
+        self.config = self.folder.preset
+        self.notes = list(self.folder.notes)
+        if with_text:
+            try:
+                self._read_text()
+            except BaseException:
+                self.close()
+                raise
+
+    def _read_text(self) -> None:
+        """The folder's tokenizers, and what they put around a text."""
+        architecture = self.config.architecture
+        tokenizers = load_pretrained_tokenizers(
+            self.folder.path,
+            self.folder.config.get("model_type"),
+            config_class=self.folder.config.get("tokenizer_class"),
+            source_size=architecture.source_vocab_size,
+            target_size=architecture.target_vocab_size,
+        )
+        if tokenizers is None:
+            return
+        source, target = tokenizers.source, tokenizers.target
+        ids = {
+            "source": {"bos": tokenizers.bos, "eos": tokenizers.eos, "unk": source.unk_id},
+            "target": {"bos": tokenizers.bos, "unk": target.unk_id},
+            "languages": tokenizers.languages and tokenizers.languages.model_dump(),
+        }
+        data = merge(self.config.model_dump(), {"special_ids": ids})
+        self.config = read_config(PresetConfig, data, source=self.folder.config_path)
+        self.preprocessor = tokenizers.preprocessor(self.config.special_ids)
+
+    def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
+        tensors = self.folder.load(variables, strict=strict)
+        return LoadReport(
+            source=self.name,
+            family=self.folder.family,
+            parameters=sum(math.prod(variable.shape) for variable in variables),
+            tokenizer=describe_text(self.preprocessor),
+            generation=unusual(self.config.generation),
+            notes=tuple(self.notes),
+            **tensors,
+        )
+
+    def close(self) -> None:
+        self.folder.close()
+
+
+class CTranslate2(Source):
+    """A CTranslate2 folder."""
+
+    def __init__(
+        self, path: Path, *, tokenizer: TokenizerChoice, decoder_start_token: str | None
+    ) -> None:
+        self.name = str(path)
+        self.model = read_ctranslate2_folder(path, tokenizer, decoder_start_token)
+        self.config = self.model.config
+        self.preprocessor = self.model.preprocessor
+
+    def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
+        tensors = self.model.weights.assign(variables)
+        return LoadReport(
+            source=self.name,
+            family=self.config.family or self.config.architecture.encoder.type,
+            parameters=sum(math.prod(variable.shape) for variable in variables),
+            tokenizer=describe_text(self.preprocessor),
+            generation=unusual(self.config.generation),
+            notes=("dropout is no part of such a folder: all rates are 0",),
+            **tensors,
+        )
+
+
+def open_source(
+    source: str | Path,
+    *,
+    with_weights: bool = True,
+    with_text: bool = True,
+    tokenizer: TokenizerChoice = None,
+    decoder_start_token: str | None = None,
+) -> Source:
+    """Find out what `source` is, and read all but its weights.
+
+    Args:
+        source: a zoo entry's name; a folder that `save_to_preset` wrote, a Hugging Face folder,
+            the name of one on the hub, `hf://organisation/name`, or a CTranslate2 folder.
+        with_weights: False leaves the weights' files alone, which may then be missing.
+        with_text: False leaves the tokenizers' files alone.
+        tokenizer, decoder_start_token: of a CTranslate2 folder; see `read_ctranslate2_folder`.
+
+    Raises:
+        ConfigError: an unknown name, or a broken configuration.
+        CheckpointError: a folder that cannot be read.
+        ValueError: an option of another kind of folder.
+    """
+    own = {"tokenizer": tokenizer, "decoder_start_token": decoder_start_token}
+    written, pointer = str(source), None
+    if written.startswith(HUB):
+        path, name = fetch_folder(written, with_weights=with_weights), written
+    elif Path(source).is_dir():
+        path, name = Path(source), written
+    elif not with_weights:
+        _refuse_ctranslate2_options(own, written)
+        return Architecture(written, catalog.load_preset(source))
+    else:
+        pointer = catalog.load_entry(source)
+        if pointer.source is None:
+            assert isinstance(pointer, PresetConfig)
+            _refuse_ctranslate2_options(own, written)
+            return Architecture(written, pointer)
+        path, name = fetch_folder(pointer.source), f"{written} ({pointer.source})"
+    found = _open_folder(path, name, with_weights, with_text, own)
+    if pointer is not None:
+        found.notes = [*found.notes, *disagreements(pointer, found.config)]
+    return found
+
+
+def _open_folder(
+    path: Path, name: str, with_weights: bool, with_text: bool, own: Mapping[str, Any]
+) -> Source:
+    """A folder by what lies in it."""
+    is_ours = preset_folder.is_preset_folder(path)
+    is_huggingface = not is_ours and is_huggingface_folder(path)
+    if not is_ours and not is_huggingface and is_ctranslate2_folder(path):
+        return CTranslate2(path, **own)
+    _refuse_ctranslate2_options(own, name)
+    if is_ours:
+        return PresetFolder(path, with_text=with_text)
+    if is_huggingface:
+        return HuggingFace(name, path, with_weights=with_weights, with_text=with_text)
+    raise preset_folder.not_a_preset_folder(path)
+
+
+def _refuse_ctranslate2_options(own: Mapping[str, Any], name: str) -> None:
+    for option, value in own.items():
+        if value is not None:
+            raise ValueError(f"{option}={value!r} is for CTranslate2 folders; {name} is none")
+
+
+def disagreements(pointer: PresetConfig | PointerConfig, folder: PresetConfig) -> list[str]:
+    """Where a zoo entry and the folder it points to differ; the folder wins.
+
+    Only what the entry states is compared, not what it leaves to defaults.
+    """
+    notes: list[str] = []
+
+    def compare(mine: Any, theirs: Any, path: str) -> None:
+        if isinstance(mine, dict) and isinstance(theirs, dict):
+            for key in mine:
+                compare(mine[key], theirs.get(key), f"{path}.{key}")
+        elif mine != theirs:
+            notes.append(f"{path} is {theirs!r} in the folder, {mine!r} in the zoo")
+
+    for part in ("architecture", "special_ids", "generation"):
+        if (stated := getattr(pointer, part, None)) is not None:
+            compare(stated.model_dump(exclude_unset=True), getattr(folder, part).model_dump(), part)
+    return notes
+
+
+def describe_text(preprocessor: Preprocessor | None) -> str | None:
+    """The tokenizers of a preprocessor, in a line."""
+    if preprocessor is None:
+        return None
+    sides = [preprocessor.source] + ([] if preprocessor.joint else [preprocessor.target])
+    return " and ".join(f"{side.kind}, {side.vocabulary_size:,} ids" for side in sides)
+
+
+def unusual(generation: GenerationConfig) -> dict[str, object]:
+    """Settings that differ from the package's defaults."""
+    defaults = GenerationConfig()
+    return {name: value for name, value in generation if value != getattr(defaults, name)}
+
+
+__all__ = ["CheckpointError", "Source", "open_source"]

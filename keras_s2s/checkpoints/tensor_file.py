@@ -1,0 +1,172 @@
+"""One file of tensors, whatever its format: what lies in it, and one tensor at a time."""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal, NamedTuple
+
+import numpy as np
+
+from keras_s2s.checkpoints.errors import CheckpointError
+
+#: Whose habits a file's names and layouts follow.
+Layout = Literal["torch", "tensorflow", "flax"]
+
+# A closed set: a name from a file is never handed to numpy.dtype, which reads a language of its
+# own. ml_dtypes has those that NumPy lacks.
+_NUMPY_TYPES = frozenset(
+    f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64)
+) - {"float8"} | {"bool"}
+_ML_TYPES = frozenset({"bfloat16", "float8_e4m3fn", "float8_e5m2"})
+
+# How a file begins that git fetched without its large files.
+_LFS_POINTER = b"version https://git-lfs"
+
+
+class TensorSpec(NamedTuple):
+    """Shape and type of a tensor.
+
+    Attributes:
+        shape: its axes.
+        dtype: NumPy's or ml_dtypes' name, such as `float32` or `bfloat16`.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its values."""
+        return math.prod(self.shape) * numpy_dtype(self.dtype).itemsize
+
+
+class TensorFile(abc.ABC):
+    """An open file of named tensors, by the names that the file itself uses.
+
+    Attributes:
+        path: the file.
+        layout: whose names and layouts it has.
+        specs: every tensor in it; known without reading any values.
+    """
+
+    path: Path
+    layout: Layout
+    specs: dict[str, TensorSpec]
+
+    @abc.abstractmethod
+    def read(self, name: str) -> np.ndarray:
+        """One tensor, as it is stored.
+
+        Raises:
+            CheckpointError: the file is shorter than it was when it was opened.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Let go of the file; closing twice does no harm."""
+
+
+# --------------------------------------------------------------------------------------
+# What readers share
+# --------------------------------------------------------------------------------------
+
+
+def is_known_dtype(name: str) -> bool:
+    """Whether `numpy_dtype` knows a type."""
+    return name in _NUMPY_TYPES or name in _ML_TYPES
+
+
+def numpy_dtype(name: str) -> np.dtype:
+    """The NumPy type of a `TensorSpec`.
+
+    Raises:
+        KeyError: no such type; `is_known_dtype` tells before.
+    """
+    if name in _NUMPY_TYPES:
+        return np.dtype(name)
+    if name in _ML_TYPES:
+        import ml_dtypes
+
+        return np.dtype(getattr(ml_dtypes, name))
+    raise KeyError(name)
+
+
+def broken(path: Path, what: str, remedy: str | None = None) -> CheckpointError:
+    """The error for a file that cannot be what its name says."""
+    remedy = remedy or "fetch it again: it is truncated or damaged"
+    return CheckpointError(f"{path}: {what}; {remedy}")
+
+
+def refuse_pointer(path: Path) -> None:
+    """Refuse the few lines that git keeps in place of a large file.
+
+    Raises:
+        CheckpointError: `path` is such a pointer.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_LFS_POINTER)) != _LFS_POINTER:
+            return
+    raise CheckpointError(
+        f"{path}: a Git LFS pointer stands here in place of the weights; run `git lfs pull` in "
+        f"{path.parent}, or give hf://ORGANISATION/NAME as the source"
+    )
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a file for reads at given offsets."""
+    # Unbuffered: tensors are large and read whole, and headers are few.
+    return path.open("rb", buffering=0)
+
+
+def read_array(
+    file: IO[bytes], path: Path, name: str, *, offset: int, spec: TensorSpec
+) -> np.ndarray:
+    """A tensor whose values lie in one run, row by row.
+
+    Values are read, not mapped: mapped pages count as the process's memory until the file is
+    closed, so that a whole checkpoint would be held twice.
+    """
+    flat = np.empty(spec.nbytes, np.uint8)
+    read_into(file, path, name, offset=offset, out=flat)
+    return flat.view(numpy_dtype(spec.dtype)).reshape(spec.shape)
+
+
+def read_into(file: IO[bytes], path: Path, name: str, *, offset: int, out: np.ndarray) -> None:
+    """Fill `out` (bytes, one axis) from `offset` on."""
+    file.seek(offset)
+    view, done = out.data, 0
+    while done < len(view):
+        # An unbuffered read may give less than was asked for: at most 2 GiB on Linux.
+        count = file.readinto(view[done:])  # type: ignore[attr-defined]
+        if not count:
+            raise broken(path, f"ends within the tensor {name}")
+        done += count
+
+
+@contextmanager
+def closing_on_error(file: TensorFile | IO[bytes]) -> Iterator[None]:
+    """Close `file` where the block fails: nobody else has it by then."""
+    try:
+        yield
+    except BaseException:
+        file.close()
+        raise
+
+
+__all__ = [
+    "Layout",
+    "TensorFile",
+    "TensorSpec",
+    "broken",
+    "closing_on_error",
+    "is_known_dtype",
+    "numpy_dtype",
+    "open_bytes",
+    "read_array",
+    "read_into",
+    "refuse_pointer",
+]

@@ -1,0 +1,56 @@
+"""`keras-s2s convert`: a model from one library's format to another's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from keras_s2s.cli.arguments import load_model
+from keras_s2s.cli.messages import show_messages
+
+#: Our own format's name, beside those that `model.export` knows.
+OWN = "keras_s2s"
+TO = (OWN, "huggingface", "ctranslate2", "tf_saved_model")
+
+
+def convert(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A model: a folder of ours, of Hugging Face's or of CTranslate2's, or "
+            "hf://organisation/name."
+        ),
+    ],
+    target: Annotated[Path, typer.Argument(help="The folder to write.")],
+    to: Annotated[str, typer.Option("--to", help=f"The format to write: {', '.join(TO)}.")] = OWN,
+    dtype: Annotated[
+        str | None, typer.Option(help="Type of the weights, e.g. bfloat16; default: float32.")
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(help="How text is split for a CTranslate2 folder: space or character."),
+    ] = None,
+    quantization: Annotated[
+        str | None, typer.Option(help="Of a CTranslate2 folder: int8, int16, float16, ...")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is in the folder.")
+    ] = False,
+) -> None:
+    """Write a model in another format. What was read is reported on standard error."""
+    if to not in TO:
+        raise ValueError(f"--to {to}: expected one of {', '.join(TO)}")
+    if quantization is not None and to != "ctranslate2":
+        raise ValueError(f"--quantization is for --to ctranslate2, not {to}")
+    if to == OWN and not overwrite and target.is_dir() and any(target.iterdir()):
+        raise ValueError(f"{target} is not empty; choose another folder, or pass --overwrite")
+    show_messages()
+    options: dict[str, Any] = {"dtype": dtype, "tokenizer": tokenizer}
+    model = load_model(source, **{k: v for k, v in options.items() if v is not None})
+    if to == OWN:
+        model.save_to_preset(target)
+    else:
+        model.export(target, format=to, quantization=quantization, overwrite=overwrite)
+    print(target)

@@ -1,0 +1,52 @@
+"""A model as a Hugging Face folder: configuration, weights and tokenizer files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_s2s.checkpoints.huggingface import CONFIG_FILE
+from keras_s2s.checkpoints.huggingface_writer import SHARD_BYTES, write_huggingface_folder
+from keras_s2s.config import PresetConfig
+from keras_s2s.export.replaced_directory import replaced_directory
+from keras_s2s.text.huggingface_files import write_pretrained_tokenizers
+from keras_s2s.text.preprocessor import Preprocessor
+
+
+def export_huggingface(
+    directory: str | Path,
+    *,
+    variables: Sequence[Any],
+    config: PresetConfig,
+    preprocessor: Preprocessor | None,
+    overwrite: bool = False,
+    max_shard_bytes: int = SHARD_BYTES,
+    **_: Any,
+) -> Path:
+    """Write a folder that transformers, and `from_preset`, load.
+
+    Args:
+        directory: folder to write; made if missing.
+        variables: every variable of the network.
+        config: of the model; its generation defaults are written too.
+        preprocessor: its tokenizers' files are written; None writes none.
+        overwrite: replace an export that is there already.
+        max_shard_bytes: most bytes of tensors in one file; more are written as several, with
+            an index.
+
+    Raises:
+        ExportError: a folder that is in the way.
+        ConfigError: a tokenizer that transformers has no form for.
+        CheckpointError: transformers has no model with this architecture.
+
+    Example:
+        >>> model.export("exported/opus", format="huggingface")
+        PosixPath('exported/opus')
+    """
+    directory = Path(directory)
+    with replaced_directory(directory, marker=CONFIG_FILE, overwrite=overwrite) as folder:
+        write_huggingface_folder(folder, config, variables, shard_bytes=max_shard_bytes)
+        if preprocessor is not None:
+            write_pretrained_tokenizers(folder, preprocessor)
+    return directory

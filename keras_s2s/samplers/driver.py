@@ -1,0 +1,64 @@
+"""What a driver does: it runs a loop's parts the way of one backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_s2s.samplers.loop import Loop
+from keras_s2s.samplers.sampler import Result
+
+
+class Driver:
+    """Runs a loop's parts; trees of the backend's tensors in and out."""
+
+    #: steps between two looks at what has finished.
+    segment_steps = 16
+
+    def __init__(self, loop: Loop, variables: list[Any], prepared: Any) -> None:
+        self.loop = loop
+        self.variables = variables
+        self.prepared = prepared
+
+    @property
+    def compilations(self) -> int:
+        """Programs compiled or traced so far."""
+        return 0
+
+    def rows_for(self, live: int, size: int) -> int:
+        """Rows worth keeping for `live` sources that are not done, of `size` now."""
+        # A copy of the state costs about as much as a step; dropping few rows saves less.
+        return live if live <= 0.75 * size else size
+
+    def capacity_for(self, steps: int, limit: int) -> int:
+        """Room worth making where `steps` are wanted and no source takes more than `limit`."""
+        return min(steps, limit)
+
+    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Any, Any]:
+        raise NotImplementedError
+
+    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> tuple[Any, int, Any]:
+        """Steps `begin` to `end`, fewer if every source is done before.
+
+        Returns:
+            `(changing, the number of the next step, finished bool [B] as a NumPy array)`.
+        """
+        raise NotImplementedError
+
+    def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]:
+        raise NotImplementedError
+
+    def grow(self, fixed: Any, changing: Any, capacity: int) -> Any:
+        raise NotImplementedError
+
+    def finish(self, changing: Any) -> Result:
+        """What was found, as NumPy arrays."""
+        raise NotImplementedError
+
+
+def to_numpy(result: Result) -> Result:
+    """The same, as NumPy arrays."""
+    return Result(*[np.asarray(ops.convert_to_numpy(part)) for part in result])

@@ -1,0 +1,166 @@
+"""Languages of a multilingual model: its codes, and what a call makes of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from keras_s2s.config import ConfigError, LanguagesConfig
+from keras_s2s.text.language_codes import MBART, MBART50, NLLB
+from keras_s2s.text.m2m_100 import M2M100Tokenizer
+from keras_s2s.text.marian import MarianTokenizer
+from keras_s2s.text.plbart import PLBartTokenizer
+from keras_s2s.text.pretrained_tokenizer import PretrainedTokenizer
+
+#: One language for all rows, one a row, or none named.
+Language = str | Sequence[str | None] | None
+
+_LISTS = {"MBartTokenizer": MBART, "MBart50Tokenizer": MBART50, "NllbTokenizer": NLLB}
+_DEFAULTS = {
+    "MBartTokenizer": "en_XX",
+    "MBart50Tokenizer": "en_XX",
+    "NllbTokenizer": "eng_Latn",
+    "M2M100Tokenizer": "en",
+}
+
+
+def languages_of(tokenizer: PretrainedTokenizer) -> LanguagesConfig | None:
+    """The languages of a pretrained tokenizer; None where it has none.
+
+    Where the folder names no source language it is the one that transformers takes: English.
+    """
+    options = tokenizer.files.declared().options
+    if isinstance(tokenizer, MarianTokenizer):
+        codes = {
+            token[2:-2]: i
+            for token, i in tokenizer.vocabulary.items()
+            if token.startswith(">>") and token.endswith("<<") and len(token) > 4
+        }
+        codes = _inside(codes, tokenizer)
+        if not codes:
+            return None
+        return LanguagesConfig(codes=codes, source="none", target="source_prefix")
+
+    defaults = {"source": options.get("src_lang"), "target": options.get("tgt_lang")}
+    if isinstance(tokenizer, M2M100Tokenizer):
+        codes, source, target = tokenizer.languages, "prefix", "forced_bos"
+    elif isinstance(tokenizer, PLBartTokenizer):
+        codes, source, target = tokenizer.languages, "suffix", "decoder_start"
+        if options.get("language_codes", "base") == "multi":
+            defaults["source"] = defaults["source"] or "en_XX"
+    elif tokenizer.class_name in _LISTS:
+        codes = _pipeline_codes(tokenizer)
+        source, target = "prefix", "forced_bos"
+        if tokenizer.class_name == "MBartTokenizer":
+            source, target = "suffix", "decoder_start"
+        elif tokenizer.class_name == "NllbTokenizer" and options.get("legacy_behaviour", False):
+            source = "suffix"
+    else:
+        return None
+    codes = _inside(codes, tokenizer)
+    if not codes:
+        return None
+    fallback = _DEFAULTS.get(tokenizer.class_name)
+    if defaults["source"] is None and fallback in codes:
+        defaults["source"] = fallback
+    return LanguagesConfig.model_validate(
+        {
+            "codes": codes,
+            "source": source,
+            "target": target,
+            **{
+                f"default_{side}": _plain(code, codes) if isinstance(code, str) else None
+                for side, code in defaults.items()
+            },
+        }
+    )
+
+
+def _inside(codes: dict[str, int], tokenizer: PretrainedTokenizer) -> dict[str, int]:
+    """The languages whose ids the model has: a small one may lack those at the end."""
+    return {code: i for code, i in codes.items() if tokenizer.size is None or i < tokenizer.size}
+
+
+def _pipeline_codes(tokenizer: PretrainedTokenizer) -> dict[str, int]:
+    """Codes that the vocabulary holds: the published list, and special tokens of their form."""
+    declared = tokenizer.files.declared()
+    more = [str(token) for token in (*(declared.extra or ()), *(declared.additional or ()))]
+    form = _LISTS[tokenizer.class_name]
+    alike = [
+        token
+        for token in more
+        if not token.startswith("<") and "_" in token and token[:2].islower()
+    ]
+    found = {code: tokenizer.token_to_id(code) for code in dict.fromkeys([*form, *alike])}
+    unknown = tokenizer.unk_id
+    return {code: i for code, i in found.items() if i is not None and i != unknown}
+
+
+def _plain(code: str, codes: dict[str, int]) -> str | None:
+    """A code as the list has it: `__java__` is `java`, `>>fra<<` is `fra`."""
+    for form in (code, code.removeprefix("__").removesuffix("__"), code.strip("<>")):
+        if form in codes:
+            return form
+    return None
+
+
+def spread(language: Language, rows: int, name: str) -> list[str | None]:
+    """One language or one a row, as one a row.
+
+    Args:
+        language: what a call was given.
+        rows: how many texts there are.
+        name: of the argument, for the error.
+
+    Raises:
+        ValueError: there are not as many languages as texts.
+        TypeError: it is neither.
+    """
+    if language is None or isinstance(language, str):
+        return [language] * rows
+    if not isinstance(language, Sequence) or not all(
+        each is None or isinstance(each, str) for each in language
+    ):
+        raise TypeError(
+            f"{name} is {language!r}; expected a language's code, or a list with one for each text"
+        )
+    if len(language) != rows:
+        raise ValueError(
+            f"{name} names {len(language)} languages for {rows} texts; give one for all, or one "
+            "for each text"
+        )
+    return list(language)
+
+
+def language_id(languages: LanguagesConfig | None, code: str, name: str) -> int:
+    """Id of a language.
+
+    Args:
+        languages: of the model.
+        code: of the language, as the model's list has it.
+        name: of the argument, for the error.
+
+    Raises:
+        ConfigError: the model has no languages, or not this one.
+    """
+    if languages is None:
+        raise ConfigError(
+            f"{name} is {code!r}, but this model has no language codes; leave {name} out"
+        )
+    plain = _plain(code, languages.codes)
+    if plain is not None:
+        return languages.codes[plain]
+    close = difflib.get_close_matches(code, languages.codes, n=1, cutoff=0.4)
+    # `en` for `en_XX`, `eng` for `eng_Latn`.
+    close = close or [known for known in languages.codes if known[:2] == code[:2]][:1]
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise ConfigError(
+        f"{name} is {code!r}, which is not a language of this model; {hint}All "
+        f"{len(languages.codes)} are in preprocessor.special_ids.languages.codes: "
+        f"{_some(list(languages.codes))}"
+    )
+
+
+def _some(codes: list[str], shown: int = 12) -> str:
+    more = f", ... ({len(codes) - shown} more)" if len(codes) > shown else ""
+    return ", ".join(codes[:shown]) + more

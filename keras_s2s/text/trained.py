@@ -1,0 +1,20 @@
+"""What the tokenizers that this package trains have in common."""
+
+from __future__ import annotations
+
+from keras_s2s.text.tokenizer import Tokenizer
+
+
+class TrainedTokenizer(Tokenizer):
+    """A tokenizer trained here: no text gives the id of a sentinel or of the mask token.
+
+    Decoding leaves them out, as it does padding, BOS and EOS.
+    """
+
+    @property
+    def extra_ids(self) -> tuple[int, ...]:
+        """Ids of the tokens of pre-training: sentinels and the mask token."""
+        return self.sentinel_ids if self.mask_id is None else (*self.sentinel_ids, self.mask_id)
+
+    def _silent_ids(self) -> frozenset[int]:
+        return super()._silent_ids().union(self.extra_ids)

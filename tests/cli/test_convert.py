@@ -1,0 +1,90 @@
+"""`keras-s2s convert`: folders of one library read, and written for another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from parity.random_checkpoints import make, save
+from small_models import slow_where_compiled
+
+from keras_s2s import Seq2SeqLM
+from keras_s2s.cli import main
+
+pytest.importorskip("transformers")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save(make("marian", "shallow"), tmp_path_factory.mktemp("marian"), max_length=9)
+
+
+def answers(folder) -> np.ndarray:
+    ids = np.arange(12, dtype="int32").reshape(2, 6) + 2
+    inputs = {"encoder_token_ids": ids, "encoder_padding_mask": np.ones((2, 6), "bool")}
+    model = Seq2SeqLM.from_preset(folder, verbose=False)
+    return model.generate(inputs, num_beams=2, max_length=9, early_stopping=True, min_new_tokens=1)
+
+
+@slow_where_compiled
+@pytest.mark.parametrize("to", ["keras_s2s", "huggingface", "ctranslate2"])
+def test_there(folder, tmp_path, capsys, to):
+    if to == "ctranslate2":
+        pytest.importorskip("ctranslate2")
+    assert main(["convert", str(folder), str(tmp_path / "out"), "--to", to]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.strip() == str(tmp_path / "out")
+    assert "marian" in printed.err
+    found, expected = answers(tmp_path / "out"), answers(folder)
+    assert found[:, :3].tolist() == expected[:, :3].tolist()
+
+
+@slow_where_compiled
+def test_half_precision(folder, tmp_path):
+    out = tmp_path / "half"
+    assert (
+        main(["convert", str(folder), str(out), "--to", "huggingface", "--dtype", "float16"]) == 0
+    )
+    model = Seq2SeqLM.from_preset(out, verbose=False)
+    assert model.load_report.dtypes == ("float16",)
+
+
+@slow_where_compiled
+def test_quantised(folder, tmp_path):
+    pytest.importorskip("ctranslate2")
+    words = ["--to", "ctranslate2", "--quantization", "int8"]
+    assert main(["convert", str(folder), str(tmp_path / "int8"), *words]) == 0
+    small = (tmp_path / "int8" / "model.bin").stat().st_size
+    assert main(["convert", str(folder), str(tmp_path / "plain"), "--to", "ctranslate2"]) == 0
+    assert small < (tmp_path / "plain" / "model.bin").stat().st_size
+
+
+@slow_where_compiled
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--to", "onnx"], "--to onnx: expected one of keras_s2s, huggingface"),
+        (["--quantization", "int8"], "--quantization is for --to ctranslate2"),
+        (["--to", "ctranslate2", "--quantization", "int3"], "int3"),
+        (["--tokenizer", "character"], "for CTranslate2 folders"),
+    ],
+)
+def test_refused(folder, tmp_path, capsys, words, message):
+    assert main(["convert", str(folder), str(tmp_path / "out"), *words]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@slow_where_compiled
+def test_a_folder_that_is_in_use(folder, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    for to in ("keras_s2s", "huggingface"):
+        assert main(["convert", str(folder), str(tmp_path / "out"), "--to", to]) == 1
+        assert "out" in capsys.readouterr().err
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+@slow_where_compiled
+def test_no_such_source(tmp_path, capsys):
+    assert main(["convert", str(tmp_path / "none"), str(tmp_path / "out")]) == 1
+    assert "no such folder" in capsys.readouterr().err
