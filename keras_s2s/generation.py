@@ -68,6 +68,8 @@ class Generator:
         seed: int | Sequence[int] | None = None,
         prefixes: Sequence[Sequence[int]] | None = None,
         limits: Sequence[int] | None = None,
+        seeds: np.ndarray | None = None,
+        places: Sequence[int] | None = None,
         batch_size: int = 32,
         want_attention: bool = False,
     ) -> GenerationOutput:
@@ -81,13 +83,15 @@ class Generator:
             prefixes: ids that each row's sequences begin with; a row's may be empty.
             limits: most ids of each row's sequences, its prefix counted; None takes the plan's
                 number of steps for all.
+            seeds: what `row_seeds` made, in place of `seed`.
+            places: of the rows among the caller's sources, for rules that ask; None counts.
             batch_size: sources decoded at a time. Rows are sorted by length first, and handed
                 back in their own order; results do not depend on it.
             want_attention: also compute the attention of the hypotheses to their sources.
         """
         count, n = len(rows), sampler.num_return_sequences
         plan = with_prefixes(plan, prefixes)
-        seeds = row_seeds(seed, count)
+        seeds = row_seeds(seed, count) if seeds is None else seeds
         limits = [plan.steps] * count if limits is None else limits
         results: list[Result] = []
         if count:  # nothing is compiled for nothing
@@ -96,7 +100,10 @@ class Generator:
         order = sorted(range(count), key=lambda i: len(rows[i]))
         chunks = [order[begin : begin + batch_size] for begin in range(0, count, batch_size)]
         for chunk in _progress(chunks, "generate", count > batch_size):
-            results.append(decode(driver, self._inputs(rows, chunk, seeds, prefixes, limits)))
+            inputs = self._inputs(rows, chunk, seeds, prefixes, limits)
+            if places is not None:
+                inputs["rows"] = np.asarray(places, "int32")[inputs["rows"]]
+            results.append(decode(driver, inputs))
 
         longest = max((int(result.lengths.max()) for result in results), default=0)
         ids = np.full((count, n, longest), plan.pad, np.int32)
@@ -111,7 +118,7 @@ class Generator:
             scores[chunk] = result.scores[: len(chunk)]
         attentions = None
         if want_attention:
-            attentions = self._attention(rows, ids, lengths, batch_size)
+            attentions = self._attention(rows, ids, lengths, plan.decoder_start, batch_size)
         if n == 1:
             ids, lengths, scores, log_probs = (
                 ids[:, 0],
@@ -157,6 +164,7 @@ class Generator:
         sources: Sequence[Sequence[int]],
         targets: Sequence[Sequence[int]],
         *,
+        starts: Sequence[int] | None = None,
         batch_size: int = 32,
         want_attention: bool = False,
     ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
@@ -165,6 +173,7 @@ class Generator:
         Args:
             sources: source ids of each row.
             targets: target ids of each row, as labels (no decoder start).
+            starts: the decoder start of each row; by default the model's own.
 
         Returns:
             per row a float32 array `[T]`, and, if asked for, one `[T, S]` of attention.
@@ -177,11 +186,13 @@ class Generator:
         count = len(sources)
         log_probs: list[Any] = [None] * count
         attention: list[Any] = [None] * count
+        starts = starts or [self.special_ids.target.decoder_start] * count
         order = sorted(range(count), key=lambda i: (len(sources[i]), len(targets[i])))
         for begin in range(0, count, batch_size):
             chunk = order[begin : begin + batch_size]
             inputs = self._sources([sources[i] for i in chunk])
-            inputs.update(self._targets([targets[i] for i in chunk], inputs))
+            begun = [starts[i] for i in chunk]
+            inputs.update(self._targets([targets[i] for i in chunk], begun, inputs))
             out = run(inputs)
             if want_attention and "attention" not in out:
                 raise ValueError(
@@ -267,7 +278,9 @@ class Generator:
         ids[len(rows) :], mask[len(rows) :] = ids[0], mask[0]
         return {"encoder_token_ids": ids, "encoder_padding_mask": mask}
 
-    def _targets(self, rows: Sequence[Sequence[int]], inputs: Any) -> dict[str, np.ndarray]:
+    def _targets(
+        self, rows: Sequence[Sequence[int]], starts: Sequence[int], inputs: Any
+    ) -> dict[str, np.ndarray]:
         size, length = inputs["encoder_token_ids"].shape[0], max(len(row) for row in rows)
         if keras.backend.backend() == "jax":
             limit = self.network.max_target_length
@@ -275,12 +288,14 @@ class Generator:
             length = rounded if limit is None else max(length, min(rounded, limit))
         target = self.special_ids.target
         labels, mask = pad_rows(rows, size, length, target.pad)
-        begun = [[target.decoder_start, *row[:-1]] for row in rows]
+        begun = [[start, *row[:-1]] for start, row in zip(starts, rows, strict=True)]
         ids, _ = pad_rows(begun, size, length, target.pad)
         labels[len(rows) :], mask[len(rows) :], ids[len(rows) :] = labels[0], mask[0], ids[0]
         return {"decoder_token_ids": ids, "decoder_padding_mask": mask, "labels": labels}
 
-    def _attention(self, rows: Any, ids: Any, lengths: Any, batch_size: int) -> np.ndarray:
+    def _attention(
+        self, rows: Any, ids: Any, lengths: Any, start: int, batch_size: int
+    ) -> np.ndarray:
         """Attention of the hypotheses, by a forced pass over them: `[B, N, T, S]`."""
         count, n, longest = ids.shape
         widest = max((len(row) for row in rows), default=0)
@@ -292,6 +307,7 @@ class Generator:
         _, attention = self.score(
             [rows[b] for b, _ in flat],
             [ids[b, i, : lengths[b, i]].tolist() for b, i in flat],
+            starts=[start] * len(flat),
             batch_size=batch_size,
             want_attention=True,
         )

@@ -406,18 +406,19 @@ class Seq2SeqLM(keras.Model):
                 start,
             )
             _check_seed(seed, chosen)
-            seeds = seed if start is None else row_seeds(seed, len(rows))[list(members)].tolist()
             return self.generator.generate(
                 [rows[i] for i in members],
                 chosen,
                 plan,
-                seed=seeds,
+                seeds=seeds[list(members)],
                 prefixes=mine,
                 limits=limits,
+                places=members,
                 batch_size=batch_size,
                 want_attention=output_attentions,
             )
 
+        seeds = row_seeds(seed, len(rows))
         groups = self._target_starts(tgt_lang, len(rows))
         parts = [of_language(start, members) for start, members in groups.items()]
         output = merged(parts, list(groups.values()), self.special_ids.target.pad)
@@ -505,6 +506,8 @@ class Seq2SeqLM(keras.Model):
         sources: str | Sequence[Any],
         targets: str | Sequence[Any],
         *,
+        src_lang: Language = None,
+        tgt_lang: Language = None,
         return_token_log_probs: bool = False,
         batch_size: int = 32,
     ) -> Any:
@@ -512,6 +515,7 @@ class Seq2SeqLM(keras.Model):
 
         Args:
             sources, targets: texts, or lists of ids; target ids as labels (no decoder start).
+            src_lang, tgt_lang: languages of texts, as in `generate`.
             return_token_log_probs: also return the log-probability of each id.
 
         Returns:
@@ -530,8 +534,14 @@ class Seq2SeqLM(keras.Model):
         sources, targets = ([sources], [targets]) if single else (list(sources), list(targets))
         if len(sources) != len(targets):
             raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
-        source_rows, target_rows = self._pair_rows(sources, targets)
-        log_probs, _ = self.generator.score(source_rows, target_rows, batch_size=batch_size)
+        source_rows, target_rows = self._pair_rows(sources, targets, src_lang, tgt_lang)
+        starts = [self.special_ids.target.decoder_start] * len(sources)
+        for start, members in self._target_starts(tgt_lang, len(sources)).items():
+            for i in members:
+                starts[i] = starts[i] if start is None else start.decoder_start
+        log_probs, _ = self.generator.score(
+            source_rows, target_rows, starts=starts, batch_size=batch_size
+        )
         sums = np.asarray([part.sum() for part in log_probs], np.float32)
         result: Any = float(sums[0]) if single else sums
         return (result, log_probs) if return_token_log_probs else result
@@ -792,7 +802,11 @@ class Seq2SeqLM(keras.Model):
             _check_length(f"source {i}", row, self.network.max_source_length)
 
     def _pair_rows(
-        self, sources: Sequence[Any], targets: Sequence[Any]
+        self,
+        sources: Sequence[Any],
+        targets: Sequence[Any],
+        src_lang: Language = None,
+        tgt_lang: Language = None,
     ) -> tuple[list[list[int]], list[list[int]]]:
         """Rows of source and of target ids, from texts or from ids."""
         texts = {isinstance(row, str) for row in (*sources, *targets)}
@@ -800,7 +814,8 @@ class Seq2SeqLM(keras.Model):
             raise TypeError("sources and targets must all be texts, or all be lists of ids")
         if texts == {True}:
             text = self._require_preprocessor()
-            sources, targets = text.encode_source(sources), text.encode_target(targets)
+            sources = text.encode_source(sources, src_lang, tgt_lang)
+            targets = text.encode_target(targets, tgt_lang)
         sizes = self.preset.architecture
         limits = self.network.max_source_length, self.network.max_target_length
         found = []

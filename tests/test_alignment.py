@@ -55,6 +55,21 @@ def test_the_models_own_answer_is_aligned() -> None:
     assert found.links == [(0, 0), (1, 1)]
 
 
+def test_of_several_answers_the_first_is_aligned() -> None:
+    class Several(Looker):
+        def generate(self, sources, return_output, num_return_sequences):
+            rows = self.preprocessor.encode_target(["z xy", "xy"])
+            ids = np.zeros((1, num_return_sequences, max(map(len, rows))), int)
+            for place, row in enumerate(rows):
+                ids[0, place, : len(row)] = row
+            return SimpleNamespace(token_ids=ids, lengths=np.asarray([list(map(len, rows))]))
+
+    text = s2s.text.Preprocessor.train(PAIRS, "word")
+    model = Several(text, lambda t, s: np.eye(t, s))
+    found = word_alignment(model, "ab cd ef", num_return_sequences=2)
+    assert found.target == ["z", "xy"]
+
+
 def test_without_a_preprocessor_there_are_no_words() -> None:
     with pytest.raises(ValueError, match="no preprocessor"):
         word_alignment(SimpleNamespace(preprocessor=None), "x")

@@ -14,6 +14,7 @@ from small_models import (
     covered,
     make_model,
     model_inputs,
+    slow_where_compiled,
     source_mapping,
     to_numpy,
     transformer,
@@ -22,7 +23,7 @@ from small_models import (
 
 from keras_s2s import generation
 from keras_s2s.model import Seq2SeqLM
-from keras_s2s.samplers import Greedy, LogitsProcessor
+from keras_s2s.samplers import AllowedTokens, Greedy, LogitsProcessor, Plan
 
 SOURCES = [[5, 9, 6, 4, 3], [7, 3], [8, 4, 4, 11, 6, 3]]
 TIED = variant({"shared": transformer(), "share_embeddings": True, "output": {"bias": False}})
@@ -95,6 +96,7 @@ def test_layers_that_compute_otherwise_are_used():
     assert model.generator.compilations == compiled, "once is enough"
 
 
+@slow_where_compiled  # for long, and seen as the layers above are
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
 def test_a_model_that_is_quantised_later_is_used():
     model = tied_model()
@@ -237,6 +239,15 @@ def test_new_tokens_are_counted_after_each_rows_own_prefix(name, ending):
         if ending:
             ids, sizes = whole.token_ids[i].reshape(n, -1), lengths[i]
             assert all(row[size - 1] == 3 for row, size in zip(ids, sizes, strict=True))
+
+
+def test_rules_are_told_the_places_of_rows_in_parts_of_a_batch():
+    target = TIED.special_ids.target
+    rule = AllowedTokens(lambda row, ids: [5 + row])
+    plan = Plan(target.decoder_start, target.eos, target.pad, 2, (rule,))
+    # Longer sources come later inside, as they do in a batch of any other.
+    found = tied_model().generator.generate(SOURCES, Greedy(), plan, places=[4, 0, 7])
+    np.testing.assert_array_equal(found.token_ids, [[9, 9], [5, 5], [12, 12]])
 
 
 # ------------------------------------------------------------------ attention

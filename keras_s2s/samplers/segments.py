@@ -36,7 +36,7 @@ def decode(driver: Driver, inputs: Mapping[str, np.ndarray]) -> Result:
         live = np.flatnonzero(~finished & (places >= 0))
         if index >= steps or not len(live):
             found.append((places, driver.finish(changing)))
-            return _gathered(found, count, driver.loop)
+            return _gathered(found, count, steps, driver.loop)
         size = driver.rows_for(len(live), len(places))
         if size < len(places):
             found.append((np.where(finished, places, -1), driver.finish(changing)))
@@ -66,9 +66,9 @@ def partial_results(
             changing = driver.grow(fixed, changing, capacity)
 
 
-def _gathered(found: list[tuple[np.ndarray, Result]], count: int, loop: Loop) -> Result:
+def _gathered(found: list[tuple[np.ndarray, Result]], count: int, steps: int, loop: Loop) -> Result:
     """The parts' rows in the places they belong to; copies of a source next to each other."""
-    length = max(part.token_ids.shape[-1] for _, part in found)
+    length = min(steps, max(part.token_ids.shape[-1] for _, part in found))
     n = found[0][1].lengths.shape[1]
     whole = Result(
         np.full((count, n, length), loop.plan.pad, np.int32),
@@ -80,9 +80,9 @@ def _gathered(found: list[tuple[np.ndarray, Result]], count: int, loop: Loop) ->
         rows = np.flatnonzero(places >= 0)
         to = places[rows]
         whole.lengths[to], whole.scores[to] = part.lengths[rows], part.scores[rows]
-        size = part.token_ids.shape[-1]
-        whole.token_ids[to, :, :size] = part.token_ids[rows]
-        whole.token_log_probs[to, :, :size] = part.token_log_probs[rows]
+        size = min(length, part.token_ids.shape[-1])  # the room may be more than the limit
+        whole.token_ids[to, :, :size] = part.token_ids[rows, :, :size]
+        whole.token_log_probs[to, :, :size] = part.token_log_probs[rows, :, :size]
     # [B * copies, N, ...] -> [B, copies * N, ...]
     n *= loop.sampler.copies
     return Result(*[part.reshape(-1, n, *part.shape[2:]) for part in whole])

@@ -150,6 +150,11 @@ class PretrainedTokenizer(Tokenizer):
         """Id of `eos_token`; `None` where there is none."""
         return self._named_id("eos_token")
 
+    @property
+    def mask_id(self) -> int | None:
+        """Id of `mask_token`; `None` where there is none."""
+        return self._named_id("mask_token")
+
     # ----------------------------------------------------------------------------------
     # Files
     # ----------------------------------------------------------------------------------

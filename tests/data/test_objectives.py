@@ -371,3 +371,33 @@ def test_lines_that_cannot_be_read(tmp_path):
     path.write_bytes(b"ok\n\xff\n")
     with pytest.raises(DataError, match="line 2: not valid UTF-8"):
         read_lines(path)
+
+
+@slow_where_compiled
+@pytest.mark.parametrize(
+    ("name", "objective"), [("t5", SpanCorruption()), ("bart", TextInfilling())]
+)
+def test_tokens_of_pretrained_tokenizers(tmp_path, name, objective):
+    """T5's sentinels and BART's mask are found in folders that others made."""
+    from text.test_pretrained_tokenizers import CASES
+
+    from keras_s2s.config import SpecialIds
+    from keras_s2s.text import load_pretrained_tokenizers
+
+    found = load_pretrained_tokenizers(CASES[name](tmp_path / name), name)
+    source = found.source
+    ids = SpecialIds.model_validate(
+        {
+            "source": {"pad": source.pad_id, "eos": source.eos_id},
+            "target": {
+                "pad": source.pad_id,
+                "eos": source.eos_id,
+                "decoder_start": source.pad_id,
+            },
+        }
+    )
+    text = found.preprocessor(ids)
+    texts = ["The quick brown fox jumps over the lazy dog; it wasn't here, was it?"] * 4
+    inputs, _, _ = Batches(texts, text, objective=objective, batch_size=4)[0]
+    special = source.sentinel_ids if name == "t5" else (source.mask_id,)
+    assert np.isin(np.asarray(inputs["encoder_token_ids"]), special).any(axis=1).all()

@@ -102,9 +102,9 @@ def test_masks_as_biases():
     some = ops.arange(7)[None, None, None] < ops.convert_to_tensor([7, 4])[:, None, None, None]
     for mask in (some, ops.ones_like(some)):
         assert_same(
-            lambda mask=mask: (
-                lambda seen: kernels.context(query, key, value, seen[0], seen[1])
-            )(kernels.as_bias(mask))
+            lambda mask=mask: (lambda seen: kernels.context(query, key, value, seen[0], seen[1]))(
+                kernels.as_bias(mask)
+            )
         )
     with kernels.use(PreparedWeights()):
         assert kernels.as_bias(ops.ones_like(some)) == (None, None)
@@ -190,7 +190,7 @@ def test_relative_biases(beams):
     np.testing.assert_allclose(after, before + 1, atol=1e-6)
 
 
-def test_heads():
+def test_split_and_merged_heads():
     x = tensor(2, 5, 24)
     assert_same(lambda: kernels.split_heads(x, 4))
     assert_same(lambda: kernels.merge_heads(kernels.split_heads(x, 4)))

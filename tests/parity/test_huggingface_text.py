@@ -138,6 +138,32 @@ def test_a_language_for_each_text(made):
 
 
 @slow_where_compiled
+@pytest.mark.parametrize("name", ["mbart50", "mbart"])
+def test_score_of_what_was_generated(made, name):
+    """Also where the language is the decoder's first input; and a draw repeats with its seed."""
+    ours = Seq2SeqLM.from_preset(made(name)[2], verbose=False)
+    options = LANGUAGES[name]
+    inputs = ours.preprocessor.encode_source(TEXTS, options["src_lang"], options["tgt_lang"])
+    drawn = [
+        ours.generate(TEXTS, **options, do_sample=True, seed=5, return_output=True)
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(drawn[0].token_ids, drawn[1].token_ids)
+    targets = [
+        row[:n].tolist() for row, n in zip(drawn[0].token_ids, drawn[0].lengths, strict=True)
+    ]
+    start = ours.preprocessor.target_start(options["tgt_lang"]).decoder_start
+    parts, _ = ours.generator.score(inputs, targets, starts=[start] * len(TEXTS))
+    sums = [part.sum() for part in parts]
+    np.testing.assert_allclose(sums, drawn[0].token_log_probs.sum(axis=1), atol=1e-3)
+    texts = ours.score(TEXTS, ["안녕", "The fox", "a", "b"], **options)
+    alone = ours.score(TEXTS[:1], ["안녕"], **options)
+    assert texts[0] == pytest.approx(alone[0], abs=1e-3)
+    other = ours.score(TEXTS[:1], ["안녕"], src_lang=options["src_lang"], tgt_lang="en_XX")
+    assert abs(other[0] - alone[0]) > 1e-3
+
+
+@slow_where_compiled
 def test_languages_that_cannot_be(made):
     _, _, folder = made("mbart50")
     ours = Seq2SeqLM.from_preset(folder, verbose=False)

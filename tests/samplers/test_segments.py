@@ -145,7 +145,8 @@ def test_a_larger_limit_changes_nothing(options, events, monkeypatch):
 
 @pytest.mark.parametrize("kind", covered(list(CONFIGS), ["recurrent"]))
 def test_compilations_are_few_and_kept(kind, monkeypatch):
-    generator, options = model(kind).generator, {"max_length": 11}  # nobody else's
+    generator = model(kind).generator
+    options = {"max_length": 11, "min_length": 2}  # nobody else's rule
     before = generator.compilations
     first = generate(kind, rows(), monkeypatch, 6, 2, **options)
     compiled = generator.compilations
