@@ -924,7 +924,8 @@ def read_config(
         data: what a YAML reader returned.
         source: where it came from (a file name), for the error message.
         origins: for keys, as paths, that came from elsewhere (a base, the command line): where.
-        written: for keys that were written under `shared`, before `data` was made: that place
+        written: for keys that were written elsewhere before `data` was made (under `shared`, or
+            in another format's words): that place
             (see `shared_keys`). What `data` itself shares need not be said.
 
     Raises:
@@ -962,8 +963,11 @@ def _lines(
         origin = origins.get(keys, source)
         dotted = ".".join(str(key) for key in place) or "(top level)"
         line = f"{dotted}: {message}" + ("" if origin == source else f" [from {origin}]")
-        # Where a key was moved, its path differs in one place: the side for `shared`.
-        moved = [key for key, shown in zip(keys, place, strict=True) if key != shown]
+        # Where a key was moved from `shared`, its path differs in one place: the side.
+        alike = len(place) == len(keys)
+        moved = (
+            [key for key, shown in zip(keys, place, strict=True) if key != shown] if alike else ()
+        )
         sides.setdefault(line, set()).update(moved)
     return [
         f"{line} (in the {next(iter(names))})" if len(names) == 1 else line

@@ -37,4 +37,6 @@ def assign(variable: Any, array: np.ndarray) -> None:
             places = tf.range(start, start + len(piece))
             variable.value.scatter_update(tf.IndexedSlices(piece, places))
     else:
+        if backend == "jax":
+            variable.value.delete()  # what it held is gone before the new values are copied
         variable.assign(np.ascontiguousarray(array))

@@ -71,6 +71,11 @@ def _meaning(rules: Mapping[str, ConfigRule], config: Mapping[str, Any]) -> Any:
         return None
 
 
+def their_keys(rules: Mapping[str, ConfigRule]) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """For each of our settings, as a path: the key that it comes from, for error messages."""
+    return {path: (key,) for key, rule in rules.items() for path in _paths(rule)}
+
+
 def _value(key: str, rules: Mapping[str, ConfigRule], config: Mapping[str, Any]) -> Any:
     """What `config` says of a key, or what the family takes where it says nothing."""
     rule, value = rules.get(key), config.get(key)

@@ -119,8 +119,10 @@ def family_tables(family: str) -> FamilyTables | None:
 
 def family_of(model_type: Any) -> str | None:
     """Our family of a `model_type` of `config.json`; None where the zoo has none."""
+    if not isinstance(model_type, str):
+        return None
     # The file usually has its name: the others need not be read to find it.
-    likely = str(model_type).replace("-", "_")
+    likely = model_type.replace("-", "_")
     if likely in catalog.list_families():
         tables = family_tables(likely)
         if tables is not None and tables.model_type == model_type:

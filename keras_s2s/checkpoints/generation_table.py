@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.config import ConfigError, GenerationConfig, read_config
 
-#: Longest result, in ids, where a folder says nothing: transformers' own default.
-UNSET_MAX_LENGTH = 20
+#: Longest result where a folder says nothing: transformers then makes 20 ids, and the decoder
+#: start counts too.
+UNSET_MAX_LENGTH = 21
 
 #: Their keys of ids -> ours of the target.
 IDS = {
+    "eos_token_id": "eos",
+    "pad_token_id": "pad",
     "decoder_start_token_id": "decoder_start",
     "forced_bos_token_id": "forced_bos",
     "forced_eos_token_id": "forced_eos",
@@ -23,21 +26,25 @@ IDS = {
 
 _SAME = tuple(name for name in GenerationConfig.model_fields if name != "sampler")
 
-#: What transformers has settings for and this package does not; the value that asks for nothing.
-UNKNOWN = {
-    "num_assistant_tokens": None,
-    "penalty_alpha": None,
+#: Keys that say nothing about which ids come out, and values that ask for nothing.
+HARMLESS = frozenset(
+    {
+        *("_from_model_config", "transformers_version", "trust_remote_code", "generation_kwargs"),
+        *("use_cache", "cache_implementation", "cache_config", "return_legacy_cache"),
+        *("output_attentions", "output_hidden_states", "output_scores", "output_logits"),
+        *("return_dict_in_generate", "remove_invalid_values", "low_memory"),
+        *("prefill_chunk_size", "disable_compile", "compile_config", "is_assistant"),
+        *("num_assistant_tokens", "num_assistant_tokens_schedule", "assistant_lookbehind"),
+        *("assistant_confidence_threshold", "assistant_early_exit", "target_lookbehind"),
+        *("prompt_lookup_num_tokens", "max_matching_ngram_size"),
+        *("bos_token_id", "max_new_tokens"),
+    }
+)
+NEUTRAL: dict[str, Any] = {
     "typical_p": 1.0,
     "epsilon_cutoff": 0.0,
     "eta_cutoff": 0.0,
-    "exponential_decay_length_penalty": None,
-    "sequence_bias": None,
-    "guidance_scale": None,
-    "constraints": None,
-    "force_words_ids": None,
     "encoder_repetition_penalty": 1.0,
-    "max_time": None,
-    "stop_strings": None,
 }
 
 
@@ -55,8 +62,12 @@ class Defaults(NamedTuple):
     notes: list[str]
 
 
-def read_generation(data: Mapping[str, Any], source: str) -> Defaults:
+def read_generation(data: Mapping[str, Any], source: str, *, strict: bool = True) -> Defaults:
     """Generation defaults out of `generation_config.json`, or of an older `config.json`.
+
+    Args:
+        strict: note every key without a counterpart; False for a `config.json`, where most keys
+            are about something else.
 
     Raises:
         CheckpointError: a value that no search can mean.
@@ -65,25 +76,30 @@ def read_generation(data: Mapping[str, Any], source: str) -> Defaults:
     settings = {key: data[key] for key in _SAME if data.get(key) is not None}
     settings.setdefault("max_length", UNSET_MAX_LENGTH)
     if (new := data.get("max_new_tokens")) is not None:
+        if not isinstance(new, int) or isinstance(new, bool):
+            raise CheckpointError(f"{source}: max_new_tokens is {new!r}, expected a whole number")
         settings["max_length"] = new + 1
     for key in ("top_k", "min_p", "top_p"):
         if settings.get(key) == 0:  # transformers: do not use it
             del settings[key]
+    if settings.get("temperature") == 0 and not settings.get("do_sample"):
+        del settings["temperature"]
+        notes.append(f"temperature is 0 in {source}, which no draw can have; it is not used")
     ids: dict[str, int] = {}
     for key, ours in IDS.items():
         value = data.get(key)
         if isinstance(value, list):
             if len(value) > 1:
-                notes.append(f"{key} is {value} in {source}; the first is used")
+                notes.append(f"{key} is {value} in {source}; here the first alone is meant")
             value = value[0] if value else None
         if value is not None:
             ids[ours] = value
-    eos = data.get("eos_token_id")
-    if isinstance(eos, list) and len(eos) > 1:
-        notes.append(f"eos_token_id is {eos} in {source}; only the first ends a sequence here")
-    for key, nothing in UNKNOWN.items():
-        if data.get(key, nothing) not in (nothing, None):
-            notes.append(f"{key}={data[key]} in {source} has no counterpart here and is not used")
+    if "decoder_start" not in ids and data.get("bos_token_id") is not None:
+        ids["decoder_start"] = data["bos_token_id"]  # as transformers starts then
+    known = {*_SAME, *IDS, *HARMLESS}
+    for key, value in data.items() if strict else ():
+        if key not in known and value is not None and value != NEUTRAL.get(key):
+            notes.append(f"{key}={value!r} in {source} has no counterpart here and is not used")
     try:
         return Defaults(read_config(GenerationConfig, settings, source=source), ids, notes)
     except ConfigError as error:
@@ -102,14 +118,13 @@ def write_generation(
     """
     defaults = GenerationConfig()
     written = dict(known or {})
-    written.pop("max_new_tokens", None)
+    for key in ("max_length", "max_new_tokens"):
+        written.pop(key, None)
     for key in _SAME:
         value = getattr(generation, key)
-        if value != getattr(defaults, key) or key in written:
+        if key != "max_length" and (value != getattr(defaults, key) or key in written):
             written[key] = value
-    written.update(_length(generation.max_length, known))
-    if written["max_length"] is None:
-        del written["max_length"]
+    written |= _length(generation.max_length, known)
     for key, value in special.items():
         before = written.get(key)
         if isinstance(before, list) and before and before[0] == value:
@@ -123,9 +138,9 @@ def write_generation(
 
 def _length(max_length: int, known: Mapping[str, Any] | None) -> dict[str, Any]:
     """How the longest result is written: as it was, where that still means the same."""
-    known = known or {"max_length": max_length}
-    if known.get("max_new_tokens") == max_length - 1:
-        return {"max_length": known.get("max_length"), "max_new_tokens": max_length - 1}
-    if "max_length" not in known and max_length == UNSET_MAX_LENGTH:
-        return {"max_length": None}
-    return {"max_length": max_length}
+    keys = ("max_length", "max_new_tokens")
+    before = {key: known[key] for key in keys if key in known} if known else {}
+    meant = before.get("max_length") or UNSET_MAX_LENGTH
+    if before.get("max_new_tokens") is not None:
+        meant = before["max_new_tokens"] + 1
+    return before if known is not None and meant == max_length else {"max_length": max_length}

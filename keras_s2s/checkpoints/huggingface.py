@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_s2s.checkpoints.assignment import assign
-from keras_s2s.checkpoints.config_table import read_keys
+from keras_s2s.checkpoints.config_table import read_keys, their_keys
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.family import (
     FamilyTables,
@@ -28,14 +28,21 @@ from keras_s2s.config import OriginConfig, PresetConfig, merge, read_config
 CONFIG_FILE = "config.json"
 GENERATION_FILE = "generation_config.json"
 
+#: Types that weights may be stored in.
+FLOATS = ("float32", "bfloat16", "float16", "float64")
+
 
 def is_huggingface_folder(path: str | Path) -> bool:
     """Whether `path` is a folder with a `config.json` that names a model_type."""
     file = Path(path) / CONFIG_FILE
+    if not file.exists():
+        return False
     try:
-        return file.is_file() and "model_type" in json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError, TypeError):
-        return file.is_file()
+        config = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (ValueError, OSError):
+        return True  # broken: to say so is the reader's affair
+    # CTranslate2's has no model_type.
+    return not isinstance(config, dict) or "model_type" in config
 
 
 class HuggingFaceFolder:
@@ -64,7 +71,7 @@ class HuggingFaceFolder:
         assert tables is not None
         self.tables: FamilyTables = tables
         self.notes: list[str] = []
-        self.weights: WeightFiles | None = open_weights(self.path) if with_weights else None
+        self.weights: WeightFiles | None = self._open() if with_weights else None
         try:
             self._names = self._tensor_names()
             self.tokens = self._resolve_tables()
@@ -72,6 +79,15 @@ class HuggingFaceFolder:
         except BaseException:
             self.close()
             raise
+
+    def _open(self) -> WeightFiles:
+        try:
+            return open_weights(self.path)
+        except OSError as error:
+            raise CheckpointError(
+                f"{error.filename or self.path}: {error.strerror or error}; the weights of this "
+                "folder cannot be read"
+            ) from None
 
     def __enter__(self) -> HuggingFaceFolder:
         return self
@@ -92,6 +108,11 @@ class HuggingFaceFolder:
 
     def _family(self) -> str:
         model_type = self.config.get("model_type")
+        if self.config.get("quantization_config"):
+            raise CheckpointError(
+                f"{self.config_path}: quantization_config is set; quantised weights cannot be "
+                "read: load the folder that they were made from"
+            )
         family = family_of(model_type)
         if family is None:
             raise CheckpointError(
@@ -111,9 +132,15 @@ class HuggingFaceFolder:
             settings,
             {"architecture": {"share_embeddings": share, "output": {"tie_embeddings": tie}}},
         )
-        generation = self._generation()
-        defaults = read_generation(generation, self._generation_source())
+        generation, file = self._generation()
+        defaults = read_generation(
+            generation or {**self.tables.generation, **self.config},
+            str(self.path / file),
+            strict=file == GENERATION_FILE,
+        )
         self.notes += defaults.notes
+        if generation:
+            self._note_other_ids(settings["special_ids"]["target"], defaults.target_ids)
         settings = merge(settings, {"special_ids": {"target": defaults.target_ids}})
         data = merge(family, settings)
         data["generation"] = defaults.generation.model_dump()
@@ -121,23 +148,26 @@ class HuggingFaceFolder:
         data["origin"] = OriginConfig(
             format="huggingface",
             config=self.config,
-            generation=read_json(self.path / GENERATION_FILE)
-            if (self.path / GENERATION_FILE).is_file()
-            else {},
+            generation=generation,
             tables=self._table_names(),
         ).model_dump()
-        return read_config(PresetConfig, data, source=self.config_path)
+        return read_config(
+            PresetConfig, data, source=self.config_path, written=their_keys(self.tables.config)
+        )
 
-    def _generation(self) -> dict[str, Any]:
-        """The generation file, or what an older folder says in its configuration."""
+    def _generation(self) -> tuple[dict[str, Any], str]:
+        """The generation file and its name; an older folder says it in its configuration."""
         if (self.path / GENERATION_FILE).is_file():
-            return read_json(self.path / GENERATION_FILE)
-        set_here = {key: value for key, value in self.config.items() if value is not None}
-        return {**self.tables.generation, **set_here}
+            return read_json(self.path / GENERATION_FILE), GENERATION_FILE
+        return {}, CONFIG_FILE
 
-    def _generation_source(self) -> str:
-        found = (self.path / GENERATION_FILE).is_file()
-        return str(self.path / (GENERATION_FILE if found else CONFIG_FILE))
+    def _note_other_ids(self, target: Mapping[str, Any], of_generation: Mapping[str, int]) -> None:
+        for name, i in of_generation.items():
+            if name in ("eos", "pad", "decoder_start") and target.get(name) not in (i, None):
+                self.notes.append(
+                    f"{name} is {i} in {GENERATION_FILE}, {target[name]} in {CONFIG_FILE}; targets "
+                    f"here have {i}"
+                )
 
     # ------------------------------------------------------------------ tensors
 
@@ -200,6 +230,7 @@ class HuggingFaceFolder:
         fresh = [row for row in rows if row.theirs not in self._names]
         unused = self._unused({row.theirs for row in rows})
         problems = self._misshapen(rows, named)
+        misshapen = bool(problems)
         if strict:
             problems += [
                 f"missing: {row.theirs} {row.transform.shape(tuple(named[row.ours].shape))}, "
@@ -209,7 +240,7 @@ class HuggingFaceFolder:
             ]
             problems += [f"unexpected: {name} in {self._file(name)}" for name in unused]
         if problems:
-            raise self._misfit(problems, strict)
+            raise self._misfit(problems, strict and not misshapen)
         loaded: list[str] = []
         dtypes: set[str] = set()
         for row in rows:
@@ -251,6 +282,12 @@ class HuggingFaceFolder:
                 continue
             wanted = row.transform.shape(tuple(named[row.ours].shape))
             found = tuple(self.weights.specs[self._names[row.theirs]].shape)
+            dtype = self.weights.specs[self._names[row.theirs]].dtype
+            if dtype not in FLOATS:
+                problems.append(
+                    f"wrong type: {row.theirs} in {self._file(row.theirs)} is {dtype}, not one of "
+                    + ", ".join(FLOATS)
+                )
             if found != wanted:
                 problems.append(
                     f"wrong shape: {row.theirs} in {self._file(row.theirs)} is {found}, but "
@@ -262,12 +299,12 @@ class HuggingFaceFolder:
         assert self.weights is not None
         return self.weights.file_of(self._names[name])
 
-    def _misfit(self, problems: list[str], strict: bool) -> CheckpointError:
+    def _misfit(self, problems: list[str], lenient: bool) -> CheckpointError:
         shown = problems[:20] + (["..."] if len(problems) > 20 else [])
-        remedy = "\n  strict=False loads what fits" if strict else ""
+        remedy = "\n  strict=False leaves what is missing at random, and the rest unused"
         return CheckpointError(
             f"{self.path}: {len(problems)} tensors do not fit the model that {CONFIG_FILE} "
-            "describes\n" + "\n".join(f"  {line}" for line in shown) + remedy
+            "describes\n" + "\n".join(f"  {line}" for line in shown) + (remedy if lenient else "")
         )
 
 
@@ -286,7 +323,7 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: it is missing or something else.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
     except (ValueError, OSError) as error:

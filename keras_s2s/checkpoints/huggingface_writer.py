@@ -103,7 +103,7 @@ def _described_as(family: str, config: PresetConfig) -> tuple[dict[str, Any], li
         if key in keys and not _lists(known, key, keys[key]):
             written[key] = keys[key]
     written["model_type"] = tables.model_type
-    written.setdefault("architectures", [tables.model_class])
+    written["architectures"] = [tables.model_class]  # with an output, whatever it came from
     for flag, state in (
         (tables.token_tables.tie, config.architecture.output.tie_embeddings),
         (tables.token_tables.share, config.architecture.share_embeddings),
@@ -176,7 +176,7 @@ class Tensor(NamedTuple):
 
 
 def _of_variable(variable: Any, transform: Transform) -> Tensor:
-    width = 4 if variable.dtype == "float32" else 2
+    width = {"float64": 8, "float32": 4}.get(variable.dtype, 2)
     return Tensor(
         math.prod(variable.shape) * width,
         lambda: transform.write(ops.convert_to_numpy(variable.value)),
@@ -217,7 +217,8 @@ def _sinusoids(
     found: dict[str, Tensor] = {}
     for name in wanted:
         side: Any = getattr(config.architecture, tables.sinusoids[name])
-        rows, dim = written["max_position_embeddings"], side.hidden_dim
+        fallback = tables.constants["max_position_embeddings"]
+        rows, dim = written.get("max_position_embeddings", fallback), side.hidden_dim
         found[name] = Tensor(rows * dim * 4, functools.partial(sines_before_cosines, rows, dim))
     return found
 

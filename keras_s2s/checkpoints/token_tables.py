@@ -124,6 +124,4 @@ def _hold(names: TokenTables, kept: list[str], share: bool, tie: bool) -> bool:
     """Whether tables under these names give the same sharing when they are read again."""
     if not share and not {names.encoder, names.decoder} <= set(kept):
         return False
-    if not tie and names.output not in kept:
-        return False
-    return share or names.shared not in kept
+    return tie or names.output in kept

@@ -44,7 +44,7 @@ def convert(
         raise ValueError(f"--to {to}: expected one of {', '.join(TO)}")
     if quantization is not None and to != "ctranslate2":
         raise ValueError(f"--quantization is for --to ctranslate2, not {to}")
-    if to == OWN and not overwrite and target.is_dir() and any(target.iterdir()):
+    if not overwrite and target.is_dir() and any(target.iterdir()):
         raise ValueError(f"{target} is not empty; choose another folder, or pass --overwrite")
     show_messages()
     options: dict[str, Any] = {"dtype": dtype, "tokenizer": tokenizer}

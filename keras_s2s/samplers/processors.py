@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -53,6 +54,19 @@ class LogitsProcessor:
 def forbid(scores: Any, banned: Any) -> Any:
     """`scores [R, V]` with `FORBIDDEN` where `banned`, broadcastable bool, holds."""
     return ops.where(banned, ops.cast(FORBIDDEN, scores.dtype), scores)
+
+
+def nowhere(when: Any) -> bool:
+    """Whether a condition is seen to hold for no row, so that a rule has nothing to do.
+
+    A look at the CPU's memory is free where Python runs the step (PyTorch); in a compiled program
+    nothing can be seen.
+    """
+    if isinstance(when, bool):
+        return not when
+    if keras.backend.backend() != "torch" or when.device.type != "cpu":
+        return False
+    return not bool(when.any())
 
 
 def is_token(scores: Any, tokens: Iterable[int]) -> Any:
@@ -201,6 +215,8 @@ class BeginSuppress(LogitsProcessor):
         if any(isinstance(rule, ForcedBos) for rule in plan.processors):
             lengths = step.of_rows(step.sources.prefix_lengths)
             first = ops.equal(step.generated, ops.cast(lengths == 0, "int32"))
+        if nowhere(first):
+            return scores
         return forbid(scores, ops.logical_and(first[:, None], is_token(scores, self.tokens)))
 
 
@@ -217,6 +233,8 @@ class MinLength(LogitsProcessor):
 
     def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
         too_early = ops.cast(step.index, "int32") + 1 < self.min_length
+        if nowhere(too_early):
+            return scores
         return forbid(scores, ops.logical_and(is_token(scores, [plan.eos]), too_early))
 
 
@@ -228,11 +246,15 @@ class MinNewTokens(LogitsProcessor):
 
     def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
         too_early = step.generated < self.count
+        if nowhere(too_early):
+            return scores
         return forbid(scores, ops.logical_and(is_token(scores, [plan.eos]), too_early[:, None]))
 
 
 def _only(scores: Any, token: int, when: Any) -> Any:
     """Forbid everything but `token` where `when` holds: a bool, a scalar or `[R, 1]`."""
+    if nowhere(when):
+        return scores
     chosen = is_token(scores, [token])
     forced = forbid(scores, ops.logical_and(ops.logical_not(chosen), when))
     # A forced id costs nothing: it is the rule's choice, not the model's.

@@ -21,6 +21,7 @@ class ByT5Tokenizer(PythonTokenizer):
     """
 
     kind = "byt5"
+    ends_once = True
 
     def __init__(
         self, files: TokenizerFiles, class_name: str = "ByT5Tokenizer", size: int | None = None

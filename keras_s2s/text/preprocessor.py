@@ -168,7 +168,7 @@ class Preprocessor:
     ) -> list[list[int]]:
         """Rows of source ids with BOS, EOS and language around them (see `encode_source`)."""
         ids, languages = self.special_ids.source, self.special_ids.languages
-        rows = _surround(rows, ids.bos, ids.eos)
+        rows = _surround(rows, ids.bos, ids.eos, once=self.source.ends_once)
         sources = self._languages("src_lang", src_lang, len(rows))
         targets = self._languages("tgt_lang", tgt_lang, len(rows))
         if languages is None:
@@ -204,7 +204,7 @@ class Preprocessor:
     def frame_target(self, rows: list[list[int]], tgt_lang: Language = None) -> list[list[int]]:
         """Rows of target ids with BOS, EOS and language around them (see `encode_target`)."""
         ids, languages = self.special_ids.target, self.special_ids.languages
-        rows = _surround(rows, ids.bos, ids.eos)
+        rows = _surround(rows, ids.bos, ids.eos, once=self.target.ends_once)
         targets = self._languages("tgt_lang", tgt_lang, len(rows))
         if languages is not None and languages.target == "forced_bos":
             rows = [_surround([row], i, None)[0] for row, i in zip(rows, targets, strict=True)]
@@ -467,10 +467,13 @@ def _check_languages(languages: LanguagesConfig, source: Tokenizer, target: Toke
             )
 
 
-def _surround(rows: list[list[int]], bos: int | None, eos: int | None) -> list[list[int]]:
+def _surround(
+    rows: list[list[int]], bos: int | None, eos: int | None, *, once: bool = False
+) -> list[list[int]]:
+    """Rows with BOS before and EOS after them; with `once` no second EOS where one stands."""
     before = [] if bos is None else [bos]
     after = [] if eos is None else [eos]
-    return [before + row + after for row in rows]
+    return [before + row + ([] if once and row[-1:] == after else after) for row in rows]
 
 
 def _content(row: list[int], eos: int | None, dropped: set[int | None]) -> list[int]:

@@ -43,6 +43,8 @@ class Tokenizer(abc.ABC):
     """
 
     kind: ClassVar[str]
+    #: Whether a text that spells EOS at its end gets no second one.
+    ends_once: ClassVar[bool] = False
 
     # ----------------------------------------------------------------------------------
     # Text <-> ids

@@ -145,6 +145,13 @@ def test_half_precision(folder, dtype):
         to_numpy(keras.ops.cast(model.network.source_table.embeddings, "float32")), table
     )
     assert keras.config.dtype_policy().name == "float32"
+    model.export(folder / "back", format="huggingface")
+    for name in ("model.safetensors", "config.json"):
+        assert (folder / "back" / name).stat().st_size > 0
+    again = transformers.BartForConditionalGeneration.from_pretrained(folder / "back", dtype="auto")
+    before, after = other.state_dict(), again.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert json.loads((folder / "back" / "config.json").read_text())["dtype"] == dtype
     wide = Seq2SeqLM.from_preset(folder, verbose=False)
     assert wide.weights[0].dtype == "float32"
 
@@ -201,8 +208,10 @@ def test_config_that_is_not_json(folder):
     [
         ({"activation_function": "mish"}, r"activation_function is 'mish'"),
         ({"encoder_attention_heads": 5}, r"hidden_dim 12 is not a multiple of num_heads 5"),
-        ({"d_model": "12"}, r"hidden_dim"),
-        ({"dropout": 1.5}, r"dropout"),
+        ({"d_model": "twelve"}, r"\n  d_model: "),
+        ({"dropout": 1.5}, r"\n  dropout: "),
+        ({"quantization_config": {"bits": 4}}, r"quantization_config is set"),
+        ({"model_type": ["bart"]}, r"model_type is \['bart'\]"),
         ({"eos_token_id": 99}, r"special_ids\.\w+\.eos is 99"),
     ],
 )
@@ -245,6 +254,70 @@ def test_wrong_shape_is_refused_even_if_not_strict(folder):
     for strict in (True, False):
         with pytest.raises(CheckpointError, match=r"q_proj\.weight.*is \(6, 12\).*\(12, 12\)"):
             Seq2SeqLM.from_preset(folder, strict=strict)
+
+
+@slow_where_compiled
+def test_weights_that_are_no_floats(folder):
+    def edit(tensors):
+        name = "model.encoder.layers.0.fc1.bias"
+        tensors[name] = tensors[name].astype("int32")
+
+    rewrite(folder, edit)
+    with pytest.raises(CheckpointError, match=r"fc1\.bias in .* is int32"):
+        Seq2SeqLM.from_preset(folder)
+
+
+@slow_where_compiled
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("[]", r"expected one JSON object, got list"), ("\ufeff{", r"not a JSON file")],
+)
+def test_config_that_is_no_object(folder, content, message):
+    (folder / "config.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"config\.json: " + message):
+        Seq2SeqLM.from_preset(folder)
+
+
+@slow_where_compiled
+@pytest.mark.parametrize("kind", ["directory", "dangling"])
+def test_weights_that_cannot_be_opened(folder, kind):
+    path = folder / "model.safetensors"
+    path.unlink()
+    if kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to(folder / "gone")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        Seq2SeqLM.from_preset(folder)
+
+
+def set_generation(folder: Path, **keys: Any) -> None:
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **keys}))
+
+
+@slow_where_compiled
+def test_generation_settings_without_a_counterpart_are_noted(folder):
+    set_generation(folder, watermarking_config={"bias": 2.0}, typical_p=1.0, temperature=0.0)
+    notes = Seq2SeqLM.from_preset(folder, verbose=False).load_report.notes
+    assert any("watermarking_config" in note for note in notes)
+    assert any("temperature is 0" in note for note in notes)
+    assert not any("typical_p" in note for note in notes)
+
+
+@slow_where_compiled
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"max_new_tokens": "5"}, r"max_new_tokens is '5', expected a whole number"),
+        ({"num_beams": 0}, r"num_beams"),
+        ({"eos_token_id": 99999}, r"eos is 99999"),
+    ],
+)
+def test_generation_settings_that_cannot_be(folder, keys, message):
+    set_generation(folder, **keys)
+    with pytest.raises(ValueError, match=message):
+        Seq2SeqLM.from_preset(folder)
 
 
 @slow_where_compiled

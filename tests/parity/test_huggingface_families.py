@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from parity.random_checkpoints import all_cases, batch, families, make, save
 from safetensors.numpy import load_file
-from small_models import covered, to_numpy
+from small_models import covered, slow_where_compiled, to_numpy
 
 from keras_s2s import Seq2SeqLM
 
@@ -178,6 +178,60 @@ def test_generation(made, family, case, num_beams):
     assert [until(row, eos) for row in found] == [until(row, eos) for row in expected]
 
 
+@slow_where_compiled
+@pytest.mark.parametrize("family", families())
+def test_folder_that_says_nothing_of_generation(tmp_path, family):
+    """transformers then makes 20 ids."""
+    import torch
+
+    other = make(family, "shallow", seed=3)
+    save(other, tmp_path, bad_words_ids=[[other.config.pad_token_id], [other.config.eos_token_id]])
+    ours, _ = inputs_of(other)
+    with torch.no_grad():
+        expected = other.generate(
+            input_ids=torch.from_numpy(ours["encoder_token_ids"]).long(),
+            attention_mask=torch.from_numpy(ours["encoder_padding_mask"]).long(),
+        ).numpy()[:, 1:]
+    model = Seq2SeqLM.from_preset(tmp_path, verbose=False)
+    found = model.generate(
+        {name: ours[name] for name in ("encoder_token_ids", "encoder_padding_mask")}
+    )
+    assert found.shape == expected.shape == (4, 20)
+    np.testing.assert_array_equal(found, expected)
+    model.export(tmp_path / "back", format="huggingface")
+    written = json.loads((tmp_path / "back" / "generation_config.json").read_text())
+    assert "max_length" not in written or written["max_length"] is None
+
+
+@slow_where_compiled
+def test_ids_of_generation_differ_from_the_configuration(tmp_path):
+    """Those of generation_config.json end and fill an answer; the report says so."""
+    import torch
+
+    other = make("bart", "shallow")
+    save(other, tmp_path, eos_token_id=13, pad_token_id=4, max_length=15, num_beams=2)
+    model = Seq2SeqLM.from_preset(tmp_path, verbose=False)
+    assert any("eos is 13" in note for note in model.load_report.notes)
+    ours, _ = inputs_of(other)
+    with torch.no_grad():
+        expected = other.generate(
+            input_ids=torch.from_numpy(ours["encoder_token_ids"]).long(),
+            attention_mask=torch.from_numpy(ours["encoder_padding_mask"]).long(),
+        ).numpy()[:, 1:]
+    found = model.generate(
+        {name: ours[name] for name in ("encoder_token_ids", "encoder_padding_mask")}
+    )
+    assert [until(row, 13) for row in found] == [until(row, 13) for row in expected]
+    model.export(tmp_path / "back", format="huggingface")
+    for name in ("config.json", "generation_config.json"):
+        was, now = (
+            json.loads((place / name).read_text()) for place in (tmp_path, tmp_path / "back")
+        )
+        assert {key: was[key] for key in was if key.endswith("_id")} == {
+            key: now[key] for key in now if key.endswith("_id")
+        }
+
+
 @pytest.mark.parametrize(("family", "case"), covered(CASES, COVER))
 def test_written_back(made, tmp_path, family, case):
     """The same tensors and configuration, which transformers loads to the same logits."""
@@ -188,7 +242,8 @@ def test_written_back(made, tmp_path, family, case):
         load_file(tmp_path / "back" / "model.safetensors"),
     )
     unused = set(model.load_report.unused)
-    assert set(before) - unused <= set(after)
+    assert set(before) == set(after)
+    assert unused <= {"model.shared.weight"}  # of an untied BART: nothing reads it
     for name, tensor in before.items():
         if name not in unused:
             np.testing.assert_array_equal(after[name], tensor)
