@@ -226,6 +226,7 @@ def test_no_sources_give_an_empty_result(model, options):
         "encoder_token_ids": np.zeros((0, 4), "int32"),
         "encoder_padding_mask": np.zeros((0, 4), bool),
     }
+    before = model.generator.compilations
     output = model.generate(nothing, return_output=True, output_attentions=True, **options)
     n = options.get("num_return_sequences", 1)
     batch = (0,) if n == 1 else (0, n)
@@ -233,7 +234,7 @@ def test_no_sources_give_an_empty_result(model, options):
     assert output.lengths.shape == output.scores.shape == batch
     assert output.attentions.shape[: len(batch)] == batch
     assert model.generate(nothing, **options).shape == (*batch, 0)
-    assert model.generator.compilations == 0
+    assert model.generator.compilations == before
 
 
 # ------------------------------------------------------------------ who chooses

@@ -14,7 +14,7 @@ from keras_s2s.cli.messages import show_messages
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A folder that train or save_to_preset wrote.")],
+    model: Annotated[str, typer.Argument(help="A model folder, or hf://organisation/name.")],
     source: Annotated[Path, typer.Option(help="Sources, one a line; gzip as it is.")],
     target: Annotated[Path, typer.Option(help="References, aligned by line.")],
     metrics: Annotated[
@@ -27,6 +27,10 @@ def evaluate(
     num_beams: Annotated[int | None, typer.Option(help="Beams; means beam search.")] = None,
     length_penalty: Annotated[float | None, typer.Option(help="Of beam search.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Longest answer in ids.")] = None,
+    src_lang: Annotated[
+        str | None, typer.Option(help="Language of the sources, for a multilingual model.")
+    ] = None,
+    tgt_lang: Annotated[str | None, typer.Option(help="Language to answer in.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts answered at a time.")] = 64,
 ) -> None:
     """Measure a model on a test set; the last line of standard output is JSON."""
@@ -46,6 +50,8 @@ def evaluate(
         "num_beams": num_beams,
         "length_penalty": length_penalty,
         "max_length": max_length,
+        "src_lang": src_lang,
+        "tgt_lang": tgt_lang,
     }
     options = {name: value for name, value in options.items() if value is not None}
     started = time.monotonic()

@@ -21,7 +21,7 @@ CHUNK = 512
 
 
 def generate(
-    model: Annotated[str, typer.Argument(help="A folder that train or save_to_preset wrote.")],
+    model: Annotated[str, typer.Argument(help="A model folder, or hf://organisation/name.")],
     texts: Annotated[
         list[str] | None,
         typer.Argument(metavar="[TEXT ...]", help="Texts; without any, lines of --input."),
@@ -62,6 +62,10 @@ def generate(
     repetition_penalty: Annotated[
         float | None, typer.Option(help="Above 1 makes used ids less likely.")
     ] = None,
+    src_lang: Annotated[
+        str | None, typer.Option(help="Language of the texts, for a multilingual model.")
+    ] = None,
+    tgt_lang: Annotated[str | None, typer.Option(help="Language to answer in.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts answered at a time.")] = 32,
 ) -> None:
     """Answer texts. Each answer is a line on standard output, in the order of the texts."""
@@ -86,6 +90,8 @@ def generate(
         "min_length": min_length,
         "no_repeat_ngram_size": no_repeat_ngram_size,
         "repetition_penalty": repetition_penalty,
+        "src_lang": src_lang,
+        "tgt_lang": tgt_lang,
         "batch_size": batch_size,
     }
     options = {name: value for name, value in options.items() if value is not None}

@@ -191,3 +191,20 @@ def test_fine_tuned_in_a_direction(made):
         row = labels if first == "label" else inputs["decoder_token_ids"]
         assert np.asarray(row)[0, 0] == code
         ours.fit(batches, verbose=0)
+
+
+@slow_where_compiled
+def test_languages_from_the_shell(made, tmp_path, capsys):
+    from keras_s2s.cli import main
+
+    _, _, folder = made("mbart50")
+    words = ["--src-lang", "en_XX", "--tgt-lang", "ko_KR"]
+    assert main(["generate", str(folder), TEXTS[0], *words]) == 0
+    options = LANGUAGES["mbart50"]
+    expected = Seq2SeqLM.from_preset(folder, verbose=False).generate(TEXTS[0], **options)
+    assert capsys.readouterr().out.splitlines() == [" ".join(expected.splitlines())]
+    for name in ("source", "target"):
+        (tmp_path / name).write_text(TEXTS[0] + "\n")
+    files = ["--source", str(tmp_path / "source"), "--target", str(tmp_path / "target")]
+    assert main(["evaluate", str(folder), *files, *words]) == 0
+    assert '"pairs": 1' in capsys.readouterr().out
