@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from small_models import slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.cli import main
@@ -66,6 +67,7 @@ def test_lines_from_a_pipe_stay_aligned(folder: str, capsys, monkeypatch) -> Non
     assert piped == [direct[0], "", direct[1]]
 
 
+@slow_where_compiled
 def test_files_in_and_out(folder: str, capsys, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("abc\nab c\n", encoding="utf-8")
     direct = answers(capsys, "generate", folder, "abc", "ab c", "--num-beams", "2")
@@ -81,6 +83,7 @@ def test_n_best_is_a_line_each(folder: str, capsys) -> None:
     assert len(answers(capsys, "generate", folder, "abc", "ab c", *options)) == 4
 
 
+@slow_where_compiled
 def test_a_seed_repeats_a_draw(folder: str, capsys) -> None:
     options = ["--sampler", "top_k", "--top-k", "5", "--seed", "4"]
     draws = [answers(capsys, "generate", folder, "abc", *options) for _ in range(2)]
@@ -182,6 +185,7 @@ def test_evaluate_prints_json_last(folder: str, capsys, tmp_path: Path) -> None:
     assert json.loads(lines[-1])["exact_match"] == 50.0
 
 
+@slow_where_compiled
 def test_a_reader_that_leaves_early_is_no_error(folder: str, tmp_path: Path) -> None:
     command = f"{sys.executable} -m keras_s2s.cli generate {folder} abc 'ab c' --max-length 5"
     done = subprocess.run(

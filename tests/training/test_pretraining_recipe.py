@@ -59,6 +59,7 @@ def run(folder: Path, *changes: str):
     return recipe, report, printed.getvalue()
 
 
+@slow_where_compiled
 def test_span_corruption(folder: Path) -> None:
     recipe, report, printed = run(folder)
     assert report["history"]["loss"][-1] < report["history"]["loss"][0] - 0.2

@@ -83,6 +83,7 @@ def test_the_saved_model_is_the_best_epoch_with_the_recipes_defaults(first) -> N
     assert isinstance(model.generate("March 3, 1999"), str)
 
 
+@slow_where_compiled
 def test_the_same_seed_gives_the_same_losses(first, tmp_path: Path) -> None:
     _, report, _ = first
     again, _ = run(tmp_path / "again")
