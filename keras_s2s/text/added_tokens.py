@@ -11,6 +11,7 @@ import abc
 import re
 from collections.abc import Iterable, Mapping
 
+from keras_s2s.config import ConfigError
 from keras_s2s.text.pretrained_tokenizer import PretrainedTokenizer, tidy_spaces
 from keras_s2s.text.tokenizer_files import NAMED, Added, Declared, TokenizerFiles, TokenName
 
@@ -103,6 +104,25 @@ class PythonTokenizer(PretrainedTokenizer):
     def __init__(self, files: TokenizerFiles, class_name: str, size: int | None = None) -> None:
         super().__init__(files, class_name, size)
         self._tidy = bool(files.config().get("clean_up_tokenization_spaces", False))
+
+    @property
+    def template(self) -> tuple[list[int], list[int]]:
+        """EOS after a text; a language beside it is not counted."""
+        eos = self.eos_id
+        return [], [] if eos is None else [eos]
+
+    def _unknown_id(self, vocabulary: Mapping[str, int], file: str) -> int:
+        """Id of the unknown token.
+
+        Raises:
+            ConfigError: `vocabulary`, which `file` holds, lacks it.
+        """
+        unknown = self.added.named["unk_token"]
+        if unknown not in vocabulary:
+            raise ConfigError(
+                f"{self.files.source}/{file}: the unknown token {unknown!r} is missing"
+            )
+        return vocabulary[unknown]
 
     # ----------------------------------------------------------------------------------
     # What a kind supplies

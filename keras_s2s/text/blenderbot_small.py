@@ -7,7 +7,6 @@ import itertools
 import re
 from collections.abc import Iterable
 
-from keras_s2s.config import ConfigError
 from keras_s2s.text.added_tokens import AddedTokens, PythonTokenizer
 from keras_s2s.text.pretrained_tokenizer import tokens_by_id
 from keras_s2s.text.tokenizer_files import MERGES, VOCAB, TokenizerFiles
@@ -52,10 +51,7 @@ class BlenderbotSmallTokenizer(PythonTokenizer):
         }
         extra = declared.extra or declared.additional or ()
         self.added = AddedTokens(self.vocabulary, declared, named=names, extra=extra)
-        unknown = self.added.named["unk_token"]
-        if unknown not in self.vocabulary:
-            raise ConfigError(f"{files.source}/{VOCAB}: the unknown token {unknown!r} is missing")
-        self._unk = self.vocabulary[unknown]
+        self._unk = self._unknown_id(self.vocabulary, VOCAB)
         self._tokens = tokens_by_id(self.vocabulary)
         # The first line is the version; what follows the last line end is no merge.
         lines = files.require(MERGES, class_name).decode("utf-8").split("\n")[1:-1]

@@ -42,12 +42,6 @@ class ByT5Tokenizer(PythonTokenizer):
         vocabulary |= {chr(byte): byte + _OFFSET for byte in range(256)}
         self.added = AddedTokens(vocabulary, declared, named=names, extra=extra, fixed=fixed)
 
-    @property
-    def template(self) -> tuple[list[int], list[int]]:
-        """EOS after a text."""
-        eos = self.eos_id
-        return [], [] if eos is None else [eos]
-
     def token_to_id(self, token: str) -> int | None:
         """Id of a byte, written as the Latin-1 character of that number, or of a token."""
         if token in self.added.ids:

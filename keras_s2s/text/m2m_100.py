@@ -42,10 +42,7 @@ class M2M100Tokenizer(PythonTokenizer):
         }
         extra = declared.extra if declared.extra is not None else declared.additional or ()
         self.added = AddedTokens(self.vocabulary, declared, named=names, extra=extra)
-        unknown = self.added.named["unk_token"]
-        if unknown not in self.vocabulary:
-            raise ConfigError(f"{files.source}/{VOCAB}: the unknown token {unknown!r} is missing")
-        self._unk = self.vocabulary[unknown]
+        self._unk = self._unknown_id(self.vocabulary, VOCAB)
         self._tokens = tokens_by_id(self.vocabulary)
         self.processor = load_processor(files, FAIRSEQ_MODEL, class_name)
         option = declared.options.get("language_codes", "m2m100")
@@ -58,12 +55,6 @@ class M2M100Tokenizer(PythonTokenizer):
         self.languages = {code: base + i for i, code in enumerate(M2M_100[option])}
         self._language_ids = {f"__{code}__": i for code, i in self.languages.items()}
         self._language_tokens = tokens_by_id(self._language_ids)
-
-    @property
-    def template(self) -> tuple[list[int], list[int]]:
-        """EOS after a text; the language before it is not counted."""
-        eos = self.eos_id
-        return [], [] if eos is None else [eos]
 
     def token_to_id(self, token: str) -> int | None:
         """Id of a piece, a language's token or a special token, or `None`."""

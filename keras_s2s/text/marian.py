@@ -59,11 +59,8 @@ class MarianTokenizer(PythonTokenizer):
         self.vocabulary = first
         if separate and side == "target":
             self.vocabulary = files.vocabulary(TARGET_VOCAB, class_name)
-        unknown = self.added.named["unk_token"]
-        if unknown not in self.vocabulary:
-            name = TARGET_VOCAB if self.vocabulary is not first else VOCAB
-            raise ConfigError(f"{files.source}/{name}: the unknown token {unknown!r} is missing")
-        self._unk = self.vocabulary[unknown]
+        name = TARGET_VOCAB if self.vocabulary is not first else VOCAB
+        self._unk = self._unknown_id(self.vocabulary, name)
         self._tokens = tokens_by_id(self.vocabulary)
         own = MARIAN_SOURCE if side == "source" else MARIAN_TARGET
         self.processor = load_processor(files, own, class_name)
@@ -73,12 +70,6 @@ class MarianTokenizer(PythonTokenizer):
         self._joiner = (
             self.processor if joiner == own else load_processor(files, joiner, class_name)
         )
-
-    @property
-    def template(self) -> tuple[list[int], list[int]]:
-        """EOS after a text."""
-        eos = self.eos_id
-        return [], [] if eos is None else [eos]
 
     def token_to_id(self, token: str) -> int | None:
         """Id of a piece or special token, or `None`."""

@@ -81,12 +81,6 @@ class PLBartTokenizer(PythonTokenizer):
             self.added.by_id.setdefault(i, Added(token, normalized=False, special=True))
         self.added.refresh([*found, *self.added.special])
 
-    @property
-    def template(self) -> tuple[list[int], list[int]]:
-        """EOS after a text; the language behind it is not counted."""
-        eos = self.eos_id
-        return [], [] if eos is None else [eos]
-
     def token_to_id(self, token: str) -> int | None:
         """Id of a piece, a language's token or a special token, or `None`."""
         if token in self.added.ids:
