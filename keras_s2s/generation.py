@@ -19,8 +19,9 @@ from keras_s2s.samplers.driver import Driver
 from keras_s2s.samplers.drivers import make_driver, make_kernels
 from keras_s2s.samplers.forced import make_forced
 from keras_s2s.samplers.output import GenerationOutput
-from keras_s2s.samplers.sampler import Plan, Result, Sampler
-from keras_s2s.samplers.segments import decode, partial_results
+from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.schedule import decode
+from keras_s2s.samplers.segments import FILLER, Part, gathered, partial_results
 
 #: Pairs of a strategy and rules whose programs are kept; beyond it the one used longest ago goes.
 KEPT_DRIVERS = 16
@@ -85,41 +86,38 @@ class Generator:
                 number of steps for all.
             seeds: what `row_seeds` made, in place of `seed`.
             places: of the rows among the caller's sources, for rules that ask; None counts.
-            batch_size: sources decoded at a time. Rows are sorted by length first, and handed
-                back in their own order; results do not depend on it.
+            batch_size: sources decoded at a time (see `samplers/schedule.py`). Rows are sorted by
+                length first, and handed back in their own order; results do not depend on it.
             want_attention: also compute the attention of the hypotheses to their sources.
         """
-        count, n = len(rows), sampler.num_return_sequences
+        count = len(rows)
         plan = with_prefixes(plan, prefixes)
         seeds = row_seeds(seed, count) if seeds is None else seeds
         limits = [plan.steps] * count if limits is None else limits
-        results: list[Result] = []
+        order = sorted(range(count), key=lambda i: len(rows[i]))
+        chunks = [order[begin : begin + batch_size] for begin in range(0, count, batch_size)]
+
+        def batches() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+            for chunk in chunks:
+                inputs = self._inputs(rows, chunk, seeds, prefixes, limits)
+                fillers = [FILLER] * (len(inputs["rows"]) - len(chunk))
+                if places is not None:
+                    inputs["rows"] = np.asarray(places, "int32")[inputs["rows"]]
+                yield np.asarray([*chunk, *fillers]), inputs
+
+        parts: list[Part] = []
         if count:  # nothing is compiled for nothing
             self._refresh()
             driver = self._driver(sampler, plan)
-        order = sorted(range(count), key=lambda i: len(rows[i]))
-        chunks = [order[begin : begin + batch_size] for begin in range(0, count, batch_size)]
-        for chunk in _progress(chunks, "generate", count > batch_size):
-            inputs = self._inputs(rows, chunk, seeds, prefixes, limits)
-            if places is not None:
-                inputs["rows"] = np.asarray(places, "int32")[inputs["rows"]]
-            results.append(decode(driver, inputs))
-
-        longest = max((int(result.lengths.max()) for result in results), default=0)
-        ids = np.full((count, n, longest), plan.pad, np.int32)
-        lengths = np.zeros((count, n), np.int32)
-        scores = np.zeros((count, n), np.float32)
-        log_probs = np.zeros((count, n, longest), np.float32)
-        for chunk, result in zip(chunks, results, strict=True):
-            size = min(longest, result.token_ids.shape[-1])
-            ids[chunk, :, :size] = result.token_ids[: len(chunk), :, :size]
-            log_probs[chunk, :, :size] = result.token_log_probs[: len(chunk), :, :size]
-            lengths[chunk] = result.lengths[: len(chunk)]
-            scores[chunk] = result.scores[: len(chunk)]
+            with _progress("generate", count * sampler.copies, count > batch_size) as progress:
+                for part in decode(driver, batches(), max(limits)):
+                    parts.append(part)
+                    progress.update(int((part.places != FILLER).sum()))
+        ids, lengths, scores, log_probs = gathered(parts, count, sampler, plan.pad)
         attentions = None
         if want_attention:
             attentions = self._attention(rows, ids, lengths, plan.decoder_start, batch_size)
-        if n == 1:
+        if sampler.num_return_sequences == 1:
             ids, lengths, scores, log_probs = (
                 ids[:, 0],
                 lengths[:, 0],
@@ -365,13 +363,11 @@ def _round_up_length(length: int) -> int:
     return -(-length // step) * step
 
 
-def _progress(steps: Any, what: str, show: bool) -> Any:
-    if not show:
-        return steps
+def _progress(what: str, total: int, show: bool) -> Any:
     from tqdm.auto import tqdm
 
     # Silent for work that is over within a second.
-    return tqdm(steps, desc=what, unit="batch", delay=1.0, leave=False)
+    return tqdm(desc=what, total=total, unit="row", delay=1.0, leave=False, disable=not show)
 
 
 def as_rows(ids: Any, mask: Any) -> list[list[int]]:

@@ -362,7 +362,9 @@ class Seq2SeqLM(keras.Model):
             processors: a list of rules of your own (`samplers.LogitsProcessor`), applied after
                 the others.
             seed: for samplers that draw: one, or one for each row; None is random.
-            batch_size: sources decoded at a time; results do not depend on it.
+            batch_size: sources decoded at a time; results do not depend on it. Of more sources
+                than these up to twice as many wait half done, to fill a batch that is losing
+                its own.
             output_attentions: fill `GenerationOutput.attentions`; with `return_output`.
             **generation_options: of the strategy: num_beams, length_penalty, early_stopping,
                 num_return_sequences, do_sample, temperature, top_k, top_p, min_p,

@@ -7,7 +7,7 @@ what every sampler runs. Both go through the same layers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,6 +123,15 @@ class Network:
     def select_rows(self, state: State, rows: Any) -> State:
         """Keep the sources `rows`, an int tensor `[B']`, with all their beams."""
         return self.decoder.select_rows(state, rows)
+
+    def join(self, states: Sequence[State]) -> State:
+        """The sources of all states, one state's after the other's.
+
+        Args:
+            states: with the same capacity and number of beams, after the same number of steps;
+                sources of different lengths are padded.
+        """
+        return self.decoder.join(states)
 
     def grow(self, state: State, capacity: Any) -> State:
         """Make room for `capacity` steps."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -218,6 +219,10 @@ class RecurrentDecoder(ExplicitMaskLayer):
     def select_rows(self, state: State, rows: Any) -> State:
         """Keep the sources `rows [B']`, with all their beams, in the order given."""
         return state_moves.select_rows(state, rows)
+
+    def join(self, states: Sequence[State]) -> State:
+        """The sources of all states, one state's after the other's."""
+        return state_moves.join(states)
 
     def grow(self, state: State, capacity: Any) -> State:
         """Nothing to extend: a recurrent state has one size."""

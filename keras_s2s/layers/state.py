@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -89,6 +91,43 @@ def select_rows(state: State, rows: Any) -> State:
         gather_beams(state.source, rows),
         gather_beams(state.beam, ops.reshape(beam_rows, (-1,))),
     )
+
+
+def join(states: Sequence[State]) -> State:
+    """The sources of all states, one state's after the other's.
+
+    Args:
+        states: of one network, with as many beams, after the same number of steps.
+    """
+    sources, beams = zip(*states, strict=True)
+    return State(join_rows(sources), join_rows(beams))
+
+
+def join_rows(trees: Sequence[Any]) -> Any:
+    """Rows of all trees: leaves `[R, ...]` one after the other, `[R1 + R2 + ..., ...]`.
+
+    Where other axes differ (source lengths) the shorter are filled up at their end with zeros,
+    or False: what masks leave out.
+    """
+    return keras.tree.map_structure(lambda *leaves: _join_leaves(leaves), *trees)
+
+
+def _join_leaves(leaves: Sequence[Any]) -> Any:
+    for axis in range(1, len(leaves[0].shape)):
+        sizes = [ops.shape(leaf)[axis] for leaf in leaves]
+        if all(isinstance(size, int) and size == sizes[0] for size in sizes):
+            continue
+        # In a graph of unknown sizes they are tensors.
+        known = all(isinstance(size, int) for size in sizes)
+        longest = max(sizes) if known else functools.reduce(ops.maximum, sizes)
+        leaves = [_filled_up(leaf, axis, longest) for leaf in leaves]
+    return ops.concatenate(leaves, axis=0)
+
+
+def _filled_up(leaf: Any, axis: int, size: Any) -> Any:
+    shape = list(ops.shape(leaf))
+    shape[axis] = size - shape[axis]
+    return ops.concatenate([leaf, ops.zeros(shape, dtype=leaf.dtype)], axis=axis)
 
 
 def fold_beams(x: Any, sources: Any) -> Any:

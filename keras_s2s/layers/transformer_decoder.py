@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ from keras import ops
 
 from keras_s2s.config import TransformerConfig
 from keras_s2s.layers import cache, kernels
+from keras_s2s.layers import state as state_moves
 from keras_s2s.layers.masks import causal_mask
 from keras_s2s.layers.relative_positions import square_biases
 from keras_s2s.layers.state import Memory, State, fold_beams, gather_beams, unfold_beams
@@ -273,6 +275,10 @@ class TransformerDecoder(TransformerStack):
         sources = ops.shape(state.source["mask"])[0]
         beam = keras.tree.map_structure(lambda leaf: cache.select(leaf, sources, rows), state.beam)
         return State(gather_beams(state.source, rows), beam)
+
+    def join(self, states: Sequence[State]) -> State:
+        """The sources of all states, which have the same capacity, one state's after another's."""
+        return state_moves.join(states)
 
     def grow(self, state: State, capacity: Any) -> State:
         """Extend the caches to `capacity` steps."""

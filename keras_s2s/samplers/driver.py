@@ -33,6 +33,10 @@ class Driver:
         # A copy of the state costs about as much as a step; dropping few rows saves less.
         return live if live <= 0.75 * size else size
 
+    def rows_of(self, live: int) -> int:
+        """Rows of a batch that is put together of `live` sources; the rest are fillers."""
+        return live
+
     def capacity_for(self, steps: int, limit: int) -> int:
         """Room worth making where `steps` are wanted and no source takes more than `limit`."""
         return min(steps, limit)
@@ -49,6 +53,9 @@ class Driver:
         raise NotImplementedError
 
     def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]:
+        raise NotImplementedError
+
+    def join(self, first: Any, second: Any, rows: np.ndarray) -> tuple[Any, Any]:
         raise NotImplementedError
 
     def grow(self, fixed: Any, changing: Any, capacity: int) -> Any:

@@ -16,7 +16,7 @@ from keras_s2s.samplers.sampler import Result
 class EagerDriver(Driver):
     """Python repeats the step (PyTorch)."""
 
-    segment_steps = 8
+    segment_steps = 4
 
     def _eagerly(self, function: Callable[..., Any], *arguments: Any) -> Any:
         import torch
@@ -42,6 +42,9 @@ class EagerDriver(Driver):
 
     def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]:
         return self._eagerly(self.loop.select, fixed, changing, ops.convert_to_tensor(rows))
+
+    def join(self, first: Any, second: Any, rows: np.ndarray) -> tuple[Any, Any]:
+        return self._eagerly(self.loop.join, first, second, ops.convert_to_tensor(rows))
 
     def grow(self, fixed: Any, changing: Any, capacity: int) -> Any:
         return self._eagerly(self.loop.grow, fixed, changing, capacity)

@@ -17,6 +17,9 @@ from keras_s2s.samplers.sampler import Result
 #: Fewer steps than these have programs made for so many.
 LEAST_CAPACITY = 16
 
+#: Below so many rows a step costs the same.
+LEAST_ROWS = 8
+
 
 def jax_compiled(
     function: Callable[..., Any],
@@ -61,6 +64,7 @@ class JaxDriver(Driver):
                 ("start", loop.start),
                 ("segment", self._segment),
                 ("select", loop.select),
+                ("join", loop.join),
                 ("grow", loop.grow),
                 ("finish", loop.finish),
             )
@@ -71,11 +75,14 @@ class JaxDriver(Driver):
         return sum(program.programs() for program in self._programs.values())
 
     def rows_for(self, live: int, size: int) -> int:
-        # Halves, so that few sizes are compiled; below eight rows a step costs the same.
+        # Halves, so that few sizes are compiled.
         kept = size
-        while kept // 2 >= live and kept // 2 * self.loop.sampler.width >= 8:
+        while kept // 2 >= live and kept // 2 * self.loop.sampler.width >= LEAST_ROWS:
             kept //= 2
         return kept
+
+    def rows_of(self, live: int) -> int:
+        return 1 << (live - 1).bit_length()
 
     def capacity_for(self, steps: int, limit: int) -> int:
         # Powers of two, so that programs do not depend on the limit.
@@ -111,6 +118,9 @@ class JaxDriver(Driver):
 
     def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]:
         return self._programs["select"](fixed, changing, rows)
+
+    def join(self, first: Any, second: Any, rows: np.ndarray) -> tuple[Any, Any]:
+        return self._programs["join"](first, second, rows)
 
     def grow(self, fixed: Any, changing: Any, capacity: int) -> Any:
         return self._programs["grow"](fixed, changing, capacity=capacity)

@@ -2,11 +2,11 @@
 
 A generation is `start`, then segments of `advance`, then `finish`. Everything of it lies in two
 trees: `fixed`, what stays (the sources and what the decoder computed from them once), and
-`changing`, what each step replaces. Between two segments `segments.decode` may drop sources
-that are done (`select`) and make room for more steps (`grow`); within a segment nothing but
-steps happens. Who repeats the step is a driver's affair: Python (`eager_driver`), `jax.jit`
-around a `while_loop` (`jax_driver`), or a TensorFlow graph traced once with every size unknown
-(`tensorflow_driver`).
+`changing`, what each step replaces. Between two segments sources that are done may leave
+(`select`), others may come in (`join`), and there may be room for more steps (`grow`); within a
+segment nothing but steps happens. Who repeats the step is a driver's affair: Python
+(`eager_driver`), `jax.jit` around a `while_loop` (`jax_driver`), or a TensorFlow graph traced
+once with every size unknown (`tensorflow_driver`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import keras
 from keras import ops
 
-from keras_s2s.layers.state import State
+from keras_s2s.layers.state import State, join_rows
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.draw import each_own
 from keras_s2s.samplers.sampler import Plan, Result, Sampler
@@ -32,6 +32,7 @@ class Moves(Protocol):
     def step(self, tokens: Any, state: Any, index: Any, want_attention: bool = False) -> Any: ...
     def reorder(self, state: Any, parents: Any) -> Any: ...
     def select_rows(self, state: Any, rows: Any) -> Any: ...
+    def join(self, states: Any) -> Any: ...
     def grow(self, state: Any, capacity: Any) -> Any: ...
 
 
@@ -108,6 +109,22 @@ class Loop:
         tokens = ops.reshape(take(ops.reshape(tokens, (-1, self.sampler.width))), (-1,))
         sources, search = (keras.tree.map_structure(take, tree) for tree in (sources, search))
         return (sources, state.source), (search, tokens, state.beam)
+
+    def join(self, first: Any, second: Any, rows: Any) -> tuple[Any, Any]:
+        """Sources of two generations at the same step, as one.
+
+        Args:
+            first, second: a `(fixed, changing)` of each.
+            rows: int32 `[B']`, the sources to keep, those of `second` counted on from those of
+                `first`.
+        """
+        states, others = [], []
+        for (sources, source), (search, tokens, beam) in (first, second):
+            states.append(State(source, beam))
+            others.append((sources, search, tokens))
+        state = self.moves.join(states)
+        sources, search, tokens = join_rows(others)
+        return self.select((sources, state.source), (search, tokens, state.beam), rows)
 
     def grow(self, fixed: Any, changing: Any, capacity: Any) -> Any:
         """Make room for `capacity` steps."""

@@ -29,6 +29,8 @@ class TensorFlowDriver(Driver):
         )
         self._segment = Graph(self._steps, fixed, changing, scalar, scalar)
         self._select = Graph(loop.select, fixed, changing, rows)
+        whole = (fixed, changing)
+        self._join = Graph(loop.join, whole, whole, rows)
         self._grow = Graph(loop.grow, fixed, changing, scalar)
         self._finish = Graph(loop.finish, changing)
 
@@ -38,7 +40,7 @@ class TensorFlowDriver(Driver):
 
     @property
     def compilations(self) -> int:
-        graphs = (self._start, self._segment, self._select, self._grow, self._finish)
+        graphs = (self._start, self._segment, self._select, self._join, self._grow, self._finish)
         return sum(graph.traced for graph in graphs)
 
     def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Any, Any]:
@@ -52,6 +54,9 @@ class TensorFlowDriver(Driver):
 
     def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]:
         return self._select(fixed, changing, ops.convert_to_tensor(rows))
+
+    def join(self, first: Any, second: Any, rows: np.ndarray) -> tuple[Any, Any]:
+        return self._join(first, second, ops.convert_to_tensor(rows))
 
     def grow(self, fixed: Any, changing: Any, capacity: int) -> Any:
         return self._grow(fixed, changing, ops.convert_to_tensor(capacity, "int32"))

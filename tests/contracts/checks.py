@@ -94,7 +94,7 @@ def assert_state_shapes(probe: Probe, state: Any) -> None:
 
 
 def check_reorder(probe: Probe) -> None:
-    """After random parents, selected rows and growth, a state continues the right histories."""
+    """Random parents, selected rows, growth and joining: a state continues the right histories."""
     rng = np.random.default_rng(7)
     rows = len(SOURCES) * BEAMS
     vocabulary = probe.model.preset.architecture.target_vocab_size
@@ -118,6 +118,11 @@ def check_reorder(probe: Probe) -> None:
             state = probe.network.select_rows(state, kept)
             sources = [sources[i] for i in kept]
             histories = [histories[i * BEAMS + k] for i in kept for k in range(BEAMS)]
+        if t == 3:  # The first source went its own way, and comes back behind the others.
+            parts = [np.asarray(part, "int32") for part in ([1, 2], [0])]
+            state = probe.network.join([probe.network.select_rows(state, part) for part in parts])
+            sources = sources[1:] + sources[:1]
+            histories = histories[BEAMS:] + histories[:BEAMS]
         # Within each source; at some steps both beams continue the same one, or they swap.
         within = {0: [0, 1], 1: [1, 1], 3: [1, 0]}.get(t)
         parents = np.asarray(

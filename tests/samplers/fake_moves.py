@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from keras_s2s.layers.state import State, StepOutput
 from keras_s2s.samplers import Plan, Sampler
 from keras_s2s.samplers.drivers import make_driver
 from keras_s2s.samplers.sampler import Result
-from keras_s2s.samplers.segments import decode
+from keras_s2s.samplers.schedule import decode
+from keras_s2s.samplers.segments import gathered
 
 
 class Markov:
@@ -46,6 +47,9 @@ class Markov:
     def select_rows(self, state: State, rows: Any) -> State:
         return state_moves.select_rows(state, rows)
 
+    def join(self, states: Sequence[State]) -> State:
+        return state_moves.join(states)
+
     def grow(self, state: State, capacity: Any) -> State:
         return state
 
@@ -67,15 +71,15 @@ def run(
     """
     prefix = np.zeros((rows, 1)) if prefixes is None else np.asarray(prefixes)
     length = 0 if prefixes is None else prefix.shape[1]
-    return decode(
-        make_driver(moves, sampler, plan, []),
-        {
-            "encoder_token_ids": np.ones((rows, 1), "int32"),
-            "encoder_padding_mask": np.ones((rows, 1), bool),
-            "rows": np.arange(rows, dtype="int32"),
-            "seeds": np.zeros(rows, "int32") if seeds is None else np.asarray(seeds, "int32"),
-            "prefix": prefix.astype("int32"),
-            "prefix_lengths": np.full(rows, length, "int32"),
-            "limits": np.full(rows, plan.steps, "int32") if limits is None else limits,
-        },
-    )
+    inputs = {
+        "encoder_token_ids": np.ones((rows, 1), "int32"),
+        "encoder_padding_mask": np.ones((rows, 1), bool),
+        "rows": np.arange(rows, dtype="int32"),
+        "seeds": np.zeros(rows, "int32") if seeds is None else np.asarray(seeds, "int32"),
+        "prefix": prefix.astype("int32"),
+        "prefix_lengths": np.full(rows, length, "int32"),
+        "limits": np.full(rows, plan.steps, "int32") if limits is None else limits,
+    }
+    driver = make_driver(moves, sampler, plan, [])
+    parts = list(decode(driver, [(np.arange(rows), inputs)], int(inputs["limits"].max())))
+    return gathered(parts, rows, sampler, plan.pad)

@@ -90,23 +90,24 @@ def generate(kind, sources, monkeypatch, first: int, steps: int, **options) -> G
 
 
 def assert_equal(
-    found: GenerationOutput, expected: GenerationOutput, row: Any = slice(None)
+    found: GenerationOutput,
+    expected: GenerationOutput,
+    row: Any = slice(None),
+    atol: float = 1e-5,
 ) -> None:
     np.testing.assert_array_equal(found.lengths, expected.lengths[row])
     width = found.token_ids.shape[-1]
     np.testing.assert_array_equal(found.token_ids, expected.token_ids[row][..., :width])
-    np.testing.assert_allclose(found.scores, expected.scores[row], atol=1e-5)
+    np.testing.assert_allclose(found.scores, expected.scores[row], atol=atol)
     np.testing.assert_allclose(
-        found.token_log_probs, expected.token_log_probs[row][..., :width], atol=1e-5
+        found.token_log_probs, expected.token_log_probs[row][..., :width], atol=atol
     )
 
 
 CASES = list(product(CONFIGS, OPTIONS))
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), covered(CASES, [("recurrent", "random"), ("transformer", "beam")])
-)
+@pytest.mark.parametrize(("kind", "name"), covered(CASES, [("recurrent", "random")]))
 def test_segments_change_nothing(kind, name, events, monkeypatch):
     options, sources = OPTIONS[name], rows()
     whole = generate(kind, sources, monkeypatch, MAX_LENGTH, MAX_LENGTH, **options)

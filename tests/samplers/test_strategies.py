@@ -68,7 +68,7 @@ def test_beam_finds_the_likeliest_sentence_and_stops_there() -> None:
     assert sentence(result, rank=1) == [A, B, EOS]
     assert result.scores[0, 1] == pytest.approx(math.log(0.6 * 0.3 * 0.9), rel=1e-5)
     np.testing.assert_allclose(
-        result.token_log_probs[0, 0], [math.log(0.4), math.log(0.9), 0, 0], rtol=1e-5
+        result.token_log_probs[0, 0], [math.log(0.4), math.log(0.9), 0], rtol=1e-5
     )
     for rank, length in enumerate(result.lengths[0]):
         assert (result.token_ids[0, rank, length:] == PAD).all(), "nothing after EOS"
