@@ -190,7 +190,7 @@ class Bench:
             if found["equal_rows"] < 1:
                 batch, beams = found["cell"]
                 self.log(
-                    f"  {found['workload']} {batch}x{beams}: {100 * found['equal_rows']:.0f} % of "
+                    f"  {found['workload']} {batch}x{beams}: {percent(found['equal_rows'])} of "
                     f"the rows of {found['engine']} have the ids of {found['reference']}"
                 )
 
@@ -244,6 +244,11 @@ class Bench:
                     }
                 )
         return found
+
+
+def percent(share: float) -> str:
+    """A share in per cent, with as many digits as tell it from the whole."""
+    return "100 %" if share == 1 else f"{min(100 * share, 99.9):.1f} %"
 
 
 def rotated(names: list[str], by: int) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from generation.bench import Cell
+from generation.bench import Cell, percent
 from generation.engines import ENGINES, OURS
 
 PEERS = ("ctranslate2", "transformers", "keras_hub-jax", "keras_hub-tensorflow")
@@ -232,7 +232,7 @@ def _print_agreement(result: dict[str, Any], cells: list[Cell], console: Console
             for a in result["agreement"]
             if (a["workload"], a["engine"]) == (workload, engine)
         }
-        texts = [f"{100 * by_cell[c]:.0f} %" if c in by_cell else "-" for c in cells]
+        texts = [percent(by_cell[c]) if c in by_cell else "-" for c in cells]
         table.add_row(f"{workload}: {engine} as {reference}", *texts)
     console.print(table)
     if any(forbids_first(found) and found["equal_rows"] < 1 for found in result["agreement"]):

@@ -17,6 +17,8 @@ from keras_s2s.samplers.sampler import Result
 class TensorFlowDriver(Driver):
     """Graphs traced once: rows, source length and capacity are unknown to them."""
 
+    segment_steps = 8
+
     def __init__(self, loop: Loop, variables: list[Any], prepared: Any) -> None:
         super().__init__(loop, variables, prepared)
         import tensorflow as tf
