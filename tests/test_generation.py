@@ -175,13 +175,18 @@ def test_a_class_of_the_same_name_is_another():
     assert found[1].shape != found[0].shape or (found[1] != found[0]).any()
 
 
+class Idle(LogitsProcessor):
+    def __call__(self, scores, step, plan):
+        return scores
+
+
 @dataclass
-class Unfrozen(LogitsProcessor):
+class Unfrozen(Idle):
     token: int
 
 
 @dataclass(frozen=True)
-class Listed(LogitsProcessor):
+class Listed(Idle):
     tokens: list[int]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class Settings:
     seed: int = 0
 
 
-class Engine:
+class Engine(ABC):
     """Answers a worker's requests: keeps sources, and generates from them."""
 
     def __init__(self, settings: Settings) -> None:
@@ -75,17 +76,17 @@ class Engine:
             "compilations": self.compilations(),
         }
 
+    @abstractmethod
     def prepare(self, job: Job, rows: list[list[int]]) -> Any:
         """Inputs as the engine takes them; not timed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, job: Job, inputs: Any) -> Any:
         """Generate; timed, so it returns when the ids are on the host."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ids(self, result: Any) -> list[list[int]]:
         """What `run` returned, a row for each source, EOS included; not timed."""
-        raise NotImplementedError
 
     def compilations(self) -> int | None:
         """Programs compiled or traced so far."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from keras_s2s.samplers.loop import Loop
 from keras_s2s.samplers.sampler import Result
 
 
-class Driver:
+class Driver(ABC):
     """Runs a loop's parts; trees of the backend's tensors in and out."""
 
     #: steps between two looks at what has finished.
@@ -41,29 +42,29 @@ class Driver:
         """Room worth making where `steps` are wanted and no source takes more than `limit`."""
         return min(steps, limit)
 
-    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Any, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Any, Any]: ...
 
+    @abstractmethod
     def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> tuple[Any, int, Any]:
         """Steps `begin` to `end`, fewer if every source is done before.
 
         Returns:
             `(changing, the number of the next step, finished bool [B] as a NumPy array)`.
         """
-        raise NotImplementedError
 
-    def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]: ...
 
-    def join(self, first: Any, second: Any, rows: np.ndarray) -> tuple[Any, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def join(self, first: Any, second: Any, rows: np.ndarray) -> tuple[Any, Any]: ...
 
-    def grow(self, fixed: Any, changing: Any, capacity: int) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def grow(self, fixed: Any, changing: Any, capacity: int) -> Any: ...
 
+    @abstractmethod
     def finish(self, changing: Any) -> Result:
         """What was found, as NumPy arrays."""
-        raise NotImplementedError
 
 
 def to_numpy(result: Result) -> Result:

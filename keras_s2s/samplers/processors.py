@@ -7,6 +7,7 @@ for greedy search and sampling, log-probabilities for beam search.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,7 +24,7 @@ from keras_s2s.samplers.host_callback import host_callback
 FORBIDDEN = -1e9
 
 
-class LogitsProcessor:
+class LogitsProcessor(ABC):
     """A rule; subclass it as a frozen dataclass, so that equal rules share a compilation.
 
     Example:
@@ -37,6 +38,7 @@ class LogitsProcessor:
         >>> model.generate("ein Hund", processors=[Favour(17, 2.0)])
     """
 
+    @abstractmethod
     def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
         """Apply the rule.
 
@@ -48,7 +50,6 @@ class LogitsProcessor:
         Returns:
             float32 `[R, V]`.
         """
-        raise NotImplementedError
 
 
 def forbid(scores: Any, banned: Any) -> Any:

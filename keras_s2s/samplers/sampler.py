@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -63,13 +64,14 @@ class Result(NamedTuple):
     token_log_probs: Any
 
 
-class Sampler:
+class Sampler(ABC):
     """A strategy: chooses the next ids from logits. It never sees a model.
 
     A subclass is immutable and hashable by its settings (`key`), keeps everything that changes
     in the `search` tree it hands out, and uses `keras.ops` only, so that one piece of code runs
     eagerly, inside `jax.jit` and inside a TensorFlow graph. Every leaf of `search` is
-    `[B, ...]`, so that sources that are done can leave it.
+    `[B, ...]`, so that sources that are done can leave it, and others at the same step come in
+    (axes that differ then, those as long as the sources, are filled up with zeros).
 
     Histories hold as many steps as the capacity they were made for, and `grow` extends them. It
     finds them by name: entries `token_ids` and `log_probs` of the dictionaries that `search` is
@@ -97,6 +99,7 @@ class Sampler:
         # The type itself: another class may have the same name, in a notebook for example.
         return (type(self), *sorted(vars(self).items()))
 
+    @abstractmethod
     def begin(self, sources: Sources, capacity: Any, plan: Plan) -> Any:
         """The search state before the first step.
 
@@ -105,8 +108,8 @@ class Sampler:
             capacity: steps that the histories hold, an int or a scalar tensor.
             plan: the generation's plan.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def advance(
         self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
     ) -> Advance:
@@ -119,15 +122,14 @@ class Sampler:
             plan: the generation's plan.
             sources: what is known of each source.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def finished(self, search: Any) -> Any:
         """Whether each source is done: bool `[B]`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self, search: Any, plan: Plan) -> Result:
         """The hypotheses that were found; those of sources that are not done are cut."""
-        raise NotImplementedError
 
     def grow(self, search: Any, capacity: Any, plan: Plan) -> Any:
         """Make room for `capacity` steps in every history."""

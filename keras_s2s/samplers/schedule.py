@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from keras_s2s.samplers.driver import Driver
-from keras_s2s.samplers.segments import FILLER, Group, Part
+from keras_s2s.samplers.segments import Group, Part
 
 #: Rows that may wait, in full batches: their caches take memory.
 WAITING = 2
@@ -29,8 +29,8 @@ def decode(
     Args:
         driver: runs the loop.
         batches: `(places, inputs)`, each asked for when its turn comes: the place of each source
-            among all (`FILLER` for a row that belongs to nobody), and the inputs of `Loop.start`
-            as NumPy arrays. No batch is larger than the first.
+            among all, or `segments.FILLER` for a row that belongs to nobody, and the inputs of
+            `Loop.start` as NumPy arrays. No batch is larger than the first.
         steps: the most that any source takes.
 
     Yields:
@@ -51,34 +51,22 @@ def decode(
             else:
                 return
         group.advance(driver.segment_steps)
-        yield from _results(group, driver)
-        if not len(group.live):
+        if not group.live.size:
+            yield from group.done()
             group = None
             continue
+        size = driver.rows_for(len(group.live), len(group))
+        if size < len(group):
+            yield from group.done()
+            group.shrink(size)
         other = waiting.get(group.index)
         if other is not None and len(group.live) + len(other.live) <= full:
             del waiting[group.index]
-            yield from _handed_out(group, other)
+            yield from group.done()
+            yield from other.done()
             group.join(other)
         elif other is None and 2 * len(group) <= full:
             earlier = batch is not None or any(index < group.index for index in waiting)
             room = sum(map(len, waiting.values())) + len(group) <= WAITING * full
             if earlier and room:
                 waiting[group.index], group = group, None
-
-
-def _results(group: Group, driver: Driver) -> Iterator[Part]:
-    """What the group hands out after a segment; it shrinks where that is worth it."""
-    live = len(group.live)
-    size = driver.rows_for(live, len(group)) if live else 0
-    if size == len(group):
-        return
-    yield from _handed_out(group)
-    if live:
-        group.shrink(size)
-
-
-def _handed_out(*groups: Group) -> Iterator[Part]:
-    """The results of the sources that are done, and about to leave."""
-    parts = (group.done() for group in groups)
-    yield from (part for part in parts if (part.places != FILLER).any())

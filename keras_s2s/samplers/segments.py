@@ -81,11 +81,11 @@ class Group:
         """What was found so far, for every row."""
         return self.driver.finish(self._changing)
 
-    def done(self) -> Part:
-        """The results of the sources that are done and still have a row."""
+    def done(self) -> list[Part]:
+        """The results of the sources that are done and still have a row; none where none are."""
         places = self.places.copy()
         places[self.live] = FILLER
-        return Part(places, self.result())
+        return [Part(places, self.result())] if (places != FILLER).any() else []
 
     def shrink(self, size: int) -> None:
         """Keep the sources that are not done, in `size` rows."""
