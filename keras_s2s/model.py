@@ -24,12 +24,12 @@ from keras_s2s.export.formats import FORMATS, export_as
 from keras_s2s.generation import Generator, as_rows, row_seeds
 from keras_s2s.preset_changes import changed, check_vocabularies, from_description
 from keras_s2s.samplers import (
-    BeamSample,
+    Beam,
+    DiverseBeam,
     GenerationOutput,
     Greedy,
     LogitsProcessor,
     Plan,
-    Random,
     Sampler,
     resolve_sampler,
 )
@@ -333,7 +333,7 @@ class Seq2SeqLM(keras.Model):
         tgt_lang: Language = None,
         max_new_tokens: int | None = None,
         decoder_prefix: Any = None,
-        processors: Sequence[LogitsProcessor] = (),
+        processors: Sequence[LogitsProcessor] | None = None,
         seed: int | Sequence[int] | None = None,
         batch_size: int = 32,
         output_attentions: bool = False,
@@ -362,9 +362,8 @@ class Seq2SeqLM(keras.Model):
             processors: a list of rules of your own (`samplers.LogitsProcessor`), applied after
                 the others.
             seed: for samplers that draw: one, or one for each row; None is random.
-            batch_size: sources decoded at a time; results do not depend on it. Of more sources
-                than these up to twice as many wait half done, to fill a batch that is losing
-                its own.
+            batch_size: sources decoded at a time; results do not depend on it. Where there are
+                more, the memory of up to three batches is used (`samplers/schedule.py`).
             output_attentions: fill `GenerationOutput.attentions`; with `return_output`.
             **generation_options: of the strategy: num_beams, length_penalty, early_stopping,
                 num_return_sequences, do_sample, temperature, top_k, top_p, min_p,
@@ -442,7 +441,7 @@ class Seq2SeqLM(keras.Model):
         tgt_lang: str | None = None,
         max_new_tokens: int | None = None,
         decoder_prefix: Any = None,
-        processors: Sequence[LogitsProcessor] = (),
+        processors: Sequence[LogitsProcessor] | None = None,
         seed: int | Sequence[int] | None = None,
         stride: int = 1,
         **generation_options: Any,
@@ -558,7 +557,7 @@ class Seq2SeqLM(keras.Model):
         sampler: Sampler | str | None = None,
         max_length: int | None = None,
         max_new_tokens: int | None = None,
-        processors: Sequence[LogitsProcessor] = (),
+        processors: Sequence[LogitsProcessor] | None = None,
         version: int | None = None,
         overwrite: bool = False,
         quantization: str | None = None,
@@ -594,7 +593,7 @@ class Seq2SeqLM(keras.Model):
             >>> model.export("exported/dates", num_beams=4, version=1)
             PosixPath('exported/dates/1')
         """
-        fixed = (sampler, max_length, max_new_tokens, *processors, *generation_options)
+        fixed = (sampler, max_length, max_new_tokens, *(processors or ()), *generation_options)
         if format in FORMATS and format != "tf_saved_model" and any(v is not None for v in fixed):
             raise ExportError(
                 f"a search can be fixed with format='tf_saved_model' alone: {format!r} leaves it "
@@ -660,7 +659,7 @@ class Seq2SeqLM(keras.Model):
         max_length: int | None,
         max_new_tokens: int | None,
         options: Mapping[str, Any],
-        processors: Sequence[LogitsProcessor],
+        processors: Sequence[LogitsProcessor] | None,
         given: Sequence[int],
         start: TargetStart | None = None,
     ) -> tuple[Sampler, Plan, list[int]]:
@@ -703,7 +702,7 @@ class Seq2SeqLM(keras.Model):
         made = make_rules(
             {**defaults, **rules},
             vocabulary=self.preset.architecture.target_vocab_size,
-            own=processors,
+            own=() if processors is None else processors,
         )
         plan = Plan(start.decoder_start, target.eos, target.pad, max(limits, default=steps), made)
         return chosen, plan, limits
@@ -783,8 +782,17 @@ class Seq2SeqLM(keras.Model):
                 raise ValueError(f"the input mapping lacks {', '.join(sorted(missing))}")
             if src_lang is not None:
                 raise ValueError("src_lang is for texts: these ids have their language or none")
+            if tgt_lang is not None and self.preprocessor is None:
+                raise ValueError(
+                    "tgt_lang needs a preprocessor that knows languages; there is none"
+                )
             rows, is_text = as_rows(x["encoder_token_ids"], x["encoder_padding_mask"]), False
         else:
+            if not isinstance(x, Iterable):
+                raise TypeError(
+                    f"got {x!r}; generate() takes a text, a list of texts, or a mapping with "
+                    "encoder_token_ids and encoder_padding_mask"
+                )
             texts = [x] if isinstance(x, str) else list(x)
             for i, text in enumerate(texts):
                 if not isinstance(text, str):
@@ -845,6 +853,8 @@ class Seq2SeqLM(keras.Model):
         ids = output.token_ids
         if ids.ndim == 2:
             return text.decode_target(_cut(ids, output.lengths))
+        if not len(ids):
+            return []
         flat = _cut(ids.reshape(-1, ids.shape[-1]), output.lengths.reshape(-1))
         texts = text.decode_target(flat)
         n = ids.shape[1]
@@ -888,7 +898,7 @@ def _counts(prefixes: Sequence[Sequence[int]] | None, count: int) -> list[int]:
 
 
 def _check_seed(seed: Any, sampler: Sampler) -> None:
-    if seed is not None and not isinstance(sampler, Random | BeamSample):
+    if seed is not None and type(sampler) in (Greedy, Beam, DiverseBeam):
         raise ValueError(
             f"seed={seed} has no effect: {type(sampler).__name__} draws nothing; drop it, or "
             "choose a sampler that draws (do_sample=True)"

@@ -125,6 +125,9 @@ NOT_MEANT: list[tuple[dict[str, Any], str]] = [
     ({"seed": [1, 2, 3], "num_beams": 2}, "seed=.*Beam draws nothing"),
     ({"seed": [1, 2], "do_sample": True}, "2 seeds for 3 rows"),
     ({"seed": 1.5, "do_sample": True}, r"seed=1\.5"),
+    ({"seed": [1, 2.5, 3], "do_sample": True}, r"seed=\[1, 2\.5, 3\] must be a whole number"),
+    ({"seed": True, "do_sample": True}, "seed=True must be a whole number"),
+    ({"tgt_lang": "de"}, "tgt_lang needs a preprocessor"),
     ({"no_repeat_ngram": 2}, "no_repeat_ngram_size"),
     # Prefixes
     ({"decoder_prefix": [[5] * 7] * 3, "max_length": 8}, "prefix of 7 ids.*max_length=8"),

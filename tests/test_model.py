@@ -145,6 +145,7 @@ def test_no_sources_no_results(model, text_model):
     )
     assert output.token_ids.shape[0] == output.lengths.shape[0] == output.scores.shape[0] == 0
     assert text_model.generate([]) == []
+    assert text_model.generate([], num_beams=2, num_return_sequences=2) == []
     assert model.score([], []).shape == (0,)
 
 

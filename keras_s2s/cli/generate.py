@@ -96,7 +96,8 @@ def generate(
     }
     options = {name: value for name, value in options.items() if value is not None}
     with _lines(texts, input) as lines, _writer(output) as out:
-        while chunk := list(islice(lines, CHUNK)):
+        # The rows of one call draw each their own: with a seed, all lines are one call.
+        while chunk := list(islice(lines, None if seed is not None else CHUNK)):
             for answer in _answers(network, chunk, options):
                 print(answer, file=out)
             out.flush()
@@ -105,8 +106,11 @@ def generate(
 def _answers(network: Any, texts: list[str], options: dict[str, Any]) -> Iterator[str]:
     """One line for each answer; a blank text has a blank answer, so that lines stay aligned."""
     asked = [text for text in texts if text.strip()]
-    found = iter(network.generate(asked, **options) if asked else ())
-    count = options.get("num_return_sequences", 1)
+    answers = network.generate(asked, **options) if asked else []
+    # How many there are for a text can be the model's own default, too.
+    several = [len(answer) for answer in answers if isinstance(answer, list)]
+    count = several[0] if several else options.get("num_return_sequences", 1)
+    found = iter(answers)
     for text in texts:
         if not text.strip():
             yield from [""] * count

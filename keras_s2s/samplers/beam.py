@@ -118,7 +118,7 @@ class Beam(Sampler):
         if given is not None:
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
 
-        # The best K that do not end live on; at the limit, what they would go on with.
+        # The best K that do not end live on; at the limit nobody reads them any more.
         live_scores, keep = ops.top_k(scores + ops.cast(ends, "float32") * NOTHING, beams)
         keep = ops.cast(keep, "int32")
         kept_parents, kept_tokens = pick(parents, keep), pick(tokens, keep)
@@ -152,6 +152,8 @@ class Beam(Sampler):
         # A source stops when no id fits any more, or nothing better is to be expected.
         stopped = ops.logical_or(search["stopped"], at_limit)
         hopeless = ops.logical_not(self._can_improve(new_live, new_done, length, plan, sources))
+        # Rules may have left nothing that could go on.
+        hopeless = ops.logical_or(hopeless, live_scores[:, 0] < NOTHING / 2)
         stopped = ops.logical_or(stopped, hopeless)
         if self.early_stopping is True:
             stopped = ops.logical_or(stopped, ops.all(new_done["ended"], axis=1))
@@ -179,7 +181,7 @@ class Beam(Sampler):
         width = min(2 * self.num_beams, logits.shape[-1])
         if plan.processors or plan.prefixed:
             raw = logits - log_normaliser(logits)
-            allowed = process(raw, live["token_ids"], index, plan, sources)
+            allowed = process(raw, live["token_ids"], index, plan, sources, reachable(live))
             row_scores, row_ids = top_k(allowed, width)  # [R, width]
             row_raw = pick(raw, row_ids)
         else:
@@ -245,6 +247,11 @@ class Beam(Sampler):
             ops.where(ended, done["scores"], ops.full_like(done["scores"], NOTHING)),
             ops.where(ended[..., None], done["log_probs"], ops.zeros_like(done["log_probs"])),
         )
+
+
+def reachable(live: Any) -> Any:
+    """Which beams hold a sequence: bool `[B, K]`. Rules may leave fewer than there are beams."""
+    return live["scores"] > NOTHING / 2
 
 
 def gather(values: Any, places: Any) -> Any:

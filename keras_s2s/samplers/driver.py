@@ -29,12 +29,16 @@ class Driver(ABC):
         """Programs compiled or traced so far."""
         return 0
 
-    def rows_for(self, live: int, size: int) -> int:
+    def kind(self, inputs: Mapping[str, np.ndarray]) -> tuple[int, ...]:
+        """Batches whose inputs are of one kind may be joined."""
+        return ()
+
+    def rows_worth_keeping(self, live: int, size: int) -> int:
         """Rows worth keeping for `live` sources that are not done, of `size` now."""
         # A copy of the state costs about as much as a step; dropping few rows saves less.
         return live if live <= 0.75 * size else size
 
-    def rows_of(self, live: int) -> int:
+    def rows_when_joined(self, live: int) -> int:
         """Rows of a batch that is put together of `live` sources; the rest are fillers."""
         return live
 

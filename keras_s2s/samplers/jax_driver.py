@@ -74,14 +74,18 @@ class JaxDriver(Driver):
     def compilations(self) -> int:
         return sum(program.programs() for program in self._programs.values())
 
-    def rows_for(self, live: int, size: int) -> int:
+    def kind(self, inputs: Mapping[str, np.ndarray]) -> tuple[int, ...]:
+        # A program is compiled for each size: of the sources, not of each pair of sizes.
+        return inputs["encoder_token_ids"].shape[1], inputs["prefix"].shape[1]
+
+    def rows_worth_keeping(self, live: int, size: int) -> int:
         # Halves, so that few sizes are compiled.
         kept = size
         while kept // 2 >= live and kept // 2 * self.loop.sampler.width >= LEAST_ROWS:
             kept //= 2
         return kept
 
-    def rows_of(self, live: int) -> int:
+    def rows_when_joined(self, live: int) -> int:
         return 1 << (live - 1).bit_length()
 
     def capacity_for(self, steps: int, limit: int) -> int:

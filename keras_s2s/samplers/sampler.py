@@ -167,17 +167,23 @@ def in_prefix(sources: Sources, index: Any, plan: Plan) -> Any | None:
     return ops.cast(index, "int32") < sources.prefix_lengths
 
 
-def process(scores: Any, tokens: Any, index: Any, plan: Plan, sources: Sources) -> Any:
+def process(
+    scores: Any, tokens: Any, index: Any, plan: Plan, sources: Sources, reachable: Any = None
+) -> Any:
     """Scores after every rule of the plan, and after the prefixes, which outrank the rules.
 
     Args:
         scores: float32 `[R, V]`, logits or log-probabilities.
         tokens: int32 `[B, K, C]`, the histories.
+        reachable: bool `[B, K]`, see `Step`; or None.
     """
     if not plan.processors and not plan.prefixed:
         return scores
     width = tokens.shape[1]
-    step = Step(ops.reshape(tokens, (-1, ops.shape(tokens)[-1])), index, sources, width)
+    if reachable is not None:
+        reachable = ops.reshape(reachable, (-1,))
+    histories = ops.reshape(tokens, (-1, ops.shape(tokens)[-1]))
+    step = Step(histories, index, sources, width, reachable)
     for processor in plan.processors:
         scores = processor(scores, step, plan)
     if plan.prefixed:

@@ -15,7 +15,7 @@ import numpy as np
 from keras_s2s.samplers.driver import Driver
 from keras_s2s.samplers.segments import Group, Part
 
-#: Rows that may wait, in full batches: their caches take memory.
+#: Most rows that may wait, as a multiple of those of a full batch: their caches take memory.
 WAITING = 2
 
 
@@ -39,7 +39,7 @@ def decode(
     coming = iter(batches)
     batch = next(coming, None)
     full = 0  # rows of a batch that has all its sources
-    waiting: dict[int, Group] = {}  # by the step they wait at
+    waiting: dict[tuple[int, ...], Group] = {}  # by the step they wait at, and their kind
     group = None
     while True:
         if group is None:
@@ -55,18 +55,19 @@ def decode(
             yield from group.done()
             group = None
             continue
-        size = driver.rows_for(len(group.live), len(group))
+        size = driver.rows_worth_keeping(len(group.live), len(group))
         if size < len(group):
             yield from group.done()
             group.shrink(size)
-        other = waiting.get(group.index)
+        here = (group.index, *group.kind)
+        other = waiting.get(here)
         if other is not None and len(group.live) + len(other.live) <= full:
-            del waiting[group.index]
+            del waiting[here]
             yield from group.done()
             yield from other.done()
             group.join(other)
         elif other is None and 2 * len(group) <= full:
-            earlier = batch is not None or any(index < group.index for index in waiting)
+            earlier = batch is not None or any(key[0] < group.index for key in waiting)
             room = sum(map(len, waiting.values())) + len(group) <= WAITING * full
             if earlier and room:
-                waiting[group.index], group = group, None
+                waiting[here], group = group, None

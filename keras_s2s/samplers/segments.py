@@ -25,8 +25,9 @@ class Part(NamedTuple):
     """Results of sources that are done.
 
     Attributes:
-        places: int `[B]`, whose result each row is; `FILLER` for rows without one.
-        result: NumPy arrays `[B, ...]`.
+        places: int `[N]`, whose result each row is (as `Group.places`); `FILLER` for rows
+            without one.
+        result: NumPy arrays `[N, ...]`.
     """
 
     places: np.ndarray
@@ -36,6 +37,9 @@ class Part(NamedTuple):
 class Group:
     """Sources that have taken the same number of steps, and are decoded together.
 
+    A row of it is a source, or one of the draws of a source (`Sampler.copies`), with all its
+    beams; or a filler.
+
     Args:
         driver: runs the loop.
         places: int `[B]`, the place of each source among all, or `FILLER`.
@@ -44,9 +48,11 @@ class Group:
             have the same capacity at the same step.
 
     Attributes:
-        places: int `[R]`, the place of each row now in the group.
-        live: the rows that are not done.
+        places: int `[N]`, the place of each row now in the group, among all draws of all
+            sources: that of the source times `copies`, plus the draw's; `FILLER` for a filler.
+        live: the rows that belong to somebody and are not done.
         index: the number of the next step.
+        kind: groups of one kind may be joined (`Driver.kind`).
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class Group:
     ) -> None:
         self.driver = driver
         self.steps = steps
+        self.kind = driver.kind(inputs)
         self.capacity = driver.capacity_for(FIRST_CAPACITY, steps)
         self._fixed, self._changing = driver.start(inputs, self.capacity)
         copies = driver.loop.sampler.copies
@@ -98,7 +105,7 @@ class Group:
         assert (self.index, self.capacity) == (other.index, other.capacity)
         live = np.concatenate([self.live, len(self) + other.live])
         places = np.concatenate([self.places, other.places])[live]
-        size = self.driver.rows_of(len(live))
+        size = self.driver.rows_when_joined(len(live))
         parts = (self._fixed, self._changing), (other._fixed, other._changing)
         self._fixed, self._changing = self.driver.join(*parts, _filled(live, size))
         self._placed(places, size)

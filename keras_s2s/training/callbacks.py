@@ -45,6 +45,12 @@ class GenerationMetrics(keras.callbacks.Callback):
             raise ValueError(f"unknown metric {unknown[0]!r}; metrics are {', '.join(METRICS)}")
         if every < 1:
             raise ValueError(f"every={every} must be at least 1")
+        for name, useful in (("num_return_sequences", (None, 1)), ("return_output", (None, False))):
+            if generation_options.get(name) not in useful:
+                raise ValueError(
+                    f"GenerationMetrics compares one text with one reference; drop {name}="
+                    f"{generation_options[name]!r}"
+                )
         self.pairs = list(pairs)[:limit]
         if not self.pairs:
             raise ValueError("GenerationMetrics needs at least one pair")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -18,7 +19,7 @@ from keras import ops
 from small_models import slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.cli import main
+from keras_s2s.cli import generate, main
 from keras_s2s.text import Preprocessor
 
 PAIRS = [("ab c", "c ba"), ("abc", "cba"), ("가나", "나가")]
@@ -88,6 +89,21 @@ def test_a_seed_repeats_a_draw(folder: str, capsys) -> None:
     options = ["--sampler", "top_k", "--top-k", "5", "--seed", "4"]
     draws = [answers(capsys, "generate", folder, "abc", *options) for _ in range(2)]
     assert draws[0] == draws[1]
+
+
+@slow_where_compiled
+def test_with_a_seed_every_line_draws_its_own(folder: str, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(generate, "CHUNK", 2)  # lines that are answered together
+    options = ["--sampler", "top_k", "--top-k", "9", "--temperature", "5", "--seed", "4"]
+    drawn = answers(capsys, "generate", folder, *["abc"] * 6, *options)
+    assert drawn[:2] != drawn[2:4] != drawn[4:]
+
+
+def test_blank_lines_have_as_many_answers_as_others() -> None:
+    """Also where their number is the model's own."""
+    network = SimpleNamespace(generate=lambda texts, **options: [[t, t + "!"] for t in texts])
+    found = generate._answers(network, ["a", " ", "b"], {})
+    assert list(found) == ["a", "a!", "", "", "b", "b!"]
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,9 @@ def test_allowed_tokens_is_that_of_transformers():
         )
         ids = np.stack([history(step, row) for row in range(len(scores))])
         expected = theirs(torch.from_numpy(ids), torch.from_numpy(scores)).numpy()
+        # Nobody is asked within a prefix, where the given id follows, nor beyond the limit.
+        asked = (np.asarray(PREFIX_LENGTHS) <= step.index) & (step.index < np.asarray(LIMITS))
+        expected[~asked.repeat(WIDTH)] = scores[~asked.repeat(WIDTH)]
         assert_same_scores(apply(AllowedTokens(allowed), scores, step), expected)
 
 
@@ -249,6 +252,37 @@ def test_allowed_tokens_in_a_compiled_loop(sampler):
     result = run(UNIFORM, sampler, plan, rows=3)
     assert result.token_ids[:, 0, :4].tolist() == [[3 + row] * 3 + [EOS] for row in range(3)]
     assert (result.lengths == 4).all()
+
+
+ANSWERS = [[3, 4, EOS], [3, 5, 4, EOS], [5, EOS]]
+
+
+def of_answers(row: int, ids: np.ndarray) -> list[int]:
+    """Ids that lead to one of ANSWERS; none after anything else."""
+    said = ids[1:].tolist()
+    return [a[len(said)] for a in ANSWERS if a[: len(said)] == said and len(a) > len(said)]
+
+
+@pytest.mark.parametrize("sampler", [Beam(4, num_return_sequences=4)], ids=["beam"])
+def test_fewer_allowed_answers_than_beams(sampler):
+    """Nobody is asked what follows an id that was not allowed, and the search ends."""
+    plan = Plan(START, EOS, 0, 40, processors=(AllowedTokens(of_answers),))
+    result = run(UNIFORM, sampler, plan, rows=2)
+    for ids, lengths in zip(result.token_ids, result.lengths, strict=True):
+        found = [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
+        assert sorted(filter(None, found)) == sorted(ANSWERS)
+
+
+def test_nobody_is_asked_within_a_prefix_or_at_the_limit():
+    asked = set()
+
+    def allowed(row: int, ids: np.ndarray) -> list[int]:
+        asked.add((row, len(ids)))
+        return [5]
+
+    plan = Plan(START, EOS, 0, 6, processors=(AllowedTokens(allowed),), prefixed=True)
+    run(UNIFORM, Greedy(), plan, 2, prefixes=[[3, 4]] * 2, limits=np.asarray([4, 6], "int32"))
+    assert asked == {(0, 3), (0, 4), (1, 3), (1, 4), (1, 5), (1, 6)}
 
 
 @pytest.mark.parametrize(

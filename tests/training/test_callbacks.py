@@ -54,6 +54,8 @@ def test_generation_metrics_see_the_new_weights(trained) -> None:
         ({"metrics": ["rouge"]}, "unknown metric 'rouge'"),
         ({"every": 0}, "every=0"),
         ({"limit": 0}, "at least one pair"),
+        ({"num_return_sequences": 2}, "one text with one reference; drop num_return_sequences=2"),
+        ({"return_output": True}, "drop return_output=True"),
     ],
 )
 def test_generation_metrics_refuse_nonsense(arguments: dict[str, Any], message: str) -> None:
