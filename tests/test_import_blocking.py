@@ -142,13 +142,14 @@ def test_a_blocked_library_is_absent():
 def test_import_adds_little_to_keras():
     program = """
     import time
-    import keras
     start = time.process_time()
+    import keras
+    middle = time.process_time()
     import keras_s2s
-    print(time.process_time() - start)
+    print((time.process_time() - middle) / (middle - start))
     """
-    # Processor time, and the best of three: the machine may be busy with something else.
-    times = []
-    while len(times) < 3 and (not times or min(times) >= 0.5):
-        times.append(float(run_without_others(program, "jax")))
-    assert min(times) < 0.5, times
+    # As a share of Keras' own, and the best of three: the machine may be busy with something else.
+    shares = []
+    while len(shares) < 3 and (not shares or min(shares) >= 0.35):
+        shares.append(float(run_without_others(program, "jax")))
+    assert min(shares) < 0.35, shares

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from small_models import slow_where_compiled
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -109,6 +110,7 @@ def test_zoo_and_recipes_are_found_outside_the_checkout(installed, tmp_path):
     assert len(listed) >= 60
 
 
+@slow_where_compiled
 def test_console_script_runs_outside_the_checkout(installed, tmp_path):
     (script,) = [path for path in (installed / "bin").iterdir() if path.stem == "keras-s2s"]
     output = run(script, "zoo", "show", "gru_bahdanau", cwd=tmp_path, PYTHONPATH=str(installed))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_models import slow_where_compiled
 
 from keras_s2s import catalog
 from keras_s2s.cli import app, main, zoo
@@ -245,6 +246,7 @@ def test_the_app_is_typers():
     assert app.info.name == "keras-s2s"
 
 
+@slow_where_compiled
 def test_results_alone_on_standard_output_and_a_reader_that_leaves():
     # `head` closes the pipe after one line.
     command = f"{sys.executable} -m keras_s2s.cli zoo show transformer_big | head -n 1"
