@@ -29,10 +29,6 @@ class Driver(ABC):
         """Programs compiled or traced so far."""
         return 0
 
-    def kind(self, inputs: Mapping[str, np.ndarray]) -> tuple[int, ...]:
-        """Batches whose inputs are of one kind may be joined."""
-        return ()
-
     def rows_worth_keeping(self, live: int, size: int) -> int:
         """Rows worth keeping for `live` sources that are not done, of `size` now."""
         # A copy of the state costs about as much as a step; dropping few rows saves less.

@@ -74,10 +74,6 @@ class JaxDriver(Driver):
     def compilations(self) -> int:
         return sum(program.programs() for program in self._programs.values())
 
-    def kind(self, inputs: Mapping[str, np.ndarray]) -> tuple[int, ...]:
-        # A program is compiled for each size: of the sources, not of each pair of sizes.
-        return inputs["encoder_token_ids"].shape[1], inputs["prefix"].shape[1]
-
     def rows_worth_keeping(self, live: int, size: int) -> int:
         # Halves, so that few sizes are compiled.
         kept = size

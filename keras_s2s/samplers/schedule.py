@@ -39,7 +39,7 @@ def decode(
     coming = iter(batches)
     batch = next(coming, None)
     full = 0  # rows of a batch that has all its sources
-    waiting: dict[tuple[int, ...], Group] = {}  # by the step they wait at, and their kind
+    waiting: dict[int, Group] = {}  # by the step they wait at
     group = None
     while True:
         if group is None:
@@ -59,15 +59,14 @@ def decode(
         if size < len(group):
             yield from group.done()
             group.shrink(size)
-        here = (group.index, *group.kind)
-        other = waiting.get(here)
+        other = waiting.get(group.index)
         if other is not None and len(group.live) + len(other.live) <= full:
-            del waiting[here]
+            del waiting[group.index]
             yield from group.done()
             yield from other.done()
             group.join(other)
         elif other is None and 2 * len(group) <= full:
-            earlier = batch is not None or any(key[0] < group.index for key in waiting)
+            earlier = batch is not None or any(index < group.index for index in waiting)
             room = sum(map(len, waiting.values())) + len(group) <= WAITING * full
             if earlier and room:
-                waiting[here], group = group, None
+                waiting[group.index], group = group, None

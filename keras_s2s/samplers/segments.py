@@ -52,7 +52,6 @@ class Group:
             sources: that of the source times `copies`, plus the draw's; `FILLER` for a filler.
         live: the rows that belong to somebody and are not done.
         index: the number of the next step.
-        kind: groups of one kind may be joined (`Driver.kind`).
     """
 
     def __init__(
@@ -60,7 +59,6 @@ class Group:
     ) -> None:
         self.driver = driver
         self.steps = steps
-        self.kind = driver.kind(inputs)
         self.capacity = driver.capacity_for(FIRST_CAPACITY, steps)
         self._fixed, self._changing = driver.start(inputs, self.capacity)
         copies = driver.loop.sampler.copies
