@@ -175,7 +175,7 @@ def run(options: argparse.Namespace) -> int:
     if not any(sample["round"] for sample in bench.samples):
         raise BenchmarkError(f"every engine failed{reasons(bench)}")
     result = {
-        "command": shlex.join([sys.executable, *sys.argv]),
+        "command": shlex.join(["python", *sys.argv]),
         "date": begun,
         **here,
         **outcome(model, bench, workloads, options.cells, options.rounds),
