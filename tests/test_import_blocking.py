@@ -139,17 +139,20 @@ def test_a_blocked_library_is_absent():
     assert run_without_others(program, "jax").strip() == "No module named 'tensorflow'"
 
 
-def test_import_adds_little_to_keras():
+def test_import_adds_little_to_keras(tmp_path, monkeypatch):
+    # As an installed package is: compiled. The first run compiles, the best of the others counts.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path))
     program = """
     import time
-    start = time.process_time()
     import keras
-    middle = time.process_time()
+    start = time.process_time()
     import keras_s2s
-    print((time.process_time() - middle) / (middle - start))
+    print(time.process_time() - start)
     """
-    # As a share of Keras' own, and the best of three: the machine may be busy with something else.
-    shares = []
-    while len(shares) < 3 and (not shares or min(shares) >= 0.35):
-        shares.append(float(run_without_others(program, "jax")))
-    assert min(shares) < 0.35, shares
+    # Processor time, and the best of three: the machine may be busy with something else.
+    run_without_others(program, "jax")
+    times: list[float] = []
+    while len(times) < 3 and (not times or min(times) >= 0.5):
+        times.append(float(run_without_others(program, "jax")))
+    assert min(times) < 0.5, times
