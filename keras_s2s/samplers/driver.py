@@ -16,7 +16,8 @@ from keras_s2s.samplers.sampler import Result
 class Driver(ABC):
     """Runs a loop's parts; trees of the backend's tensors in and out."""
 
-    #: steps between two looks at what has finished.
+    #: steps between two looks at what has finished: few let sources leave and join sooner, many
+    #: ask the host less often.
     segment_steps = 16
 
     def __init__(self, loop: Loop, variables: list[Any], prepared: Any) -> None:
