@@ -102,7 +102,7 @@ class Beam(Sampler):
     def advance(
         self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
     ) -> Advance:
-        best = self._continuations(search["live"], logits, index, plan, sources)
+        best = self._continuations(search, logits, index, plan, sources)
         return self.proceed(search, best, index, plan, sources)
 
     def proceed(
@@ -167,7 +167,7 @@ class Beam(Sampler):
         )
 
     def _continuations(
-        self, live: Any, logits: Any, index: Any, plan: Plan, sources: Sources
+        self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
     ) -> tuple[Any, Any, Any, Any]:
         """The 2K best continuations of each source, best first; fewer where V is tiny.
 
@@ -178,10 +178,10 @@ class Beam(Sampler):
             accumulated scores, beams they continue, ids, and the model's log-probabilities of
             those: `[B, 2K]` each.
         """
-        width = min(2 * self.num_beams, logits.shape[-1])
+        live, width = search["live"], min(2 * self.num_beams, logits.shape[-1])
         if plan.processors or plan.prefixed:
             raw = logits - log_normaliser(logits)
-            allowed = process(raw, live["token_ids"], index, plan, sources, reachable(live))
+            allowed = process(raw, live["token_ids"], index, plan, sources, alive(search))
             row_scores, row_ids = top_k(allowed, width)  # [R, width]
             row_raw = pick(raw, row_ids)
         else:
@@ -249,9 +249,10 @@ class Beam(Sampler):
         )
 
 
-def reachable(live: Any) -> Any:
-    """Which beams hold a sequence: bool `[B, K]`. Rules may leave fewer than there are beams."""
-    return live["scores"] > NOTHING / 2
+def alive(search: Any) -> Any:
+    """Which beams go on: bool `[B, K]`. Rules may leave fewer sequences than there are beams."""
+    found = search["live"]["scores"] > NOTHING / 2
+    return ops.logical_and(found, ops.logical_not(search["stopped"])[:, None])
 
 
 def gather(values: Any, places: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from keras import ops
 
-from keras_s2s.samplers.beam import Beam, reachable
+from keras_s2s.samplers.beam import Beam, alive
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.draw import gumbel
 from keras_s2s.samplers.sampler import Plan, log_normaliser, pick, process
@@ -56,10 +56,10 @@ class BeamSample(Beam):
         self.min_p = shortlist.min_p
 
     def _continuations(
-        self, live: Any, logits: Any, index: Any, plan: Plan, sources: Sources
+        self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
     ) -> tuple[Any, Any, Any, Any]:
-        raw = logits - log_normaliser(logits)
-        allowed = process(raw, live["token_ids"], index, plan, sources, reachable(live))
+        live, raw = search["live"], logits - log_normaliser(logits)
+        allowed = process(raw, live["token_ids"], index, plan, sources, alive(search))
         temperature = max(self.temperature, COLD)
         shortlist = Shortlist(temperature, self.top_k, self.top_p, self.min_p, keep=2)
         row_scores, row_ids = shortlist(allowed)

@@ -42,15 +42,16 @@ class Step(NamedTuple):
         index: number of the step, counted from 0: a scalar.
         sources: what is known of each source, `[B, ...]`.
         width: K, the rows of each source; R = B*K, the rows of a source side by side.
-        reachable: bool `[R]`, False for rows that no sequence leads to (a search may have more
-            beams than rules leave sequences); None where all are.
+        alive: bool `[R]`, False where nobody reads any more what is chosen: the sequence has
+            ended, its source is done, or no sequence leads to the row (a search may have more
+            beams than rules leave sequences). None where that is not known.
     """
 
     tokens: Any
     index: Any
     sources: Sources
     width: int
-    reachable: Any = None
+    alive: Any = None
 
     def of_rows(self, values: Any) -> Any:
         """`values [B, ...]` of the sources for each of their rows: `[R, ...]`."""

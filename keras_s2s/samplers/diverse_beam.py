@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from keras import ops
 
-from keras_s2s.samplers.beam import Beam, gather, reachable
+from keras_s2s.samplers.beam import Beam, alive, gather
 from keras_s2s.samplers.checks import number, whole
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.processors import occurrences
@@ -112,7 +112,7 @@ class DiverseBeam(Sampler):
             raw = ops.reshape(own, (-1, vocabulary))
             allowed = ops.reshape(own - self.diversity_penalty * taken, (-1, vocabulary))
             live = part["live"]
-            allowed = process(allowed, live["token_ids"], index, plan, sources, reachable(live))
+            allowed = process(allowed, live["token_ids"], index, plan, sources, alive(part))
             row_scores, row_ids = top_k(allowed, width)
             best = group.ranked(live, row_scores, row_ids, pick(raw, row_ids))
             step = group.proceed(part, best, index, plan, sources)

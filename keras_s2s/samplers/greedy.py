@@ -46,7 +46,8 @@ class Greedy(Sampler):
     def advance(
         self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
     ) -> Advance:
-        allowed = process(logits, search["token_ids"], index, plan, sources)
+        alive = ops.logical_not(search["finished"])
+        allowed = process(logits, search["token_ids"], index, plan, sources, alive)
         chosen = self.choose(allowed, index, sources)[:, None]
         log_probs = pick(logits, chosen) - log_normaliser(logits)
 

@@ -298,9 +298,8 @@ class AllowedTokens(LogitsProcessor):
     Args:
         function: called with the place of a source among the caller's and its sequence so far
             (a 1-D int32 array, the decoder start in front); returns the ids allowed next, at
-            least one. It is not asked about sequences that have ended, nor inside a prefix that
-            is given. A beam search may ask about a source that needs no more answers as long
-            as others of its batch do.
+            least one. It is asked only where the answer counts: not about sequences that have
+            ended, nor within a prefix that is given.
     """
 
     function: Callable[[int, np.ndarray], Iterable[int]]
@@ -308,22 +307,20 @@ class AllowedTokens(LogitsProcessor):
     def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
         vocabulary = scores.shape[-1]
 
-        def forbidden(history: Any, rows: Any, given: Any, asked: Any, index: Any) -> np.ndarray:
+        def forbidden(history: Any, rows: Any, asked: Any, index: Any) -> np.ndarray:
             banned = np.zeros((len(history), vocabulary), bool)
-            for i, row in enumerate(rows):
+            for i in np.flatnonzero(asked):
                 ids = history[i, : int(index) + 1]
-                if asked[i] and plan.eos not in ids[1 + given[i] :]:
-                    banned[i] = True
-                    banned[i, self._allowed(int(row), ids, vocabulary)] = False
+                banned[i] = True
+                banned[i, self._allowed(int(rows[i]), ids, vocabulary)] = False
             return banned
 
         history, _ = step.history(plan.decoder_start)
         index, sources = ops.cast(step.index, "int32"), step.sources
-        asked = ops.logical_and(index >= sources.prefix_lengths, index < sources.limits)
-        rows, given, asked = map(step.of_rows, (sources.rows, sources.prefix_lengths, asked))
-        if step.reachable is not None:
-            asked = ops.logical_and(asked, step.reachable)
-        arguments = (history, rows, given, asked, index)
+        rows, asked = map(step.of_rows, (sources.rows, index >= sources.prefix_lengths))
+        if step.alive is not None:
+            asked = ops.logical_and(asked, step.alive)
+        arguments = (history, rows, asked, index)
         return forbid(scores, host_callback(forbidden, arguments, like=scores))
 
     def _allowed(self, row: int, ids: np.ndarray, vocabulary: int) -> np.ndarray:

@@ -168,22 +168,22 @@ def in_prefix(sources: Sources, index: Any, plan: Plan) -> Any | None:
 
 
 def process(
-    scores: Any, tokens: Any, index: Any, plan: Plan, sources: Sources, reachable: Any = None
+    scores: Any, tokens: Any, index: Any, plan: Plan, sources: Sources, alive: Any = None
 ) -> Any:
     """Scores after every rule of the plan, and after the prefixes, which outrank the rules.
 
     Args:
         scores: float32 `[R, V]`, logits or log-probabilities.
         tokens: int32 `[B, K, C]`, the histories.
-        reachable: bool `[B, K]`, see `Step`; or None.
+        alive: bool `[B, K]`, see `Step`; or None.
     """
     if not plan.processors and not plan.prefixed:
         return scores
     width = tokens.shape[1]
-    if reachable is not None:
-        reachable = ops.reshape(reachable, (-1,))
+    if alive is not None:
+        alive = ops.reshape(alive, (-1,))
     histories = ops.reshape(tokens, (-1, ops.shape(tokens)[-1]))
-    step = Step(histories, index, sources, width, reachable)
+    step = Step(histories, index, sources, width, alive)
     for processor in plan.processors:
         scores = processor(scores, step, plan)
     if plan.prefixed:

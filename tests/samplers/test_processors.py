@@ -64,7 +64,8 @@ def situations(seed: int = 0) -> Iterator[tuple[np.ndarray, Step]]:
 
 def apply(rule: LogitsProcessor, scores: np.ndarray, step: Step, plan: Plan = PLAN) -> np.ndarray:
     sources = Sources(*map(ops.convert_to_tensor, step.sources))
-    step = Step(ops.convert_to_tensor(step.tokens), step.index, sources, step.width)
+    alive = None if step.alive is None else ops.convert_to_tensor(step.alive)
+    step = Step(ops.convert_to_tensor(step.tokens), step.index, sources, step.width, alive)
     return ops.convert_to_numpy(rule(ops.convert_to_tensor(scores), step, plan))
 
 
@@ -180,9 +181,9 @@ def test_allowed_tokens_is_that_of_transformers():
         )
         ids = np.stack([history(step, row) for row in range(len(scores))])
         expected = theirs(torch.from_numpy(ids), torch.from_numpy(scores)).numpy()
-        # Nobody is asked within a prefix, where the given id follows, nor beyond the limit.
-        asked = (np.asarray(PREFIX_LENGTHS) <= step.index) & (step.index < np.asarray(LIMITS))
-        expected[~asked.repeat(WIDTH)] = scores[~asked.repeat(WIDTH)]
+        # Nobody is asked within a prefix: the given id follows, whatever the scores.
+        given = np.repeat(step.index < np.asarray(PREFIX_LENGTHS), WIDTH)
+        expected[given] = scores[given]
         assert_same_scores(apply(AllowedTokens(allowed), scores, step), expected)
 
 
@@ -212,7 +213,7 @@ def test_source_ids_beyond_the_target_vocabulary_mean_nothing():
 
 
 def test_allowed_tokens_asks_for_live_rows_only():
-    """Of a source's own place, with the start in front; an EOS that was given ends nothing."""
+    """Of a source's own place, with the start in front."""
     asked = []
 
     def allowed(row: int, ids: np.ndarray) -> list[int]:
@@ -220,19 +221,13 @@ def test_allowed_tokens_asks_for_live_rows_only():
         return [5]
 
     scores, step = list(situations())[4]
-    tokens = np.full_like(step.tokens, 3)
-    tokens[0, 3] = EOS  # source 0 has no prefix: its first row has ended
-    tokens[2, 1] = tokens[3, 3] = EOS  # source 1 was given three ids: its second row has ended
-    tokens[4, 4] = EOS  # not written yet
-    found = apply(AllowedTokens(allowed), scores, step._replace(tokens=tokens))
-    start = [START]
-    assert asked == [
-        (2, start + [3] * 4),
-        (0, [START, 3, EOS, 3, 3]),
-        (1, start + [3] * 4),
-        (1, start + [3] * 4),
-    ]
     live = [1, 2, 4, 5]
+    alive = np.isin(np.arange(SOURCES * WIDTH), live)
+    found = apply(AllowedTokens(allowed), scores, step._replace(alive=alive))
+    assert asked == [
+        (row, history(step, i).tolist()) for i, row in zip(live, [2, 0, 1, 1], strict=True)
+    ]
+    np.testing.assert_array_equal(found[~alive], scores[~alive])
     assert (np.delete(found[live], 5, 1) <= -1e8).all()
     np.testing.assert_array_equal(found[live, 5], scores[live, 5])
 
@@ -271,6 +266,21 @@ def test_fewer_allowed_answers_than_beams(sampler):
     for ids, lengths in zip(result.token_ids, result.lengths, strict=True):
         found = [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
         assert sorted(filter(None, found)) == sorted(ANSWERS)
+
+
+@pytest.mark.parametrize(
+    "sampler", [Greedy(), Beam(2, early_stopping=True)], ids=["greedy", "beam"]
+)
+def test_sources_that_are_done_are_not_asked_about(sampler):
+    """They end at different steps; the batch goes on until the last one does."""
+    depths = dict.fromkeys(range(3), 0)
+
+    def allowed(row: int, ids: np.ndarray) -> list[int]:
+        depths[row] = max(depths[row], len(ids))
+        return [EOS] if len(ids) > row + 1 else [3, 4]
+
+    run(UNIFORM, sampler, Plan(START, EOS, 0, 8, processors=(AllowedTokens(allowed),)), rows=3)
+    assert depths == {0: 2, 1: 3, 2: 4}
 
 
 def test_nobody_is_asked_within_a_prefix_or_at_the_limit():
