@@ -39,6 +39,7 @@ from keras_s2s.samplers.rules import RULES, make_rules
 from keras_s2s.text.languages import Language, spread
 from keras_s2s.text.pieces import text_pieces
 from keras_s2s.text.preprocessor import Preprocessor, TargetStart
+from keras_s2s.text.truncation import Overlong, Side, check_overlong, fitting
 from keras_s2s.training.loss import TokenCrossEntropy
 from keras_s2s.training.metrics import Perplexity, TokenAccuracy
 
@@ -336,6 +337,7 @@ class Seq2SeqLM(keras.Model):
         processors: Sequence[LogitsProcessor] | None = None,
         seed: int | Sequence[int] | None = None,
         batch_size: int = 32,
+        overlong: Overlong = "error",
         output_attentions: bool = False,
         **generation_options: Any,
     ) -> Any:
@@ -364,6 +366,8 @@ class Seq2SeqLM(keras.Model):
             seed: for samplers that draw: one, or one for each row; None is random.
             batch_size: sources decoded at a time; results do not depend on it. Where there are
                 more, the memory of up to three batches is used (`samplers/schedule.py`).
+            overlong: "truncate" cuts a source that is longer than the model's positions, as
+                transformers does (EOS and language stay), and logs a warning; "error" refuses it.
             output_attentions: fill `GenerationOutput.attentions`; with `return_output`.
             **generation_options: of the strategy: num_beams, length_penalty, early_stopping,
                 num_return_sequences, do_sample, temperature, top_k, top_p, min_p,
@@ -392,7 +396,7 @@ class Seq2SeqLM(keras.Model):
                 "output_attentions=True shows in a GenerationOutput alone: pass return_output=True"
             )
         single = isinstance(x, str)
-        rows, is_text = self._source_rows(x, src_lang, tgt_lang)
+        rows, is_text = self._source_rows(x, src_lang, tgt_lang, overlong)
         prefixes = self._prefix_rows(decoder_prefix, len(rows), single)
 
         def of_language(start: TargetStart | None, members: Sequence[int]) -> GenerationOutput:
@@ -443,6 +447,7 @@ class Seq2SeqLM(keras.Model):
         decoder_prefix: Any = None,
         processors: Sequence[LogitsProcessor] | None = None,
         seed: int | Sequence[int] | None = None,
+        overlong: Overlong = "error",
         stride: int = 1,
         **generation_options: Any,
     ) -> Iterator[Any]:
@@ -453,7 +458,7 @@ class Seq2SeqLM(keras.Model):
             stride: steps between two pieces.
             tgt_lang: one language for all texts.
             sampler, max_length, src_lang, max_new_tokens, decoder_prefix, processors, seed,
-                generation_options: as in `generate`; one sequence for each source.
+                overlong, generation_options: as in `generate`; one sequence for each source.
 
         Yields:
             pieces that together are what `generate` returns: a text for a text, or a list of
@@ -470,7 +475,7 @@ class Seq2SeqLM(keras.Model):
         stride = whole("stride", stride)
         text = self._require_preprocessor()
         single = isinstance(x, str)
-        rows, _ = self._source_rows(x, src_lang, tgt_lang)
+        rows, _ = self._source_rows(x, src_lang, tgt_lang, overlong)
         prefixes = self._prefix_rows(decoder_prefix, len(rows), single)
         start = None if tgt_lang is None else text.target_start(tgt_lang)
         chosen, plan, limits = self._request(
@@ -511,6 +516,7 @@ class Seq2SeqLM(keras.Model):
         tgt_lang: Language = None,
         return_token_log_probs: bool = False,
         batch_size: int = 32,
+        overlong: Overlong = "error",
     ) -> Any:
         """Log-probability of targets, given their sources.
 
@@ -518,6 +524,7 @@ class Seq2SeqLM(keras.Model):
             sources, targets: texts, or lists of ids; target ids as labels (no decoder start).
             src_lang, tgt_lang: languages of texts, as in `generate`.
             return_token_log_probs: also return the log-probability of each id.
+            overlong: as in `generate`, of sources and targets.
 
         Returns:
             float32 `[B]` (a float for a single text), the sum over each target's ids, EOS
@@ -535,7 +542,7 @@ class Seq2SeqLM(keras.Model):
         sources, targets = ([sources], [targets]) if single else (list(sources), list(targets))
         if len(sources) != len(targets):
             raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
-        source_rows, target_rows = self._pair_rows(sources, targets, src_lang, tgt_lang)
+        source_rows, target_rows = self._pair_rows(sources, targets, src_lang, tgt_lang, overlong)
         starts = [self.special_ids.target.decoder_start] * len(sources)
         for start, members in self._target_starts(tgt_lang, len(sources)).items():
             for i in members:
@@ -773,7 +780,11 @@ class Seq2SeqLM(keras.Model):
         return groups or {None: []}
 
     def _source_rows(
-        self, x: Any, src_lang: Language = None, tgt_lang: Language = None
+        self,
+        x: Any,
+        src_lang: Language = None,
+        tgt_lang: Language = None,
+        overlong: Overlong = "error",
     ) -> tuple[list[list[int]], bool]:
         """Rows of source ids, and whether they came as text."""
         if isinstance(x, Mapping):
@@ -802,14 +813,23 @@ class Seq2SeqLM(keras.Model):
                     )
             text = self._require_preprocessor()
             rows, is_text = text.encode_source(texts, src_lang, tgt_lang), True
-        self._check_sources(rows)
-        return rows, is_text
+        return self._checked(rows, "source", overlong), is_text
 
-    def _check_sources(self, rows: Sequence[Sequence[int]]) -> None:
-        vocabulary = self.preset.architecture.source_vocab_size
-        for i, row in enumerate(rows):
-            _ids(f"source {i}", row, vocabulary, "source")
-            _check_length(f"source {i}", row, self.network.max_source_length)
+    def _checked(
+        self, rows: Sequence[Any], side: Side, overlong: Overlong = "error"
+    ) -> list[list[int]]:
+        """Rows of ids of a side's vocabulary, none empty or longer than the positions for it."""
+        check_overlong(overlong)
+        vocabulary = getattr(self.preset.architecture, f"{side}_vocab_size")
+        checked = [_ids(f"{side} {i}", row, vocabulary, side) for i, row in enumerate(rows)]
+        for i, row in enumerate(checked):
+            if not row:
+                raise ValueError(f"{side} {i} is empty: it has no id at all")
+        length = getattr(self.network, f"max_{side}_length")
+        limit = "the model has positions for {}"
+        if self.preprocessor is not None:
+            return self.preprocessor.fit_rows(checked, side, length, overlong, limit=limit)
+        return fitting(checked, length, self.special_ids, side, overlong=overlong, limit=limit)
 
     def _pair_rows(
         self,
@@ -817,6 +837,7 @@ class Seq2SeqLM(keras.Model):
         targets: Sequence[Any],
         src_lang: Language = None,
         tgt_lang: Language = None,
+        overlong: Overlong = "error",
     ) -> tuple[list[list[int]], list[list[int]]]:
         """Rows of source and of target ids, from texts or from ids."""
         texts = {isinstance(row, str) for row in (*sources, *targets)}
@@ -826,17 +847,9 @@ class Seq2SeqLM(keras.Model):
             text = self._require_preprocessor()
             sources = text.encode_source(sources, src_lang, tgt_lang)
             targets = text.encode_target(targets, tgt_lang)
-        sizes = self.preset.architecture
-        limits = self.network.max_source_length, self.network.max_target_length
-        found = []
-        for side, rows, vocabulary, limit in (
-            ("source", sources, sizes.source_vocab_size, limits[0]),
-            ("target", targets, sizes.target_vocab_size, limits[1]),
-        ):
-            found.append([_ids(f"{side} {i}", row, vocabulary, side) for i, row in enumerate(rows)])
-            for i, row in enumerate(found[-1]):
-                _check_length(f"{side} {i}", row, limit)
-        return found[0], found[1]
+        return self._checked(sources, "source", overlong), self._checked(
+            targets, "target", overlong
+        )
 
     def _require_preprocessor(self) -> Preprocessor:
         if self.preprocessor is None:
@@ -881,15 +894,6 @@ def _ids(what: str, row: Any, vocabulary: int, side: str) -> list[int]:
         )
     found: list[int] = ids.tolist()
     return found
-
-
-def _check_length(what: str, row: Sequence[int], limit: int | None) -> None:
-    if not len(row):
-        raise ValueError(f"{what} is empty: it has no id at all")
-    if limit is not None and len(row) > limit:
-        raise ValueError(
-            f"{what} has {len(row)} ids, but the model has positions for {limit}; shorten it"
-        )
 
 
 def _counts(prefixes: Sequence[Sequence[int]] | None, count: int) -> list[int]:

@@ -217,6 +217,22 @@ def test_a_source_beyond_the_positions_is_refused(model):
         model.generate(source_mapping([[5, 3], [5] * 10 + [3]]))
 
 
+def test_a_source_beyond_the_positions_is_cut_on_request(model, caplog):
+    long = [[5, 3], [5, 9, 6, 4, 7, 8, 4, 4, 11, 6, 9, 3]]
+    cut = [long[0], [*long[1][:9], 3]]
+    expected = model.generate(source_mapping(cut), return_output=True)
+    found = model.generate(source_mapping(long), return_output=True, overlong="truncate")
+    np.testing.assert_array_equal(found.token_ids, expected.token_ids)
+    assert "1 of 2 sources were cut to 10 ids (source 1 has 12 ids)" in caplog.text
+    scores = model.score(long, long, overlong="truncate")
+    np.testing.assert_allclose(scores, model.score(cut, cut), rtol=1e-6)
+    message = "target 1 has 12 ids, but the model has positions for 10; .*overlong='truncate'"
+    with pytest.raises(ValueError, match=message):
+        model.score(cut, long)
+    with pytest.raises(ValueError, match="overlong='drop' must be 'error' or 'truncate'"):
+        model.generate(source_mapping(cut), overlong="drop")
+
+
 # ------------------------------------------------------------------ nothing to do
 
 

@@ -80,8 +80,8 @@ class Batches(keras.utils.PyDataset):
         seed: of the order, and of what an objective draws.
         max_source_length: longest source in ids, BOS and EOS included.
         max_target_length: longest target in ids, EOS included.
-        overlong: `"drop"` longer pairs, `"truncate"` them (an EOS stays at the end) or raise
-            an `"error"`.
+        overlong: `"drop"` longer pairs, `"truncate"` them as transformers does (EOS, BOS and
+            languages stay around the text) or raise an `"error"`.
         **pydataset_kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of Keras.
 
     Attributes:

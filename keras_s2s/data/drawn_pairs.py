@@ -111,7 +111,8 @@ def encode_texts(
         seed: of its draws.
         max_source_length: longest source in ids, BOS and EOS included.
         max_target_length: longest target in ids, BOS and EOS included.
-        overlong: what to do with a text that could give longer ones. Cutting takes its end away.
+        overlong: what to do with a text that could give longer ones. Cutting takes its end away, or
+            its beginning where the tokenizer's files say so (truncation_side).
 
     Raises:
         DataError: an element is not a text, is too long where that is an error, or none is left.
@@ -163,7 +164,8 @@ def encode_texts(
                 report.overlong_dropped += 1
                 continue
             report.truncated += 1
-            ids = ids[:length]
+            left = preprocessor is not None and preprocessor.source.truncation_side == "left"
+            ids = ids[-length:] if left else ids[:length]
         drawn.append(number, ids)
         short_of = max(short_of, objective.short_of(len(ids)))
 

@@ -16,6 +16,7 @@ from keras_s2s.data.errors import DataError
 from keras_s2s.data.pairs import is_blank
 from keras_s2s.data.ragged import RaggedIds
 from keras_s2s.data.teacher_forcing import start_may_be_label
+from keras_s2s.text.truncation import Side, truncated
 
 if TYPE_CHECKING:
     from keras_s2s.text.preprocessor import Preprocessor
@@ -111,17 +112,28 @@ def encode_pairs(
         special_ids: the ids with a meaning.
         max_source_length: longest source in ids, BOS and EOS included.
         max_target_length: longest target in ids, EOS included.
-        overlong: what to do with longer ones. Cutting keeps the EOS at the end.
+        overlong: what to do with longer ones. Cutting keeps the special ids around the text.
 
     Raises:
         DataError: an element is not such a pair, a target does not end in EOS or looks
-            shifted or padded, a pair is too long where that is an error, or none is left.
+            shifted or padded, a pair is too long where that is an error or cutting leaves no
+            text, or none is left.
     """
     encoded = EncodedPairs()
     report = encoded.report
     target_eos = special_ids.target.eos
-    cut = overlong == "truncate"
     started = 0
+
+    def cut(side: Side, ids: Sequence[int], length: int) -> list[int]:
+        options: dict[str, Any] = {}
+        if (tokenizer := getattr(preprocessor, side, None)) is not None:
+            options = {"cut": tokenizer.truncation_side, "ends_once": tokenizer.ends_once}
+        try:
+            return truncated(ids, length, special_ids, side, **options)
+        except ValueError as error:
+            raise DataError(
+                f"pair {number} (counted from 0), max_{side}_length={length}: {error}"
+            ) from None
 
     for number, source, target in _ids(pairs, preprocessor, special_ids):
         report.read += 1
@@ -147,14 +159,14 @@ def encode_pairs(
                 )
             report.overlong_source += long_source
             report.overlong_target += long_target
-            if not cut:
+            if overlong == "drop":
                 report.overlong_dropped += 1
                 continue
             report.truncated += 1
             if max_source_length is not None and long_source:
-                source = _truncated(source, max_source_length, special_ids.source.eos)
+                source = cut("source", source, max_source_length)
             if max_target_length is not None and long_target:
-                target = _truncated(target, max_target_length, target_eos)
+                target = cut("target", target, max_target_length)
         encoded.sources.append(source)
         encoded.targets.append(target)
         started += starts
@@ -171,12 +183,6 @@ def encode_pairs(
             "targets are shifted here"
         )
     return encoded
-
-
-def _truncated(ids: Sequence[int], length: int, eos: int | None) -> Sequence[int]:
-    if eos is not None and ids[-1] == eos:
-        return [*ids[: length - 1], eos]
-    return ids[:length]
 
 
 def _ids(

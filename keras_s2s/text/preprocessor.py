@@ -21,6 +21,7 @@ from keras_s2s.text.languages import Language, language_id, spread
 from keras_s2s.text.registry import load_tokenizer
 from keras_s2s.text.tokenizer import Tokenizer, check_texts, description_path
 from keras_s2s.text.training import train_tokenizer
+from keras_s2s.text.truncation import Overlong, Side, fitting
 
 FOLDER = "tokenizer"
 
@@ -149,6 +150,9 @@ class Preprocessor:
         texts: Sequence[str],
         src_lang: Language = None,
         tgt_lang: Language = None,
+        *,
+        max_length: int | None = None,
+        overlong: Overlong = "error",
     ) -> list[list[int]]:
         """Ids of source texts, with BOS, EOS and language where the special ids set them.
 
@@ -157,11 +161,16 @@ class Preprocessor:
             src_lang: their language, or one for each.
             tgt_lang: the language to translate into, or one for each; the source says it in
                 models that are told so, others ignore it here.
+            max_length: most ids of a source, special ones counted; None is no limit.
+            overlong: "truncate" cuts the text of longer ones, as transformers does: what stands
+                around it stays. "error" refuses them.
 
         Raises:
             ConfigError: the model has no such language, or none at all.
+            ValueError: a source is too long, or `max_length` leaves no room for text.
         """
-        return self.frame_source(self.source.encode_batch(texts), src_lang, tgt_lang)
+        rows = self.frame_source(self.source.encode_batch(texts), src_lang, tgt_lang)
+        return self.fit_rows(rows, "source", max_length, overlong)
 
     def frame_source(
         self, rows: list[list[int]], src_lang: Language = None, tgt_lang: Language = None
@@ -186,7 +195,14 @@ class Preprocessor:
             rows = [_surround([row], None, i)[0] for row, i in zip(rows, sources, strict=True)]
         return rows
 
-    def encode_target(self, texts: Sequence[str], tgt_lang: Language = None) -> list[list[int]]:
+    def encode_target(
+        self,
+        texts: Sequence[str],
+        tgt_lang: Language = None,
+        *,
+        max_length: int | None = None,
+        overlong: Overlong = "error",
+    ) -> list[list[int]]:
         """Ids of target texts as the labels need them: language and BOS where set, and EOS.
 
         There is no decoder start among them: labels are shifted once, where batches are made.
@@ -195,11 +211,14 @@ class Preprocessor:
         Args:
             texts: the texts.
             tgt_lang: their language, or one for each.
+            max_length, overlong: as in `encode_source`.
 
         Raises:
             ConfigError: the model has no such language, or none at all.
+            ValueError: a target is too long, or `max_length` leaves no room for text.
         """
-        return self.frame_target(self.target.encode_batch(texts), tgt_lang)
+        rows = self.frame_target(self.target.encode_batch(texts), tgt_lang)
+        return self.fit_rows(rows, "target", max_length, overlong)
 
     def frame_target(self, rows: list[list[int]], tgt_lang: Language = None) -> list[list[int]]:
         """Rows of target ids with BOS, EOS and language around them (see `encode_target`)."""
@@ -218,6 +237,35 @@ class Preprocessor:
         if languages is not None and languages.target == "forced_bos":
             row = _surround(row, language, None)
         return row[0]
+
+    def fit_rows(
+        self,
+        rows: Sequence[Sequence[int]],
+        side: Side,
+        max_length: int | None,
+        overlong: Overlong = "error",
+        *,
+        limit: str = "max_length={}",
+    ) -> list[list[int]]:
+        """Rows with their special ids, none longer than `max_length` (see `encode_source`).
+
+        Args:
+            rows: ids of texts as `frame_source` or `frame_target` returns them.
+            side: whose ids these are.
+            max_length, overlong: as in `encode_source`.
+            limit: where the limit comes from, for messages, with `{}` for the number.
+        """
+        tokenizer = self.source if side == "source" else self.target
+        return fitting(
+            rows,
+            max_length,
+            self.special_ids,
+            side,
+            overlong=overlong,
+            limit=limit,
+            cut=tokenizer.truncation_side,
+            ends_once=tokenizer.ends_once,
+        )
 
     # ----------------------------------------------------------------------------------
     # Languages

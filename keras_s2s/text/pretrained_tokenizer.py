@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import abc
+import functools
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from keras_s2s.config import ConfigError
 from keras_s2s.text.tokenizer import Tokenizer
-from keras_s2s.text.tokenizer_files import TokenizerFiles
+from keras_s2s.text.tokenizer_files import TOKENIZER_JSON, TokenizerFiles
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,23 @@ class PretrainedTokenizer(Tokenizer):
         rows = super().encode_batch(texts)
         self._check_model_has(rows)
         return rows
+
+    @functools.cached_property
+    def truncation_side(self) -> Literal["right", "left"]:  # type: ignore[override]
+        """The end of a text that is cut off: what the files say, or the right one.
+
+        Raises:
+            ConfigError: the files name another.
+        """
+        side = self.files.config().get("truncation_side")
+        if side is None and TOKENIZER_JSON in self.files:
+            stored = self.files.json(TOKENIZER_JSON).get("truncation")
+            side = str(stored.get("direction")).lower() if isinstance(stored, Mapping) else None
+        if side not in (None, "right", "left"):
+            raise ConfigError(
+                f"{self.files.source}: truncation_side is {side!r}; expected 'right' or 'left'"
+            )
+        return "left" if side == "left" else "right"
 
     def check_size(self) -> None:
         """Hold the tokenizer against the size of the model.

@@ -14,7 +14,7 @@ import json
 import operator
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from keras_s2s.config import ConfigError
 from keras_s2s.text.files import write_atomically
@@ -107,6 +107,11 @@ class Tokenizer(abc.ABC):
     def decode_batch(self, batch: Iterable[Iterable[int]]) -> list[str]:
         """Text of each row of ids (see `decode`)."""
         return [self.decode(ids) for ids in batch]
+
+    @property
+    def truncation_side(self) -> Literal["right", "left"]:
+        """The end of a text that is cut off where it is too long."""
+        return "right"
 
     # ----------------------------------------------------------------------------------
     # Vocabulary

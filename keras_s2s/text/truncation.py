@@ -1,0 +1,159 @@
+"""Rows of ids that are too long: refused, or cut so that the special ids around the text stay.
+
+Letters: R rows, L ids of a row.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
+
+from keras_s2s.config import SpecialIds
+
+logger = logging.getLogger(__name__)
+
+#: What is done with a row that is too long.
+Overlong = Literal["error", "truncate"]
+#: The side of a text that is cut off, by transformers' names.
+Cut = Literal["right", "left"]
+Side = Literal["source", "target"]
+
+
+class Frame(NamedTuple):
+    """How many special ids stand before and after the text of a row."""
+
+    before: int
+    after: int
+
+
+def frame_of(row: Sequence[int], special_ids: SpecialIds, side: Side) -> Frame:
+    """The special ids around the text of `row`: BOS, EOS and languages, where they are there.
+
+    Args:
+        row: ids as `Preprocessor.frame_source` or `frame_target` makes them, `[L]`.
+        special_ids: the ids with a meaning.
+        side: whose ids these are.
+    """
+    languages = special_ids.languages
+    codes = set() if languages is None else set(languages.codes.values())
+    leads = ends = False
+    if languages is not None and side == "source":
+        leads = languages.source == "prefix" or languages.target == "source_prefix"
+        ends = languages.source == "suffix"
+    elif languages is not None:
+        leads = languages.target == "forced_bos"
+    ids = getattr(special_ids, side)
+    after = 0
+    if ends and row and row[-1] in codes:
+        after = 1
+    if ids.eos is not None and after < len(row) and row[-1 - after] == ids.eos:
+        after += 1
+    before, room = 0, len(row) - after
+    if leads and room and row[0] in codes:
+        before = 1
+    if ids.bos is not None and before < room and row[before] == ids.bos:
+        before += 1
+    return Frame(before, after)
+
+
+def truncated(
+    row: Sequence[int],
+    length: int,
+    special_ids: SpecialIds,
+    side: Side,
+    *,
+    cut: Cut = "right",
+    ends_once: bool = False,
+) -> list[int]:
+    """`row` cut to `length` ids, as transformers cuts it: the text is cut, its frame stays.
+
+    Args:
+        row: ids of a text with its special ids, `[L]`.
+        length: most ids of the result, special ones counted.
+        special_ids: the ids with a meaning.
+        side: whose ids these are.
+        cut: the end of the text that is cut off.
+        ends_once: a text that is left with EOS at its end gets no second one (ByT5).
+
+    Raises:
+        ValueError: the special ids leave no room for text.
+
+    Example:
+        >>> ids = {"source": {"pad": 0, "eos": 1}, "target": {"pad": 0, "eos": 1,
+        ...        "decoder_start": 0}}
+        >>> truncated([7, 8, 9, 1], 3, SpecialIds.model_validate(ids), "source")
+        [7, 8, 1]
+    """
+    if len(row) <= length:
+        return list(row)
+    frame = frame_of(row, special_ids, side)
+    room = length - frame.before - frame.after
+    if room < 1:
+        raise ValueError(
+            f"a {side} of {length} ids has no room for text: the special ids around it are "
+            f"{frame.before + frame.after}; allow {frame.before + frame.after + 1} or more"
+        )
+    end = len(row) - frame.after
+    text = list(row[frame.before : end])
+    text = text[:room] if cut == "right" else text[-room:]
+    after = list(row[end:])
+    if ends_once and after == text[-1:]:
+        after = []
+    return [*row[: frame.before], *text, *after]
+
+
+def fitting(
+    rows: Sequence[Sequence[int]],
+    length: int | None,
+    special_ids: SpecialIds,
+    side: Side,
+    *,
+    overlong: Overlong = "error",
+    limit: str = "max_length={}",
+    cut: Cut = "right",
+    ends_once: bool = False,
+) -> list[list[int]]:
+    """Rows of which none has more than `length` ids.
+
+    How many were cut is logged as a warning.
+
+    Args:
+        rows: `R` rows of ids with their special ids.
+        length: most ids of a row; None is no limit.
+        special_ids: the ids with a meaning.
+        side: whose ids these are.
+        overlong: what is done with longer ones.
+        limit: where the limit comes from, for messages, with `{}` for the number.
+        cut, ends_once: as in `truncated`.
+
+    Raises:
+        ValueError: a row is too long where that is an error, or cutting leaves no text.
+    """
+    check_overlong(overlong)
+    if length is None:
+        return [list(row) for row in rows]
+    long = [number for number, row in enumerate(rows) if len(row) > length]
+    if not long:
+        return [list(row) for row in rows]
+    first = f"{side} {long[0]} has {len(rows[long[0]])} ids"
+    if overlong == "error":
+        raise ValueError(
+            f"{first}, but {limit.format(length)}; shorten it, or pass overlong='truncate' to "
+            "cut what is too long"
+        )
+    logger.warning(
+        "%d of %d %ss were cut to %d ids (%s)", len(long), len(rows), side, length, first
+    )
+    return [truncated(row, length, special_ids, side, cut=cut, ends_once=ends_once) for row in rows]
+
+
+def check_overlong(overlong: str) -> None:
+    """Refuse what is not one of `Overlong`.
+
+    Raises:
+        ValueError: with those that are.
+    """
+    if overlong not in get_args(Overlong):
+        names = " or ".join(map(repr, get_args(Overlong)))
+        raise ValueError(f"overlong={overlong!r} must be {names}")
