@@ -84,7 +84,7 @@ class PretrainedTokenizer(Tokenizer):
         return rows
 
     @functools.cached_property
-    def truncation_side(self) -> Literal["right", "left"]:  # type: ignore[override]
+    def truncation_side(self) -> Literal["right", "left"]:
         """The end of a text that is cut off: what the files say, or the right one.
 
         Raises:
