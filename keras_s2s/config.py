@@ -807,6 +807,17 @@ class OptimizerConfig(Strict):
     warmup_steps: Count = 0
 
 
+#: Values to watch that compare answers with targets, and the metric that each belongs to.
+ANSWER_MONITORS: dict[str, str] = {
+    "val_bleu": "bleu",
+    "val_chrf": "chrf",
+    "val_rouge1": "rouge",
+    "val_rouge2": "rouge",
+    "val_rougeL": "rouge",
+    "val_exact_match": "exact_match",
+}
+
+
 class TrainingConfig(Strict):
     """How a recipe trains."""
 
@@ -827,15 +838,46 @@ class TrainingConfig(Strict):
         "val_token_accuracy",
         "val_bleu",
         "val_chrf",
+        "val_rouge1",
+        "val_rouge2",
+        "val_rougeL",
         "val_exact_match",
         "loss",
     ] = Field("val_loss", description="The best epoch by this value is kept.")
 
 
-class EvaluationConfig(Strict):
-    """What is measured on the test split after training."""
+#: sacreBLEU's tokenizers. Those from `spm` on read a SentencePiece model in sacreBLEU's cache.
+BleuTokenizer = Literal[
+    "13a",
+    "zh",
+    "ja-mecab",
+    "ko-mecab",
+    "char",
+    "intl",
+    "none",
+    "spm",
+    "flores101",
+    "flores200",
+    "spBLEU-1K",
+]
 
-    metrics: tuple[Literal["bleu", "chrf", "exact_match"], ...] = ("bleu", "chrf")
+
+class EvaluationConfig(Strict):
+    """What is measured on the test split after training.
+
+    Example:
+        >>> EvaluationConfig(metrics=("bleu",), tgt_lang="ja", bleu_tokenize="char")
+    """
+
+    metrics: tuple[Literal["bleu", "chrf", "rouge", "exact_match"], ...] = ("bleu", "chrf")
+    tgt_lang: str | None = Field(
+        None,
+        description="Language of the targets, whose words BLEU and ROUGE compare; `None`: what "
+        "the model says, or else the script of the targets.",
+    )
+    bleu_tokenize: BleuTokenizer | None = Field(
+        None, description="One of sacreBLEU's tokenizers, instead of the language's."
+    )
     samples: Count = Field(5, description="Test examples printed in full.")
 
 
@@ -852,6 +894,22 @@ class RecipeConfig(Strict):
     training: TrainingConfig
     generation: GenerationConfig = GenerationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All that compares answers with targets: after training, and for `training.monitor`."""
+        watched = ANSWER_MONITORS.get(self.training.monitor)
+        return tuple(dict.fromkeys((*self.evaluation.metrics, *((watched,) if watched else ()))))
+
+    @model_validator(mode="after")
+    def _tokenizer_has_a_use(self) -> RecipeConfig:
+        if self.evaluation.bleu_tokenize is not None and "bleu" not in self.metrics:
+            raise Misfit(
+                ("evaluation", "bleu_tokenize"),
+                "is BLEU's tokenizer, but bleu is not among evaluation.metrics; add it, or leave "
+                "bleu_tokenize out",
+            )
+        return self
 
     @model_validator(mode="after")
     def _objective_fits(self) -> RecipeConfig:
@@ -880,8 +938,7 @@ class RecipeConfig(Strict):
                 "with an objective, loss, perplexity and token accuracy are measured, and no "
                 "answers are compared; set metrics: []",
             )
-        answers = [f"val_{name}" for name in ("bleu", "chrf", "exact_match")]
-        if self.training.monitor in answers:
+        if self.training.monitor in ANSWER_MONITORS:
             raise Misfit(
                 ("training", "monitor"),
                 f"{self.training.monitor} compares answers, which an objective has none of; use "

@@ -108,7 +108,7 @@ RECIPE: dict[str, Any] = {
         "optimizer": {"name": "adamw", "learning_rate": 1e-3, "schedule": "cosine"},
         "label_smoothing": 0.1,
     },
-    "evaluation": {"metrics": ["bleu"], "samples": 2},
+    "evaluation": {"metrics": ["bleu"], "tgt_lang": "zh", "bleu_tokenize": "char", "samples": 2},
 }
 
 MULTILINGUAL: dict[str, Any] = {
@@ -385,6 +385,7 @@ def test_what_is_no_mapping(data):
         ),
         (PresetConfig, TRANSFORMER, "generation.sampler", "bean", "beam", "'greedy', 'beam'"),
         (RecipeConfig, RECIPE, "training.monitor", "val_blue", "val_bleu", "'val_loss'"),
+        (RecipeConfig, RECIPE, "evaluation.bleu_tokenize", "ja-mecap", "ja-mecab", "'flores200'"),
         (RecipeConfig, RECIPE, "data.overlong", "drp", "drop", "'truncate' or 'error'"),
         (RecipeConfig, RECIPE, "data.generator", "date", "dates", "expected 'dates' (got 'date')"),
         (
@@ -424,6 +425,21 @@ def test_a_value_inside_a_list_is_found():
     mutated["evaluation"]["metrics"] = ["bleu", "chfr"]
     with pytest.raises(ConfigError, match=r"metrics\.1: .* \(got 'chfr'\); did you mean 'chrf'\?"):
         read_config(RecipeConfig, mutated, source="mine.yaml")
+
+
+def test_what_compares_answers_with_targets():
+    def metrics(monitor: str, *names: str) -> tuple[str, ...]:
+        data = copy.deepcopy(RECIPE)
+        data["training"]["monitor"] = monitor
+        data["evaluation"] = {"metrics": names, "bleu_tokenize": "char" if names else None}
+        return read_config(RecipeConfig, data, source="mine.yaml").metrics
+
+    assert metrics("val_loss", "bleu") == ("bleu",)
+    assert metrics("val_bleu", "bleu") == ("bleu",)
+    assert metrics("val_rougeL") == ("rouge",)
+    assert metrics("val_bleu", "chrf") == ("chrf", "bleu")
+    with pytest.raises(ConfigError, match=r"evaluation\.bleu_tokenize: is BLEU's tokenizer, but"):
+        metrics("val_chrf", "chrf")
 
 
 # --------------------------------------------------------------------------------------

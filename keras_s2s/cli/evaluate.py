@@ -18,8 +18,15 @@ def evaluate(
     source: Annotated[Path, typer.Option(help="Sources, one a line; gzip as it is.")],
     target: Annotated[Path, typer.Option(help="References, aligned by line.")],
     metrics: Annotated[
-        str, typer.Option(help="Separated by commas: bleu, chrf, exact_match.")
+        str, typer.Option(help="Separated by commas: bleu, chrf, rouge, exact_match.")
     ] = "bleu,chrf",
+    bleu_tokenize: Annotated[
+        str | None,
+        typer.Option(
+            help="One of sacreBLEU's tokenizers: 13a, zh, ja-mecab, ko-mecab, char, flores200, "
+            "...; default: by the target language."
+        ),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Keep the answers.")] = None,
     sampler: Annotated[
         str | None, typer.Option(help="greedy, beam, top_k or random; default: the model's own.")
@@ -30,21 +37,37 @@ def evaluate(
     src_lang: Annotated[
         str | None, typer.Option(help="Language of the sources, for a multilingual model.")
     ] = None,
-    tgt_lang: Annotated[str | None, typer.Option(help="Language to answer in.")] = None,
+    tgt_lang: Annotated[
+        str | None,
+        typer.Option(
+            help="Language to answer in; of a model of one language, that of the targets."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts answered at a time.")] = 64,
 ) -> None:
     """Measure a model on a test set; the last line of standard output is JSON."""
     from keras_s2s.data.pairs import read_pairs
-    from keras_s2s.training.evaluation import METRICS, corpus_metrics
+    from keras_s2s.training.evaluation import METRICS, TextMetrics, check_metrics
+    from keras_s2s.training.target_language import target_language
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     unknown = [name for name in names if name not in METRICS]
     if unknown or not names:
         raise ValueError(f"--metrics {metrics!r}: expected names out of {', '.join(METRICS)}")
+    check_metrics(names, bleu_tokenize=bleu_tokenize)
     check_output(output)
     show_messages()
     pairs = read_pairs(source=source, target=target)
     network = load_model(model)
+    text = network.preprocessor
+    measured = TextMetrics(
+        names,
+        [t for _, t in pairs],
+        tgt_lang=tgt_lang or target_language(text),
+        bleu_tokenize=bleu_tokenize,
+    )
+    if text is not None and text.special_ids.languages is None:
+        tgt_lang = None  # it chose the tokenizers, and there is nothing to tell the model
     options: dict[str, Any] = {
         "sampler": sampler,
         "num_beams": num_beams,
@@ -57,8 +80,8 @@ def evaluate(
     started = time.monotonic()
     answers = network.generate([s for s, _ in pairs], batch_size=batch_size, **options)
     seconds = time.monotonic() - started
-    measured = corpus_metrics(answers, [t for _, t in pairs], names)
+    values = {**measured.measure(answers), **measured.signatures}
     if output is not None:
         text = "".join(" ".join(answer.splitlines()) + "\n" for answer in answers)
         output.write_text(text, encoding="utf-8")
-    print(json.dumps({**measured, "pairs": len(pairs), "seconds": round(seconds, 1)}))
+    print(json.dumps({**values, "pairs": len(pairs), "seconds": round(seconds, 1)}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import time
@@ -10,21 +11,33 @@ from typing import Any
 
 import keras
 
-from keras_s2s.training.evaluation import METRICS, corpus_metrics
+from keras_s2s.training.evaluation import TextMetrics, check_metrics
+from keras_s2s.training.target_language import target_language
+
+logger = logging.getLogger(__name__)
 
 
 class GenerationMetrics(keras.callbacks.Callback):
     """Generates from held-out sources after each epoch and measures the texts.
 
-    The values appear in the logs as `val_bleu`, `val_chrf`, ..., so that other callbacks can
-    watch them. Teacher-forced accuracy says little about generation; this does.
+    The values appear in the logs as `val_bleu`, `val_chrf`, `val_rouge1`, ..., so that other
+    callbacks can watch them, and how they were measured in `signatures`. Teacher-forced accuracy
+    says little about generation; this does.
 
     Args:
         pairs: (source, target) texts.
-        metrics: out of "bleu", "chrf" and "exact_match".
+        metrics: out of "bleu", "chrf", "rouge" and "exact_match".
         every: measure after each `every`-th epoch.
         limit: use the first `limit` pairs only.
+        bleu_tokenize: one of sacreBLEU's tokenizers, instead of the target language's.
+        tgt_lang: language to answer in, or one for each pair. A model of one language is not
+            told it; BLEU's and ROUGE's tokenizers follow it.
         **generation_options: to `generate`, e.g. `num_beams=4`.
+
+    Raises:
+        ValueError: an argument that cannot be used; among others, a tokenizer that would have to
+            be downloaded.
+        ImportError: a metric needs a package that is not installed.
 
     Example:
         >>> model.fit(batches, callbacks=[GenerationMetrics(pairs, metrics=["bleu"])])
@@ -37,12 +50,12 @@ class GenerationMetrics(keras.callbacks.Callback):
         *,
         every: int = 1,
         limit: int | None = None,
+        bleu_tokenize: str | None = None,
+        tgt_lang: str | Sequence[str | None] | None = None,
         **generation_options: Any,
     ) -> None:
         super().__init__()
-        unknown = [name for name in metrics if name not in METRICS]
-        if unknown:
-            raise ValueError(f"unknown metric {unknown[0]!r}; metrics are {', '.join(METRICS)}")
+        check_metrics(metrics, bleu_tokenize=bleu_tokenize)
         if every < 1:
             raise ValueError(f"every={every} must be at least 1")
         for name, useful in (("num_return_sequences", (None, 1)), ("return_output", (None, False))):
@@ -56,17 +69,50 @@ class GenerationMetrics(keras.callbacks.Callback):
             raise ValueError("GenerationMetrics needs at least one pair")
         self.metrics = tuple(metrics)
         self.every = every
+        self.bleu_tokenize = bleu_tokenize
+        if tgt_lang is not None and not isinstance(tgt_lang, str):
+            tgt_lang = list(tgt_lang)[:limit]
+        self.tgt_lang = tgt_lang
         self.generation_options = generation_options
+        self.signatures: dict[str, str] = {}
+        self._measured: TextMetrics | None = None
+
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
+        self._measured = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._metrics()  # what cannot be measured is refused before the first step
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if (epoch + 1) % self.every:
             return
-        hypotheses = self.model.generate(
-            [source for source, _ in self.pairs], **self.generation_options
-        )
-        measured = corpus_metrics(hypotheses, [target for _, target in self.pairs], self.metrics)
+        options = dict(self.generation_options)
+        preprocessor = self.model.preprocessor
+        if preprocessor is not None and preprocessor.special_ids.languages is not None:
+            options["tgt_lang"] = self.tgt_lang
+        hypotheses = self.model.generate([source for source, _ in self.pairs], **options)
+        measured = self._metrics().measure(hypotheses)
         if logs is not None:
-            logs.update({f"val_{name}": measured[name] for name in self.metrics})
+            logs.update({f"val_{name}": value for name, value in measured.items()})
+
+    def _metrics(self) -> TextMetrics:
+        """The metrics in the model's language; says once how they are measured."""
+        if self._measured is None:
+            self._measured = TextMetrics(
+                self.metrics,
+                [target for _, target in self.pairs],
+                tgt_lang=self.tgt_lang or target_language(self.model.preprocessor),
+                bleu_tokenize=self.bleu_tokenize,
+            )
+            self.signatures = dict(self._measured.signatures)
+            for name, signature in self.signatures.items():
+                line = f"{name}: {signature}"
+                logger.info("%s", line)
+                if (self.params or {}).get("verbose"):
+                    # Beside Keras' own bar, where nobody set up log messages.
+                    print(f"\n{line}", file=sys.stderr)
+        return self._measured
 
 
 class SaveBest(keras.callbacks.Callback):

@@ -17,7 +17,14 @@ import numpy as np
 import yaml
 
 from keras_s2s.checkpoints.preset_folder import is_preset_folder
-from keras_s2s.config import ConfigError, DataConfig, ObjectiveConfig, RecipeConfig, SpecialIds
+from keras_s2s.config import (
+    ANSWER_MONITORS,
+    ConfigError,
+    DataConfig,
+    ObjectiveConfig,
+    RecipeConfig,
+    SpecialIds,
+)
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.dates import make_dates
 from keras_s2s.data.lines import read_lines
@@ -28,8 +35,9 @@ from keras_s2s.data.span_corruption import SpanCorruption
 from keras_s2s.data.text_infilling import TextInfilling
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.training.callbacks import GenerationMetrics, ProgressBar, SaveBest, TimeLimit
-from keras_s2s.training.evaluation import corpus_metrics
+from keras_s2s.training.evaluation import check_metrics, corpus_metrics
 from keras_s2s.training.schedules import make_optimizer
+from keras_s2s.training.target_language import target_language
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +79,9 @@ def run_recipe(
     has_plots = _has_matplotlib()
     if not has_plots:
         logger.warning("no pictures will be drawn: pip install matplotlib (keras_s2s[plot])")
+
+    # Before an hour of training: a metric that cannot be measured here.
+    check_metrics(recipe.metrics, bleu_tokenize=recipe.evaluation.bleu_tokenize)
 
     keras.utils.set_random_seed(training.seed)
     if training.dtype is not None:
@@ -128,9 +139,17 @@ def run_recipe(
 
     keeper = SaveBest(lambda m: m.save_to_preset(directory), training.monitor)
     callbacks: list[Any] = []
-    if training.monitor in ("val_bleu", "val_chrf", "val_exact_match"):
-        metric = training.monitor.removeprefix("val_")
-        callbacks.append(GenerationMetrics(validation, [metric]))
+    if training.monitor in ANSWER_MONITORS:
+        metric = ANSWER_MONITORS[training.monitor]
+        bleu_tokenize = recipe.evaluation.bleu_tokenize if metric == "bleu" else None
+        callbacks.append(
+            GenerationMetrics(
+                validation,
+                [metric],
+                tgt_lang=recipe.evaluation.tgt_lang,
+                bleu_tokenize=bleu_tokenize,
+            )
+        )
     callbacks += [keeper, ProgressBar()]
     if training.max_minutes is not None:
         callbacks.append(TimeLimit(training.max_minutes))
@@ -267,7 +286,15 @@ def measure(
     sources = [source for source, _ in pairs]
     targets = [target for _, target in pairs]
     answers = model.generate(sources, batch_size=64)
-    metrics = corpus_metrics(answers, targets, recipe.evaluation.metrics)
+    metrics = corpus_metrics(
+        answers,
+        targets,
+        recipe.evaluation.metrics,
+        tgt_lang=recipe.evaluation.tgt_lang or target_language(model.preprocessor),
+        bleu_tokenize=(
+            recipe.evaluation.bleu_tokenize if "bleu" in recipe.evaluation.metrics else None
+        ),
+    )
     count = min(recipe.evaluation.samples, len(pairs))
     chosen = np.linspace(0, max(0, len(pairs) - 1), count).astype(int)
     return metrics, [(sources[i], targets[i], answers[i]) for i in chosen]

@@ -22,6 +22,7 @@ from keras_s2s import Seq2SeqLM
 from keras_s2s.cli import generate, main
 from keras_s2s.text import Preprocessor
 
+TWO = ("--source", "a", "--target", "b")
 PAIRS = [("ab c", "c ba"), ("abc", "cba"), ("가나", "나가")]
 
 
@@ -125,6 +126,9 @@ def test_blank_lines_have_as_many_answers_as_others() -> None:
         (["generate", "MODEL", "x", "--output", "MODEL"], "that is a folder"),
         (["evaluate", "MODEL", "--source", "a", "--target", "b"], "a"),
         (["evaluate", "MODEL", "--source", "a", "--target", "b", "--metrics", "x"], "exact_match"),
+        (["evaluate", "MODEL", *TWO, "--bleu-tokenize", "zn"], "'zn'; sacreBLEU's tokenizers are"),
+        (["evaluate", "MODEL", *TWO, "--bleu-tokenize", "flores200"], "nothing is downloaded"),
+        (["evaluate", "MODEL", *TWO, "--metrics", "chrf", "--bleu-tokenize", "zh"], "add it, or"),
         (["train", "date"], "did you mean 'dates'"),
         (["train", "dates", "--set", "training.epoch=2"], "did you mean 'epochs'"),
     ],
@@ -199,6 +203,26 @@ def test_evaluate_prints_json_last(folder: str, capsys, tmp_path: Path) -> None:
         capsys, "evaluate", folder, *files, "--metrics", "exact_match", "--max-length", "9"
     )
     assert json.loads(lines[-1])["exact_match"] == 50.0
+
+
+@pytest.mark.parametrize(
+    ("options", "tokenizer"),
+    [
+        ([], "zh"),
+        (["--tgt-lang", "zh"], "zh"),
+        (["--bleu-tokenize", "char"], "char"),
+        (["--tgt-lang", "zh", "--bleu-tokenize", "13a"], "13a"),
+    ],
+)
+def test_evaluate_says_how_it_measured(folder, options, tokenizer, capsys, tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("abc\nab c\n", encoding="utf-8")
+    (tmp_path / "t").write_text("今天天气非常好。\n我很喜欢吃苹果。\n", encoding="utf-8")
+    files = ["--source", str(tmp_path / "s"), "--target", str(tmp_path / "t"), "--max-length", "5"]
+    lines = answers(capsys, "evaluate", folder, *files, "--metrics", "bleu,rouge", *options)
+    measured = json.loads(lines[-1])
+    assert {"bleu", "rouge1", "rouge2", "rougeL"} < set(measured)
+    assert f"|tok:{tokenizer}|" in measured["bleu_signature"]
+    assert "|tok:zh|" in measured["rouge_signature"]
 
 
 @slow_where_compiled

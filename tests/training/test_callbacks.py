@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from small_models import slow_where_compiled
 
@@ -51,7 +52,9 @@ def test_generation_metrics_see_the_new_weights(trained) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"metrics": ["rouge"]}, "unknown metric 'rouge'"),
+        ({"metrics": ["meteor"]}, "unknown metric 'meteor'"),
+        ({"bleu_tokenize": "zn"}, "bleu_tokenize is 'zn'"),
+        ({"metrics": ["chrf"], "bleu_tokenize": "zh"}, "bleu is not among the metrics"),
         ({"every": 0}, "every=0"),
         ({"limit": 0}, "at least one pair"),
         ({"num_return_sequences": 2}, "one text with one reference; drop num_return_sequences=2"),
@@ -61,6 +64,44 @@ def test_generation_metrics_see_the_new_weights(trained) -> None:
 def test_generation_metrics_refuse_nonsense(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         callbacks.GenerationMetrics(PAIRS, **arguments)
+
+
+CHINESE = [("ab", "今天天气很好"), ("abc", "我喜欢吃苹果"), ("ca", "他昨天去北京了")]
+
+
+@pytest.mark.parametrize(
+    ("options", "tokenizer"),
+    [
+        ({}, "zh"),
+        ({"tgt_lang": "zh"}, "zh"),
+        ({"tgt_lang": ["zh", "zh_CN", "zho_Hans", "zh"], "limit": 3}, "zh"),
+        ({"bleu_tokenize": "char"}, "char"),
+        ({"tgt_lang": "zh", "bleu_tokenize": "13a"}, "13a"),
+    ],
+)
+def test_generation_metrics_follow_the_language(options, tokenizer, trained, capsys) -> None:
+    model, _ = trained
+    watched = callbacks.GenerationMetrics(CHINESE, ["bleu", "rouge"], max_length=4, **options)
+    watched.set_model(model)
+    watched.set_params({"verbose": 1})
+    watched.on_train_begin()
+    logs: dict[str, Any] = {}
+    watched.on_epoch_end(0, logs)
+    watched.on_epoch_end(1, logs)
+    assert sorted(logs) == ["val_bleu", "val_rouge1", "val_rouge2", "val_rougeL"]
+    assert f"|tok:{tokenizer}|" in watched.signatures["bleu_signature"]
+    assert "|tok:zh|" in watched.signatures["rouge_signature"]
+    printed = capsys.readouterr().err
+    assert printed.count(watched.signatures["bleu_signature"]) == 1
+
+
+def test_languages_of_two_kinds_are_refused_before_the_first_step(trained) -> None:
+    model, batches = trained
+    before = keras.ops.convert_to_numpy(model.weights[0]).copy()
+    watched = callbacks.GenerationMetrics(PAIRS, ["bleu"], tgt_lang=["zh", "de", "de", "de"])
+    with pytest.raises(ValueError, match="one language at a time"):
+        model.fit(batches, verbose=0, callbacks=[watched])
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(model.weights[0]), before)
 
 
 @pytest.mark.parametrize(

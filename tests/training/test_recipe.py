@@ -171,10 +171,29 @@ def test_files_of_a_folder(tmp_path: Path) -> None:
         "training.epochs=1",
         "generation.max_length=16",
         "generation.num_beams=2",
+        "training.monitor=val_rougeL",
+        "evaluation.metrics=[bleu, rouge]",
+        "evaluation.tgt_lang=de",
+        "evaluation.bleu_tokenize=char",
     ]
     report, printed = run(tmp_path / "run", *changes, name="multi30k_en_de")
     assert report["test_pairs"] == 8  # data.test_size
-    assert 0 <= json.loads(printed.strip().splitlines()[-1])["bleu"] <= 100
+    last = json.loads(printed.strip().splitlines()[-1])
+    assert 0 <= last["bleu"] <= 100
+    stored = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["metrics"]
+    for measured in (last, stored, report["metrics"]):
+        assert "|tok:char|" in measured["bleu_signature"]
+        assert "|tok:words|" in measured["rouge_signature"]
+    assert len(report["history"]["val_rougeL"]) == 1
+
+
+def test_a_metric_that_cannot_be_measured_is_refused_first(tmp_path: Path, monkeypatch) -> None:
+    from sacrebleu.tokenizers import tokenizer_spm
+
+    monkeypatch.setattr(tokenizer_spm, "SACREBLEU_DIR", str(tmp_path))
+    monkeypatch.setattr(recipes, "load_splits", None)  # nothing may be read
+    with pytest.raises(ValueError, match="'flores200' needs"):
+        run(tmp_path, "evaluation.metrics=[bleu]", "evaluation.bleu_tokenize=flores200")
 
 
 PAIR_FILES = """
