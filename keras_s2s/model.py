@@ -40,8 +40,9 @@ from keras_s2s.text.languages import Language, spread
 from keras_s2s.text.pieces import text_pieces
 from keras_s2s.text.preprocessor import Preprocessor, TargetStart
 from keras_s2s.text.truncation import Overlong, Side, check_overlong, fitting
-from keras_s2s.training.loss import TokenCrossEntropy
-from keras_s2s.training.metrics import Perplexity, TokenAccuracy
+from keras_s2s.training.loss import TokenCrossEntropy, as_token_loss
+from keras_s2s.training.metrics import LossTracker, Perplexity, TokenAccuracy, as_token_metrics
+from keras_s2s.training.token_weights import token_weights
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -211,20 +212,30 @@ class Seq2SeqLM(keras.Model):
         loss: Any = "auto",
         *,
         label_smoothing: float = 0.0,
+        metrics: Any = None,
         weighted_metrics: Any = "auto",
         jit_compile: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
         """`keras.Model.compile`, with the loss and metrics of this kind of model.
 
+        Loss and metrics are means over real tokens: those since the epoch began in the logs of
+        `fit`, all of them in `evaluate`, however they were batched and padded. Losses and metrics
+        of Keras, and functions, are averaged in the same way.
+
         Args:
             optimizer: a Keras optimiser or its name.
             loss: by default `TokenCrossEntropy`, the mean over real tokens.
             label_smoothing: of the default loss.
+            metrics: further metrics.
             weighted_metrics: by default token accuracy and perplexity over real tokens.
             jit_compile: "auto" is True on JAX only. XLA on TensorFlow compiles anew for each
                 batch shape, and cannot differentiate a loop of unknown length.
             **kwargs: as in Keras.
+
+        Raises:
+            ValueError: a loss or a metric that takes logits for probabilities, or sums over a
+                batch.
         """
         if jit_compile == "auto":
             jit_compile = keras.backend.backend() == "jax"
@@ -234,13 +245,16 @@ class Seq2SeqLM(keras.Model):
             raise ValueError("label_smoothing belongs to the default loss; set it in yours")
         if isinstance(weighted_metrics, str) and weighted_metrics == "auto":
             weighted_metrics = [TokenAccuracy(), Perplexity()]
+        # Keras would measure `metrics` over padding, too.
+        every = [*_listed(as_token_metrics(weighted_metrics)), *_listed(as_token_metrics(metrics))]
         super().compile(
             optimizer=optimizer,
-            loss=loss,
-            weighted_metrics=weighted_metrics,
+            loss=as_token_loss(loss),
+            weighted_metrics=every,
             jit_compile=jit_compile,
             **kwargs,
         )
+        self._loss_tracker = LossTracker()
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Keras calls this on loading a model that was compiled; its optimiser goes on."""
@@ -295,14 +309,25 @@ class Seq2SeqLM(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Loss of a batch; without weights, every real decoder input weighs 1."""
-        return super().compute_loss(
-            x, y, y_pred, _token_weights(x, sample_weight), training=training
-        )
+        """Loss of a batch: the mean over its tokens, and what layers add.
+
+        Args:
+            x: the inputs; `decoder_padding_mask` says which target positions are real.
+            y: labels int `[B, T]`; -100 is left out.
+            y_pred: logits `[B, T, V]`.
+            sample_weight: of tokens `[B, T]`, or of rows `[B]` or `[B, 1]`.
+            training: as in Keras.
+        """
+        y, weights = token_weights(x, y, sample_weight)
+        loss = super().compute_loss(x, y, y_pred, weights, training=training)
+        if isinstance(self._loss_tracker, LossTracker):
+            self._loss_tracker.next_step_has(keras.ops.sum(weights))
+        return loss
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Metrics of a batch; without weights, every real decoder input weighs 1."""
-        return super().compute_metrics(x, y, y_pred, _token_weights(x, sample_weight))
+        """Metrics of a batch, over its real tokens; arguments as in `compute_loss`."""
+        y, weights = token_weights(x, y, sample_weight)
+        return super().compute_metrics(x, y, y_pred, weights)
 
     # ------------------------------------------------------------------ generation
 
@@ -909,7 +934,7 @@ def _check_seed(seed: Any, sampler: Sampler) -> None:
         )
 
 
-def _token_weights(x: Any, sample_weight: Any) -> Any:
-    if sample_weight is not None or not isinstance(x, Mapping):
-        return sample_weight
-    return keras.ops.cast(x["decoder_padding_mask"], "float32")
+def _listed(metrics: Any) -> list[Any]:
+    if metrics is None:
+        return []
+    return keras.tree.flatten(metrics)

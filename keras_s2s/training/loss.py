@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
+
+from keras_s2s.training.token_weights import without_ignored
 
 
 def token_cross_entropy(labels: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
@@ -32,25 +36,45 @@ def token_cross_entropy(labels: Any, logits: Any, label_smoothing: float = 0.0) 
     return loss
 
 
-@keras.saving.register_keras_serializable("keras_s2s")
-class TokenCrossEntropy(keras.losses.Loss):
-    """Mean cross-entropy over the positions that weigh something.
+class TokenLoss(keras.losses.Loss):
+    """A loss that is the mean over the positions that weigh something.
 
     Keras' default reduction divides by all positions, padding included, so that a batch with
-    more padding would learn more slowly; this one divides by the sum of the weights.
+    more padding would learn more slowly; this one divides by the sum of the weights. Labels of
+    -100 weigh nothing.
+
+    Args:
+        name: of the loss.
+        **kwargs: as of `keras.losses.Loss`.
+    """
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        kwargs.setdefault("reduction", "mean_with_sample_weight")
+        # Keras converts labels to this type too: ids must stay whole under any `floatx`.
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(name=name, **kwargs)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        y_true, sample_weight = without_ignored(y_true, sample_weight)
+        return super().__call__(y_true, y_pred, sample_weight)
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class TokenCrossEntropy(TokenLoss):
+    """Mean cross-entropy over the positions that weigh something.
 
     Args:
         label_smoothing: share of the probability spread evenly over the vocabulary.
         name: of the loss.
 
     Call arguments:
-        y_true: int `[B, T]`; y_pred: logits `[B, T, V]`; sample_weight: float `[B, T]`.
+        y_true: int `[B, T]`, in which -100 is left out; y_pred: logits `[B, T, V]`;
+        sample_weight: float `[B, T]`, or `[B]` for rows.
     """
 
     def __init__(
         self, label_smoothing: float = 0.0, name: str = "token_cross_entropy", **kwargs: Any
     ) -> None:
-        kwargs.setdefault("reduction", "mean_with_sample_weight")
         super().__init__(name=name, **kwargs)
         if not 0.0 <= label_smoothing < 1.0:
             raise ValueError(f"label_smoothing={label_smoothing} must lie in [0, 1)")
@@ -61,3 +85,106 @@ class TokenCrossEntropy(keras.losses.Loss):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+# --------------------------------------------------------------------------------------
+# Losses that a user compiles with
+# --------------------------------------------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class MeanOverTokens(TokenLoss):
+    """A Keras loss or function, averaged over the positions that weigh something.
+
+    Args:
+        loss: gives a value for each position, `[B, T]`, from labels `[B, T]` and logits
+            `[B, T, V]`.
+        name: of the loss.
+    """
+
+    def __init__(self, loss: Any, name: str | None = None, **kwargs: Any) -> None:
+        loss = keras.losses.get(loss)
+        own = getattr(loss, "name", None) or getattr(loss, "__name__", "loss")
+        super().__init__(name=name or str(own), **kwargs)
+        self.loss = loss
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        values = (self.loss.call if hasattr(self.loss, "call") else self.loss)(y_true, y_pred)
+        if len(values.shape) != len(y_true.shape):
+            raise ValueError(
+                f"the loss {self.name!r} gives values of shape {tuple(values.shape)} for labels of "
+                f"shape {tuple(y_true.shape)}; expected one value for each label, [batch, "
+                "target], which are averaged over the real tokens here"
+            )
+        return values
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "loss": keras.losses.serialize(self.loss)}
+
+
+def as_token_loss(loss: Any) -> Any:
+    """A loss given to `compile`, as a mean over real tokens.
+
+    Args:
+        loss: as in `keras.Model.compile`.
+
+    Returns:
+        `loss` itself where it divides by the weights already or reduces in a way of its own.
+
+    Raises:
+        ValueError: it takes logits for probabilities, or sums over a batch.
+    """
+    if loss is None or isinstance(loss, list | tuple):
+        return loss if loss is None else type(loss)(map(as_token_loss, loss))
+    if isinstance(loss, dict) and "class_name" not in loss:
+        return {name: as_token_loss(each) for name, each in loss.items()}
+    resolved = _resolved(loss)
+    if takes_probabilities(resolved):
+        raise ValueError(
+            f"loss={_named(loss)} takes probabilities, but the model's outputs are logits: it "
+            "would learn another thing. Leave loss out (compile() has TokenCrossEntropy, the "
+            "mean over real tokens), or pass "
+            "keras.losses.SparseCategoricalCrossentropy(from_logits=True)"
+        )
+    if not isinstance(resolved, keras.losses.Loss):
+        return MeanOverTokens(resolved)
+    if type(resolved).__call__ not in (keras.losses.Loss.__call__, TokenLoss.__call__):
+        return resolved
+    if resolved.reduction in ("sum", "none", None):
+        raise ValueError(
+            f"loss={_named(loss)} has reduction={resolved.reduction!r}, so that it grows with the "
+            'batch and its padding; pass reduction="mean_with_sample_weight", the mean over real '
+            "tokens"
+        )
+    if resolved.reduction == "mean_with_sample_weight":
+        return resolved
+    return MeanOverTokens(resolved)
+
+
+def takes_probabilities(function: Any) -> bool:
+    """Whether a loss, a metric or their function has `from_logits` and it is False."""
+    keywords = getattr(function, "_fn_kwargs", None) or {}
+    if "from_logits" in keywords:
+        return not keywords["from_logits"]
+    told = getattr(function, "from_logits", None)
+    if told is not None:
+        return not told
+    if not callable(function) or isinstance(function, keras.losses.Loss | keras.metrics.Metric):
+        return False
+    try:
+        parameter = inspect.signature(function).parameters.get("from_logits")
+    except (TypeError, ValueError):
+        return False
+    return parameter is not None and parameter.default is False
+
+
+def _resolved(loss: Any) -> Callable[..., Any]:
+    if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
+        loss = "sparse_categorical_crossentropy"  # what Keras makes of it, for ids as labels
+    return keras.losses.get(loss)
+
+
+def _named(loss: Any) -> str:
+    if isinstance(loss, str):
+        return repr(loss)
+    return getattr(loss, "__name__", None) or f"{type(loss).__name__}()"

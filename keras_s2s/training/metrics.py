@@ -1,4 +1,8 @@
-"""Metrics over real tokens."""
+"""Metrics over real tokens.
+
+Keras' own `Mean` takes the mean over a row's positions first, padding included, and adds those
+up: a batch then counts by its rows and its padded length, not by its tokens.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +11,111 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_s2s.training.loss import token_cross_entropy
+from keras_s2s.training.loss import takes_probabilities, token_cross_entropy
+from keras_s2s.training.token_weights import by_row, without_ignored
 
 
-@keras.saving.register_keras_serializable("keras_s2s")
-class TokenAccuracy(keras.metrics.MeanMetricWrapper):
-    """Share of real positions whose likeliest id is the label (with the true history)."""
+class ExactSum:
+    """A sum in two float32 variables of a metric: its value, and what rounding took from it.
 
-    def __init__(self, name: str = "token_accuracy", dtype: Any = None) -> None:
-        super().__init__(_correct, name=name, dtype=dtype)
-        self._direction = "up"
+    Float32 alone stops counting single tokens at 2 ** 24, and JAX and accelerators have no
+    float64. [Knuth, The Art of Computer Programming, volume 2, 4.2.2, theorem B]
+    """
+
+    def __init__(self, metric: keras.metrics.Metric, name: str) -> None:
+        self.high, self.low = (
+            metric.add_variable(
+                shape=(), initializer="zeros", dtype="float32", name=f"{name}{part}"
+            )
+            for part in ("", "_rounding")
+        )
+
+    def add(self, value: Any) -> None:
+        """Add a scalar."""
+        high = ops.convert_to_tensor(self.high)
+        total = high + value
+        rest = total - high
+        self.low.assign(self.low + ((high - (total - rest)) + (value - rest)))
+        self.high.assign(total)
+
+    @property
+    def value(self) -> Any:
+        """The sum, float32."""
+        return ops.convert_to_tensor(self.high) + ops.convert_to_tensor(self.low)
+
+
+class TokenMean(keras.metrics.Metric):
+    """Mean of values over the tokens that weigh something, since the last reset.
+
+    The same for any number of tokens a batch, any padding and any order: sums of values and of
+    weights, float32 whatever the model's precision.
+
+    Args:
+        name: of the metric.
+
+    Example:
+        >>> mean = TokenMean("mean")
+        >>> mean.accumulate([[1.0, 3.0]], [[1.0, 1.0]])
+        >>> mean.accumulate([[8.0, 0.0, 0.0]], [[1.0, 0.0, 0.0]])
+        >>> float(mean.result())
+        4.0
+    """
+
+    def __init__(self, name: str = "token_mean", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype or "float32")
+        self._sum = ExactSum(self, "total")
+        self._tokens = ExactSum(self, "tokens")
+
+    def accumulate(self, values: Any, sample_weight: Any = None) -> None:
+        """Add values of tokens.
+
+        Args:
+            values: `[B, T]`.
+            sample_weight: `[B, T]`, `[B, 1]` or `[B]`; None is 1 everywhere.
+        """
+        values = ops.cast(ops.convert_to_tensor(values), "float32")
+        weights = ops.ones_like(values)
+        if sample_weight is not None:
+            weights = weights * by_row(sample_weight)
+        self.add(ops.sum(values * weights), ops.sum(weights))
+
+    def add(self, total: Any, tokens: Any) -> None:
+        """Add the sum of weighted values and the sum of their weights, two scalars."""
+        self._sum.add(ops.stop_gradient(total))
+        self._tokens.add(ops.stop_gradient(tokens))
+
+    @property
+    def tokens(self) -> Any:
+        """The sum of all weights so far."""
+        return self._tokens.value
+
+    def mean(self) -> Any:
+        """The mean so far; 0 where nothing weighed anything."""
+        return ops.divide_no_nan(self._sum.value, self._tokens.value)
+
+    def result(self) -> Any:
+        return self.mean()
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "dtype": self.dtype}
 
 
-def _correct(y_true: Any, y_pred: Any) -> Any:
-    best = ops.argmax(y_pred, axis=-1)
-    return ops.cast(ops.equal(ops.cast(best, "int32"), ops.cast(y_true, "int32")), "float32")
+@keras.saving.register_keras_serializable("keras_s2s")
+class TokenAccuracy(TokenMean):
+    """Share of real positions whose likeliest id is the label (with the true history)."""
+
+    def __init__(self, name: str = "token_accuracy", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self._direction = "up"
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        y_true, sample_weight = without_ignored(y_true, sample_weight)
+        best = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
+        self.accumulate(ops.equal(best, y_true), sample_weight)
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
-class Perplexity(keras.metrics.Mean):
+class Perplexity(TokenMean):
     """exp of the mean cross-entropy per real token, without label smoothing."""
 
     def __init__(self, name: str = "perplexity", dtype: Any = None) -> None:
@@ -36,11 +123,122 @@ class Perplexity(keras.metrics.Mean):
         self._direction = "down"
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        super().update_state(token_cross_entropy(y_true, y_pred), sample_weight=sample_weight)
+        y_true, sample_weight = without_ignored(y_true, sample_weight)
+        self.accumulate(token_cross_entropy(y_true, y_pred), sample_weight)
 
     def result(self) -> Any:
-        # Bounded, so that an untrained model's figure stays a number.
-        return ops.exp(ops.minimum(super().result(), 50.0))
+        return ops.exp(self.mean())
+
+
+class LossTracker(TokenMean):
+    """The `loss` of the logs: the mean of the steps' losses, each by the tokens it is of.
+
+    Keras weighs the loss of a step by its rows. What a step adds beside the mean over its
+    tokens (regularisers) has the same weight, and so is there once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="loss")
+        self._direction = "down"
+        zero: dict[str, Any] = {"shape": (), "initializer": "zeros", "dtype": "float32"}
+        # Variables, as JAX computes a loss in one traced function and tracks it in another.
+        self._step_tokens = self.add_variable(**zero, name="step_tokens")
+        self._step_known = self.add_variable(**zero, name="step_known")
+
+    def next_step_has(self, tokens: Any) -> None:
+        """Say how many tokens, a scalar, the loss of the next `update_state` is a mean of."""
+        self._step_tokens.assign(ops.stop_gradient(ops.cast(tokens, "float32")))
+        self._step_known.assign(ops.ones((), "float32"))
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add the loss of a step, a scalar; `sample_weight` counts if its tokens are unknown."""
+        known = ops.convert_to_tensor(self._step_known)
+        rows = ops.cast(1 if sample_weight is None else sample_weight, "float32")
+        tokens = known * ops.convert_to_tensor(self._step_tokens) + (1.0 - known) * rows
+        self.add(ops.cast(values, "float32") * tokens, tokens)
+        self._step_known.assign(ops.zeros((), "float32"))
+
+
+# --------------------------------------------------------------------------------------
+# Metrics that a user compiles with
+# --------------------------------------------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class TokenMetric(TokenMean):
+    """A function of labels and logits, averaged over real tokens, or over real rows.
+
+    Args:
+        function: gives a value for each token, `[B, T]`, or for each row, `[B]`.
+        name: of the metric.
+        **options: further arguments of `function`.
+    """
+
+    def __init__(self, function: Any, name: str, dtype: Any = None, **options: Any) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.function = function
+        self.options = options
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        y_true, weights = without_ignored(y_true, sample_weight)
+        values = self.function(y_true, y_pred, **self.options)
+        rank = len(values.shape)
+        if rank not in (1, 2):
+            raise ValueError(
+                f"the metric {self.name!r} gives values of shape {tuple(values.shape)}; expected "
+                "one for each token, [batch, target], or for each row, [batch]"
+            )
+        if rank == 1:  # a row with any real token counts as one
+            values = ops.expand_dims(values, 1)
+            weights = ops.cast(ops.any(weights > 0, axis=1, keepdims=True), "float32")
+        self.accumulate(values, weights)
 
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, "dtype": self.dtype}
+        function = keras.saving.serialize_keras_object(self.function)
+        return {**super().get_config(), "function": function, **self.options}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> TokenMetric:
+        function = keras.saving.deserialize_keras_object(config["function"])
+        return cls(**{**config, "function": function})
+
+
+def as_token_metrics(metrics: Any) -> Any:
+    """Metrics given to `compile`, as means over real tokens.
+
+    Args:
+        metrics: as in `keras.Model.compile`: names, functions, metrics, or lists of them.
+
+    Returns:
+        the same, in which functions and Keras' own means are `TokenMetric`s. Other classes are
+        left alone: they get `[B, T]` labels and weights, and reduce in their own way.
+
+    Raises:
+        ValueError: one takes logits for probabilities.
+    """
+    if metrics is None:
+        return None
+    if isinstance(metrics, list | tuple):
+        return [as_token_metrics(each) for each in metrics]
+    if isinstance(metrics, dict) and "class_name" not in metrics:
+        return {name: as_token_metrics(each) for name, each in metrics.items()}
+    name = metrics if isinstance(metrics, str) else None
+    if name is not None and name.lower() in ("accuracy", "acc"):
+        return TokenAccuracy(name=name)
+    if name is not None and name.lower() in ("crossentropy", "ce"):
+        metrics = "sparse_categorical_crossentropy"
+    metric = keras.metrics.get(metrics)
+    if takes_probabilities(metric):
+        raise ValueError(
+            f"the metric {name or getattr(metric, 'name', None) or metric!r} takes "
+            "probabilities, but the model's outputs are logits; compile() measures perplexity "
+            "by itself, or pass from_logits=True"
+        )
+    if type(metric) is keras.metrics.MeanMetricWrapper or (
+        isinstance(metric, keras.metrics.MeanMetricWrapper)
+        and type(metric).__module__.startswith("keras.")
+    ):
+        return TokenMetric(metric._fn, metric.name, **metric._fn_kwargs)
+    if isinstance(metric, keras.metrics.Metric):
+        return metric
+    return TokenMetric(metric, name or str(getattr(metric, "__name__", "metric")))
