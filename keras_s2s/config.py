@@ -14,7 +14,14 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, Union
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 #: The keys from the top of a configuration down to a setting.
 KeyPath = tuple[Any, ...]
@@ -45,11 +52,24 @@ class Strict(BaseModel):
     )
 
 
-Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
-# Strict: otherwise `true` would be 1.
-Positive = Annotated[int, Field(ge=1, strict=True)]
-Count = Annotated[int, Field(ge=0, strict=True)]
+def _no_flag(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+#: Sizes and ids are int32 in every backend.
+LARGEST = 2**31 - 1
+
+# Strict, and no bool for a float: otherwise `true` would be 1, and "no" a flag that is set.
+Number = Annotated[float, BeforeValidator(_no_flag)]
+Flag = Annotated[bool, Field(strict=True)]
+Rate = Annotated[Number, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[int, Field(ge=1, le=LARGEST, strict=True)]
+Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 TokenId = Count
+#: The deepest published Transformer has 500 a side [Wang 2022]; a slip of the pen has millions.
+Depth = Annotated[int, Field(ge=1, le=1024, strict=True)]
 
 
 # --------------------------------------------------------------------------------------
@@ -132,7 +152,7 @@ class EmbeddingConfig(Strict):
     """Token embedding, and positions where the layers above do not see order themselves."""
 
     dim: Positive | None = Field(None, description="Width; `None` is the hidden_dim of its side.")
-    scale: bool = Field(False, description="Multiply embeddings by sqrt(dim) [Vaswani 2017, 3.4].")
+    scale: Flag = Field(False, description="Multiply embeddings by sqrt(dim) [Vaswani 2017, 3.4].")
     positions: Literal["none", "sinusoidal", "learned"] = "none"
     max_positions: Positive | None = Field(
         None, description="Positions of a learned table; longer inputs are refused."
@@ -147,11 +167,11 @@ class EmbeddingConfig(Strict):
         description="Sine and cosine of a rate side by side [Vaswani 2017], all sines before all "
         "cosines (Marian, Pegasus), or that with rates spread over dim / 2 - 1 (M2M-100, OpenNMT).",
     )
-    norm: bool = Field(False, description="Layer normalisation of the sum (BERT, BART).")
+    norm: Flag = Field(False, description="Layer normalisation of the sum (BERT, BART).")
     norm_place: Literal["after_positions", "before_positions"] = Field(
         "after_positions", description="Of norm; before_positions is Blenderbot-small's decoder."
     )
-    norm_epsilon: Annotated[float, Field(gt=0)] = Field(1e-5, description="Of norm.")
+    norm_epsilon: Annotated[Number, Field(gt=0)] = Field(1e-5, description="Of norm.")
     dropout: Rate = 0.0
 
     @model_validator(mode="after")
@@ -181,7 +201,7 @@ class AttentionConfig(Strict):
     units: Positive | None = Field(
         None, description="Width of the additive and concat score; `None` is the hidden_dim."
     )
-    input_feeding: bool = Field(
+    input_feeding: Flag = Field(
         False, description="Feed the last attentional vector into the next step [Luong 2015, 3.3]."
     )
 
@@ -203,8 +223,8 @@ class RecurrentEncoderConfig(Strict):
     type: Literal["recurrent"]
     cell: Literal["gru", "lstm", "rnn"]
     hidden_dim: Positive = Field(description="Units per direction.")
-    num_layers: Positive = 1
-    bidirectional: bool = False
+    num_layers: Depth = 1
+    bidirectional: Flag = False
     dropout: Rate = Field(0.0, description="Between layers and on the top layer's outputs.")
     embedding: EmbeddingConfig = EmbeddingConfig()
 
@@ -215,7 +235,7 @@ class RecurrentDecoderConfig(Strict):
     type: Literal["recurrent"]
     cell: Literal["gru", "lstm", "rnn"]
     hidden_dim: Positive
-    num_layers: Positive = 1
+    num_layers: Depth = 1
     dropout: Rate = Field(0.0, description="Between layers and before the output projection.")
     context: Literal["initial_state", "every_step", "attention"] = Field(
         "initial_state",
@@ -239,9 +259,9 @@ class RecurrentDecoderConfig(Strict):
 class RelativePositionsConfig(Strict):
     """Learned biases of self-attention by distance in buckets [Raffel 2020, section 2.1]."""
 
-    num_buckets: Annotated[int, Field(ge=4, strict=True)] = 32
+    num_buckets: Annotated[int, Field(ge=4, le=LARGEST, strict=True)] = 32
     max_distance: Positive = Field(128, description="Distances from here on share the last bucket.")
-    per_layer: bool = Field(False, description="A table in every layer (UMT5), not one for all.")
+    per_layer: Flag = Field(False, description="A table in every layer (UMT5), not one for all.")
 
     @model_validator(mode="after")
     def _buckets_hold(self) -> RelativePositionsConfig:
@@ -263,21 +283,21 @@ class TransformerConfig(Strict):
         None, description="Width of a head; `None` is hidden_dim / num_heads."
     )
     intermediate_dim: Positive = Field(description="Width of the feed-forward layer.")
-    num_layers: Positive
+    num_layers: Depth
     activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "relu"
-    gated: bool = Field(False, description="Gated feed-forward: act(W x) * (V x) [Shazeer 2020].")
+    gated: Flag = Field(False, description="Gated feed-forward: act(W x) * (V x) [Shazeer 2020].")
     norm_order: Literal["pre", "post"] = Field(
         "post", description="Normalise before each sub-layer, or after its residual sum."
     )
     norm: Literal["layer", "rms"] = Field(
         "layer", description="Layer normalisation, or by root mean square, without bias (T5)."
     )
-    norm_epsilon: Annotated[float, Field(gt=0)] = 1e-6
-    final_norm: bool | None = Field(
+    norm_epsilon: Annotated[Number, Field(gt=0)] = 1e-6
+    final_norm: Flag | None = Field(
         None, description="Normalise the stack's output; `None` means: where norm_order is pre."
     )
-    use_bias: bool = Field(True, description="Biases in every projection of the blocks.")
-    scale_attention: bool = Field(True, description="Divide scores by sqrt(head_dim); T5 does not.")
+    use_bias: Flag = Field(True, description="Biases in every projection of the blocks.")
+    scale_attention: Flag = Field(True, description="Divide scores by sqrt(head_dim); T5 does not.")
     relative_positions: RelativePositionsConfig | None = None
     dropout: Rate = Field(0.0, description="On each sub-layer's output, before the residual sum.")
     attention_dropout: Rate = Field(0.0, description="On attention weights.")
@@ -325,11 +345,11 @@ class BridgeConfig(Strict):
 class OutputConfig(Strict):
     """From the decoder's hidden vectors to logits."""
 
-    tie_embeddings: bool = Field(
+    tie_embeddings: Flag = Field(
         False, description="The projection is the transpose of the target embedding [Press 2017]."
     )
-    bias: bool = Field(True, description="Add a bias per vocabulary entry.")
-    scale: bool = Field(
+    bias: Flag = Field(True, description="Add a bias per vocabulary entry.")
+    scale: Flag = Field(
         False, description="Multiply hidden vectors by hidden_dim^-0.5 first (T5, where tied)."
     )
 
@@ -391,7 +411,7 @@ class ArchitectureConfig(Strict):
     encoder: EncoderConfig
     decoder: DecoderConfig
     bridge: BridgeConfig | None = Field(None, description="For recurrent decoders only.")
-    share_embeddings: bool = Field(False, description="One table for source and target.")
+    share_embeddings: Flag = Field(False, description="One table for source and target.")
     output: OutputConfig = OutputConfig()
 
     @model_validator(mode="before")
@@ -499,22 +519,22 @@ class TokenizerConfig(Strict):
     vocab_size: Positive | None = Field(
         None, description="Upper bound of its vocabulary; `None` is the kind's own default."
     )
-    lowercase: bool = False
+    lowercase: Flag = False
     normalization: Literal["none", "nfc", "nfkc"] | None = Field(
         None,
         description="Unicode normalisation before anything else; `None` is the kind's own: "
         "nfkc for SentencePiece (its nmt_nfkc rule), none for byte and byte_level_bpe, else nfc.",
     )
-    character_coverage: Annotated[float, Field(gt=0, le=1)] = Field(
+    character_coverage: Annotated[Number, Field(gt=0, le=1)] = Field(
         1.0, description="Share of characters a SentencePiece vocabulary must cover."
     )
-    byte_fallback: bool = Field(
+    byte_fallback: Flag = Field(
         True, description="SentencePiece spells characters outside its vocabulary as bytes."
     )
     sentinels: Count = Field(
         0, description="Tokens <extra_id_0>, <extra_id_1>, ... for span corruption; T5 has 100."
     )
-    mask: bool = Field(False, description="A token <mask> for text infilling, as BART has it.")
+    mask: Flag = Field(False, description="A token <mask> for text infilling, as BART has it.")
 
 
 class TextConfig(Strict):
@@ -522,8 +542,8 @@ class TextConfig(Strict):
 
     source: TokenizerConfig
     target: TokenizerConfig | None = Field(None, description="`None`: the same as source.")
-    joint: bool = Field(False, description="One tokenizer trained on both sides' text.")
-    source_eos: bool = Field(True, description="Append EOS to every source.")
+    joint: Flag = Field(False, description="One tokenizer trained on both sides' text.")
+    source_eos: Flag = Field(True, description="Append EOS to every source.")
 
     @model_validator(mode="after")
     def _joint_is_one(self) -> TextConfig:
@@ -543,31 +563,31 @@ class GenerationConfig(Strict):
     sampler: (
         Literal["greedy", "beam", "random", "top_k", "top_p", "beam_sample", "diverse_beam"] | None
     ) = Field(None, description="`None`: num_beams, do_sample and num_beam_groups choose.")
-    max_length: Annotated[int, Field(ge=2, strict=True)] = Field(
+    max_length: Annotated[int, Field(ge=2, le=LARGEST, strict=True)] = Field(
         128, description="Longest result in ids, the decoder start counted."
     )
     # Strategies
     num_beams: Positive = 1
-    do_sample: bool = False
+    do_sample: Flag = False
     num_beam_groups: Positive = 1
-    diversity_penalty: Annotated[float, Field(ge=0)] | None = None
-    length_penalty: Annotated[float, Field(allow_inf_nan=False)] = 1.0
-    early_stopping: bool | Literal["never"] = False
+    diversity_penalty: Annotated[Number, Field(ge=0)] | None = None
+    length_penalty: Annotated[Number, Field(allow_inf_nan=False)] = 1.0
+    early_stopping: Flag | Literal["never"] = False
     num_return_sequences: Positive = 1
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    temperature: Annotated[Number, Field(gt=0, allow_inf_nan=False)] = 1.0
     top_k: Positive | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    min_p: Annotated[Number, Field(ge=0, le=1)] | None = None
     # Rules; the forced ids belong to the special ids.
-    min_length: Annotated[int, Field(ge=0, strict=True)] = 0
-    min_new_tokens: Annotated[int, Field(ge=0, strict=True)] = 0
-    repetition_penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    no_repeat_ngram_size: Annotated[int, Field(ge=0, strict=True)] = 0
-    encoder_no_repeat_ngram_size: Annotated[int, Field(ge=0, strict=True)] = 0
+    min_length: Count = 0
+    min_new_tokens: Count = 0
+    repetition_penalty: Annotated[Number, Field(gt=0, allow_inf_nan=False)] = 1.0
+    no_repeat_ngram_size: Count = 0
+    encoder_no_repeat_ngram_size: Count = 0
     bad_words_ids: list[list[int]] | None = None
     suppress_tokens: list[int] | None = None
     begin_suppress_tokens: list[int] | None = None
-    renormalize_logits: bool = False
+    renormalize_logits: Flag = False
 
 
 # --------------------------------------------------------------------------------------
@@ -606,7 +626,7 @@ class PresetConfig(Strict):
     special_ids: SpecialIds
     text: TextConfig | None = Field(None, description="Tokenizers a recipe trains by default.")
     generation: GenerationConfig = GenerationConfig()
-    parameters: Positive | None = Field(
+    parameters: Annotated[int, Field(ge=1, strict=True)] | None = Field(
         None, description="Exact parameter count, checked when the model is built by a test."
     )
 

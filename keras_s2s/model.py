@@ -22,6 +22,7 @@ from keras_s2s.data.teacher_forcing import check_teacher_forcing
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.formats import FORMATS, export_as
 from keras_s2s.generation import Generator, as_rows, row_seeds
+from keras_s2s.network_size import refuse_beyond_memory
 from keras_s2s.preset_changes import changed, check_vocabularies, from_description
 from keras_s2s.samplers import (
     Beam,
@@ -84,6 +85,7 @@ class Seq2SeqLM(keras.Model):
         config = PresetConfig.model_validate(config)
         if preprocessor is not None:
             check_vocabularies(config.architecture, preprocessor)
+        refuse_beyond_memory(config.architecture, config.description)
         with dtype_policy(dtype):
             network = build_network(config.architecture)
             inputs, logits = functional_graph(network, initialize=initialize)
@@ -159,6 +161,8 @@ class Seq2SeqLM(keras.Model):
                 source=str(source),
                 generation=generation,
             )
+            if load_weights:
+                found.check(strict=strict)
             model = cls(
                 config,
                 preprocessor or found.preprocessor,

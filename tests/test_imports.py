@@ -24,7 +24,7 @@ FLOORS: list[set[str]] = [
     {"strict_yaml"},
     {"catalog"},
     {"layers", "text"},
-    {"network", "samplers", "data", "alignment", "plots"},
+    {"network", "network_size", "samplers", "data", "alignment", "plots"},
     {"builder"},
     {"export", "checkpoints", "training", "generation", "preset_changes"},
     {"model", "callbacks"},

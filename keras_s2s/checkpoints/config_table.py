@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.family import ConfigRule
+from keras_s2s.checkpoints.family import ConfigRule, FamilyTables
 
 
 def read_keys(
@@ -20,14 +20,86 @@ def read_keys(
         source: the file, for error messages.
 
     Raises:
-        CheckpointError: a value that the table has no translation for.
+        CheckpointError: a value that the table has no translation for, or one setting under two
+            names with two values.
     """
     settings: dict[str, Any] = {"architecture": {}, "special_ids": {}}
     for key, rule in rules.items():
         value = _value(key, rules, config)
+        if rule.also is not None and config.get(rule.also) not in (None, value):
+            raise CheckpointError(
+                f"{source}: {key} is {value!r} and {rule.also} {config[rule.also]!r}, but both "
+                f"are names of one setting; remove {rule.also}, or make them agree"
+            )
         for path, part in zip(_paths(rule), _translated(key, rule, value, source), strict=True):
             _put(settings, path, part)
     return settings
+
+
+def check_derived(tables: FamilyTables, config: Mapping[str, Any], source: str) -> None:
+    """Refuse keys that contradict the key which implies them.
+
+    Raises:
+        CheckpointError: the message names both.
+    """
+    for key, rule in tables.derived.items():
+        value = config.get(key)
+        implied = rule.values.get(str(_value(rule.of, tables.config, config)))
+        if value is None or implied is None or any(_alike(value, each) for each in implied):
+            continue
+        raise CheckpointError(
+            f"{source}: {key} is {value!r}, but {rule.of} "
+            f"{_value(rule.of, tables.config, config)!r} means {implied[0]!r}; transformers "
+            f"would follow {key}. Correct the one that is wrong"
+        )
+
+
+def unread_notes(
+    tables: FamilyTables,
+    unread: Mapping[str, Any],
+    read: Container[str],
+    config: Mapping[str, Any],
+    source: str,
+) -> list[str]:
+    """What to say of keys that nothing here reads: unknown ones, and values that may matter.
+
+    Args:
+        tables: the family's; its `unread` goes before those of all families.
+        unread: of all families.
+        read: keys that are read beside the family's rules.
+        config: their keys.
+        source: the file's name.
+    """
+    known = {*tables.config, *(rule.also for rule in tables.config.values()), *tables.derived}
+    allowed = {**unread, **tables.unread}
+    strange: list[str] = []
+    notes: list[str] = []
+    for key, value in config.items():
+        if value is None or key in known or key in read:
+            continue
+        if key not in allowed:
+            strange.append(f"{key}={shortened(value)}")
+            continue
+        meant = allowed[key] if isinstance(allowed[key], list) else [allowed[key]]
+        if "any" not in meant and not any(_alike(value, each) for each in meant):
+            notes.append(
+                f"{key} is {shortened(value)} in {source} and is not used; models of this family "
+                f"have {' or '.join(map(repr, meant))} here"
+            )
+    if strange:
+        notes.append(f"keys of {source} that are not understood and not used: {', '.join(strange)}")
+    return notes
+
+
+def shortened(value: Any) -> str:
+    """A value as it is written, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Equality that tells true from 1."""
+    return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 
 def write_keys(
@@ -79,6 +151,8 @@ def their_keys(rules: Mapping[str, ConfigRule]) -> dict[tuple[str, ...], tuple[s
 def _value(key: str, rules: Mapping[str, ConfigRule], config: Mapping[str, Any]) -> Any:
     """What `config` says of a key, or what the family takes where it says nothing."""
     rule, value = rules.get(key), config.get(key)
+    if value is None and rule is not None and rule.also is not None:
+        value = config.get(rule.also)
     if value is not None or rule is None:
         return value
     if rule.default_of is not None:

@@ -28,6 +28,9 @@ class ConfigRule(Strict):
     )
     default: Any = Field(None, description="What the key is where a folder does not set it.")
     default_of: str | None = Field(None, description="Another key of theirs to take then.")
+    also: str | None = Field(
+        None, description="Another name of the key, which transformers lets override it."
+    )
     values: dict[str, Any] | None = Field(
         None,
         description="Their value -> ours; a list has one for each key of `to`. Of several that "
@@ -40,6 +43,19 @@ class ConfigRule(Strict):
         return [value] if isinstance(value, str) else value
 
 
+class DerivedKey(Strict):
+    """A key that folders hold although another one implies it, and that wins in transformers.
+
+    Example:
+        >>> DerivedKey(of="feed_forward_proj", values={"gated-gelu": ["gelu_new"]})
+    """
+
+    of: str
+    values: dict[str, tuple[Any, ...]] = Field(
+        description="Value of the other key -> what this one may be."
+    )
+
+
 class TokenTables(Strict):
     """Names of the token tables. Which of them a folder holds says which are tied."""
 
@@ -49,6 +65,9 @@ class TokenTables(Strict):
     output: str
     tie: str | None = Field(None, description="The key that says whether the output is tied.")
     share: str | None = Field(None, description="The key that says whether both sides share one.")
+    own_output: str | None = Field(
+        None, description="The key that, where false, says that an output table is stored."
+    )
     all_where_untied: bool = Field(
         False, description="transformers ties all of them or none: untied, each is stored."
     )
@@ -80,6 +99,16 @@ class FamilyTables(Strict):
     model_class: str = Field(description="What config.json calls the architecture.")
     prefix: str = Field("", description="Of tensor names; a folder of the bare model lacks it.")
     config: dict[str, ConfigRule]
+    derived: dict[str, DerivedKey] = Field(
+        default_factory=dict, description="Keys that another key implies, as they are checked."
+    )
+    unread: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Keys that nothing here reads: `any` where no value of theirs changes a "
+        "number, else the value, or the list of values, that the blocks here have. Other values, "
+        "and keys that are not listed, are reported. Keys of every family are in "
+        "`zoo/huggingface.yaml`.",
+    )
     constants: dict[str, Any] = Field(
         default_factory=dict,
         description="Keys without a counterpart here, as they are written for a model that did "
@@ -91,16 +120,28 @@ class FamilyTables(Strict):
     token_tables: TokenTables
     tensors: dict[str, TensorGroup]
     ignored: tuple[str, ...] = Field(
-        (), description="Patterns (*, ?) of tensors that nothing needs."
+        (), description="Patterns (*, ?) of tensors that nothing needs; reported as unused."
     )
     sinusoids: dict[str, str] = Field(
         default_factory=dict,
         description="Tables of sinusoidal positions that are stored although they are computed: "
-        "name -> the side, encoder or decoder. Their rows are max_position_embeddings.",
+        "name -> the side, encoder or decoder. Their rows are max_position_embeddings. A table "
+        "that holds something else is taken as learned, as transformers takes it.",
+    )
+    computed: dict[str, str] = Field(
+        default_factory=dict,
+        description="The same where transformers does not read them: a table that holds "
+        "something else is refused.",
     )
     optional: tuple[str, ...] = Field(
         (), description="Tensors that are zero where a folder does not hold them."
     )
+
+
+@cache
+def unread_keys() -> dict[str, Any]:
+    """`unread` of every family: keys that all configurations of transformers may have."""
+    return dict(catalog.read_yaml(catalog.zoo_folder() / "huggingface.yaml")["unread"])
 
 
 @cache

@@ -48,6 +48,10 @@ NEUTRAL: dict[str, Any] = {
 }
 
 
+#: Keys that are about generation, wherever they stand.
+KNOWN = frozenset({*_SAME, *IDS, *HARMLESS})
+
+
 class Defaults(NamedTuple):
     """What a folder says of generation.
 
@@ -96,9 +100,8 @@ def read_generation(data: Mapping[str, Any], source: str, *, strict: bool = True
             ids[ours] = value
     if "decoder_start" not in ids and data.get("bos_token_id") is not None:
         ids["decoder_start"] = data["bos_token_id"]  # as transformers starts then
-    known = {*_SAME, *IDS, *HARMLESS}
     for key, value in data.items() if strict else ():
-        if key not in known and value is not None and value != NEUTRAL.get(key):
+        if key not in KNOWN and value is not None and value != NEUTRAL.get(key):
             notes.append(f"{key}={value!r} in {source} has no counterpart here and is not used")
     try:
         return Defaults(read_config(GenerationConfig, settings, source=source), ids, notes)

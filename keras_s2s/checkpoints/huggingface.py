@@ -11,19 +11,28 @@ from typing import Any
 import numpy as np
 
 from keras_s2s.checkpoints.assignment import assign
-from keras_s2s.checkpoints.config_table import read_keys, their_keys
+from keras_s2s.checkpoints.config_table import (
+    check_derived,
+    read_keys,
+    shortened,
+    their_keys,
+    unread_notes,
+)
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.family import (
     FamilyTables,
     families_by_model_type,
     family_of,
     family_tables,
+    unread_keys,
 )
-from keras_s2s.checkpoints.generation_table import read_generation
+from keras_s2s.checkpoints.generation_table import KNOWN, read_generation
 from keras_s2s.checkpoints.key_table import Entry, entries
+from keras_s2s.checkpoints.sinusoid_tables import is_sinusoids
 from keras_s2s.checkpoints.token_tables import Resolved, expected_tables, resolve_tables
+from keras_s2s.checkpoints.variable_shapes import variable_shapes
 from keras_s2s.checkpoints.weight_files import WeightFiles, open_weights
-from keras_s2s.config import OriginConfig, PresetConfig, merge, read_config
+from keras_s2s.config import OriginConfig, PresetConfig, merge, read_config, spread_shared
 
 CONFIG_FILE = "config.json"
 GENERATION_FILE = "generation_config.json"
@@ -71,6 +80,7 @@ class HuggingFaceFolder:
         assert tables is not None
         self.tables: FamilyTables = tables
         self.notes: list[str] = []
+        self.computed: list[str] = []
         self.weights: WeightFiles | None = self._open() if with_weights else None
         try:
             self._names = self._tensor_names()
@@ -122,7 +132,10 @@ class HuggingFaceFolder:
         return family
 
     def _preset(self, family: Mapping[str, Any]) -> PresetConfig:
-        settings = read_keys(self.tables.config, single_ids(self.config), self.config_path)
+        config = single_ids(self.config)
+        settings = read_keys(self.tables.config, config, self.config_path)
+        check_derived(self.tables, config, self.config_path)
+        self._note_unread()
         share, tie = (
             (self.tokens.share, self.tokens.tie)
             if self.tokens is not None
@@ -139,6 +152,7 @@ class HuggingFaceFolder:
             strict=file == GENERATION_FILE,
         )
         self.notes += defaults.notes
+        settings = merge(settings, {"architecture": self._stored_positions(family)})
         if generation:
             self._note_other_ids(settings["special_ids"]["target"], defaults.target_ids)
         settings = merge(settings, {"special_ids": {"target": defaults.target_ids}})
@@ -154,6 +168,58 @@ class HuggingFaceFolder:
         return read_config(
             PresetConfig, data, source=self.config_path, written=their_keys(self.tables.config)
         )
+
+    def _note_unread(self) -> None:
+        """Keys of `config.json` that nothing here reads, where they may mean something."""
+        names = self.tables.token_tables
+        flags = (names.tie, names.share, names.own_output)
+        read = {*KNOWN, "tokenizer_class", *(name for name in flags if name is not None)}
+        self.notes += unread_notes(self.tables, unread_keys(), read, self.config, CONFIG_FILE)
+        if self._generation()[0]:  # else its reader says so
+            for key, value in self.config.items():
+                if key.endswith("_token_id") and isinstance(value, list) and len(value) > 1:
+                    self.notes.append(
+                        f"{key} is {shortened(value)} in {CONFIG_FILE}; here the first alone is "
+                        "meant"
+                    )
+
+    def _stored_positions(self, family: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings for tables of positions that are not the sinusoids which the family computes.
+
+        transformers reads these tables as they are, and so they are learned positions here.
+        """
+        found: dict[str, Any] = {}
+        for name, side in self.tables.sinusoids.items():
+            if name not in self._names:
+                continue
+            if is_sinusoids(self._read(name), self._dtype(name), self._layout(family)):
+                self.computed.append(name)
+                continue
+            rows = self._shape(name)[0] if self._shape(name) else 1
+            found[side] = {
+                "embedding": {
+                    "positions": "learned",
+                    "max_positions": rows,
+                    "sinusoids": "interleaved",
+                }
+            }
+            self.notes.append(
+                f"{name} holds other values than the sinusoids of {self.tables.model_type}; they "
+                f"are taken as learned positions, {rows} of them"
+            )
+        return found
+
+    @staticmethod
+    def _layout(family: Mapping[str, Any]) -> Any:
+        return spread_shared(family["architecture"])["encoder"]["embedding"]["sinusoids"]
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        assert self.weights is not None
+        return tuple(self.weights.specs[self._names[name]].shape)
+
+    def _dtype(self, name: str) -> str:
+        assert self.weights is not None
+        return self.weights.specs[self._names[name]].dtype
 
     def _generation(self) -> tuple[dict[str, Any], str]:
         """The generation file and its name; an older folder says it in its configuration."""
@@ -193,7 +259,7 @@ class HuggingFaceFolder:
             return None
         return resolve_tables(
             self.tables.token_tables,
-            self._names,
+            self._names.keys(),
             self.config,
             lambda one, other: np.array_equal(self._read(one), self._read(other)),
             str(self.weights.path),
@@ -213,7 +279,7 @@ class HuggingFaceFolder:
 
         Returns:
             what a `LoadReport` says of the tensors: `files`, `loaded`, `tied`, `fresh`,
-            `unused`, `dtypes`.
+            `unused`, `computed`, `dtypes`.
 
         Raises:
             CheckpointError: tensors that are missing, unexpected or of another shape. Nothing
@@ -221,26 +287,10 @@ class HuggingFaceFolder:
         """
         assert self.weights is not None and self.tokens is not None
         named = {variable.path: variable for variable in variables}
-        rows = entries(
-            self.tables,
-            named,
-            self.preset.architecture.model_dump(),
-            self.tokens.tables,
-        )
+        shapes = {path: tuple(variable.shape) for path, variable in named.items()}
+        rows = self._fitting(shapes, strict=strict)
         fresh = [row for row in rows if row.theirs not in self._names]
-        unused = self._unused({row.theirs for row in rows})
-        problems = self._misshapen(rows, named)
-        misshapen = bool(problems)
-        if strict:
-            problems += [
-                f"missing: {row.theirs} {row.transform.shape(tuple(named[row.ours].shape))}, "
-                f"for {row.ours}"
-                for row in fresh
-                if row.theirs not in self.tables.optional
-            ]
-            problems += [f"unexpected: {name} in {self._file(name)}" for name in unused]
-        if problems:
-            raise self._misfit(problems, strict and not misshapen)
+        unused = [*self._other_positions(), *self._unused({row.theirs for row in rows})]
         loaded: list[str] = []
         dtypes: set[str] = set()
         for row in rows:
@@ -259,28 +309,96 @@ class HuggingFaceFolder:
             "loaded": tuple(dict.fromkeys(loaded)),
             "tied": tuple(dict.fromkeys(tied)),
             "fresh": tuple(row.ours for row in fresh),
-            "unused": (*self.tokens.unused, *unused),
+            "unused": (*self.tokens.unused, *self._ignored(), *unused),
+            "computed": tuple(self.computed),
             "dtypes": tuple(sorted(dtypes)),
         }
+
+    def check(self, *, strict: bool = True) -> None:
+        """Hold the sizes of `config.json` against the tensors, before a network is made.
+
+        Raises:
+            CheckpointError: as `load` does.
+        """
+        shapes = variable_shapes(self.preset.architecture)
+        if shapes is not None:
+            self._fitting(shapes, strict=strict)
+
+    def _fitting(self, shapes: Mapping[str, tuple[int, ...]], *, strict: bool) -> list[Entry]:
+        """The tensor of every variable, where they fit.
+
+        Args:
+            shapes: of our variables, by path.
+
+        Raises:
+            CheckpointError: tensors that are missing, unexpected, or of another shape or type.
+        """
+        assert self.tokens is not None
+        architecture = self.preset.architecture.model_dump()
+        rows = entries(self.tables, shapes, architecture, self.tokens.tables)
+        problems = self._misshapen(rows, shapes)
+        misshapen = bool(problems)
+        if strict:
+            problems += [
+                f"other values: {name} in {self._file(name)} does not hold the sinusoids that "
+                f"{self.tables.model_type} computes"
+                for name in self._other_positions()
+            ]
+            problems += [
+                f"missing: {row.theirs} {row.transform.shape(shapes[row.ours])}, for {row.ours}"
+                for row in rows
+                if row.theirs not in self._names and row.theirs not in self.tables.optional
+            ]
+            problems += [
+                f"unexpected: {name} in {self._file(name)}"
+                for name in self._unused({row.theirs for row in rows})
+            ]
+        if problems:
+            raise self._misfit(problems, strict and not misshapen)
+        return rows
 
     def _unused(self, used: set[str]) -> list[str]:
         """Tensors that nothing here reads, and that are neither computed nor tied."""
         assert self.tokens is not None
-        known = used | {*self.tokens.tied, *self.tokens.unused, *self.tables.sinusoids}
+        known = used | {*self.tokens.tied, *self.tokens.unused, *self.computed, *self._ignored()}
+        return [
+            name for name in self._names if name not in known and name not in self.tables.computed
+        ]
+
+    def _ignored(self) -> list[str]:
+        """Tensors of which the family knows that nothing needs them."""
         return [
             name
             for name in self._names
-            if name not in known
-            and not any(fnmatchcase(name, pattern) for pattern in self.tables.ignored)
+            if any(fnmatchcase(name, pattern) for pattern in self.tables.ignored)
         ]
 
-    def _misshapen(self, rows: Sequence[Entry], named: Mapping[str, Any]) -> list[str]:
+    def _other_positions(self) -> list[str]:
+        """Tables of positions that transformers computes, where they hold something else."""
+        others: list[str] = []
+        for name, side in self.tables.computed.items():
+            if name not in self._names:
+                continue
+            embedding = getattr(self.preset.architecture, side).embedding
+            same = is_sinusoids(
+                self._read(name),
+                self._dtype(name),
+                embedding.sinusoids,
+                zero_row=embedding.position_offset - 1,
+            )
+            if not same:
+                others.append(name)
+            elif name not in self.computed:
+                self.computed.append(name)
+        return others
+
+    def _misshapen(self, rows: Sequence[Entry], shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
         assert self.weights is not None
         problems = []
         for row in rows:
             if row.theirs not in self._names:
                 continue
-            wanted = row.transform.shape(tuple(named[row.ours].shape))
+            wanted = row.transform.shape(shapes[row.ours])
             found = tuple(self.weights.specs[self._names[row.theirs]].shape)
             dtype = self.weights.specs[self._names[row.theirs]].dtype
             if dtype not in FLOATS:

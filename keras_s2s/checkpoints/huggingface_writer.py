@@ -22,7 +22,16 @@ from keras_s2s.checkpoints.key_table import Tables, entries
 from keras_s2s.checkpoints.preset_folder import named_weights
 from keras_s2s.checkpoints.token_tables import stored_names
 from keras_s2s.checkpoints.transforms import Transform
-from keras_s2s.config import ArchitectureConfig, PresetConfig, merge
+from keras_s2s.config import (
+    ArchitectureConfig,
+    ConfigError,
+    PresetConfig,
+    TransformerConfig,
+    embedding_dim,
+    merge,
+    read_config,
+    spread_shared,
+)
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -67,8 +76,17 @@ def describe(config: PresetConfig) -> tuple[str, dict[str, Any]]:
     The family that the model came from is asked first, then every other.
 
     Raises:
-        CheckpointError: none has.
+        CheckpointError: none has; the message says what the nearest family differs in.
     """
+    for side in ("encoder", "decoder"):
+        part = getattr(config.architecture, side)
+        if not isinstance(part, TransformerConfig):
+            raise CheckpointError(
+                f"architecture.{side}.type is {part.type}, but transformers has no encoder-decoder "
+                "that is not a Transformer; keep this model as a folder of this package "
+                "(model.save_to_preset, keras-s2s convert --to keras_s2s), or export it as "
+                "tf_saved_model"
+            )
     families = sorted(families_by_model_type().values())
     if config.family is not None and family_tables(config.family) is not None:
         families = [config.family, *(name for name in families if name != config.family)]
@@ -80,8 +98,9 @@ def describe(config: PresetConfig) -> tuple[str, dict[str, Any]]:
         if not nearest or len(misfits) < len(nearest):
             nearest = [f"{family}: {misfit}" for misfit in misfits]
     raise CheckpointError(
-        "no Hugging Face model type has this architecture; what differs from the nearest:\n"
-        + "\n".join(f"  {line}" for line in nearest[:10])
+        "no model type of transformers that is known here has this architecture; keep the model as "
+        "a folder of this package (model.save_to_preset), or export it as tf_saved_model. What "
+        "differs from the nearest:\n" + "\n".join(f"  {line}" for line in nearest[:10])
     )
 
 
@@ -102,6 +121,13 @@ def _described_as(family: str, config: PresetConfig) -> tuple[dict[str, Any], li
     for key in tables.config:
         if key in keys and not _lists(known, key, keys[key]):
             written[key] = keys[key]
+    rows = {
+        part.embedding.max_positions
+        for side in tables.sinusoids.values()
+        if _is_learned(part := getattr(config.architecture, side))
+    }
+    if len(rows) == 1:
+        written["max_position_embeddings"] = rows.pop()
     written["model_type"] = tables.model_type
     written["architectures"] = [tables.model_class]  # with an output, whatever it came from
     for flag, state in (
@@ -120,6 +146,11 @@ def _lists(known: Mapping[str, Any] | None, key: str, value: Any) -> bool:
     return isinstance(before, list) and bool(before) and before[0] == value
 
 
+def _is_learned(part: Any) -> bool:
+    """Whether positions are a table of their own, as may be stored where sinusoids usually are."""
+    return part.embedding.positions == "learned" and part.embedding.position_offset == 0
+
+
 def _misfits(
     family: str, tables: FamilyTables, written: Mapping[str, Any], config: PresetConfig
 ) -> list[str]:
@@ -127,13 +158,37 @@ def _misfits(
     try:
         again = read_keys(tables.config, single_ids(written), CONFIG_FILE)
         data = merge(catalog.load_family(family)["architecture"], again["architecture"])
+        data = spread_shared(data)
         mine = config.architecture.model_dump()
         data["share_embeddings"] = mine["share_embeddings"]
         data["output"]["tie_embeddings"] = mine["output"]["tie_embeddings"]
-        theirs = ArchitectureConfig.model_validate(data).model_dump()
-    except (CheckpointError, ValueError) as error:
-        return [str(error).splitlines()[0]]
-    return list(_differences(mine, theirs, ""))
+        for side in tables.sinusoids.values():
+            embedding = mine[side]["embedding"]
+            rows = embedding["max_positions"]
+            if _is_learned(getattr(config.architecture, side)) and rows == written.get(
+                "max_position_embeddings"
+            ):
+                # Reading finds these in the table that is stored with the weights.
+                same = ("positions", "max_positions", "sinusoids")
+                data[side]["embedding"] |= {key: embedding[key] for key in same}
+        theirs = read_config(ArchitectureConfig, data, source=family)
+    except CheckpointError as error:
+        return [str(error)]
+    except ConfigError as error:
+        return [f"architecture.{line.strip()}" for line in str(error).splitlines()[1:]]
+    return list(_differences(_resolved(config.architecture), _resolved(theirs), ""))
+
+
+def _resolved(architecture: ArchitectureConfig) -> dict[str, Any]:
+    """All settings, with what is left to a default written out."""
+    data = architecture.model_dump()
+    for side in ("encoder", "decoder"):
+        part: Any = getattr(architecture, side)
+        data[side]["embedding"]["dim"] = embedding_dim(part)
+        if isinstance(part, TransformerConfig):
+            data[side]["final_norm"] = part.has_final_norm
+            data[side]["head_dim"] = part.head_dim or part.hidden_dim // part.num_heads
+    return data
 
 
 def _differences(mine: Any, theirs: Any, path: str) -> Iterator[str]:
@@ -217,6 +272,8 @@ def _sinusoids(
     found: dict[str, Tensor] = {}
     for name in wanted:
         side: Any = getattr(config.architecture, tables.sinusoids[name])
+        if _is_learned(side):
+            continue  # a variable
         fallback = tables.constants["max_position_embeddings"]
         rows, dim = written.get("max_position_embeddings", fallback), side.hidden_dim
         found[name] = Tensor(rows * dim * 4, functools.partial(sines_before_cosines, rows, dim))

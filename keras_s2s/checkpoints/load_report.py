@@ -18,6 +18,7 @@ class LoadReport:
         tied: tensors there that are one with another: `name = name`.
         fresh: variables here that no tensor filled, by their paths.
         unused: tensors there that nothing here needs.
+        computed: tensors there that are computed here, and were found to hold the same values.
         parameters: how many the model has.
         dtypes: of the tensors that were read.
         tokenizer: what reads and writes text; None for a model that works on ids.
@@ -42,6 +43,7 @@ class LoadReport:
     tokenizer: str | None
     generation: dict[str, object]
     notes: tuple[str, ...] = ()
+    computed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [
@@ -51,6 +53,7 @@ class LoadReport:
             *_listed("tied", self.tied),
             *_listed("fresh", self.fresh),
             *_listed("unused", self.unused),
+            *_listed("computed", self.computed),
             f"  tokenizer   {self.tokenizer or 'none: the model works on ids'}",
             "  generation  "
             + (", ".join(f"{key}={value}" for key, value in self.generation.items()) or "defaults"),

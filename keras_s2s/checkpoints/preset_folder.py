@@ -7,9 +7,11 @@ tokenizer/           source.* and, unless joint, target.*; absent for an ids-onl
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,10 @@ from keras.backend import is_float_dtype
 
 from keras_s2s.checkpoints.assignment import assign
 from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.safetensors_file import SafetensorsFile
+from keras_s2s.checkpoints.variable_shapes import variable_shapes
 from keras_s2s.config import PresetConfig, read_config
+from keras_s2s.network_size import smallest_count
 from keras_s2s.strict_yaml import read_yaml
 from keras_s2s.text.preprocessor import FOLDER as TOKENIZER_FOLDER
 from keras_s2s.text.preprocessor import Preprocessor
@@ -152,6 +157,38 @@ def load_preprocessor(directory: str | Path, config: PresetConfig) -> Preprocess
     return Preprocessor.load(directory, config.special_ids)
 
 
+def check_sizes(directory: str | Path, config: PresetConfig) -> None:
+    """Hold the sizes of `preset.yaml` against the tensors, before a network is made.
+
+    Raises:
+        FileNotFoundError: the folder has no weights.
+        CheckpointError: the file is broken, or its tensors are not those of the model.
+    """
+    path = _weights_file(directory)
+    found = _stored_shapes(path)
+    wanted = variable_shapes(config.architecture)
+    if wanted is not None:
+        _check_shapes(path, found, wanted)
+    held = sum(math.prod(shape) for shape in found.values())
+    if (least := smallest_count(config.architecture)) > held:
+        raise CheckpointError(
+            f"{path}: it holds {held:,} weights, but a model of the sizes in {CONFIG_FILE} has "
+            f"{least:,} at least; the files do not belong together"
+        )
+
+
+def _weights_file(directory: str | Path) -> Path:
+    path = Path(directory) / WEIGHTS_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; the folder has a configuration but no weights")
+    return path
+
+
+def _stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    with contextlib.closing(SafetensorsFile(path)) as file:
+        return {name: tuple(spec.shape) for name, spec in file.specs.items()}
+
+
 def load_weights(directory: str | Path, variables: Sequence[Any]) -> None:
     """Fill `variables` from a model folder, one tensor at a time.
 
@@ -162,27 +199,27 @@ def load_weights(directory: str | Path, variables: Sequence[Any]) -> None:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = Path(directory) / WEIGHTS_FILE
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; the folder has a configuration but no weights")
+    path = _weights_file(directory)
     named = named_weights(variables)
     try:
         with safe_open(path, framework="numpy") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            _check_shapes(path, shapes, named)
+            _check_shapes(path, shapes, {path: tuple(v.shape) for path, v in named.items()})
             for name, variable in named.items():
                 assign(variable, file.get_tensor(name))
     except SafetensorError as error:
         raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from None
 
 
-def _check_shapes(path: Path, found: dict[str, tuple[int, ...]], wanted: dict[str, Any]) -> None:
+def _check_shapes(
+    path: Path, found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]
+) -> None:
     problems = [f"missing: {name}" for name in wanted if name not in found]
     problems += [f"unexpected: {name}" for name in found if name not in wanted]
     problems += [
-        f"wrong shape: {name} is {shape}, the model has {tuple(wanted[name].shape)}"
+        f"wrong shape: {name} is {shape}, the model has {wanted[name]}"
         for name, shape in found.items()
-        if name in wanted and shape != tuple(wanted[name].shape)
+        if name in wanted and shape != wanted[name]
     ]
     if problems:
         shown = problems[:20] + (["..."] if len(problems) > 20 else [])

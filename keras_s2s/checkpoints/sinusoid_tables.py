@@ -18,6 +18,10 @@ OFFSETS = (0, 1, 2)
 TOLERANCE = {"float32": 2e-3, "float16": 4e-3, "bfloat16": 1e-2}
 
 
+#: How far rounding to a type moves a value between -1 and 1, and angles in float32 a bit more.
+ROUNDING = {"float64": 1e-4, "float32": 1e-4, "float16": 6e-4, "bfloat16": 5e-3}
+
+
 def sinusoid_table(layout: Layout, first: int, rows: int, dim: int) -> np.ndarray:
     """Vectors of the positions `first` to `first + rows - 1`.
 
@@ -39,6 +43,26 @@ def sinusoid_table(layout: Layout, first: int, rows: int, dim: int) -> np.ndarra
         ending = np.zeros((rows, dim - 2 * (dim // 2)))
         table = np.concatenate([sines, cosines, ending], axis=-1)[:, :dim]
     return table.astype(np.float32)
+
+
+def is_sinusoids(
+    table: np.ndarray, dtype: str, layout: Layout, *, zero_row: int | None = None
+) -> bool:
+    """Whether a stored table `[rows, dim]` is that of the positions from 0 on, but for rounding.
+
+    Args:
+        table: any float type.
+        dtype: the type it was stored in.
+        layout: see `EmbeddingConfig.sinusoids`.
+        zero_row: a row that may hold zeros instead: that of PAD, in fairseq's tables.
+    """
+    if table.ndim != 2 or 0 in table.shape:
+        return False
+    difference = np.abs(table.astype(np.float32) - sinusoid_table(layout, 0, *table.shape))
+    if zero_row is not None and zero_row < len(table) and not table[zero_row].any():
+        difference[zero_row] = 0
+    # Rates in float32 put an angle off by 6e-8 a position. False for NaN, too.
+    return bool(difference.max() < ROUNDING.get(dtype, 0.0) + 1e-7 * len(table))
 
 
 def find_sinusoids(table: np.ndarray, dtype: str) -> EmbeddingConfig | None:

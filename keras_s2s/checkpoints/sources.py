@@ -42,6 +42,9 @@ class Source(abc.ABC):
     notes: Sequence[str] = ()
     adopts: bool = False
 
+    def check(self, *, strict: bool) -> None:  # noqa: B027  (most have nothing to compare)
+        """Hold the sizes of `config` against the weights, before memory is taken for them."""
+
     @abc.abstractmethod
     def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
         """Fill the variables of the model that `config` describes."""
@@ -84,6 +87,9 @@ class PresetFolder(Source):
         if with_text:
             self.preprocessor = preset_folder.load_preprocessor(path, self.config)
 
+    def check(self, *, strict: bool) -> None:
+        preset_folder.check_sizes(self.path, self.config)
+
     def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
         preset_folder.load_weights(self.path, variables)
         return None
@@ -117,6 +123,7 @@ class HuggingFace(Source):
         if tokenizers is None:
             return
         source, target = tokenizers.source, tokenizers.target
+        self.notes = list(dict.fromkeys([*self.notes, *source.notes, *target.notes]))
         ids = {
             "source": {"bos": tokenizers.bos, "eos": tokenizers.eos, "unk": source.unk_id},
             "target": {"bos": tokenizers.bos, "unk": target.unk_id},
@@ -125,6 +132,9 @@ class HuggingFace(Source):
         data = merge(self.config.model_dump(), {"special_ids": ids})
         self.config = read_config(PresetConfig, data, source=self.folder.config_path)
         self.preprocessor = tokenizers.preprocessor(self.config.special_ids)
+
+    def check(self, *, strict: bool) -> None:
+        self.folder.check(strict=strict)
 
     def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
         tensors = self.folder.load(variables, strict=strict)

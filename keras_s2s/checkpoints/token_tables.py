@@ -7,7 +7,7 @@ theirs. What lies in the folder decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, NamedTuple
 
 from keras_s2s.checkpoints.errors import CheckpointError
@@ -35,7 +35,7 @@ class Resolved(NamedTuple):
 
 def resolve_tables(
     names: TokenTables,
-    present: Container[str],
+    present: Set[str],
     config: Mapping[str, Any],
     equal: Callable[[str, str], bool],
     source: str,
@@ -48,13 +48,17 @@ def resolve_tables(
         config: of the folder; its keys say which may be tied.
         equal: whether two tensors have the same values; asked only where both are there.
 
+    A table that the configuration calls separate and that is not there is named all the same: it
+    is missing.
+
     Raises:
-        CheckpointError: none of them is there.
+        CheckpointError: none of them is there, or a key that is no flag.
     """
 
     def first(*candidates: str) -> str | None:
         return next((name for name in candidates if name in present), None)
 
+    _check_flags(names, config, source)
     decoder = first(names.decoder, names.shared, names.output, names.encoder)
     encoder = first(names.encoder, names.shared, names.decoder, names.output)
     if encoder is None or decoder is None:
@@ -62,27 +66,40 @@ def resolve_tables(
             f"{source}: no token table: none of {names.shared}, {names.encoder}, "
             f"{names.decoder}, {names.output} is in the folder"
         )
-    output = first(names.output) or decoder
-    may_share = names.share is None or config.get(names.share) is not False
     may_tie = names.tie is None or config.get(names.tie) is not False
     tied: dict[str, str] = {}
-    # The table under the family's own name stands for its equals.
-    if may_share and encoder != decoder and equal(encoder, decoder):
+    if names.share is not None and config.get(names.share) is False:
+        encoder = names.encoder
+        # Of the decoder's two, where they are one, either may be stored.
+        either = (names.decoder, names.output) if may_tie else (names.decoder,)
+        decoder = first(*either) or names.decoder
+    elif encoder != decoder and equal(encoder, decoder):
+        # The table under the family's own name stands for its equals.
         tied[decoder] = encoder
         decoder = encoder
-    if may_tie and output != decoder and equal(output, decoder):
+    # Where the configuration says that there is one, its absence is not a sign of tying.
+    own = names.own_output is not None and config.get(names.own_output) is False
+    output = names.output if own else first(names.output) or decoder
+    if may_tie and {output, decoder} <= present and output != decoder and equal(output, decoder):
         tied[output] = decoder
         output = decoder
     unused: tuple[str, ...] = ()
     used = {encoder, decoder, output}
     if names.shared in present and names.shared not in used:
-        same = next((name for name in used if equal(names.shared, name)), None)
+        stored = (name for name in used if name in present)
+        same = next((name for name in stored if equal(names.shared, name)), None)
         if same is None:
             unused = (names.shared,)
         else:
             tied[names.shared] = same
     tables = Tables(encoder, decoder, output)
     return Resolved(tables, encoder == decoder, output == decoder, tied, unused)
+
+
+def _check_flags(names: TokenTables, config: Mapping[str, Any], source: str) -> None:
+    for key in (names.tie, names.share, names.own_output):
+        if key is not None and not isinstance(config.get(key), bool | None):
+            raise CheckpointError(f"{source}: {key} is {config[key]!r}, expected true or false")
 
 
 def expected_tables(names: TokenTables, config: Mapping[str, Any]) -> tuple[bool, bool]:

@@ -61,6 +61,7 @@ class MarianTokenizer(PythonTokenizer):
             self.vocabulary = files.vocabulary(TARGET_VOCAB, class_name)
         name = TARGET_VOCAB if self.vocabulary is not first else VOCAB
         self._unk = self._unknown_id(self.vocabulary, name)
+        self._vocabulary_file = name
         self._tokens = tokens_by_id(self.vocabulary)
         own = MARIAN_SOURCE if side == "source" else MARIAN_TARGET
         self.processor = load_processor(files, own, class_name)
@@ -69,6 +70,17 @@ class MarianTokenizer(PythonTokenizer):
         joiner = own if separate else MARIAN_SOURCE
         self._joiner = (
             self.processor if joiner == own else load_processor(files, joiner, class_name)
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """That the vocabulary lacks PAD, which a decoder of Marian starts with."""
+        pad = self.added.named["pad_token"]
+        if pad in self.vocabulary:
+            return ()
+        return (
+            f"{self._vocabulary_file} has no {pad}; a text that spells it gets id "
+            f"{self.added.ids[pad]}, and batches are padded with the pad_token_id of config.json",
         )
 
     def token_to_id(self, token: str) -> int | None:

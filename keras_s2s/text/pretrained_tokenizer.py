@@ -56,6 +56,11 @@ class PretrainedTokenizer(Tokenizer):
     def template(self) -> tuple[list[int], list[int]]:
         """Special ids before and after a text, language codes left out."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What somebody who loads these files should know; empty where they are as usual."""
+        return ()
+
     # ----------------------------------------------------------------------------------
     # Text to ids
     # ----------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from checkpoints.changed_folders import change, rewrite
 from parity.random_checkpoints import batch, make, save
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from small_models import slow_where_compiled, to_numpy
 
 from keras_s2s import Seq2SeqLM
@@ -32,23 +33,6 @@ def folder(bart, tmp_path) -> Path:
     """A copy to break."""
     shutil.copytree(bart[1], tmp_path / "copy")
     return tmp_path / "copy"
-
-
-def change(folder: Path, **keys: Any) -> None:
-    path = folder / "config.json"
-    config = json.loads(path.read_text())
-    for key, value in keys.items():
-        if value is ...:
-            config.pop(key)
-        else:
-            config[key] = value
-    path.write_text(json.dumps(config))
-
-
-def rewrite(folder: Path, edit: Any) -> None:
-    tensors = load_file(folder / "model.safetensors")
-    edit(tensors)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def logits(model: Seq2SeqLM) -> np.ndarray:

@@ -578,3 +578,15 @@ def test_a_saved_tokenizer_that_was_changed(tmp_path):
     (tmp_path / "source.sentencepiece.bpe.model").write_bytes(b"other")
     with pytest.raises(ConfigError, match="sha256"):
         load_tokenizer(tmp_path, "source")
+
+
+def test_marian_without_pad_says_so(tmp_path):
+    folder = marian(tmp_path / "marian")
+    assert load_pretrained_tokenizers(folder, "marian").source.notes == ()
+    path = folder / "vocab.json"
+    vocabulary = json.loads(path.read_text())
+    last = vocabulary.pop("<pad>")
+    path.write_text(json.dumps(vocabulary))
+    tokenizers = load_pretrained_tokenizers(folder, "marian", source_size=last + 1)
+    (note,) = tokenizers.source.notes
+    assert note.startswith("vocab.json has no <pad>") and "pad_token_id of config.json" in note
