@@ -1,19 +1,28 @@
 """Encoder-decoder models on Keras 3: train, load, generate with and serve them."""
 
-from keras_s2s import callbacks, data, layers, samplers, text
-from keras_s2s.alignment import word_alignment
-from keras_s2s.catalog import list_presets, list_recipes
-from keras_s2s.checkpoints.preset_folder import CheckpointError
-from keras_s2s.config import ConfigError
-from keras_s2s.model import Seq2SeqLM
-from keras_s2s.plots import plot_attention
+from __future__ import annotations
 
-__version__ = "0.1.0"
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from keras_s2s.registration import register_with_keras
+from keras_s2s.version import __version__
+
+if TYPE_CHECKING:
+    from keras_s2s import callbacks, data, layers, samplers, text
+    from keras_s2s.alignment import word_alignment
+    from keras_s2s.catalog import list_presets, list_recipes
+    from keras_s2s.checkpoints.errors import CheckpointError
+    from keras_s2s.config import ConfigError
+    from keras_s2s.model import Seq2SeqLM
+    from keras_s2s.plots import plot_attention
 
 __all__ = [
     "CheckpointError",
     "ConfigError",
     "Seq2SeqLM",
+    "__version__",
     "callbacks",
     "data",
     "layers",
@@ -24,3 +33,33 @@ __all__ = [
     "text",
     "word_alignment",
 ]
+
+#: Public name: the module it is imported from when it is first used. What needs no network (the
+#: command line's help, the zoo) then waits for no backend.
+_HOMES = {
+    "CheckpointError": "checkpoints.errors",
+    "ConfigError": "config",
+    "Seq2SeqLM": "model",
+    "list_presets": "catalog",
+    "list_recipes": "catalog",
+    "plot_attention": "plots",
+    "word_alignment": "alignment",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    # A part of the package, which importing binds.
+    if not name.startswith("_") and find_spec(f"{__name__}.{name}") is not None:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+register_with_keras()

@@ -12,8 +12,11 @@ same name), or the path of a YAML file as seen from the file that says it (`../m
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
+import functools
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +57,9 @@ __all__ = [
 
 #: More names than this are not listed in an error.
 MANY = 20
+
+#: A model's name on the hub, `organisation/name`.
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -113,7 +119,23 @@ def list_recipes(*, recipes: Path | None = None) -> list[str]:
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def _read(path: Path) -> Any:
+    """`read_yaml`, once for all the entries that are based on one file."""
+    status = path.stat() if path.is_file() else None
+    key = (status.st_mtime_ns, status.st_size) if status else ()
+    return copy.deepcopy(_read_once(path, key))
+
+
+@functools.lru_cache(maxsize=64)
+def _read_once(path: Path, key: tuple[int, ...]) -> Any:
+    return read_yaml(path)
 
 
 def preset_path(name_or_path: str | Path, *, zoo: Path | None = None) -> Path:
@@ -135,17 +157,18 @@ def recipe_path(name_or_path: str | Path, *, recipes: Path | None = None) -> Pat
 
 
 def _locate(what: str, name_or_path: str | Path, folder: Path) -> Path:
-    names, written = _names(folder), str(name_or_path)
+    written = str(name_or_path)
     is_yaml = written.endswith((".yaml", ".yml"))
     if isinstance(name_or_path, Path) or is_yaml:
         path = Path(name_or_path)
         if path.is_file():
             return path
     if isinstance(name_or_path, Path) or is_yaml or _has_folders(written):
-        raise ConfigError(_no_such_path(what, written, names, is_yaml))
-    if written in names:
-        return folder / f"{written}.yaml"
-    raise ConfigError(f"no {what} is called {written!r}{_nearest(written, names, what)}")
+        raise ConfigError(_no_such_path(what, written, _names(folder), is_yaml))
+    path = folder / f"{written}.yaml"
+    if written and path.is_file():
+        return path
+    raise ConfigError(f"no {what} is called {written!r}{_nearest(written, _names(folder), what)}")
 
 
 def _has_folders(name: str) -> bool:
@@ -168,6 +191,46 @@ def _no_such_path(what: str, path: str, names: list[str], is_yaml: bool) -> str:
     )
 
 
+def is_entry(name_or_path: str | Path, *, zoo: Path | None = None) -> bool:
+    """Whether this names a preset of the zoo, or is written as the path of a YAML file."""
+    written = str(name_or_path)
+    return written.endswith((".yaml", ".yml")) or written in list_presets(zoo=zoo)
+
+
+def no_such_model(name_or_path: str | Path, *, zoo: Path | None = None) -> ConfigError:
+    """The error for what is neither a folder nor an entry; it has the nearest of both.
+
+    Example:
+        >>> print(no_such_model("gru_bahdana"))
+        gru_bahdana: no such folder, and no preset has this name; did you mean 'gru_bahdanau'?
+    """
+    written = str(name_or_path)
+    path = Path(name_or_path).expanduser()
+    folders = (
+        "a folder that save_to_preset or `keras-s2s train` wrote, one of Hugging Face's or "
+        "CTranslate2's"
+    )
+    if path.is_file():
+        load = " A .keras file is for keras.saving.load_model." if path.suffix == ".keras" else ""
+        return ConfigError(f"{written} is a file; give {folders}, or the name of a preset.{load}")
+    message = f"{written}: no such folder"
+    if not _has_folders(written):
+        message += ", and no preset has this name"
+    beside = list[str]()
+    with contextlib.suppress(OSError):
+        before = written.removesuffix(path.name) if path.name else ""
+        beside = sorted(before + entry.name for entry in path.parent.iterdir() if entry.is_dir())
+    near = _close(written, beside) + _close(path.name, list_presets(zoo=zoo))
+    if near:
+        message += f"; did you mean {_either(dict.fromkeys(near))}?"
+        on_hub = _HUB_NAME.fullmatch(written) and not path.parent.is_dir()
+        return ConfigError(message + (f" On the hub: hf://{written}" if on_hub else ""))
+    return ConfigError(
+        f"{message}; give {folders}, hf://organisation/name, or the name of a preset "
+        "(keras-s2s zoo list)"
+    )
+
+
 def _nearest(name: str, names: list[str], what: str) -> str:
     if near := _near(name, names):
         return f"; did you mean {near}?"
@@ -180,8 +243,15 @@ def _nearest(name: str, names: list[str], what: str) -> str:
 
 def _near(name: str, names: list[str]) -> str:
     """The names that look like `name`, joined by `or`; empty where none does."""
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    return " or ".join(repr(match) for match in close)
+    return _either(_close(name, names))
+
+
+def _close(name: str, names: list[str]) -> list[str]:
+    return difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+
+
+def _either(names: Iterable[str]) -> str:
+    return " or ".join(repr(name) for name in names)
 
 
 # --------------------------------------------------------------------------------------
@@ -278,7 +348,7 @@ def _collect(
                 + " -> ".join(str(step) for step in cycle)
             )
         chain.append(path)
-        data, source, folder = read_yaml(path), str(path), path.parent
+        data, source, folder = _read(path), str(path), path.parent
     settings = Settings(chain=chain)
     families = (zoo or zoo_folder()) / "families"
     for layer, layer_source in reversed(layers):
@@ -340,15 +410,19 @@ def _base_path(base: Any, source: str, folder: Path | None, zoo: Path) -> Path:
         if path.is_file():
             return path.resolve()
         raise ConfigError(f"{source}: base: {base}: no such file: {path}")
-    shelves = {"families": list_families(zoo=zoo), "presets": list_presets(zoo=zoo)}
     shelf, _, name = base.rpartition("/")
-    places = [key for key, names in shelves.items() if name in names and shelf in ("", key)]
+    places = [
+        key
+        for key in ("families", "presets")
+        if shelf in ("", key) and name and (zoo / key / f"{name}.yaml").is_file()
+    ]
     if len(places) > 1:
         raise ConfigError(
             f"{source}: base: {base} is both a family and a preset; write families/{base} "
             f"or presets/{base}"
         )
     if not places:
+        shelves = {"families": list_families(zoo=zoo), "presets": list_presets(zoo=zoo)}
         known = [entry for names in shelves.values() for entry in names]
         if shelf:
             known = [f"{key}/{entry}" for key, names in shelves.items() for entry in names]

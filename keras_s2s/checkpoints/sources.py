@@ -204,6 +204,8 @@ def open_source(
         path, name = fetch_folder(written, with_weights=with_weights), written
     elif Path(source).is_dir():
         path, name = Path(source), written
+    elif not catalog.is_entry(source):
+        raise catalog.no_such_model(source)
     elif not with_weights:
         _refuse_ctranslate2_options(own, written)
         return Architecture(written, catalog.load_preset(source))

@@ -6,6 +6,7 @@ standard output, everything else to standard error.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -19,6 +20,7 @@ from keras_s2s.cli.convert import convert
 from keras_s2s.cli.evaluate import evaluate
 from keras_s2s.cli.generate import generate
 from keras_s2s.cli.messages import hide_messages
+from keras_s2s.cli.quiet import quiet_backends
 from keras_s2s.cli.train import train
 
 FAILED, INTERRUPTED = 1, 130
@@ -41,10 +43,25 @@ app.command()(convert)
 app.add_typer(zoo.app, name="zoo")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from keras_s2s.version import __version__
+
+        print(f"keras-s2s {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _program(
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the stack trace of an error.")
+        bool,
+        typer.Option(
+            "--debug", help="Show the stack trace of an error, and all messages of the backend."
+        ),
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
     """Encoder-decoder models on Keras 3: train, generate, evaluate, convert."""
@@ -73,7 +90,8 @@ def _run(words: list[str]) -> int:
     rest = [word for word in options if word != "--debug"] + words[len(options) :]
     code = 0
     try:
-        app(args=rest, prog_name="keras-s2s")
+        with contextlib.nullcontext() if debug else quiet_backends():
+            app(args=rest, prog_name="keras-s2s")
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         if code == INTERRUPTED:

@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
+
+HUB = "hf://"
+
+
+def check_model(model: str) -> None:
+    """Refuse, before a backend is imported, what cannot be a model to answer with.
+
+    Args:
+        model: as the user wrote it: a folder, a zoo entry that points to one, or
+            `hf://organisation/name`.
+
+    Raises:
+        ValueError: nothing has that name (the message has the nearest), or the entry describes
+            an architecture, which has no trained weights; the message says what to do.
+    """
+    from keras_s2s import catalog
+
+    if model.startswith(HUB) or os.path.isdir(model):
+        return
+    if not catalog.is_entry(model):
+        raise catalog.no_such_model(model)
+    # A file that is missing or broken is an error of its own.
+    if catalog.load_entry(model).source is None:
+        raise ValueError(
+            f"{model} describes an architecture and has no trained weights; train it first: "
+            f"keras-s2s train RECIPE --set model={model} --out FOLDER, with a recipe of your "
+            f"own or one of {', '.join(catalog.list_recipes())}; then give that FOLDER"
+        )
 
 
 def load_model(model: str, **options: Any) -> Any:
     """The model in a folder, or of a zoo entry that points to one.
 
     Args:
-        model: as the user wrote it.
+        model: as the user wrote it; see `check_model`.
         **options: of `from_preset`.
 
     Raises:
-        ValueError: the name is that of an architecture, which has no trained weights, or
-            nothing has that name; the message says what to do.
+        ValueError: there is no such model.
     """
-    from keras_s2s import catalog
-    from keras_s2s.checkpoints.preset_folder import is_preset_folder
     from keras_s2s.model import Seq2SeqLM
 
-    is_entry = model in catalog.list_presets() or model.endswith((".yaml", ".yml"))
-    if is_entry and not is_preset_folder(model):
-        # A file that is missing or broken is an error of its own.
-        if catalog.load_entry(model).source is not None:
-            return Seq2SeqLM.from_preset(model, **options)
-        raise ValueError(
-            f"{model} describes an architecture and has no trained weights; train it first: "
-            f"keras-s2s train RECIPE --set model={model} --out FOLDER, with a recipe of your "
-            f"own or one of {', '.join(catalog.list_recipes())}; then give that FOLDER"
-        )
+    check_model(model)
     return Seq2SeqLM.from_preset(model, **options)
 
 

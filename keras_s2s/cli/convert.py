@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from keras_s2s.cli.arguments import load_model
+from keras_s2s.cli.arguments import check_model, load_model
 from keras_s2s.cli.messages import show_messages
+from keras_s2s.cli.quiet import import_backend
 
 #: Our own format's name, beside those that `model.export` knows.
 OWN = "keras_s2s"
@@ -46,7 +47,9 @@ def convert(
         raise ValueError(f"--quantization is for --to ctranslate2, not {to}")
     if not overwrite and target.is_dir() and any(target.iterdir()):
         raise ValueError(f"{target} is not empty; choose another folder, or pass --overwrite")
+    check_model(source)
     show_messages()
+    import_backend()
     options: dict[str, Any] = {"dtype": dtype, "tokenizer": tokenizer}
     model = load_model(source, **{k: v for k, v in options.items() if v is not None})
     if to == OWN:

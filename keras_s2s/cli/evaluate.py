@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from keras_s2s.cli.arguments import check_output, load_model
+from keras_s2s.cli.arguments import check_model, check_output, load_model
 from keras_s2s.cli.messages import show_messages
+from keras_s2s.cli.quiet import import_backend
 
 
 def evaluate(
@@ -46,9 +47,7 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Texts answered at a time.")] = 64,
 ) -> None:
     """Measure a model on a test set; the last line of standard output is JSON."""
-    from keras_s2s.data.pairs import read_pairs
     from keras_s2s.training.evaluation import METRICS, TextMetrics, check_metrics
-    from keras_s2s.training.target_language import target_language
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     unknown = [name for name in names if name not in METRICS]
@@ -56,7 +55,12 @@ def evaluate(
         raise ValueError(f"--metrics {metrics!r}: expected names out of {', '.join(METRICS)}")
     check_metrics(names, bleu_tokenize=bleu_tokenize)
     check_output(output)
+    check_model(model)
     show_messages()
+    import_backend()
+    from keras_s2s.data.pairs import read_pairs
+    from keras_s2s.training.target_language import target_language
+
     pairs = read_pairs(source=source, target=target)
     network = load_model(model)
     text = network.preprocessor

@@ -12,8 +12,9 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from keras_s2s.cli.arguments import check_output, load_model
+from keras_s2s.cli.arguments import check_model, check_output, load_model
 from keras_s2s.cli.messages import show_messages
+from keras_s2s.cli.quiet import import_backend
 
 #: Lines read before the first are answered: enough to sort by length, few enough to see
 #: answers while a long input is still being read.
@@ -74,7 +75,9 @@ def generate(
     if not texts and input is None and sys.stdin.isatty():
         raise ValueError("no text: give some, or --input FILE, or pipe lines into it")
     check_output(output)
+    check_model(model)
     show_messages()
+    import_backend()
     network = load_model(model)
     options: dict[str, Any] = {
         "sampler": sampler,

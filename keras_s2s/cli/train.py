@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from keras_s2s.cli.messages import show_messages
+from keras_s2s.cli.quiet import import_backend
+
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's name, or the path of a YAML file.")],
@@ -25,11 +28,12 @@ def train(
     so far.
     """
     from keras_s2s import catalog
-    from keras_s2s.cli.messages import show_messages
+
+    config = catalog.load_recipe(recipe, settings or [])
+    show_messages()
+    import_backend()
     from keras_s2s.model import Seq2SeqLM
     from keras_s2s.training.recipe import run_recipe
 
-    show_messages()
-    config = catalog.load_recipe(recipe, settings or [])
     folder = out or Path("runs") / Path(recipe).stem
     run_recipe(config, folder, make_model=Seq2SeqLM.from_preset)

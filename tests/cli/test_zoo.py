@@ -12,7 +12,7 @@ import pytest
 from small_models import slow_where_compiled
 
 from keras_s2s import catalog
-from keras_s2s.cli import app, main, zoo
+from keras_s2s.cli import app, main, zoo_tables
 from keras_s2s.cli.tables import print_table
 
 
@@ -75,7 +75,7 @@ def test_show_prints_every_setting(capsys):
     output = capsys.readouterr().out
     preset = catalog.load_preset("gru_bahdanau")
     checked = 0
-    for section in zoo._sections("gru_bahdanau", preset):
+    for section in zoo_tables._sections("gru_bahdanau", preset):
         assert f"\n{section.title}\n" in f"\n{output}"
         for setting, value, meaning in section.rows:
             line = next(
@@ -97,7 +97,7 @@ def test_sections_hold_the_whole_preset():
     def count(data) -> int:
         return sum(count(value) if isinstance(value, dict) else 1 for value in data.values())
 
-    rows = [row for section in zoo._sections("", preset) for row in section.rows]
+    rows = [row for section in zoo_tables._sections("", preset) for row in section.rows]
     assert len(rows) == count(preset.model_dump())
 
 

@@ -1,0 +1,111 @@
+"""Keeps the start-up messages of a backend, which nobody asked for, from a command's own.
+
+Each backend is told by its own environment variables, before it is imported:
+
+| variable | of | here | means |
+| --- | --- | --- | --- |
+| `TF_CPP_MIN_LOG_LEVEL` | TensorFlow, and XLA under JAX | 2 | errors only |
+| `TORCH_CPP_LOG_LEVEL` | PyTorch | ERROR | errors only |
+
+A variable that is set already stays as it is. TensorFlow's libraries write some lines while they
+are loaded, before they read any variable: those are dropped from standard error by a small process
+of its own, which passes on all other lines, the last words of a crash too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+
+#: Lines of absl's log below an error, and what absl says about its log.
+DROPPED = rb"[IW]\d{4} \d\d:\d\d:|WARNING: All log messages before absl::InitializeLog"
+
+_FILTER = """
+import re, sys
+dropped = re.compile(sys.argv[1].encode()).match
+for line in sys.stdin.buffer:
+    if not dropped(line):
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+"""
+
+
+@contextlib.contextmanager
+def quiet_backends() -> Iterator[None]:
+    """Ask the backends for errors only; afterwards the environment is as it was."""
+    added = [name for name in QUIET if name not in os.environ]
+    os.environ.update({name: QUIET[name] for name in added})
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def import_backend() -> None:
+    """Import Keras and its backend, without the lines that they log while they are loaded.
+
+    Raises:
+        ImportError: the backend is not installed; the message says what to do.
+        ValueError: Keras knows none of this name.
+    """
+    if "keras" in sys.modules:
+        return
+    # Not with --debug, nor where the user asks for more.
+    quiet = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("2", "3")
+    try:
+        with _without_load_messages() if quiet else contextlib.nullcontext():
+            import keras  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name in BACKENDS:
+            raise ImportError(_not_installed(error.name)) from None
+        raise
+    except ValueError as error:
+        if (name := os.environ.get("KERAS_BACKEND")) and name not in BACKENDS:
+            raise ValueError(
+                f"KERAS_BACKEND={name}: {error}; expected one of {', '.join(BACKENDS)}"
+            ) from None
+        raise
+
+
+def _not_installed(backend: str) -> str:
+    others = [name for name in BACKENDS if name != backend and find_spec(name) is not None]
+    choice = " or ".join(f"KERAS_BACKEND={name}" for name in others)
+    return (
+        f"Keras is to run on {backend}, which is not installed: "
+        f'pip install "keras-s2s[{backend}]"'
+        + (f", or set {choice}, which is installed" if others else "")
+    )
+
+
+@contextlib.contextmanager
+def _without_load_messages() -> Iterator[None]:
+    """Standard error, of C++ code too, through a process that drops what `DROPPED` matches."""
+    sys.stderr.flush()
+    try:
+        real = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    command = [sys.executable, "-I", "-S", "-c", _FILTER, DROPPED.decode()]
+    reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=real)
+    assert reader.stdin is not None
+    try:
+        os.dup2(reader.stdin.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(real, 2)
+        os.close(real)
+        reader.stdin.close()
+        # Whoever inherited the pipe may hold it open; nobody waits for that.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            reader.wait(timeout=2)

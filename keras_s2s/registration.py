@@ -1,0 +1,110 @@
+"""Lets Keras find this package's classes by name before their modules are imported.
+
+A `.keras` file names its classes, and Keras looks a name up among what
+`register_keras_serializable` has registered; it imports no module for it. `import keras_s2s`
+imports neither Keras nor anything built on it, so that programs which need no network start at
+once. What closes the gap are stand-ins: registered as soon as Keras is there, they import the
+module of a class when a configuration asks for it, and the class takes its own place then.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+PACKAGE = "keras_s2s"
+
+#: Each registered class: the module that registers it.
+HOMES = {
+    "AdditiveAttention": "layers.attention",
+    "BilinearAttention": "layers.attention",
+    "Bridge": "layers.bridge",
+    "ConcatAttention": "layers.attention",
+    "DotAttention": "layers.attention",
+    "FeedForward": "layers.feed_forward",
+    "InputEmbedding": "layers.embeddings",
+    "InverseSqrt": "training.schedules",
+    "LearnedPositions": "layers.positions",
+    "LinearWarmup": "training.schedules",
+    "MultiHeadAttention": "layers.multi_head_attention",
+    "OutputProjection": "layers.embeddings",
+    "Perplexity": "training.metrics",
+    "RecurrentDecoder": "layers.recurrent_decoder",
+    "RecurrentEncoder": "layers.recurrent_encoder",
+    "RelativePositions": "layers.relative_positions",
+    "Seq2SeqLM": "model",
+    "TokenAccuracy": "training.metrics",
+    "TokenCrossEntropy": "training.loss",
+    "TransformerDecoder": "layers.transformer_decoder",
+    "TransformerDecoderBlock": "layers.transformer_decoder",
+    "TransformerEncoder": "layers.transformer_encoder",
+    "TransformerEncoderBlock": "layers.transformer_encoder",
+}
+
+
+def stand_in(name: str) -> type:
+    """A class that Keras can hold in the place of the class `name`."""
+
+    def from_config(cls: type, config: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        real = getattr(importlib.import_module(f"{PACKAGE}.{HOMES[name]}"), name)
+        return real.from_config(config, *args, **kwargs)
+
+    members = {
+        "__module__": f"{PACKAGE}.{HOMES[name]}",
+        "from_config": classmethod(from_config),
+        "get_config": lambda self: {},
+    }
+    return type(name, (), members)
+
+
+def register_stand_ins() -> None:
+    """Register a stand-in for every class whose module is not imported yet."""
+    objects = sys.modules["keras"].saving.get_custom_objects()
+    for name in HOMES:
+        objects.setdefault(f"{PACKAGE}>{name}", stand_in(name))
+
+
+def register_with_keras() -> None:
+    """Register the stand-ins: now, or as soon as somebody imports Keras."""
+    if getattr(sys.modules.get("keras"), "saving", None) is not None:
+        register_stand_ins()
+    elif not any(isinstance(finder, _KerasFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _KerasFinder())
+
+
+class _KerasFinder(importlib.abc.MetaPathFinder):
+    """Finds Keras as the other finders do, and registers the stand-ins once it is imported."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "keras":
+            return None
+        for finder in sys.meta_path:
+            find = None if finder is self else getattr(finder, "find_spec", None)
+            spec = None if find is None else find(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    _call_after_import(spec.loader, self._done)
+                return spec
+        return None
+
+    def _done(self) -> None:
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        register_stand_ins()
+
+
+def _call_after_import(loader: Any, function: Any) -> None:
+    execute = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        execute(module)
+        function()
+
+    loader.exec_module = exec_module
