@@ -426,6 +426,11 @@ class _Architecture:
         source = _stored_name(file, "encoder/embeddings_0/weight")
         target, projection = "decoder/embeddings/weight", "decoder/projection/weight"
         encoder, decoder = self._side("encoder", source), self._side("decoder", target)
+        for side, other in ((encoder, decoder), (decoder, encoder)):
+            mine, theirs = side["relative_positions"], other["relative_positions"]
+            if side["num_layers"] == 1 and mine is not None and theirs is not None:
+                # One layer does not tell whether each has a table; the other side may.
+                mine["per_layer"] = theirs["per_layer"]
         scale = self.file.scalar("decoder/scale_outputs", 1.0)
         tied_scale = decoder["hidden_dim"] ** -0.5
         if not _close(scale, 1.0) and not _close(scale, tied_scale):

@@ -41,6 +41,7 @@ class TextSettings:
     Attributes:
         decoder_start_token: None where the caller is to begin each target with one.
         layer_norm_epsilon: None where the kind of normalisation decides.
+        pad_token: what this package writes beside CTranslate2's own keys; None in other folders.
     """
 
     unk_token: str = "<unk>"
@@ -50,6 +51,7 @@ class TextSettings:
     add_source_bos: bool = False
     add_source_eos: bool = False
     layer_norm_epsilon: float | None = None
+    pad_token: str | None = None
 
 
 def read_settings(folder: Path, file: CTranslate2File) -> TextSettings:
@@ -70,10 +72,11 @@ def read_settings(folder: Path, file: CTranslate2File) -> TextSettings:
                 f"{path}: expected a mapping of keys, got {type(config).__name__}"
             )
     if file.version < 6:
-        config = {**_old_settings(file), "layer_norm_epsilon": config.get("layer_norm_epsilon")}
+        ours = ("layer_norm_epsilon", "pad_token")
+        config = {**_old_settings(file), **{key: config.get(key) for key in ours}}
     types: dict[str, Any] = {"add_source_bos": bool, "add_source_eos": bool}
     types |= {"layer_norm_epsilon": (int, float, type(None))}
-    types |= {"decoder_start_token": (str, type(None))}
+    types |= {name: (str, type(None)) for name in ("decoder_start_token", "pad_token")}
     found = {}
     for field in fields(TextSettings):
         if field.name not in config:
@@ -190,7 +193,8 @@ def special_ids(
     def pad(tokens: Sequence[str], own: Tokenizer | None) -> int:
         if own is not None and own.pad_id is not None:
             return own.pad_id
-        name = next((name for name in PAD_TOKENS if name in tokens), settings.eos_token)
+        names = [settings.pad_token] if settings.pad_token is not None else []
+        name = next((name for name in [*names, *PAD_TOKENS] if name in tokens), settings.eos_token)
         return find(tokens, name)
 
     own_source, own_target = tokenizers or (None, None)

@@ -70,6 +70,8 @@ def write_ctranslate2_folder(
     for name, value in _settings(config, source, target).items():
         setattr(spec.config, name, value)
     spec.config.add_attribute("layer_norm_epsilon", _epsilons(config.architecture)[0][1])
+    # CTranslate2 pads with any id; M2M-100 counts its positions from this one.
+    spec.config.add_attribute("pad_token", target[config.special_ids.target.pad])
     spec.validate()
     try:
         spec.optimize(quantization=quantization)

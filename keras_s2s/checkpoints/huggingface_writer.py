@@ -35,6 +35,12 @@ from keras_s2s.config import (
 
 WEIGHTS_FILE = "model.safetensors"
 
+#: Our tables of learned positions -> their side.
+POSITION_TABLES = {
+    "source_embedding/positions/embeddings": "encoder",
+    "target_embedding/positions/embeddings": "decoder",
+}
+
 #: Bytes of tensors in one file; what is larger is written as several, with an index.
 SHARD_BYTES = 5 * 2**30
 
@@ -65,7 +71,7 @@ def write_huggingface_folder(
     written.pop("torch_dtype", None)
     write_json(folder / CONFIG_FILE, written)
     write_json(folder / GENERATION_FILE, _generation(config, written))
-    tensors = _tensors(tables, config, variables) | _sinusoids(tables, config, written)
+    tensors = _tensors(family, tables, config, variables) | _sinusoids(tables, config, written)
     files = _write_tensors(folder, tensors, shard_bytes)
     return [folder / CONFIG_FILE, folder / GENERATION_FILE, *files]
 
@@ -171,6 +177,15 @@ def _misfits(
                 # Reading finds these in the table that is stored with the weights.
                 same = ("positions", "max_positions", "sinusoids")
                 data[side]["embedding"] |= {key: embedding[key] for key in same}
+        for side in ("encoder", "decoder"):
+            if (
+                mine[side]["embedding"]["positions"]
+                == data[side]["embedding"]["positions"]
+                == "learned"
+            ):
+                # Rows before the first position are never read: they are left out, or added.
+                offset = mine[side]["embedding"]["position_offset"]
+                data[side]["embedding"]["position_offset"] = offset
         theirs = read_config(ArchitectureConfig, data, source=family)
     except CheckpointError as error:
         return [str(error)]
@@ -238,8 +253,30 @@ def _of_variable(variable: Any, transform: Transform) -> Tensor:
     )
 
 
+def _offset(family: str, side: str) -> int:
+    """The first row that a family's learned positions are read from."""
+    part = spread_shared(catalog.load_family(family)["architecture"])[side]
+    return (
+        0
+        if part["embedding"]["positions"] != "learned"
+        else part["embedding"].get("position_offset", 0)
+    )
+
+
+def _with_rows(tensor: Tensor, rows: int, more: int) -> Tensor:
+    """A table of `rows` with `more` rows of zeros before it, or without its first `-more`."""
+    if not more:
+        return tensor
+
+    def array() -> np.ndarray:
+        table = tensor.array()
+        return np.pad(table, [(more, 0), (0, 0)]) if more > 0 else table[-more:]
+
+    return Tensor(tensor.nbytes // rows * (rows + more), array)
+
+
 def _tensors(
-    tables: FamilyTables, config: PresetConfig, variables: Sequence[Any]
+    family: str, tables: FamilyTables, config: PresetConfig, variables: Sequence[Any]
 ) -> dict[str, Tensor]:
     """Every tensor to write, by name."""
     named = named_weights(variables)
@@ -247,6 +284,12 @@ def _tensors(
     mine = Tables("source", "target", "output")
     rows = entries(tables, named, architecture.model_dump(), mine)
     written = {row.theirs: _of_variable(named[row.ours], row.transform) for row in rows}
+    for row in rows:
+        if row.ours in POSITION_TABLES:
+            part: Any = getattr(architecture, POSITION_TABLES[row.ours])
+            more = _offset(family, POSITION_TABLES[row.ours]) - part.embedding.position_offset
+            rows_here = named[row.ours].shape[0]
+            written[row.theirs] = _with_rows(written[row.theirs], rows_here, more)
     found = {kind: written.pop(kind) for kind in mine if kind in written}
     # Where both sides share a table it is the source's; a tied output is the decoder's.
     found.setdefault("target", found["source"])

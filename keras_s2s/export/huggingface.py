@@ -12,6 +12,7 @@ from keras_s2s.config import PresetConfig
 from keras_s2s.export.replaced_directory import replaced_directory
 from keras_s2s.text.huggingface_files import write_pretrained_tokenizers
 from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.token_list import TokenListTokenizer
 
 
 def export_huggingface(
@@ -47,6 +48,15 @@ def export_huggingface(
     directory = Path(directory)
     with replaced_directory(directory, marker=CONFIG_FILE, overwrite=overwrite) as folder:
         write_huggingface_folder(folder, config, variables, shard_bytes=max_shard_bytes)
-        if preprocessor is not None:
+        if preprocessor is not None and not _spells_ids(preprocessor):
             write_pretrained_tokenizers(folder, preprocessor)
     return directory
+
+
+def _spells_ids(preprocessor: Preprocessor) -> bool:
+    """Whether tokens are the ids in decimal, as a CTranslate2 folder of a model of ids has them."""
+    return all(
+        isinstance(side, TokenListTokenizer)
+        and all(side.id_to_token(i) == str(i) for i in range(side.vocabulary_size))
+        for side in (preprocessor.source, preprocessor.target)
+    )
