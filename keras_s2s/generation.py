@@ -15,6 +15,12 @@ from keras import ops
 
 from keras_s2s.config import SpecialIds
 from keras_s2s.network import Network
+from keras_s2s.samplers.diagnosis import (
+    NonFiniteError,
+    NonFiniteLogits,
+    while_generating,
+    while_scoring,
+)
 from keras_s2s.samplers.driver import Driver
 from keras_s2s.samplers.drivers import make_driver, make_kernels
 from keras_s2s.samplers.forced import make_forced
@@ -110,10 +116,14 @@ class Generator:
             self._refresh()
             driver = self._driver(sampler, plan)
             with _progress("generate", count * sampler.copies, count > batch_size) as progress:
-                for part in decode(driver, batches(), max(limits)):
-                    parts.append(part)
-                    progress.update(int((part.places != FILLER).sum()))
+                try:
+                    for part in decode(driver, batches(), max(limits)):
+                        parts.append(part)
+                        progress.update(int((part.places != FILLER).sum()))
+                except NonFiniteLogits as found:
+                    raise self._spoilt(driver, found, rows, seeds, prefixes, limits) from None
         ids, lengths, scores, log_probs = gathered(parts, count, sampler, plan.pad)
+        check_not_empty(lengths)
         attentions = None
         if want_attention:
             attentions = self._attention(rows, ids, lengths, plan.decoder_start, batch_size)
@@ -154,8 +164,12 @@ class Generator:
         driver = self._driver(sampler, plan)
         seeds = row_seeds(seed, len(rows))
         inputs = self._inputs(rows, list(range(len(rows))), seeds, prefixes, limits)
-        for result in partial_results(driver, inputs, stride):
-            yield result.token_ids[: len(rows), 0], result.lengths[: len(rows), 0]
+        try:
+            for result in partial_results(driver, inputs, stride):
+                check_not_empty(result.lengths[: len(rows)])
+                yield result.token_ids[: len(rows), 0], result.lengths[: len(rows), 0]
+        except NonFiniteLogits as found:
+            raise self._spoilt(driver, found, rows, seeds, prefixes, limits) from None
 
     def score(
         self,
@@ -192,6 +206,13 @@ class Generator:
             begun = [starts[i] for i in chunk]
             inputs.update(self._targets([targets[i] for i in chunk], begun, inputs))
             out = run(inputs)
+            for i, sound in zip(chunk, out["sound"], strict=False):
+                if not sound:
+                    alone = self._sources([sources[i]])
+                    alone.update(self._targets([targets[i]], [starts[i]], alone))
+                    raise while_scoring(
+                        self.network, alone, self._variables, self._compute_dtype, f"pair {i}"
+                    )
             if want_attention and "attention" not in out:
                 raise ValueError(
                     "this model's decoder has no attention to show: it knows its source by a "
@@ -220,6 +241,32 @@ class Generator:
             self._variables, self._computation = variables, computation
             self._prepared = make_kernels(self.network)
         self._prepared.refresh()
+
+    def _spoilt(
+        self,
+        driver: Driver,
+        found: NonFiniteLogits,
+        rows: Sequence[Sequence[int]],
+        seeds: np.ndarray,
+        prefixes: Sequence[Sequence[int]] | None,
+        limits: Sequence[int],
+    ) -> NonFiniteError:
+        """The error that names the cause, found by the first of the sources alone."""
+        place = found.places[0]
+        more = f" (and {len(found.places) - 1} more)" if len(found.places) > 1 else ""
+        inputs = self._inputs(rows, [place], seeds, prefixes, limits)
+        return while_generating(
+            driver.loop,
+            inputs,
+            found.step,
+            self._variables,
+            self._compute_dtype,
+            f"source {place}{more}",
+        )
+
+    @property
+    def _compute_dtype(self) -> str:
+        return str(self.network.encoder.compute_dtype)
 
     def _driver(self, sampler: Sampler, plan: Plan) -> Driver:
         key = (sampler.key(), plan)
@@ -313,6 +360,21 @@ class Generator:
         for (b, i), part in zip(flat, attention, strict=True):
             result[b, i, : part.shape[0], : part.shape[1]] = part
         return result
+
+
+def check_not_empty(lengths: np.ndarray) -> None:
+    """See that each source has a sequence; `lengths` is `[B, N]`.
+
+    Raises:
+        ValueError: rules forbid all of a source's.
+    """
+    empty = np.flatnonzero(lengths.max(axis=1, initial=0) == 0)
+    if empty.size:
+        raise ValueError(
+            f"source {empty[0]}: the rules of this generation forbid every id at some step, so "
+            "that no sequence is left. Loosen what forbids ids (suppress_tokens, bad_words_ids, "
+            "no_repeat_ngram_size, processors of your own), or what forbids to end (min_length)"
+        )
 
 
 def with_prefixes(plan: Plan, prefixes: Sequence[Sequence[int]] | None) -> Plan:

@@ -89,10 +89,12 @@ class Seq2SeqLM(keras.Model):
         with dtype_policy(dtype):
             network = build_network(config.architecture)
             inputs, logits = functional_graph(network, initialize=initialize)
-        kwargs.setdefault("name", "seq2seq_lm")
-        super().__init__(inputs=inputs, outputs=logits, **kwargs)
+            kwargs.setdefault("name", "seq2seq_lm")
+            # In this policy too: compile() scales the loss by that of the model.
+            super().__init__(inputs=inputs, outputs=logits, **kwargs)
         self.preset = config
-        self._dtype = dtype
+        # The name, wherever it came from: a saved model is loaded under its own policy.
+        self._dtype = network.encoder.dtype_policy.name
         self.network = network
         self.preprocessor = preprocessor
         self.load_report: LoadReport | None = None
@@ -741,6 +743,7 @@ class Seq2SeqLM(keras.Model):
             own=() if processors is None else processors,
         )
         plan = Plan(start.decoder_start, target.eos, target.pad, max(limits, default=steps), made)
+        chosen.check(plan)
         return chosen, plan, limits
 
     def _limits(

@@ -11,15 +11,84 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_s2s.checkpoints.errors import CheckpointError
+
 #: Bytes of an array that TensorFlow is given at a time. Its other ways of changing a part of a
 #: variable, or the whole, keep the old values or a second copy.
 PIECE = 2**20
 
+#: The greatest float16, and what is rounded down to it.
+LARGEST_HALF = 65504 + 16
+
+
+class Assignments:
+    """Fills variables, and keeps account of tensors whose values cannot be used.
+
+    Args:
+        source: the file or folder, for messages.
+
+    Example:
+        >>> fill = Assignments(path)
+        >>> for name, variable in named.items():
+        ...     fill(name, variable, file.read(name))
+        >>> fill.finish()
+    """
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self._spoilt: list[str] = []
+        self._too_large: list[str] = []
+
+    def __call__(self, name: str, variable: Any, array: np.ndarray) -> None:
+        """`assign`, and a look at the values."""
+        array = as_floats(array)
+        if not all_finite(array):
+            wrong = array.size - int(np.isfinite(array).sum())
+            self._spoilt.append(f"{name}: {wrong} of {array.size} values")
+        elif variable.dtype == "float16" and array.size and np.abs(array).max() >= LARGEST_HALF:
+            self._too_large.append(f"{name}: up to {np.abs(array).max():.6g}")
+        assign(variable, array)
+
+    def finish(self) -> None:
+        """See that every tensor could be used.
+
+        Raises:
+            CheckpointError: names those that could not.
+        """
+        if self._spoilt:
+            raise CheckpointError(
+                f"{self.source}: {len(self._spoilt)} tensors hold values that are not finite (NaN "
+                f"or infinite)\n{_listed(self._spoilt)}\n  the training that wrote them had "
+                "diverged, or the file is damaged: take an earlier checkpoint, or fetch it again"
+            )
+        if self._too_large:
+            raise CheckpointError(
+                f"{self.source}: {len(self._too_large)} tensors hold values beyond 65,504, the "
+                f"most that float16 holds\n{_listed(self._too_large)}\n  load them with "
+                "dtype='bfloat16' or dtype='float32'"
+            )
+
+
+def _listed(lines: list[str]) -> str:
+    return "\n".join(f"  {line}" for line in [*lines[:20], *(["..."] if len(lines) > 20 else [])])
+
+
+def all_finite(array: np.ndarray) -> bool:
+    """Whether no value is NaN or infinite, at about the price of reading them once."""
+    with np.errstate(all="ignore"):
+        # Whatever is not finite shows in the sum; large values alone may make it infinite, too.
+        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())
+
+
+def as_floats(array: np.ndarray) -> np.ndarray:
+    """`array` in a type that NumPy and every backend know."""
+    # Not every backend knows ml_dtypes' bfloat16.
+    return array if array.dtype.name in ("float32", "float64") else array.astype("float32")
+
 
 def assign(variable: Any, array: np.ndarray) -> None:
     """Set `variable` to `array`, of any float type and layout, in the variable's own type."""
-    if array.dtype.name not in ("float32", "float64"):
-        array = array.astype("float32")  # not every backend knows ml_dtypes' bfloat16
+    array = as_floats(array)
     backend = keras.backend.backend()
     if backend == "torch":
         import torch

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_s2s.checkpoints.assignment import assign
+from keras_s2s.checkpoints.assignment import Assignments
 from keras_s2s.checkpoints.ctranslate2_file import FILE_NAME, CTranslate2File
 from keras_s2s.checkpoints.ctranslate2_variables import (
     CROSS_ATTENTION,
@@ -314,8 +314,10 @@ class CTranslate2Weights:
             names = {entry.name: _stored_name(file, entry.name) for entry in self.table}
             stored = [entry for entry in self.table if names[entry.name] in file]
             dtypes = {file.variable(names[entry.name]).dtype for entry in stored}
+        fill = Assignments(self.path)
         for path, array in self:
-            assign(named[path], array)
+            fill(path, named[path], array)
+        fill.finish()
         first = {entry.paths: names[entry.name] for entry in reversed(self.table)}
         return {
             "files": (self.path.name,),

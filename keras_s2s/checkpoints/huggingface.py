@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_s2s.checkpoints.assignment import assign
+from keras_s2s.checkpoints.assignment import Assignments, assign
 from keras_s2s.checkpoints.config_table import (
     check_derived,
     read_keys,
@@ -293,14 +293,16 @@ class HuggingFaceFolder:
         unused = [*self._other_positions(), *self._unused({row.theirs for row in rows})]
         loaded: list[str] = []
         dtypes: set[str] = set()
+        fill = Assignments(self.path)
         for row in rows:
             if row.theirs in self._names:
                 array = row.transform.read(self._read(row.theirs))
-                assign(named[row.ours], array)
+                fill(row.theirs, named[row.ours], array)
                 loaded.append(row.theirs)
                 dtypes.add(str(array.dtype))
             elif row.theirs in self.tables.optional:
                 assign(named[row.ours], np.zeros(named[row.ours].shape, "float32"))
+        fill.finish()
         tied = [f"{name} = {other}" for name, other in self.tokens.tied.items()]
         if self.tokens.tie:
             tied.insert(0, f"{self.tables.token_tables.output} = {self.tokens.tables.target}")

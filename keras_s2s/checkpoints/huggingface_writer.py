@@ -67,7 +67,9 @@ def write_huggingface_folder(
     tables = family_tables(family)
     assert tables is not None
     dtypes = {variable.dtype for variable in variables}
-    written["dtype"] = dtypes.pop() if len(dtypes) == 1 else "float32"
+    # A float16 model has some weights in float32, as transformers itself keeps some.
+    narrow = "float16" if "float16" in dtypes else "float32"
+    written["dtype"] = dtypes.pop() if len(dtypes) == 1 else narrow
     written.pop("torch_dtype", None)
     write_json(folder / CONFIG_FILE, written)
     write_json(folder / GENERATION_FILE, _generation(config, written))

@@ -20,7 +20,7 @@ import yaml
 from keras import ops
 from keras.backend import is_float_dtype
 
-from keras_s2s.checkpoints.assignment import assign
+from keras_s2s.checkpoints.assignment import Assignments
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.safetensors_file import SafetensorsFile
 from keras_s2s.checkpoints.variable_shapes import variable_shapes
@@ -194,8 +194,8 @@ def load_weights(directory: str | Path, variables: Sequence[Any]) -> None:
 
     Raises:
         FileNotFoundError: the folder has no weights.
-        CheckpointError: the file is broken, or its tensors are not those of the model. Nothing
-            is assigned in that case.
+        CheckpointError: the file is broken, or its tensors are not those of the model: nothing
+            is assigned then. Or tensors hold values that are not finite.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -205,8 +205,10 @@ def load_weights(directory: str | Path, variables: Sequence[Any]) -> None:
         with safe_open(path, framework="numpy") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             _check_shapes(path, shapes, {path: tuple(v.shape) for path, v in named.items()})
+            fill = Assignments(path)
             for name, variable in named.items():
-                assign(variable, file.get_tensor(name))
+                fill(name, variable, file.get_tensor(name))
+            fill.finish()
     except SafetensorError as error:
         raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from None
 

@@ -8,6 +8,7 @@ import keras
 
 from keras_s2s.layers import kernels
 from keras_s2s.layers.base import ExplicitMaskLayer
+from keras_s2s.layers.half_precision import own_dtype, wide_dtype, widened
 from keras_s2s.layers.kernels import ACTIVATIONS
 
 
@@ -46,8 +47,12 @@ class FeedForward(ExplicitMaskLayer):
         dense = keras.layers.Dense
         self.gate_dense = dense(intermediate_dim, use_bias=use_bias, name="gate") if gated else None
         self.inner_dense = dense(intermediate_dim, use_bias=use_bias, name="inner")
-        self.outer_dense = dense(hidden_dim, use_bias=use_bias, name="outer")
-        self.dropout = keras.layers.Dropout(dropout, name="dropout")
+        self.outer_dense = dense(
+            hidden_dim, use_bias=use_bias, dtype=own_dtype(self.compute_dtype), name="outer"
+        )
+        self.dropout = keras.layers.Dropout(
+            dropout, dtype=wide_dtype(self.compute_dtype), name="dropout"
+        )
 
     def build(self, x_shape: Any) -> None:
         self.inner_dense.build(x_shape)
@@ -56,12 +61,15 @@ class FeedForward(ExplicitMaskLayer):
         self.outer_dense.build((*x_shape[:-1], self.intermediate_dim))
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        """`[B, T, hidden_dim]` -> `[B, T, hidden_dim]`."""
+        """`[B, T, hidden_dim]` -> `[B, T, hidden_dim]`; float32 under a float16 policy."""
         if self.gate_dense is not None:
-            gate = kernels.activated(self.activation, self.gate_dense, x)
-            inner = gate * kernels.linear(self.inner_dense, x)
+            gate = widened(
+                kernels.activated(self.activation, self.gate_dense, x), self.compute_dtype
+            )
+            inner = gate * widened(kernels.linear(self.inner_dense, x), self.compute_dtype)
         else:
             inner = kernels.activated(self.activation, self.inner_dense, x)
+            inner = widened(inner, self.compute_dtype)
         inner = kernels.dropout(self.dropout, inner, training)
         return kernels.linear(self.outer_dense, inner)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_s2s.layers.kernels import ACTIVATIONS, Kernels
@@ -129,13 +130,17 @@ class PreparedWeights(Kernels):
             biases = [dense.bias.value for dense in denses if dense.bias is not None]
             if biases and scale is not None:
                 biases[0] = biases[0] * scale
+            bias = side_by_side(biases) if biases else None
+            if bias is not None and not bool(bias.isfinite().all()):
+                return None  # see `prepare`
             # The layers themselves are kept, so that their ids stay their own.
-            known = self._layers[key] = (matrix, side_by_side(biases) if biases else None, denses)
+            known = self._layers[key] = (matrix, bias, denses)
         return known
 
     def _is_linear(self, dense: keras.layers.Dense) -> bool:
         linear = dense.activation in (None, keras.activations.linear)
-        return self.is_plain(dense) and linear and not dense.lora_enabled
+        plain = self.is_plain(dense) and shows_itself(dense, dense.kernel)
+        return plain and linear and not dense.lora_enabled
 
     def logits(self, table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
         known = self._layers.get(id(table))
@@ -164,8 +169,10 @@ class PreparedWeights(Kernels):
             return None
         if isinstance(norm, keras.layers.RMSNormalization):
             shape = tuple(norm.scale.shape)
+            if not shows_itself(norm, norm.scale):
+                return None
             return functional.rms_norm, (shape, norm.scale.value, norm.epsilon)
-        if norm.rms_scaling or norm.beta is None:
+        if norm.rms_scaling or norm.beta is None or not shows_itself(norm, norm.gamma):
             return None
         shape = tuple(norm.gamma.shape)
         return functional.layer_norm, (shape, norm.gamma.value, norm.beta.value, norm.epsilon)
@@ -253,9 +260,18 @@ class PreparedWeights(Kernels):
             known = prepare(sources, is_table=is_table, scale=scale)
             if known is None:
                 return None
-            self._matrices[key] = known
+            if known.packed or not packs(known.sources):
+                self._matrices[key] = known
         self._used.add(key)
         return known
+
+
+def shows_itself(layer: keras.layers.Layer, variable: keras.Variable) -> bool:
+    """Whether a variable shows its own values, not those that a layer around it casts them to.
+
+    A float32 layer inside one of mixed precision has to be called for Keras to see to that.
+    """
+    return bool(variable.dtype == layer.variable_dtype)
 
 
 def checksum(tensor: Any) -> tuple[bytes, bytes]:
@@ -292,20 +308,34 @@ def prepare(
     import torch
 
     tensors = tuple(source.detach() for source in sources)
-    packs = (
+    checksums = tuple(map(checksum, tensors)) if packs(tensors) else ()
+    # oneDNN's ReLU turns NaN into zero; PyTorch's does not, so that it is seen in the end.
+    packable = checksums and all(sums_are_finite(sums) for sums in checksums)
+    if not packable and (len(tensors) > 1 or scale is not None):
+        return None
+    scaled = tensors if scale is None else (tensors[0] * scale, *tensors[1:])
+    matrix = tensors[0] if is_table else side_by_side(scaled).t()  # both take [N, D]
+    if not packable:
+        return Prepared(tensors, (), matrix, False)
+    packed = torch.ops.mkldnn._reorder_linear_weight(matrix, None)
+    return Prepared(tensors, checksums, packed, True)
+
+
+def packs(tensors: Sequence[Any]) -> bool:
+    """Whether oneDNN packs matrices like these."""
+    import torch
+
+    return (
         tensors[0].device.type == "cpu"
         and all(tensor.dtype == torch.float32 for tensor in tensors)
         and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
-    if not packs and (len(tensors) > 1 or scale is not None):
-        return None
-    scaled = tensors if scale is None else (tensors[0] * scale, *tensors[1:])
-    matrix = tensors[0] if is_table else side_by_side(scaled).t()  # both take [N, D]
-    if not packs:
-        return Prepared(tensors, (), matrix, False)
-    packed = torch.ops.mkldnn._reorder_linear_weight(matrix, None)
-    return Prepared(tensors, tuple(map(checksum, tensors)), packed, True)
+
+
+def sums_are_finite(sums: tuple[bytes, bytes]) -> bool:
+    """Whether what `checksum` returned is that of a matrix without NaN or infinity."""
+    return bool(np.isfinite(np.frombuffer(sums[0], np.float32)).all())
 
 
 def side_by_side(tensors: Sequence[Any]) -> Any:

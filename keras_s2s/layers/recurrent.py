@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
+from keras import ops
 
 CELLS: dict[str, type[keras.layers.RNN]] = {
     "gru": keras.layers.GRU,
@@ -19,4 +22,21 @@ def recurrent_layer(cell: str, units: int, *, name: str) -> keras.layers.RNN:
     Keras picks a GPU kernel where there is one; the weights have the same layout with and
     without it (`reset_after=True` for GRU), so that they load and run anywhere.
     """
-    return CELLS[cell](units, return_sequences=True, return_state=True, name=name)
+    return CELLS[cell](
+        units,
+        return_sequences=True,
+        return_state=True,
+        recurrent_initializer=WideOrthogonal(),
+        name=name,
+    )
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class WideOrthogonal(keras.initializers.Orthogonal):
+    """Orthogonal matrices [Saxe 2014], computed in float32 whatever the weights' type is.
+
+    PyTorch and TensorFlow have no decomposition in half precision on the CPU.
+    """
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return ops.cast(super().__call__(shape, "float32"), dtype or keras.config.floatx())

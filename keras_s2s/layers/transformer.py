@@ -11,6 +11,7 @@ from keras_s2s.config import TransformerConfig
 from keras_s2s.layers import kernels
 from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.feed_forward import FeedForward
+from keras_s2s.layers.half_precision import narrowed, own_dtype, wide_dtype, widened
 from keras_s2s.layers.multi_head_attention import MultiHeadAttention
 from keras_s2s.layers.relative_positions import RelativePositions, masked_bias
 
@@ -33,7 +34,9 @@ class TransformerBlock(ExplicitMaskLayer):
         # Inputs keep their dtype: a bias is float32 whatever the parts compute in.
         super().__init__(autocast=False, **kwargs)
         self.config = TransformerConfig.model_validate(config)
-        self.dropout = keras.layers.Dropout(self.config.dropout, name="dropout")
+        self.dropout = keras.layers.Dropout(
+            self.config.dropout, dtype=wide_dtype(self.compute_dtype), name="dropout"
+        )
         own = self.config.relative_positions
         self.relative_positions = (
             relative_positions(self.config, self.bidirectional) if own and own.per_layer else None
@@ -51,6 +54,9 @@ class TransformerBlock(ExplicitMaskLayer):
             name=name,
         )
 
+    def _norm(self, name: str) -> keras.layers.Layer:
+        return norm_layer(self.config, name, self.compute_dtype)
+
     def _feed_forward(self, name: str) -> FeedForward:
         config = self.config
         return FeedForward(
@@ -65,10 +71,13 @@ class TransformerBlock(ExplicitMaskLayer):
 
     def _before(self, norm: keras.layers.Layer, x: Any) -> Any:
         """What a sub-layer reads."""
-        return kernels.layer_norm(norm, x) if self.config.norm_order == "pre" else x
+        if self.config.norm_order == "pre":
+            x = kernels.layer_norm(norm, widened(x, self.compute_dtype))
+        return narrowed(x, self.compute_dtype)
 
     def _after(self, norm: keras.layers.Layer, x: Any, update: Any, training: bool | None) -> Any:
         """The residual sum of `x` and a sub-layer's `update`."""
+        x, update = widened(x, self.compute_dtype), widened(update, self.compute_dtype)
         x = x + kernels.dropout(self.dropout, update, training)
         return kernels.layer_norm(norm, x) if self.config.norm_order == "post" else x
 
@@ -100,7 +109,11 @@ class TransformerStack(ExplicitMaskLayer):
             if shared and not shared.per_layer
             else None
         )
-        self.norm = norm_layer(self.config, "norm") if self.config.has_final_norm else None
+        self.norm = (
+            norm_layer(self.config, "norm", self.compute_dtype)
+            if self.config.has_final_norm
+            else None
+        )
         self.dropout = keras.layers.Dropout(self.config.output_dropout, name="dropout")
 
     def _build_stack(self, tokens_shape: Any, *shapes: Any) -> None:
@@ -141,19 +154,23 @@ class TransformerStack(ExplicitMaskLayer):
     def _ending(self, x: Any, training: bool | None) -> Any:
         """The stack's output, from that of its last block."""
         if self.norm is not None:
-            x = kernels.layer_norm(self.norm, x)
-        return kernels.dropout(self.dropout, x, training)
+            x = kernels.layer_norm(self.norm, widened(x, self.compute_dtype))
+        return kernels.dropout(self.dropout, narrowed(x, self.compute_dtype), training)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "config": self.config.model_dump()}
 
 
-def norm_layer(config: TransformerConfig, name: str) -> keras.layers.Layer:
-    """Normalisation as the configuration has it."""
+def norm_layer(config: TransformerConfig, name: str, compute_dtype: str) -> keras.layers.Layer:
+    """Normalisation as the configuration has it.
+
+    Args:
+        compute_dtype: of the layer around it; what it reads may be wider (`half_precision`).
+    """
     kind = (
         keras.layers.RMSNormalization if config.norm == "rms" else keras.layers.LayerNormalization
     )
-    return kind(epsilon=config.norm_epsilon, name=name)
+    return kind(epsilon=config.norm_epsilon, dtype=own_dtype(compute_dtype), name=name)
 
 
 def relative_positions(config: TransformerConfig, bidirectional: bool) -> RelativePositions:

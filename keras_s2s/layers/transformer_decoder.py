@@ -14,7 +14,7 @@ from keras_s2s.layers import state as state_moves
 from keras_s2s.layers.masks import causal_mask
 from keras_s2s.layers.relative_positions import square_biases
 from keras_s2s.layers.state import Memory, State, fold_beams, gather_beams, unfold_beams
-from keras_s2s.layers.transformer import TransformerBlock, TransformerStack, norm_layer
+from keras_s2s.layers.transformer import TransformerBlock, TransformerStack
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -24,11 +24,11 @@ class TransformerDecoderBlock(TransformerBlock):
     def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
         self.self_attention = self._attention("self_attention")
-        self.self_attention_norm = norm_layer(self.config, "self_attention_norm")
+        self.self_attention_norm = self._norm("self_attention_norm")
         self.cross_attention = self._attention("cross_attention")
-        self.cross_attention_norm = norm_layer(self.config, "cross_attention_norm")
+        self.cross_attention_norm = self._norm("cross_attention_norm")
         self.feed_forward = self._feed_forward("feed_forward")
-        self.feed_forward_norm = norm_layer(self.config, "feed_forward_norm")
+        self.feed_forward_norm = self._norm("feed_forward_norm")
 
     def build(self, x_shape: Any, memory_shape: Any) -> None:
         self.self_attention.build(x_shape, x_shape)

@@ -9,8 +9,10 @@ extended, and a live one never displaces it.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
+import numpy as np
 from keras import ops
 
 from keras_s2s.samplers.checks import number, whole
@@ -29,8 +31,12 @@ from keras_s2s.samplers.sampler import (
 )
 from keras_s2s.samplers.top import top_k
 
-#: Score of an empty place. Finite, so that differences between two stay finite.
-NOTHING = -1e9
+#: Score of an empty place while searching: below that of every hypothesis, of whatever scale.
+NOTHING = float("-inf")
+#: Score of an empty place in a result: the least float32.
+EMPTY = float(np.finfo(np.float32).min)
+#: The longest sequence to the power of the length penalty stays within this factor of 1.
+WIDEST_NORM = 1e30
 
 
 class Beam(Sampler):
@@ -80,6 +86,15 @@ class Beam(Sampler):
     def width(self) -> int:
         return self.num_beams
 
+    def check(self, plan: Plan) -> None:
+        room = math.log(WIDEST_NORM) / math.log(max(plan.steps, 2))
+        if abs(self.length_penalty) > room:
+            raise ValueError(
+                f"length_penalty={self.length_penalty:g}: {plan.steps} ids, as many as "
+                f"max_length={plan.steps + 1} allows, to this power are beyond what scores in "
+                f"float32 can tell apart; pass a value between {-room:.1f} and {room:.1f}"
+            )
+
     def begin(self, sources: Sources, capacity: Any, plan: Plan) -> Any:
         shape = (ops.shape(sources.rows)[0], self.num_beams)
         empty = ops.full(shape, NOTHING, dtype="float32")
@@ -119,7 +134,8 @@ class Beam(Sampler):
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
 
         # The best K that do not end live on; at the limit nobody reads them any more.
-        live_scores, keep = ops.top_k(scores + ops.cast(ends, "float32") * NOTHING, beams)
+        going_on = ops.where(ends, ops.full_like(scores, NOTHING), scores)
+        live_scores, keep = ops.top_k(going_on, beams)
         keep = ops.cast(keep, "int32")
         kept_parents, kept_tokens = pick(parents, keep), pick(tokens, keep)
         new_live = {
@@ -133,7 +149,7 @@ class Beam(Sampler):
         ends = ops.logical_or(ends, at_limit[:, None])
         first = ops.arange(scores.shape[1], dtype="int32") < beams
         ended = ops.logical_and(ends, first[None])
-        ended = ops.logical_and(ended, scores > NOTHING / 2)
+        ended = ops.logical_and(ended, scores > NOTHING)
         ended = ops.logical_and(ended, ops.logical_not(search["stopped"])[:, None])
         final = scores / self._norm(length, sources, plan)
         candidates = {
@@ -153,7 +169,7 @@ class Beam(Sampler):
         stopped = ops.logical_or(search["stopped"], at_limit)
         hopeless = ops.logical_not(self._can_improve(new_live, new_done, length, plan, sources))
         # Rules may have left nothing that could go on.
-        hopeless = ops.logical_or(hopeless, live_scores[:, 0] < NOTHING / 2)
+        hopeless = ops.logical_or(hopeless, ops.logical_not(live_scores[:, 0] > NOTHING))
         stopped = ops.logical_or(stopped, hopeless)
         if self.early_stopping is True:
             stopped = ops.logical_or(stopped, ops.all(new_done["ended"], axis=1))
@@ -244,14 +260,14 @@ class Beam(Sampler):
         return Result(
             ops.where(ended[..., None], done["token_ids"], ops.cast(plan.pad, "int32")),
             ops.where(ended, done["lengths"], ops.zeros_like(done["lengths"])),
-            ops.where(ended, done["scores"], ops.full_like(done["scores"], NOTHING)),
+            ops.where(ended, done["scores"], ops.full_like(done["scores"], EMPTY)),
             ops.where(ended[..., None], done["log_probs"], ops.zeros_like(done["log_probs"])),
         )
 
 
 def alive(search: Any) -> Any:
     """Which beams go on: bool `[B, K]`. Rules may leave fewer sequences than there are beams."""
-    found = search["live"]["scores"] > NOTHING / 2
+    found = search["live"]["scores"] > NOTHING
     return ops.logical_and(found, ops.logical_not(search["stopped"])[:, None])
 
 

@@ -25,7 +25,7 @@ class BeamSample(Beam):
         num_beams, length_penalty, early_stopping, num_return_sequences: as in `Beam`.
         temperature, top_k, top_p, min_p: as in `Random`; at least two ids of each beam stay, so
             that one can go on when the other ends. A temperature below 0.001 counts as 0.001,
-            lest the sums of scores outgrow what marks an empty place.
+            lest sums of scores lose in float32 what tells them apart.
 
     Example:
         >>> model.generate("ein Hund", sampler=BeamSample(4, temperature=0.8), seed=1)

@@ -89,6 +89,9 @@ class DiverseBeam(Sampler):
             num_return_sequences=beams,
         )
 
+    def check(self, plan: Plan) -> None:
+        self._group.check(plan)
+
     def begin(self, sources: Sources, capacity: Any, plan: Plan) -> Any:
         return {
             f"group_{g}": self._group.begin(sources, capacity, plan)

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
 
 from keras_s2s.samplers.loop import Loop
 from keras_s2s.samplers.sampler import Result
+
+
+class Segment(NamedTuple):
+    """After some steps.
+
+    Attributes:
+        changing: what the steps have changed.
+        next_index: the number of the next step.
+        finished: bool `[B]`, a NumPy array: which sources are done, or cannot go on.
+        sound: bool `[B]`, a NumPy array: of which all logits were finite.
+    """
+
+    changing: Any
+    next_index: int
+    finished: np.ndarray
+    sound: np.ndarray
 
 
 class Driver(ABC):
@@ -47,11 +63,11 @@ class Driver(ABC):
     def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Any, Any]: ...
 
     @abstractmethod
-    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> tuple[Any, int, Any]:
+    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> Segment:
         """Steps `begin` to `end`, fewer if every source is done before.
 
         Returns:
-            `(changing, the number of the next step, finished bool [B] as a NumPy array)`.
+            what has changed, and where each source stands.
         """
 
     @abstractmethod

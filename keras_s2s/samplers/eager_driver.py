@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.layers import kernels
-from keras_s2s.samplers.driver import Driver, to_numpy
+from keras_s2s.samplers.driver import Driver, Segment, to_numpy
 from keras_s2s.samplers.sampler import Result
 
 
@@ -28,15 +28,16 @@ class EagerDriver(Driver):
         tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
         return self._eagerly(self.loop.start, tensors, capacity)
 
-    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> tuple[Any, int, Any]:
-        def steps(changing: Any) -> tuple[Any, int, Any]:
+    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> Segment:
+        def steps(changing: Any) -> Segment:
             for index in range(begin, end):
                 changing = self.loop.advance(fixed, changing, index)
                 finished = self.loop.finished(changing)
                 # A look at the CPU's memory is free; at a GPU's it would stall every step.
                 if finished.device.type == "cpu" and bool(finished.all()):
                     break
-            return changing, index + 1, np.asarray(ops.convert_to_numpy(finished))
+            sound = self.loop.sound(changing)
+            return Segment(changing, index + 1, *map(ops.convert_to_numpy, (finished, sound)))
 
         return self._eagerly(steps, changing)
 

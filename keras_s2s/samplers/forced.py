@@ -24,8 +24,8 @@ def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> 
         want_attention: also return the attention.
 
     Returns:
-        `log_probs` float32 `[B, T]`, zero at padding, and, where asked for and there is one,
-        `attention` float32 `[B, T, S]`.
+        `log_probs` float32 `[B, T]`, zero at padding; `sound` bool `[B]`, whether all logits
+        are finite there; and, where asked for and there is one, `attention` float32 `[B, T, S]`.
     """
     attention = None
     if want_attention:
@@ -36,7 +36,11 @@ def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> 
     chosen = ops.take_along_axis(logits, inputs["labels"][..., None], axis=-1)
     chosen = (chosen - log_normaliser(logits))[..., 0]
     real = inputs["decoder_padding_mask"]
-    result = {"log_probs": ops.where(real, chosen, ops.zeros_like(chosen))}
+    finite = ops.isfinite(ops.sum(logits, axis=-1))
+    result = {
+        "log_probs": ops.where(real, chosen, ops.zeros_like(chosen)),
+        "sound": ops.all(ops.logical_or(finite, ops.logical_not(real)), axis=1),
+    }
     if attention is not None:
         result["attention"] = ops.cast(attention, "float32")
     return result

@@ -7,6 +7,7 @@ from typing import Any
 from keras import ops
 
 from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.processors import FORBIDDEN
 from keras_s2s.samplers.sampler import (
     Advance,
     Plan,
@@ -62,10 +63,17 @@ class Greedy(Sampler):
         if given is not None:
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
         ends = ops.logical_or(ends, sources.at_limit(index)[:, None])
+        lengths = search["lengths"] + ops.cast(ops.logical_not(finished), "int32")
+        if plan.processors:
+            # Rules that forbid every id leave no sequence: one of no ids is none.
+            stuck = ops.reshape(pick(allowed, chosen) <= FORBIDDEN, (-1, self.width))
+            stuck = ops.logical_and(stuck, ops.logical_not(finished))
+            ends = ops.logical_or(ends, stuck)
+            lengths = ops.where(stuck, ops.zeros_like(lengths), lengths)
         search = {
             "token_ids": put(search["token_ids"], tokens, index),
             "log_probs": put(search["log_probs"], log_probs, index),
-            "lengths": search["lengths"] + ops.cast(ops.logical_not(finished), "int32"),
+            "lengths": lengths,
             "finished": ops.logical_or(finished, ends),
         }
         return Advance(search, ops.reshape(tokens, (-1,)), None)

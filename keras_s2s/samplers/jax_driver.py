@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.layers import kernels
-from keras_s2s.samplers.driver import Driver, to_numpy
+from keras_s2s.samplers.driver import Driver, Segment, to_numpy
 from keras_s2s.samplers.loop import Loop
 from keras_s2s.samplers.sampler import Result
 
@@ -104,17 +104,17 @@ class JaxDriver(Driver):
             return index + 1, self.loop.advance(fixed, changing, index)
 
         index, changing = jax.lax.while_loop(unfinished, body, (begin, changing))
-        return changing, index, self.loop.finished(changing)
+        return changing, index, self.loop.finished(changing), self.loop.sound(changing)
 
     def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Any, Any]:
         return self._programs["start"](dict(inputs), capacity=capacity)
 
-    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> tuple[Any, int, Any]:
+    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> Segment:
         limits = np.int32(begin), np.int32(end)
-        changing, index, finished = self._programs["segment"](
+        changing, index, finished, sound = self._programs["segment"](
             fixed, changing, *limits, self.prepared.tensor
         )
-        return changing, int(index), np.asarray(finished)
+        return Segment(changing, int(index), np.asarray(finished), np.asarray(sound))
 
     def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]:
         return self._programs["select"](fixed, changing, rows)

@@ -59,8 +59,9 @@ class Loop:
             capacity: steps to make room for.
 
         Returns:
-            `(fixed, changing)`: `(sources, state.source)` and `(search, tokens, state.beam)`,
-            of `sampler.copies` sources for each one, side by side.
+            `(fixed, changing)`: `(sources, state.source)` and `(search, tokens, state.beam,
+            sound)`, of `sampler.copies` sources for each one, side by side; `sound`, bool `[B]`,
+            says of which all logits were finite so far.
         """
         sources = Sources(
             inputs["encoder_token_ids"],
@@ -76,7 +77,8 @@ class Loop:
         search = self.sampler.begin(sources, capacity, self.plan)
         batch = ops.shape(sources.rows)[0]
         tokens = ops.full((batch * width,), self.plan.decoder_start, dtype="int32")
-        return (sources, state.source), (search, tokens, state.beam)
+        sound = ops.ones((batch,), dtype="bool")
+        return (sources, state.source), (search, tokens, state.beam, sound)
 
     def _copied(self, sources: Sources, state: State, copies: int) -> tuple[Sources, State]:
         """Each source `copies` times, side by side, each with a seed of its own."""
@@ -87,20 +89,35 @@ class Loop:
 
     def advance(self, fixed: Any, changing: Any, index: Any) -> Any:
         """One step: advance the network, let the sampler choose, reorder the histories."""
-        (sources, source), (search, tokens, beam) = fixed, changing
+        (sources, source), (search, tokens, beam, sound) = fixed, changing
         out = self.moves.step(tokens, State(source, beam), index)
         logits = ops.cast(out.logits, "float32")
+        sound = self._still_sound(sound, logits, search)
         search, tokens, parents = self.sampler.advance(search, logits, index, self.plan, sources)
         state = out.state if parents is None else self.moves.reorder(out.state, parents)
-        return search, tokens, state.beam
+        return search, tokens, state.beam, sound
+
+    def _still_sound(self, sound: Any, logits: Any, search: Any) -> Any:
+        """`sound`, after a step: a source that was done before does not count.
+
+        A sum over a row is the cheapest thing that no NaN and no infinity escapes.
+        """
+        finite = ops.isfinite(ops.sum(logits, axis=-1))
+        if self.sampler.width > 1:
+            finite = ops.all(ops.reshape(finite, (-1, self.sampler.width)), axis=1)
+        return ops.logical_and(sound, ops.logical_or(finite, self.sampler.finished(search)))
 
     def finished(self, changing: Any) -> Any:
-        """Whether each source is done: bool `[B]`."""
-        return self.sampler.finished(changing[0])
+        """Whether each source is done, or cannot go on since its logits are not finite: `[B]`."""
+        return ops.logical_or(self.sampler.finished(changing[0]), ops.logical_not(changing[3]))
+
+    def sound(self, changing: Any) -> Any:
+        """Whether the logits of each source were finite so far: bool `[B]`."""
+        return changing[3]
 
     def select(self, fixed: Any, changing: Any, rows: Any) -> tuple[Any, Any]:
         """Keep the sources `rows`, int32 `[B']`, and what belongs to them."""
-        (sources, source), (search, tokens, beam) = fixed, changing
+        (sources, source), (search, tokens, beam, sound) = fixed, changing
         state = self.moves.select_rows(State(source, beam), rows)
 
         def take(leaf: Any) -> Any:
@@ -108,7 +125,7 @@ class Loop:
 
         tokens = ops.reshape(take(ops.reshape(tokens, (-1, self.sampler.width))), (-1,))
         sources, search = (keras.tree.map_structure(take, tree) for tree in (sources, search))
-        return (sources, state.source), (search, tokens, state.beam)
+        return (sources, state.source), (search, tokens, state.beam, take(sound))
 
     def join(self, first: Any, second: Any, rows: Any) -> tuple[Any, Any]:
         """Sources of two generations at the same step, as one.
@@ -119,18 +136,18 @@ class Loop:
                 `first`.
         """
         states, others = [], []
-        for (sources, source), (search, tokens, beam) in (first, second):
+        for (sources, source), (search, tokens, beam, sound) in (first, second):
             states.append(State(source, beam))
-            others.append((sources, search, tokens))
+            others.append((sources, search, tokens, sound))
         state = self.moves.join(states)
-        sources, search, tokens = join_rows(others)
-        return self.select((sources, state.source), (search, tokens, state.beam), rows)
+        sources, search, tokens, sound = join_rows(others)
+        return self.select((sources, state.source), (search, tokens, state.beam, sound), rows)
 
     def grow(self, fixed: Any, changing: Any, capacity: Any) -> Any:
         """Make room for `capacity` steps."""
-        search, tokens, beam = changing
+        search, tokens, beam, sound = changing
         state = self.moves.grow(State(fixed[1], beam), capacity)
-        return self.sampler.grow(search, capacity, self.plan), tokens, state.beam
+        return self.sampler.grow(search, capacity, self.plan), tokens, state.beam, sound
 
     def finish(self, changing: Any) -> Result:
         """What was found so far."""

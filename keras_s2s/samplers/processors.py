@@ -20,8 +20,8 @@ from keras import ops
 from keras_s2s.samplers.context import Step
 from keras_s2s.samplers.host_callback import host_callback
 
-#: Score of what a rule forbids. Finite, so that sums of two stay comparable.
-FORBIDDEN = -1e9
+#: Score of what a rule forbids: no finite number lies below the scores of every model and rule.
+FORBIDDEN = float("-inf")
 
 
 class LogitsProcessor(ABC):
@@ -354,4 +354,4 @@ class Renormalize(LogitsProcessor):
     def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
         normalised = scores - ops.logsumexp(scores, axis=-1, keepdims=True)
         # Where everything is forbidden, it stays forbidden.
-        return ops.where(scores > FORBIDDEN / 2, normalised, scores)
+        return ops.where(scores > FORBIDDEN, normalised, scores)

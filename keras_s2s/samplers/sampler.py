@@ -99,6 +99,13 @@ class Sampler(ABC):
         # The type itself: another class may have the same name, in a notebook for example.
         return (type(self), *sorted(vars(self).items()))
 
+    def check(self, plan: Plan) -> None:  # noqa: B027  (most have nothing to check)
+        """Refuse a plan that the strategy cannot follow.
+
+        Raises:
+            ValueError: it cannot.
+        """
+
     @abstractmethod
     def begin(self, sources: Sources, capacity: Any, plan: Plan) -> Any:
         """The search state before the first step.

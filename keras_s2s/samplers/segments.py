@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_s2s.samplers.diagnosis import NonFiniteLogits
 from keras_s2s.samplers.driver import Driver
 from keras_s2s.samplers.sampler import Result, Sampler
 
@@ -71,14 +72,22 @@ class Group:
         return len(self.places)
 
     def advance(self, steps: int) -> None:
-        """Take so many steps, or fewer: up to the capacity, or until every source is done."""
+        """Take so many steps, or fewer: up to the capacity, or until every source is done.
+
+        Raises:
+            NonFiniteLogits: the logits of a source are NaN or infinite.
+        """
         if self.index == self.capacity:
             self.capacity = self.driver.capacity_for(2 * self.capacity, self.steps)
             self._changing = self.driver.grow(self._fixed, self._changing, self.capacity)
         end = min(self.capacity, self.steps, self.index + steps)
-        self._changing, self.index, finished = self.driver.segment(
+        self._changing, self.index, finished, sound = self.driver.segment(
             self._fixed, self._changing, self.index, end
         )
+        spoilt = self.places[~sound & (self.places != FILLER)]
+        if spoilt.size:
+            copies = self.driver.loop.sampler.copies
+            raise NonFiniteLogits(sorted(set((spoilt // copies).tolist())), self.index)
         done = finished if self.index < self.steps else np.ones_like(finished)
         self.live = np.flatnonzero(~done & (self.places != FILLER))
 

@@ -80,7 +80,7 @@ class Shortlist:
         """The scores over the temperature; what a rule forbids stays forbidden."""
         if self.temperature == 1:
             return scores
-        forbidden = scores <= FORBIDDEN / 2
+        forbidden = scores <= FORBIDDEN
         if self.temperature < COLD:
             # What else is unlikely would become less likely than what is forbidden.
             scores = scores - ops.max(scores, axis=-1, keepdims=True)

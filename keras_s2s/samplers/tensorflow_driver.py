@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.layers import kernels
-from keras_s2s.samplers.driver import Driver, to_numpy
+from keras_s2s.samplers.driver import Driver, Segment, to_numpy
 from keras_s2s.samplers.loop import Loop
 from keras_s2s.samplers.sampler import Result
 
@@ -49,10 +49,10 @@ class TensorFlowDriver(Driver):
         tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
         return self._start(tensors, ops.convert_to_tensor(capacity, "int32"))
 
-    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> tuple[Any, int, Any]:
+    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> Segment:
         limits = [ops.convert_to_tensor(limit, "int32") for limit in (begin, end)]
-        changing, index, finished = self._segment(fixed, changing, *limits)
-        return changing, int(index), finished.numpy()
+        changing, index, finished, sound = self._segment(fixed, changing, *limits)
+        return Segment(changing, int(index), finished.numpy(), sound.numpy())
 
     def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]:
         return self._select(fixed, changing, ops.convert_to_tensor(rows))
@@ -136,7 +136,7 @@ def tensorflow_segment(loop: Loop, fixed: Any, changing: Any, begin: Any, end: A
         return index + 1, new
 
     index, changing = tf.while_loop(unfinished, body, (begin, changing))
-    return changing, index, loop.finished(changing)
+    return changing, index, loop.finished(changing), loop.sound(changing)
 
 
 def tensorflow_graph(loop: Loop, inputs: Mapping[str, Any], first_capacity: int = 64) -> Result:
@@ -166,7 +166,7 @@ def tensorflow_graph(loop: Loop, inputs: Mapping[str, Any], first_capacity: int 
             lambda: (capacity, changing),
             lambda: (grown, loop.grow(fixed, changing, grown)),
         )
-        changing, index, _ = tensorflow_segment(loop, fixed, changing, index, capacity)
+        changing, index, _, _ = tensorflow_segment(loop, fixed, changing, index, capacity)
         return index, capacity, changing
 
     shapes = tf.nest.map_structure(lambda leaf: leaf.shape, changing)
@@ -176,7 +176,18 @@ def tensorflow_graph(loop: Loop, inputs: Mapping[str, Any], first_capacity: int 
         (tf.constant(0), first, changing),
         shape_invariants=(tf.TensorShape([]), tf.TensorShape([]), shapes),
     )
+    # Nobody can raise in a served graph; an op of it can.
+    sound = tf.debugging.Assert(
+        tf.reduce_all(loop.sound(changing)),
+        ["the model's logits are not finite (NaN or infinite): see `generate` for the cause"],
+    )
     result, copies = loop.finish(changing), loop.sampler.copies
+    found = tf.debugging.Assert(
+        tf.reduce_all(result.lengths[:, 0] > 0),
+        ["the rules of this generation leave no sequence for a source; lengths:", result.lengths],
+    )
+    with tf.control_dependencies([sound, found]):
+        result = Result(*map(tf.identity, result))
     # [B * copies, N, ...] -> [B, copies * N, ...]
     return Result(
         *[ops.reshape(part, (-1, copies * part.shape[1], *ops.shape(part)[2:])) for part in result]

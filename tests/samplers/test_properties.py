@@ -21,7 +21,7 @@ from small_models import (
 )
 
 from keras_s2s.model import Seq2SeqLM
-from keras_s2s.samplers.beam import NOTHING
+from keras_s2s.samplers.beam import EMPTY
 
 RECURRENT = {
     "encoder": recurrent("gru"),
@@ -144,7 +144,7 @@ def test_results_are_well_formed(name, request):
         assert row[length:] == [target.pad] * (len(row) - length)
         assert not log_probs[source, rank, length:].any()
         if length == 0:  # rules left fewer sequences than were asked for
-            assert searched and rank > 0 and scores[source, rank] == NOTHING
+            assert searched and rank > 0 and scores[source, rank] == EMPTY
             continue
         assert length > len(given) and row[: len(given)] == given
         assert target.eos not in row[len(given) : length - 1]

@@ -15,7 +15,7 @@ from small_models import covered, source_mapping
 from test_segments import CASES, DRIVER, MAX_LENGTH, OPTIONS, assert_equal, model
 
 from keras_s2s.samplers import jax_driver, segments
-from keras_s2s.samplers.driver import Driver
+from keras_s2s.samplers.driver import Driver, Segment
 from keras_s2s.samplers.sampler import Result
 from keras_s2s.samplers.schedule import WAITING, decode
 from keras_s2s.samplers.segments import FILLER, gathered
@@ -49,7 +49,7 @@ class Scripted(Driver):
         done = self.lengths[fixed] <= last
         if done.all():
             self.held -= len(fixed)
-        return last, last, done
+        return Segment(last, last, done, np.ones_like(done))
 
     def select(self, fixed: Any, changing: Any, rows: Any) -> Any:
         self.held -= len(fixed) - len(rows)

@@ -1,0 +1,41 @@
+"""What float16 cannot hold: sums and products of a Transformer that pass 65,504.
+
+bfloat16 has float32's range and needs none of this. In float16 the residual stream grows from
+layer to layer, and the second product of a feed-forward network multiplies what an activation
+has let grow: published T5 models pass 65,504 in both. transformers keeps that product's weights
+in float32 (`wo`), after which its residual stream is float32, too; other families clamp what is
+infinite in the encoder alone, which changes the result. Here every Transformer keeps both in
+float32 under a float16 policy, pure or mixed: the results are float32's, at the price of a
+quarter of a layer's multiplications.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+
+def wide_dtype(compute_dtype: str) -> str:
+    """The type of what may outgrow `compute_dtype`: float32 in place of float16.
+
+    Example:
+        >>> wide_dtype("float16"), wide_dtype("bfloat16")
+        ('float32', 'bfloat16')
+    """
+    return "float32" if compute_dtype == "float16" else compute_dtype
+
+
+def own_dtype(compute_dtype: str) -> str | None:
+    """The policy of a layer that computes in the wide type; None leaves the policy around it."""
+    return "float32" if compute_dtype == "float16" else None
+
+
+def widened(x: Any, compute_dtype: str) -> Any:
+    """`x` in `wide_dtype(compute_dtype)`; as it is where no wider type is needed."""
+    return ops.cast(x, "float32") if compute_dtype == "float16" else x
+
+
+def narrowed(x: Any, compute_dtype: str) -> Any:
+    """The inverse of `widened`: what the next product reads."""
+    return ops.cast(x, "float16") if compute_dtype == "float16" else x

@@ -1,0 +1,69 @@
+"""A pass that looks where values stop being finite; for when something has gone wrong.
+
+It computes what any pass computes, and looks at the results of every product and normalisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_s2s.layers.kernels import Kernels
+
+
+class Watch(Kernels):
+    """Keras' own operations, of which the first with a result that is not finite is remembered.
+
+    Attributes:
+        found: the path of its layer, or what stands before it; None where all is finite.
+        dtype: the type that it computes in.
+
+    Example:
+        >>> watch = Watch()
+        >>> with kernels.use(watch):
+        ...     network.encode(inputs)
+        >>> watch.found
+        'encoder/layer_0/feed_forward/inner'
+    """
+
+    def __init__(self) -> None:
+        self.found: str | None = None
+        self.dtype: str | None = None
+
+    def _look(self, layer: keras.layers.Layer, given: Any, result: Any) -> Any:
+        if self.found is None and not is_finite(result):
+            self.dtype = layer.compute_dtype
+            # What enters is the work of something that is not looked at: a sum, attention.
+            self.found = layer.path if is_finite(given) else f"what enters {layer.path}"
+        return result
+
+    def linear(self, dense: keras.layers.Dense, x: Any) -> Any:
+        return self._look(dense, x, super().linear(dense, x))
+
+    def heads(
+        self, denses: Sequence[keras.layers.Dense], x: Any, num_heads: int, scale: float | None
+    ) -> Sequence[Any]:
+        for dense in denses:
+            self.linear(dense, x)
+        return super().heads(denses, x, num_heads, scale)
+
+    def activated(self, activation: str, dense: keras.layers.Dense, x: Any) -> Any:
+        return self._look(dense, x, super().activated(activation, dense, x))
+
+    def logits(self, table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
+        return self._look(table, x, super().logits(table, x, bias))
+
+    def layer_norm(self, norm: keras.layers.Layer, x: Any) -> Any:
+        return self._look(norm, x, super().layer_norm(norm, x))
+
+
+def is_finite(tree: Any) -> bool:
+    """Whether every float in a tree of tensors is finite; others are."""
+    return all(
+        bool(ops.all(ops.isfinite(leaf)))
+        for leaf in keras.tree.flatten(tree)
+        if keras.backend.is_float_dtype(keras.backend.standardize_dtype(leaf.dtype))
+    )
