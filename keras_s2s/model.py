@@ -40,6 +40,7 @@ from keras_s2s.samplers.rules import RULES, make_rules
 from keras_s2s.text.languages import Language, spread
 from keras_s2s.text.pieces import text_pieces
 from keras_s2s.text.preprocessor import Preprocessor, TargetStart
+from keras_s2s.text.row_error import RowError
 from keras_s2s.text.truncation import Overlong, Side, check_overlong, fitting
 from keras_s2s.training.loss import TokenCrossEntropy, as_token_loss
 from keras_s2s.training.metrics import LossTracker, Perplexity, TokenAccuracy, as_token_metrics
@@ -854,9 +855,10 @@ class Seq2SeqLM(keras.Model):
         check_overlong(overlong)
         vocabulary = getattr(self.preset.architecture, f"{side}_vocab_size")
         checked = [_ids(f"{side} {i}", row, vocabulary, side) for i, row in enumerate(rows)]
-        for i, row in enumerate(checked):
-            if not row:
-                raise ValueError(f"{side} {i} is empty: it has no id at all")
+        if empty := {
+            i: "is empty: it has no id at all" for i, row in enumerate(checked) if not row
+        }:
+            raise RowError(side, empty)
         length = getattr(self.network, f"max_{side}_length")
         limit = "the model has positions for {}"
         if self.preprocessor is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,6 @@ class LoadReport:
     generation: dict[str, object]
     notes: tuple[str, ...] = ()
     computed: tuple[str, ...] = ()
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """What a notebook shows: the report, not the names of hundreds of tensors."""
-        printer.text(str(self))
 
     def __str__(self) -> str:
         lines = [

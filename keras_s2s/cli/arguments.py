@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,41 @@ def load_model(model: str, **options: Any) -> Any:
 
     check_model(model)
     return Seq2SeqLM.from_preset(model, **options)
+
+
+def check_text(network: Any, model: str) -> None:
+    """Refuse a model that cannot read text.
+
+    Raises:
+        ValueError: its folder has no tokenizer files.
+    """
+    if network.preprocessor is None:
+        raise ValueError(
+            f"{model} has no tokenizer files, so it reads and writes ids alone; put them into the "
+            "folder, or use the model from Python with ids"
+        )
+
+
+def check_input(path: str | Path | None) -> None:
+    """Refuse a file that cannot be read, before any work is done for it.
+
+    Raises:
+        OSError: there is none, or it is a folder.
+    """
+    if path is None or path == "-":
+        return
+    if not os.path.exists(path):
+        packed = f"{path}.gz"
+        hint = f"; there is a {packed}" if os.path.exists(packed) else ""
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT) + hint, str(path))
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+
+
+def check_overlong(overlong: str) -> None:
+    """Refuse a word that `--overlong` does not know."""
+    if overlong not in ("error", "truncate"):
+        raise ValueError(f"--overlong {overlong}: expected error or truncate")
 
 
 def check_output(path: Path | None) -> None:

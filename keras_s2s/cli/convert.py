@@ -48,8 +48,8 @@ def convert(
     if not overwrite and target.is_dir() and any(target.iterdir()):
         raise ValueError(f"{target} is not empty; choose another folder, or pass --overwrite")
     check_model(source)
-    show_messages()
     import_backend()
+    show_messages()
     options: dict[str, Any] = {"dtype": dtype, "tokenizer": tokenizer}
     model = load_model(source, **{k: v for k, v in options.items() if v is not None})
     if to == OWN:

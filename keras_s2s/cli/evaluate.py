@@ -9,7 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from keras_s2s.cli.arguments import check_model, check_output, load_model
+from keras_s2s.cli.arguments import (
+    check_input,
+    check_model,
+    check_output,
+    check_overlong,
+    check_text,
+    load_model,
+)
+from keras_s2s.cli.line_answers import answer_lines
+from keras_s2s.cli.line_input import Line
+from keras_s2s.cli.line_notes import LineNotes
+from keras_s2s.cli.line_output import line_writer, one_line
 from keras_s2s.cli.messages import show_messages
 from keras_s2s.cli.quiet import import_backend
 
@@ -45,8 +56,19 @@ def evaluate(
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts answered at a time.")] = 64,
+    overlong: Annotated[
+        str,
+        typer.Option(
+            help="What becomes of a source that is longer than the model's positions: error or "
+            "truncate."
+        ),
+    ] = "error",
 ) -> None:
-    """Measure a model on a test set; the last line of standard output is JSON."""
+    """Measure a model on a test set; the last line of standard output is JSON.
+
+    Where a model gives several answers, the first one counts. --output has a line for each line of
+    the sources; pairs with a blank side are left out of the measure.
+    """
     from keras_s2s.training.evaluation import METRICS, TextMetrics, check_metrics
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
@@ -54,15 +76,19 @@ def evaluate(
     if unknown or not names:
         raise ValueError(f"--metrics {metrics!r}: expected names out of {', '.join(METRICS)}")
     check_metrics(names, bleu_tokenize=bleu_tokenize)
+    check_overlong(overlong)
+    check_input(source)
+    check_input(target)
     check_output(output)
     check_model(model)
-    show_messages()
     import_backend()
-    from keras_s2s.data.pairs import read_pairs
+    show_messages()
+    from keras_s2s.data.pairs import is_blank, read_aligned
     from keras_s2s.training.target_language import target_language
 
-    pairs = read_pairs(source=source, target=target)
+    lines, pairs = read_aligned(source, target)
     network = load_model(model)
+    check_text(network, model)
     text = network.preprocessor
     measured = TextMetrics(
         names,
@@ -79,13 +105,30 @@ def evaluate(
         "max_length": max_length,
         "src_lang": src_lang,
         "tgt_lang": tgt_lang,
+        "batch_size": batch_size,
     }
     options = {name: value for name, value in options.items() if value is not None}
+    notes = LineNotes()
     started = time.monotonic()
-    answers = network.generate([s for s, _ in pairs], batch_size=batch_size, **options)
+    answered = answer_lines(
+        network,
+        [Line(f"{source}, line {number}", s) for number, (s, _) in enumerate(lines, 1)],
+        options,
+        notes,
+        overlong=overlong,
+        strict=True,
+    )
     seconds = time.monotonic() - started
-    values = {**measured.measure(answers), **measured.signatures}
+    notes.close(len(lines), "nothing was measured")
+    # Of several answers the first counts, which is the best.
+    answers = [entry.answers[0].text if entry.answers else "" for entry in answered]
     if output is not None:
-        text = "".join(" ".join(answer.splitlines()) + "\n" for answer in answers)
-        output.write_text(text, encoding="utf-8")
+        with line_writer(output) as out:
+            out.writelines(one_line(answer) + "\n" for answer in answers)
+    compared = [
+        answer
+        for answer, (s, t) in zip(answers, lines, strict=True)
+        if not is_blank(s) and not is_blank(t)
+    ]
+    values = {**measured.measure(compared), **measured.signatures}
     print(json.dumps({**values, "pairs": len(pairs), "seconds": round(seconds, 1)}))

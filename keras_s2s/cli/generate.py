@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
-from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
-from keras_s2s.cli.arguments import check_model, check_output, load_model
+from keras_s2s.cli.arguments import (
+    check_input,
+    check_model,
+    check_output,
+    check_overlong,
+    check_text,
+    load_model,
+)
+from keras_s2s.cli.line_answers import answer_lines, answers_per_line
+from keras_s2s.cli.line_input import open_lines
+from keras_s2s.cli.line_notes import LineNotes
+from keras_s2s.cli.line_output import json_line, line_writer, plain_lines, scored_lines
 from keras_s2s.cli.messages import show_messages
 from keras_s2s.cli.quiet import import_backend
 
@@ -68,17 +76,42 @@ def generate(
     ] = None,
     tgt_lang: Annotated[str | None, typer.Option(help="Language to answer in.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts answered at a time.")] = 32,
+    overlong: Annotated[
+        str,
+        typer.Option(
+            help="What becomes of a text that is longer than the model's positions: error or "
+            "truncate."
+        ),
+    ] = "error",
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Put each answer's score and a tab before it.")
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="A JSON object for each text: its source, and answers with scores."
+        ),
+    ] = False,
 ) -> None:
-    """Answer texts. Each answer is a line on standard output, in the order of the texts."""
+    """Answer texts. Each answer is a line on standard output, in the order of the texts.
+
+    There are as many lines as texts, or N times as many with N answers for each: a blank text has
+    blank answers. So has one that cannot be answered; it is named, and the exit code is 1.
+    """
     if texts and input is not None:
         raise ValueError("give texts or --input, not both")
     if not texts and input is None and sys.stdin.isatty():
         raise ValueError("no text: give some, or --input FILE, or pipe lines into it")
+    if scores and as_json:
+        raise ValueError("--scores and --json exclude each other; --json has the scores, too")
+    check_overlong(overlong)
+    check_input(input)
     check_output(output)
     check_model(model)
-    show_messages()
     import_backend()
+    show_messages()
     network = load_model(model)
+    check_text(network, model)
     options: dict[str, Any] = {
         "sampler": sampler,
         "num_beams": num_beams,
@@ -98,73 +131,17 @@ def generate(
         "batch_size": batch_size,
     }
     options = {name: value for name, value in options.items() if value is not None}
-    with _lines(texts, input) as lines, _writer(output) as out:
+    count = answers_per_line(network, options)
+    notes, read = LineNotes(), 0
+    with open_lines(texts, input) as lines, line_writer(output) as out:
         # The rows of one call draw each their own: with a seed, all lines are one call.
         while chunk := list(islice(lines, None if seed is not None else CHUNK)):
-            for answer in _answers(network, chunk, options):
-                print(answer, file=out)
+            for answered in answer_lines(network, chunk, options, notes, overlong=overlong):
+                if as_json:
+                    print(json_line(answered), file=out)
+                else:
+                    rows = scored_lines if scores else plain_lines
+                    print(*rows(answered, count), sep="\n", file=out)
             out.flush()
-
-
-def _answers(network: Any, texts: list[str], options: dict[str, Any]) -> Iterator[str]:
-    """One line for each answer; a blank text has a blank answer, so that lines stay aligned."""
-    asked = [text for text in texts if text.strip()]
-    answers = network.generate(asked, **options) if asked else []
-    # How many there are for a text can be the model's own default, too.
-    several = [len(answer) for answer in answers if isinstance(answer, list)]
-    count = several[0] if several else options.get("num_return_sequences", 1)
-    found = iter(answers)
-    for text in texts:
-        if not text.strip():
-            yield from [""] * count
-            continue
-        answer = next(found)
-        for line in answer if isinstance(answer, list) else [answer]:
-            # A line break inside an answer would shift all that follow.
-            yield " ".join(line.splitlines())
-
-
-@contextlib.contextmanager
-def _lines(texts: list[str] | None, path: str | None) -> Iterator[Iterator[str]]:
-    if texts:
-        yield iter(texts)
-    elif path in (None, "-"):
-        yield _decoded(sys.stdin.buffer, "standard input")
-    else:
-        assert path is not None
-        with open(path, "rb") as file:
-            yield _decoded(file, path)
-
-
-def _decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
-    for number, line in enumerate(lines, 1):
-        try:
-            text = line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{name}: line {number} is not valid UTF-8 (byte {error.start + 1}); "
-                "convert it first"
-            ) from None
-        yield (
-            text.removesuffix("\n").removesuffix("\r").removeprefix("\ufeff" if number == 1 else "")
-        )
-
-
-@contextlib.contextmanager
-def _writer(path: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that appears under its name once it is complete."""
-    if path is None:
-        yield sys.stdout
-        return
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        file = open(beside, "w", encoding="utf-8")  # noqa: SIM115
-    except OSError as error:
-        # Named as the user knows it.
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    try:
-        with file:
-            yield file
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+            read += len(chunk)
+    notes.close(read)

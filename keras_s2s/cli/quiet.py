@@ -7,9 +7,10 @@ Each backend is told by its own environment variables, before it is imported:
 | `TF_CPP_MIN_LOG_LEVEL` | TensorFlow, and XLA under JAX | 2 | errors only |
 | `TORCH_CPP_LOG_LEVEL` | PyTorch | ERROR | errors only |
 
-A variable that is set already stays as it is. TensorFlow's libraries write some lines while they
-are loaded, before they read any variable: those are dropped from standard error by a small process
-of its own, which passes on all other lines, the last words of a crash too.
+A variable that is set already stays as it is. TensorFlow's libraries (which Keras also loads for
+work on another backend) write some lines while they are loaded, before they read any variable.
+Those are dropped by a small process that reads what C++ code writes to standard error and passes on
+all other lines, the last words of a crash too; what Python writes goes past it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 DROPPED = rb"[IW]\d{4} \d\d:\d\d:|WARNING: All log messages before absl::InitializeLog"
 
 _FILTER = """
-import re, sys
+import re, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 dropped = re.compile(sys.argv[1].encode()).match
 for line in sys.stdin.buffer:
     if not dropped(line):
@@ -46,6 +48,7 @@ def quiet_backends() -> Iterator[None]:
     try:
         yield
     finally:
+        _until_the_end.close()
         for name in added:
             os.environ.pop(name, None)
 
@@ -60,10 +63,10 @@ def import_backend() -> None:
     if "keras" in sys.modules:
         return
     # Not with --debug, nor where the user asks for more.
-    quiet = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("2", "3")
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("2", "3"):
+        _until_the_end.enter_context(without_load_messages())
     try:
-        with _without_load_messages() if quiet else contextlib.nullcontext():
-            import keras  # noqa: F401
+        import keras  # noqa: F401
     except ModuleNotFoundError as error:
         if error.name in BACKENDS:
             raise ImportError(_not_installed(error.name)) from None
@@ -87,25 +90,36 @@ def _not_installed(backend: str) -> str:
 
 
 @contextlib.contextmanager
-def _without_load_messages() -> Iterator[None]:
-    """Standard error, of C++ code too, through a process that drops what `DROPPED` matches."""
-    sys.stderr.flush()
+def without_load_messages() -> Iterator[None]:
+    """What C++ code writes to standard error passes a process that drops lines of `DROPPED`."""
+    python = sys.stderr
     try:
+        python.flush()
         real = os.dup(2)
-    except OSError:  # there is no standard error
+    except (AttributeError, OSError):  # there is no standard error
         yield
         return
     command = [sys.executable, "-I", "-S", "-c", _FILTER, DROPPED.decode()]
     reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=real)
     assert reader.stdin is not None
+    os.dup2(reader.stdin.fileno(), 2)
+    # Still a terminal where it was one, so that progress is drawn as before.
+    direct = os.fdopen(real, "w", 1, python.encoding, python.errors)
+    if python is sys.__stderr__:
+        sys.stderr = direct
     try:
-        os.dup2(reader.stdin.fileno(), 2)
         yield
     finally:
-        sys.stderr.flush()
+        sys.stderr = python
+        python.flush()
+        direct.flush()
         os.dup2(real, 2)
-        os.close(real)
+        direct.close()
         reader.stdin.close()
         # Whoever inherited the pipe may hold it open; nobody waits for that.
         with contextlib.suppress(subprocess.TimeoutExpired):
             reader.wait(timeout=2)
+
+
+#: What `import_backend` has set up, for as long as `quiet_backends` lasts.
+_until_the_end = contextlib.ExitStack()

@@ -30,8 +30,8 @@ def train(
     from keras_s2s import catalog
 
     config = catalog.load_recipe(recipe, settings or [])
-    show_messages()
     import_backend()
+    show_messages()
     from keras_s2s.model import Seq2SeqLM
     from keras_s2s.training.recipe import run_recipe
 

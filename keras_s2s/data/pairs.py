@@ -166,6 +166,22 @@ def read_pairs(
     return _without_empty(found, origin)
 
 
+def read_aligned(
+    source: str | os.PathLike[str], target: str | os.PathLike[str]
+) -> tuple[list[tuple[str, str]], TextPairs]:
+    """Read two files that correspond line by line, for what has to stay aligned with them.
+
+    Returns:
+        every pair of lines, blank ones too; and those without an empty side, as `read_pairs`
+        returns them.
+
+    Raises:
+        DataError: as `read_pairs` does.
+    """
+    lines = list(_line_aligned(Path(source), Path(target)))
+    return lines, _without_empty(lines, f"{os.fspath(source)} + {os.fspath(target)}")
+
+
 def is_blank(text: str) -> bool:
     """Whether a text holds nothing but whitespace."""
     return not text or text.isspace()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 from keras_s2s.config import SpecialIds
+from keras_s2s.text.row_error import RowError
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +129,8 @@ def fitting(
         cut, ends_once: as in `truncated`.
 
     Raises:
-        ValueError: a row is too long where that is an error, or cutting leaves no text.
+        RowError: rows are too long where that is an error.
+        ValueError: cutting leaves no text.
     """
     check_overlong(overlong)
     if length is None:
@@ -136,12 +138,14 @@ def fitting(
     long = [number for number, row in enumerate(rows) if len(row) > length]
     if not long:
         return [list(row) for row in rows]
-    first = f"{side} {long[0]} has {len(rows[long[0]])} ids"
     if overlong == "error":
-        raise ValueError(
-            f"{first}, but {limit.format(length)}; shorten it, or pass overlong='truncate' to "
-            "cut what is too long"
+        raise RowError(
+            side,
+            {i: f"has {len(rows[i])} ids, but {limit.format(length)}" for i in long},
+            remedy="shorten it, or pass overlong='truncate' to cut what is too long",
+            overlong=True,
         )
+    first = f"{side} {long[0]} has {len(rows[long[0]])} ids"
     logger.warning(
         "%d of %d %ss were cut to %d ids (%s)", len(long), len(rows), side, length, first
     )

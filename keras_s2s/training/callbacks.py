@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from keras_s2s.training.evaluation import TextMetrics, check_metrics
+from keras_s2s.training.evaluation import TextMetrics, check_metrics, first_answers
 from keras_s2s.training.target_language import target_language
 
 logger = logging.getLogger(__name__)
@@ -91,8 +91,8 @@ class GenerationMetrics(keras.callbacks.Callback):
         preprocessor = self.model.preprocessor
         if preprocessor is not None and preprocessor.special_ids.languages is not None:
             options["tgt_lang"] = self.tgt_lang
-        hypotheses = self.model.generate([source for source, _ in self.pairs], **options)
-        measured = self._metrics().measure(hypotheses)
+        answers = self.model.generate([source for source, _ in self.pairs], **options)
+        measured = self._metrics().measure(first_answers(answers))
         if logs is not None:
             logs.update({f"val_{name}": value for name, value in measured.items()})
 
@@ -175,8 +175,7 @@ class ProgressBar(keras.callbacks.Callback):
         self.started = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        # Not `tqdm.auto`, which warns in a notebook without ipywidgets.
-        from tqdm import tqdm
+        from tqdm.auto import tqdm
 
         self.bar = tqdm(
             total=(self.params or {}).get("steps"),

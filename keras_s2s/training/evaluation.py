@@ -108,6 +108,16 @@ class TextMetrics:
         return values
 
 
+def first_answers(answers: Sequence[str | Sequence[str]]) -> list[str]:
+    """One answer for each source: the first, which is the best, where a model gives several.
+
+    Example:
+        >>> first_answers([["a dog", "the dog"], ["a cat", "cats"]])
+        ['a dog', 'a cat']
+    """
+    return [answer if isinstance(answer, str) else answer[0] for answer in answers]
+
+
 def check_metrics(metrics: Sequence[str], *, bleu_tokenize: str | None = None) -> None:
     """Find out before any work whether metrics can be measured here.
 

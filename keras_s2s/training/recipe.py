@@ -35,7 +35,7 @@ from keras_s2s.data.span_corruption import SpanCorruption
 from keras_s2s.data.text_infilling import TextInfilling
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.training.callbacks import GenerationMetrics, ProgressBar, SaveBest, TimeLimit
-from keras_s2s.training.evaluation import check_metrics, corpus_metrics
+from keras_s2s.training.evaluation import check_metrics, corpus_metrics, first_answers
 from keras_s2s.training.schedules import make_optimizer
 from keras_s2s.training.target_language import target_language
 
@@ -285,7 +285,7 @@ def measure(
     """Metrics on `pairs`, and sample answers `(source, target, answer)` spread over them."""
     sources = [source for source, _ in pairs]
     targets = [target for _, target in pairs]
-    answers = model.generate(sources, batch_size=64)
+    answers = first_answers(model.generate(sources, batch_size=64))
     metrics = corpus_metrics(
         answers,
         targets,
@@ -319,6 +319,7 @@ def measure_objective(
             break
         inputs = {name: x[name][real] for name in ("encoder_token_ids", "encoder_padding_mask")}
         answers = np.asarray(model.generate(inputs))
+        answers = answers[:, 0] if answers.ndim == 3 else answers  # the first of several
         for row, answer in zip(real, answers, strict=True):
             source = x["encoder_token_ids"][row][x["encoder_padding_mask"][row]]
             rows = (source, labels[row][weights[row] > 0], _up_to_eos(answer, model.special_ids))

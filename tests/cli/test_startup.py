@@ -137,7 +137,7 @@ def test_lines_that_a_library_logs_while_it_is_loaded_are_dropped(capfd):
         b"Illegal instruction\n"
         b"no line end"
     )
-    with quiet._without_load_messages():
+    with quiet.without_load_messages():
         os.write(2, lines)
     os.write(2, b"\nI0000 00:00:17 afterwards\n")
     assert capfd.readouterr().err.splitlines() == [
@@ -152,8 +152,8 @@ def test_lines_that_a_library_logs_while_it_is_loaded_are_dropped(capfd):
 def test_last_words_of_a_crash_are_heard():
     program = """
 import os, signal
-from keras_s2s.cli.quiet import _without_load_messages
-with _without_load_messages():
+from keras_s2s.cli.quiet import without_load_messages
+with without_load_messages():
     os.write(2, b"I0000 00:00:17 x] y\\nF0000 00:00:17 the last words\\n")
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -98,13 +97,6 @@ def test_with_a_seed_every_line_draws_its_own(folder: str, capsys, monkeypatch) 
     options = ["--sampler", "top_k", "--top-k", "9", "--temperature", "5", "--seed", "4"]
     drawn = answers(capsys, "generate", folder, *["abc"] * 6, *options)
     assert drawn[:2] != drawn[2:4] != drawn[4:]
-
-
-def test_blank_lines_have_as_many_answers_as_others() -> None:
-    """Also where their number is the model's own."""
-    network = SimpleNamespace(generate=lambda texts, **options: [[t, t + "!"] for t in texts])
-    found = generate._answers(network, ["a", " ", "b"], {})
-    assert list(found) == ["a", "a!", "", "", "b", "b!"]
 
 
 @pytest.mark.parametrize(

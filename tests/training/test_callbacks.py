@@ -41,6 +41,23 @@ def test_generation_metrics_appear_in_the_history(trained) -> None:
     assert all(0 <= value <= 100 for value in history["val_exact_match"])
 
 
+def test_generation_metrics_take_the_first_of_several_answers() -> None:
+    model = Seq2SeqLM.from_preset(
+        "gru_encoder_decoder",
+        load_weights=False,
+        preprocessor=Preprocessor.train(PAIRS, "character"),
+        architecture={"shared": {"hidden_dim": 4, "embedding": {"dim": 4}}},
+        generation={"num_beams": 3, "num_return_sequences": 3, "max_length": 6},
+    )
+    first = [texts[0] for texts in model.generate([source for source, _ in PAIRS])]
+    pairs = [(source, answer) for (source, _), answer in zip(PAIRS, first, strict=True)]
+    watched = callbacks.GenerationMetrics(pairs, ["exact_match"])
+    watched.set_model(model)
+    logs: dict[str, Any] = {}
+    watched.on_epoch_end(0, logs)
+    assert logs["val_exact_match"] == 100.0
+
+
 def test_generation_metrics_see_the_new_weights(trained) -> None:
     model, batches = trained
     watched = callbacks.GenerationMetrics(PAIRS, ["exact_match"], every=60, max_length=8)

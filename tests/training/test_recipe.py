@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -268,3 +269,14 @@ def _gzip(lines: list[str]) -> bytes:
     import gzip
 
     return gzip.compress("".join(f"{line}\n" for line in lines).encode())
+
+
+def test_measuring_takes_the_first_of_several_answers() -> None:
+    model = SimpleNamespace(
+        generate=lambda sources, **options: [[source, "second"] for source in sources],
+        preprocessor=None,
+    )
+    recipe = load_recipe("dates", ["evaluation.samples=2"])
+    metrics, samples = recipes.measure(model, [("a", "a"), ("b", "c")], recipe)
+    assert metrics["exact_match"] == 50.0
+    assert samples == [("a", "a", "a"), ("b", "c", "b")]
