@@ -60,6 +60,13 @@ class Generator:
         self._forced: dict[bool, Any] = {}
         self._prepared: Any = None
 
+    def __repr__(self) -> str:
+        """What it runs, and what it keeps, in a line."""
+        return (
+            f"Generator({self.network!r}, backend={keras.backend.backend()}, "
+            f"kept={len(self._drivers)} of {KEPT_DRIVERS}, compilations={self.compilations})"
+        )
+
     @property
     def compilations(self) -> int:
         """Programs compiled (JAX) or graphs traced (TensorFlow) so far; PyTorch needs none."""
@@ -431,7 +438,8 @@ def _round_up_length(length: int) -> int:
 
 
 def _progress(what: str, total: int, show: bool) -> Any:
-    from tqdm.auto import tqdm
+    # Not `tqdm.auto`, which warns in a notebook without ipywidgets.
+    from tqdm import tqdm
 
     # Silent for work that is over within a second.
     return tqdm(desc=what, total=total, unit="row", delay=1.0, leave=False, disable=not show)

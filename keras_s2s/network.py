@@ -26,7 +26,7 @@ INPUT_NAMES = (
 )
 
 
-@dataclass
+@dataclass(repr=False)
 class Network:
     """An encoder-decoder network.
 
@@ -47,6 +47,15 @@ class Network:
     encoder: keras.layers.Layer
     decoder: Any
     output: keras.layers.Layer
+
+    def __repr__(self) -> str:
+        """Both sides and their vocabularies in a line."""
+        config = self.config
+        sides = (
+            f"{type(self.encoder).__name__} ({config.source_vocab_size:,} ids) to "
+            f"{type(self.decoder).__name__} ({config.target_vocab_size:,} ids)"
+        )
+        return f"<Network, {sides}>"
 
     def logits(self, inputs: Mapping[str, Any]) -> Any:
         """Teacher-forced logits: the training graph.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class LoadReport:
     generation: dict[str, object]
     notes: tuple[str, ...] = ()
     computed: tuple[str, ...] = ()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What a notebook shows: the report, not the names of hundreds of tensors."""
+        printer.text(str(self))
 
     def __str__(self) -> str:
         lines = [

@@ -18,7 +18,7 @@ from keras_s2s.config import SpecialIds
 from keras_s2s.data.buckets import BatchUnit, Bucket, assign_buckets, choose_buckets
 from keras_s2s.data.drawn_pairs import DrawnPairs, encode_texts
 from keras_s2s.data.encoding import EncodedPairs, Overlong, encode_pairs
-from keras_s2s.data.explain import explain_batch
+from keras_s2s.data.explain import Explanation, explain_batch
 from keras_s2s.data.objective import Objective, as_objective
 from keras_s2s.data.teacher_forcing import check_teacher_forcing, teacher_forcing
 
@@ -317,6 +317,14 @@ class Batches(keras.utils.PyDataset):
         positions = sum(bucket.positions * count for bucket, count in self._shapes.items())
         return 1.0 - self._positions / positions
 
+    def __repr__(self) -> str:
+        """What an epoch consists of, in a line."""
+        return (
+            f"Batches({self.report.what}={self.report.kept}, batches={len(self)}, "
+            f"batch_size={self.batch_size} {self.batch_unit}, shapes={len(self.shapes)}, "
+            f"padding={self.padding_share:.0%}, epoch={self.epoch})"
+        )
+
     def describe(self) -> str:
         """Pairs, shapes and padding as a short text.
 
@@ -340,7 +348,7 @@ class Batches(keras.utils.PyDataset):
                 )
         return "\n".join(lines)
 
-    def explain_batch(self, index: int = 0, rows: int = 2) -> str:
+    def explain_batch(self, index: int = 0, rows: int = 2) -> Explanation:
         """Print, and return, how a batch trains the decoder; see `data.explain_batch`."""
         return explain_batch(self._batch(index), self.preprocessor, rows=rows)
 

@@ -2,8 +2,11 @@
 
 `2024년 8월 16일` becomes `2024-08-16`, `March 3, 1999` becomes `1999-03-03`.  The texts are
 written at run time from the Unicode Common Locale Data Repository (CLDR) through Babel:
-each language's own date formats, month and weekday names and digits.  A text that a reader
-could take for another date is excluded and counted, and the splits share no calendar day.
+each language's own date formats, month and weekday names and digits.  What CLDR's formats leave
+out but people write stands beside them: English ordinals (`the 4th of July, 1976`), the ordinal
+of the first day in French, Italian, Portuguese and Spanish (`1er janvier 1999`), Chinese numerals
+(`二〇二四年八月十六日`) and the Japanese eras (`平成元年1月8日`).  A text that a reader could take
+for another date is excluded and counted, and the splits share no calendar day.
 
 CLDR puts a narrow no-break space (U+202F) before the Russian year word and right-to-left
 marks (U+200F) into Arabic numeric dates.  Such a format appears twice: as CLDR gives it, and
@@ -16,11 +19,15 @@ import difflib
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+
+from keras_s2s.data.chinese_numerals import DIGITS, ZEROS, counted, positional
+from keras_s2s.data.japanese_eras import ERAS, era_year
+from keras_s2s.data.ordinals import english_ordinal, english_ordinal_word
 
 if TYPE_CHECKING:
     from babel import Locale
@@ -33,7 +40,7 @@ LAST_DAY = date(2099, 12, 31)
 
 # Shown in the guides as the first thing to try: no split but the test split may hold them, so
 # that a right answer is never a remembered one.
-EXAMPLE_DAYS = (date(1999, 3, 3), date(2024, 8, 16))
+EXAMPLE_DAYS = (date(1999, 3, 3), date(2024, 8, 16), date(1976, 7, 4), date(1989, 1, 8))
 
 # --------------------------------------------------------------------------------------
 # Ambiguity
@@ -43,13 +50,20 @@ Ambiguity = Literal["two_digit_year", "day_month_order"]
 
 _NUMBER = re.compile(r"\d+")  # decimal digits of any script
 
+# A year that no other number of the text can be: of an era, or in four Chinese digits.
+_NAMED_YEAR = re.compile(
+    f"(?:{'|'.join(era.name for era in ERAS)})\\s*(?:元|\\d+|[{DIGITS}十]+)\\s*年"
+    f"|[{DIGITS}{ZEROS}]{{4}}\\s*年"
+)
+
 
 def ambiguity(text: str) -> Ambiguity | None:
     """Why a reader could take `text` for more than one date; None if no reader could.
 
     The rule sees the text alone, not the language it was written in:
 
-    - `two_digit_year`: no number has four digits (`8/16/24`).
+    - `two_digit_year`: no number has four digits (`8/16/24`), in Chinese numerals neither, and no
+      Japanese era is named.
     - `day_month_order`: two numbers and then the year, no letter between the two, both at
       most 12 and not the same (`3/4/1999`).  The separator does not tell the order, and a
       weekday tells it only to those with a calendar at hand, so `03.04.1999` and
@@ -60,6 +74,8 @@ def ambiguity(text: str) -> Ambiguity | None:
         >>> ambiguity("3/4/1999"), ambiguity("16/8/1999"), ambiguity("1999-03-04")
         ('day_month_order', None, None)
     """
+    if _NAMED_YEAR.search(text):
+        return None
     numbers = list(_NUMBER.finditer(text))
     if not any(len(number[0]) == 4 for number in numbers):
         return "two_digit_year"
@@ -90,11 +106,44 @@ _SKELETONS = ("yMMMd", "yMMMEd", "yMMMMd", "yMMMMEd", "yMMMMEEEEd", "yMd", "yMMd
 
 @dataclass(frozen=True)
 class _Writing:
-    """How one region writes dates: CLDR's locale, its digits, and spellings CLDR leaves out."""
+    """How one region writes dates: CLDR's locale, its digits, and spellings CLDR leaves out.
+
+    Attributes:
+        locale: CLDR's name.
+        numerals: numbering systems that all its patterns are written in.
+        spellings: further patterns by style, in CLDR's letters.
+        templates: by style, texts with CLDR's patterns and the names of `_FIELDS` in braces.
+        firsts: the same for the first day of a month alone.
+        eras: the same for the years of the Japanese eras.
+        first_years: the same for the first year of an era alone.
+    """
 
     locale: str
     numerals: tuple[str, ...] = ("latn",)
     spellings: Mapping[str, str] = field(default_factory=dict)
+    templates: Mapping[str, str] = field(default_factory=dict)
+    firsts: Mapping[str, str] = field(default_factory=dict)
+    eras: Mapping[str, str] = field(default_factory=dict)
+    first_years: Mapping[str, str] = field(default_factory=dict)
+
+
+#: What a template can say of a day that CLDR's patterns cannot.
+_FIELDS: Mapping[str, Callable[[date], str]] = {
+    "ordinal": lambda day: english_ordinal(day.day),
+    "ordinal_word": lambda day: english_ordinal_word(day.day),
+    "zh_year": lambda day: positional(day.year),
+    "zh_year_ling": lambda day: positional(day.year, "零"),
+    "zh_year_circle": lambda day: positional(day.year, "○"),
+    "zh_month": lambda day: counted(day.month),
+    "zh_day": lambda day: counted(day.day),
+    "era": lambda day: era_year(day)[0],
+    "era_year": lambda day: _first_year(era_year(day)[1], str),
+    "era_zh_year": lambda day: _first_year(era_year(day)[1], counted),
+}
+
+
+def _first_year(year: int, write: Callable[[int], str]) -> str:
+    return "元" if year == 1 else write(year)
 
 
 _LANGUAGES: Mapping[str, tuple[_Writing, ...]] = {
@@ -105,6 +154,7 @@ _LANGUAGES: Mapping[str, tuple[_Writing, ...]] = {
                 "padded": "y년 MM월 dd일",
                 "unspaced": "y년M월d일",
                 "dotted": "y.MM.dd",
+                "dotted_weekday": "y. M. d. (E)",
                 "slashed": "y/MM/dd",
             },
         ),
@@ -118,29 +168,104 @@ _LANGUAGES: Mapping[str, tuple[_Writing, ...]] = {
                 "padded": "MM/dd/y",
                 "slashed": "y/MM/dd",
             },
+            templates={
+                "ordinal": "{MMMM} {ordinal}, {y}",
+                "ordinal_no_comma": "{MMMM} {ordinal} {y}",
+                "ordinal_short": "{MMM} {ordinal}, {y}",
+                "ordinal_weekday": "{EEEE}, {MMMM} {ordinal}, {y}",
+                "ordinal_the": "{MMMM} the {ordinal}, {y}",
+                "ordinal_word": "{MMMM} {ordinal_word}, {y}",
+            },
         ),
-        _Writing("en_GB", spellings={"no_comma": "EEEE d MMMM y", "short_no_comma": "E d MMM y"}),
+        _Writing(
+            "en_GB",
+            spellings={"no_comma": "EEEE d MMMM y", "short_no_comma": "E d MMM y"},
+            templates={
+                "ordinal": "{ordinal} {MMMM} {y}",
+                "ordinal_short": "{ordinal} {MMM} {y}",
+                "ordinal_weekday": "{EEEE} {ordinal} {MMMM} {y}",
+                "ordinal_of": "{ordinal} of {MMMM} {y}",
+                "ordinal_of_comma": "{ordinal} of {MMMM}, {y}",
+                "ordinal_the_of": "the {ordinal} of {MMMM} {y}",
+                "ordinal_the_of_comma": "the {ordinal} of {MMMM}, {y}",
+                "ordinal_weekday_of": "{EEEE}, the {ordinal} of {MMMM}, {y}",
+                "ordinal_word_of": "the {ordinal_word} of {MMMM} {y}",
+                "ordinal_word_of_comma": "the {ordinal_word} of {MMMM}, {y}",
+            },
+        ),
     ),
     "de": (_Writing("de_DE", spellings={"padded": "dd. MMMM y", "short_padded": "dd. MMM y"}),),
-    "fr": (_Writing("fr_FR"),),
-    "es": (_Writing("es_ES", spellings={"no_preposition": "d MMMM y", "padded": "dd/MM/y"}),),
+    "fr": (
+        _Writing(
+            "fr_FR", firsts={"first": "1er {MMMM} {y}", "first_weekday": "{EEEE} 1er {MMMM} {y}"}
+        ),
+    ),
+    "es": (
+        _Writing(
+            "es_ES",
+            spellings={"no_preposition": "d MMMM y", "padded": "dd/MM/y"},
+            firsts={"first": "1.º de {MMMM} de {y}", "first_no_dot": "1º de {MMMM} de {y}"},
+        ),
+    ),
     "ja": (
         _Writing(
             "ja_JP",
             spellings={"padded": "y年MM月dd日", "spaced": "y年 M月 d日", "dotted": "y.MM.dd"},
+            templates={
+                "kanji": "{zh_year}年{zh_month}月{zh_day}日",
+                "kanji_weekday": "{zh_year}年{zh_month}月{zh_day}日{EEEE}",
+            },
+            eras={
+                "era": "{era}{era_year}年{M}月{d}日",
+                "era_padded": "{era}{era_year}年{MM}月{dd}日",
+                "era_weekday": "{era}{era_year}年{M}月{d}日({E})",
+                "era_long_weekday": "{era}{era_year}年{M}月{d}日{EEEE}",
+                "era_kanji": "{era}{era_zh_year}年{zh_month}月{zh_day}日",
+                "era_kanji_weekday": "{era}{era_zh_year}年{zh_month}月{zh_day}日{EEEE}",
+            },
+            first_years={"era_number": "{era}1年{M}月{d}日"},
         ),
     ),
     "zh": (
         _Writing(
             "zh_Hans_CN",
-            spellings={"padded": "y年MM月dd日", "spaced": "y 年 M 月 d 日", "dotted": "y.M.d"},
+            spellings={
+                "padded": "y年MM月dd日",
+                "spaced": "y 年 M 月 d 日",
+                "dotted": "y.M.d",
+                "spoken": "y年M月d号",
+            },
+            templates={
+                "chinese": "{zh_year}年{zh_month}月{zh_day}日",
+                "chinese_ling": "{zh_year_ling}年{zh_month}月{zh_day}日",
+                "chinese_circle": "{zh_year_circle}年{zh_month}月{zh_day}日",
+                "chinese_spoken": "{zh_year}年{zh_month}月{zh_day}号",
+                "chinese_weekday": "{zh_year}年{zh_month}月{zh_day}日{EEEE}",
+                "chinese_short_weekday": "{zh_year}年{zh_month}月{zh_day}日 {E}",
+            },
         ),
     ),
-    "ru": (_Writing("ru_RU", spellings={"no_year_word": "d MMMM y", "padded": "dd MMMM y"}),),
+    "ru": (
+        _Writing(
+            "ru_RU",
+            spellings={
+                "no_year_word": "d MMMM y",
+                "padded": "dd MMMM y",
+                "full_year_word": "d MMMM y 'года'",
+                "ordinal": "d-'го' MMMM y 'года'",
+            },
+        ),
+    ),
     "ar": (_Writing("ar_EG", numerals=("arab", "latn")),),
     "hi": (_Writing("hi_IN", numerals=("deva", "latn")),),
-    "it": (_Writing("it_IT"),),
-    "pt": (_Writing("pt_BR", spellings={"no_preposition": "d MMMM y"}),),
+    "it": (_Writing("it_IT", firsts={"first": "1º {MMMM} {y}", "first_degree": "1° {MMMM} {y}"}),),
+    "pt": (
+        _Writing(
+            "pt_BR",
+            spellings={"no_preposition": "d MMMM y"},
+            firsts={"first": "1º de {MMMM} de {y}", "first_degree": "1° de {MMMM} de {y}"},
+        ),
+    ),
     "tr": (_Writing("tr_TR", spellings={"padded": "dd MMMM y"}),),
     "nl": (_Writing("nl_NL"),),
 }
@@ -151,6 +276,11 @@ _TYPED = str.maketrans({"\u202f": " ", "\u00a0": " ", "\u200f": None, "\u200e": 
 
 # Days and months of one and of two digits, and every month's name, tell two forms apart.
 _PROBE_DAYS = tuple(date(2024, month, day) for month in range(1, 13) for day in (5, 25))
+_PROBE_FIRSTS = tuple(date(2024, month, 1) for month in range(1, 13))
+
+# Which of a split's days a form is written for: any, the first ones of months, days drawn so that
+# no era, and no first year of one, is rare, or those of first years.
+_Days = Literal["any", "firsts", "eras", "first_years"]
 
 
 @dataclass(frozen=True)
@@ -160,20 +290,34 @@ class _Form:
     language: str
     style: str
     locale: Locale
-    pattern: DateTimePattern
-    numerals: str
+    parts: tuple[DateTimePattern | Callable[[date], str] | str, ...]
+    numerals: str = "latn"
+    days: _Days = "any"
 
     def write(self, day: date) -> str:
-        text = self.pattern.apply(day, self.locale)
+        text = "".join(self._written(part, day) for part in self.parts)
         if self.numerals == "latn":
             return text
         return text.translate(_digit_table(self.numerals))
+
+    def _written(self, part: Any, day: date) -> str:
+        if isinstance(part, str):
+            return part
+        return part(day) if callable(part) else part.apply(day, self.locale)
+
+    def is_for(self, day: date) -> bool:
+        """Whether the day is written in this form at all."""
+        if self.days == "first_years":
+            return era_year(day)[1] == 1
+        return self.days != "firsts" or day.day == 1
 
     @cached_property
     def spelled_out(self) -> bool:
         """Whether letters stand among the numbers: a month's name, or units (`8월 16일`)."""
         text = self.write(_PROBE_DAYS[-1])
         numbers = list(_NUMBER.finditer(text))
+        if len(numbers) < 2:
+            return True
         return any(letter.isalpha() for letter in text[numbers[0].end() : numbers[-1].start()])
 
 
@@ -207,8 +351,25 @@ def _forms(language: str) -> tuple[_Form, ...]:
         for numerals in writing.numerals:
             for style, pattern in patterns:
                 for text in (pattern, pattern.translate(_TYPED)):
-                    form = _Form(language, style, locale, parse_pattern(text), numerals)
+                    form = _Form(language, style, locale, (parse_pattern(text),), numerals)
                     distinct.setdefault(tuple(map(form.write, _PROBE_DAYS)), form)
+        written: dict[_Days, Mapping[str, str]] = {
+            "any": writing.templates,
+            "firsts": writing.firsts,
+            "eras": writing.eras,
+            "first_years": writing.first_years,
+        }
+        for days, templates in written.items():
+            probes = _PROBE_FIRSTS if days == "firsts" else _PROBE_DAYS
+            for style, template in templates.items():
+                # Texts and names in braces take turns.
+                pieces = re.split(r"[{}]", template)
+                parts = [
+                    piece if number % 2 == 0 else _FIELDS.get(piece) or parse_pattern(piece)
+                    for number, piece in enumerate(pieces)
+                ]
+                form = _Form(language, style, locale, tuple(parts), days=days)
+                distinct.setdefault(tuple(map(form.write, probes)), form)
     return tuple(distinct.values())
 
 
@@ -281,7 +442,7 @@ class DateReport:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DateSplits:
     """Training, validation and test examples that share no calendar day.
 
@@ -294,6 +455,13 @@ class DateSplits:
     validation_examples: list[DateExample]
     test_examples: list[DateExample]
     report: DateReport
+
+    def __repr__(self) -> str:
+        report = self.report
+        return (
+            f"DateSplits(train: {report.train:,}, validation: {report.validation:,}, "
+            f"test: {report.test:,} examples in {len(report.languages)} languages)"
+        )
 
     @cached_property
     def train(self) -> list[tuple[str, str]]:
@@ -326,7 +494,7 @@ def write_date(day: date, language: str) -> list[DateExample]:
     if not FIRST_DAY <= day <= LAST_DAY:
         raise ValueError(f"day is {day}; expected {FIRST_DAY} to {LAST_DAY}")
     (language,) = _checked_languages([language])
-    texts = [(form.style, form.write(day)) for form in _forms(language)]
+    texts = [(form.style, form.write(day)) for form in _forms(language) if form.is_for(day)]
     return [
         DateExample(text, day.isoformat(), language, style)
         for style, text in texts
@@ -346,8 +514,10 @@ def make_dates(
     All days are first divided, by `seed` alone: a tenth for validation, a tenth for test, the
     rest for training.  A day of one split is in no other, in whatever language or style.
     Languages take turns, and in each language three forms that spell the date out (a month's
-    name, units) go to one in digits alone; a day comes back only when all others of its split
-    were used.  The same arguments give the same examples, in the same order, in every process.
+    name, units) go to one in digits alone, as many in Japanese eras; but for eras and for
+    first days of months, which are drawn apart, a day comes back only when all others of its
+    split were used.  The same arguments give the same examples, in the same
+    order, in every process.
 
     Args:
         train_size: training examples, all with different texts.
@@ -442,14 +612,26 @@ def _draws(
     languages: Sequence[str], days: Sequence[date], rng: random.Random
 ) -> Iterator[Iterator[DateExample]]:
     """Endless languages in turn, each as an endless iterator of examples to choose from."""
-    next_day = _turns(days, rng)
+    next_day: dict[_Days, Iterator[date]] = {
+        "any": _turns(days, rng),
+        "firsts": _turns([day for day in days if day.day == 1], rng),
+        "eras": _era_days(days, rng),
+        "first_years": _turns([day for day in days if era_year(day)[1] == 1], rng),
+    }
 
     def examples(forms: Sequence[_Form]) -> Iterator[DateExample]:
-        spelled_out = _turns([form for form in forms if form.spelled_out], rng)
-        in_digits = _turns([form for form in forms if not form.spelled_out], rng)
         # Digits alone are learnt alike from every language; the words are each language's own.
-        for kind in _turns([spelled_out, spelled_out, spelled_out, in_digits], rng):
-            form, day = next(kind), next(next_day)
+        kinds: list[tuple[list[_Form], int]] = [
+            ([form for form in forms if form.days == "any" and form.spelled_out], 6),
+            ([form for form in forms if form.days == "any" and not form.spelled_out], 2),
+            ([form for form in forms if form.days == "firsts"], 1),
+            ([form for form in forms if form.days == "eras"], 6),
+            ([form for form in forms if form.days == "first_years"], 1),
+        ]
+        turns = [turn for some, share in kinds if some for turn in [_turns(some, rng)] * share]
+        for kind in _turns(turns, rng):
+            form = next(kind)
+            day = next(next_day[form.days])
             text = form.write(day)
             if rng.random() < _RECASED_SHARE:
                 text = _recased(text)
@@ -458,6 +640,20 @@ def _draws(
     writers = {language: examples(_forms(language)) for language in languages}
     for language in _turns(languages, rng):
         yield writers[language]
+
+
+def _era_days(days: Sequence[date], rng: random.Random) -> Iterator[date]:
+    """Endless days by era, the long eras twice as often, and first years as often as an era."""
+    groups: dict[str, list[date]] = {}
+    for day in days:
+        name, year = era_year(day)
+        groups.setdefault(name, []).append(day)
+        if year == 1:
+            groups.setdefault("first years", []).append(day)
+    longest = sorted(groups, key=lambda name: len(groups[name]))[-2:]
+    turns = {name: _turns(group, rng) for name, group in groups.items()}
+    for name in _turns([*turns, *longest], rng):
+        yield next(turns[name])
 
 
 def _fill(

@@ -9,12 +9,30 @@ import keras
 import numpy as np
 
 from keras_s2s.data.errors import DataError
+from keras_s2s.text.visible import named
 
 if TYPE_CHECKING:
     from keras_s2s.text.preprocessor import Preprocessor
 
 
-def explain_batch(batch: Any, preprocessor: Preprocessor | None = None, rows: int = 2) -> str:
+class Explanation(str):
+    """A text that was printed already.
+
+    It is the text, for tests and files. Shown as the value of a notebook's cell, the text would
+    stand there twice: there it shows nothing, and elsewhere its `repr` is short.
+    """
+
+    def __repr__(self) -> str:
+        lines = self.count("\n") + 1
+        return f"<explanation of a batch, {lines} lines; str() is its text>"
+
+    def _ipython_display_(self) -> None:
+        """Nothing: it was printed."""
+
+
+def explain_batch(
+    batch: Any, preprocessor: Preprocessor | None = None, rows: int = 2
+) -> Explanation:
     """Print a batch's sources and, side by side, decoder inputs, labels and weights.
 
     Args:
@@ -23,7 +41,7 @@ def explain_batch(batch: Any, preprocessor: Preprocessor | None = None, rows: in
         rows: how many rows of the batch to show.
 
     Returns:
-        What was printed.
+        What was printed, as a `str` that a notebook does not show once more.
 
     Raises:
         DataError: `batch` is not of that form.
@@ -94,7 +112,7 @@ def explain_batch(batch: Any, preprocessor: Preprocessor | None = None, rows: in
         lines += _aligned(table)
         if more := labels.shape[1] - shown:
             lines.append(f"            ({more} more positions of padding)")
-    text = "\n".join(lines)
+    text = Explanation("\n".join(lines))
     print(text)
     return text
 
@@ -104,11 +122,8 @@ def _array(tensor: Any) -> np.ndarray:
 
 
 def _printable(token: str) -> str:
-    """Control characters, line ends and lone spaces made visible; text stays as it is."""
-    shown = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in token
-    )
+    """Control characters and line ends named, lone spaces in quotes; text stays as it is."""
+    shown = named(token)
     return repr(shown) if shown != shown.strip() or not shown else shown
 
 

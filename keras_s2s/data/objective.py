@@ -32,6 +32,11 @@ class Objective(abc.ABC):
     keeps_tokens: ClassVar[bool] = False
     restores_text: ClassVar[bool] = True
 
+    def __repr__(self) -> str:
+        """The rule with its settings."""
+        settings = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if not k.startswith("_"))
+        return f"{type(self).__name__}({settings})"
+
     @abc.abstractmethod
     def __call__(
         self, ids: np.ndarray, generator: np.random.Generator

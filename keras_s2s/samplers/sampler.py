@@ -84,6 +84,11 @@ class Sampler(ABC):
     #: hypotheses returned for each source.
     num_return_sequences: int = 1
 
+    def __repr__(self) -> str:
+        """The strategy with its settings."""
+        settings = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if not k.startswith("_"))
+        return f"{type(self).__name__}({settings})"
+
     @property
     def width(self) -> int:
         """K, the rows of each source while searching."""

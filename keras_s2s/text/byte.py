@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from keras_s2s.text.normalization import Normalizer
 from keras_s2s.text.special_tokens import SPECIAL_TOKENS, UNK_TOKEN, UNKNOWN_SURFACE
-from keras_s2s.text.tokenizer import make_visible
 from keras_s2s.text.trained import TrainedTokenizer
+from keras_s2s.text.visible import make_visible
 
 
 class ByteTokenizer(TrainedTokenizer):

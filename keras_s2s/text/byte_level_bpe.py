@@ -10,7 +10,7 @@ from keras_s2s.config import ConfigError
 from keras_s2s.text.huggingface import HuggingFaceTokenizer
 from keras_s2s.text.normalization import Form, huggingface_normalizers
 from keras_s2s.text.special_tokens import SPECIAL_TOKENS, UNKNOWN_SURFACE
-from keras_s2s.text.tokenizer import make_visible
+from keras_s2s.text.visible import make_visible
 
 # 256 bytes and the special tokens: nothing is ever unknown.
 MINIMUM_VOCABULARY = 256 + len(SPECIAL_TOKENS)

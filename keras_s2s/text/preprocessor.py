@@ -121,6 +121,24 @@ class Preprocessor:
         )
         return cls(source, target, special_ids)
 
+    def __repr__(self) -> str:
+        """Tokenizers, special ids and default languages in a line."""
+        tokenizers = f"source={self.source!r}, target=" + (
+            "source" if self.joint else repr(self.target)
+        )
+        target = self.special_ids.target
+        text = (
+            f"Preprocessor({tokenizers}, decoder_start={target.decoder_start}, eos={target.eos}, "
+            f"pad={target.pad}"
+        )
+        languages = self.special_ids.languages
+        if languages is not None:
+            text += (
+                f", {len(languages.codes)} languages, {languages.default_source} to "
+                f"{languages.default_target}"
+            )
+        return f"{text})"
+
     @property
     def joint(self) -> bool:
         """Whether both sides share one tokenizer."""

@@ -26,6 +26,7 @@ from keras_s2s.text.special_tokens import (
     UNK_TOKEN,
     sentinel_token,
 )
+from keras_s2s.text.visible import make_visible
 
 FORMAT_VERSION = 1
 
@@ -45,6 +46,10 @@ class Tokenizer(abc.ABC):
     kind: ClassVar[str]
     #: Whether a text that spells EOS at its end gets no second one.
     ends_once: ClassVar[bool] = False
+
+    def __repr__(self) -> str:
+        """Kind and size in a line."""
+        return f"<{self.kind} tokenizer, {self.vocabulary_size:,} ids>"
 
     # ----------------------------------------------------------------------------------
     # Text <-> ids
@@ -135,7 +140,7 @@ class Tokenizer(abc.ABC):
         return self._token(self._check_ids([i])[0])
 
     def printable(self, i: int) -> str:
-        """Vocabulary entry of an id as a person reads it: spaces and controls made visible."""
+        """Vocabulary entry of an id as a person reads it: spaces visible, controls named."""
         return make_visible(self.id_to_token(i))
 
     @property
@@ -321,14 +326,6 @@ def check_texts(texts: Sequence[str]) -> None:
                 f"position {error.start}, which is not a character; it was probably read with "
                 "the wrong encoding or cut inside a UTF-16 pair"
             ) from None
-
-
-def make_visible(token: str) -> str:
-    """A token with its spaces written as `▁` and its control characters escaped."""
-    return "".join(
-        "▁" if c == " " else c if c.isprintable() else c.encode("unicode_escape").decode()
-        for c in token
-    )
 
 
 def description_path(directory: Path, prefix: str) -> Path:

@@ -175,7 +175,8 @@ class ProgressBar(keras.callbacks.Callback):
         self.started = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        from tqdm.auto import tqdm
+        # Not `tqdm.auto`, which warns in a notebook without ipywidgets.
+        from tqdm import tqdm
 
         self.bar = tqdm(
             total=(self.params or {}).get("steps"),

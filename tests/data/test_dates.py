@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_s2s.data import dates
+from keras_s2s.data.chinese_numerals import ZEROS, counted, positional
 from keras_s2s.data.dates import (
     EXAMPLE_DAYS,
     LANGUAGES,
@@ -30,6 +31,8 @@ from keras_s2s.data.dates import (
     make_dates,
     write_date,
 )
+from keras_s2s.data.japanese_eras import era_year
+from keras_s2s.data.ordinals import english_ordinal, english_ordinal_word
 
 # Written by hand: how people of each language write these three days.
 BY_HAND = {
@@ -47,7 +50,17 @@ BY_HAND = {
     "en": (
         ["August 16, 2024", "16 August 2024", "Friday, August 16, 2024", "8/16/2024", "16/08/2024"],
         ["March 3, 1999", "3 March 1999", "Mar 3, 1999", "March 3 1999", "3 Mar 1999"],
-        ["December 25, 1950", "Monday, 25 December 1950", "Mon, Dec 25, 1950", "12/25/1950"],
+        [
+            "December 25, 1950",
+            "Monday, 25 December 1950",
+            "Mon, Dec 25, 1950",
+            "12/25/1950",
+            "December 25th, 1950",
+            "25th of December 1950",
+            "the 25th of December, 1950",
+            "the twenty-fifth of December, 1950",
+            "Monday 25th December 1950",
+        ],
     ),
     "de": (
         ["16. August 2024", "Freitag, 16. August 2024", "16.08.2024", "16. Aug. 2024"],
@@ -65,19 +78,37 @@ BY_HAND = {
         ["25 de diciembre de 1950", "lun, 25 dic 1950", "25/12/1950"],
     ),
     "ja": (
-        ["2024年8月16日", "2024年8月16日金曜日", "2024年08月16日", "2024/08/16"],
-        ["1999年3月3日", "1999年3月3日(水)", "1999/3/3"],
-        ["1950年12月25日", "1950年12月25日月曜日", "1950年 12月 25日"],
+        [
+            "2024年8月16日",
+            "2024年8月16日金曜日",
+            "2024年08月16日",
+            "令和6年8月16日",
+            "令和6年08月16日",
+        ],
+        [
+            "1999年3月3日",
+            "1999年3月3日(水)",
+            "1999/3/3",
+            "平成11年3月3日",
+            "平成十一年三月三日水曜日",
+        ],
+        ["1950年12月25日", "1950年12月25日月曜日", "1950年 12月 25日", "一九五〇年十二月二十五日"],
     ),
     "zh": (
-        ["2024年8月16日", "2024年8月16日星期五", "2024年08月16日", "2024/8/16"],
-        ["1999年3月3日", "1999年3月3日周三", "1999 年 3 月 3 日"],
-        ["1950年12月25日", "1950年12月25日星期一", "1950.12.25"],
+        [
+            "2024年8月16日",
+            "2024年8月16日星期五",
+            "2024/8/16",
+            "二〇二四年八月十六日",
+            "2024年8月16号",
+        ],
+        ["1999年3月3日", "1999年3月3日周三", "1999 年 3 月 3 日", "1999年3月3号"],
+        ["1950年12月25日", "1950.12.25", "一九五零年十二月二十五日", "一九五○年十二月二十五日"],
     ),
     "ru": (
         ["16 августа 2024 г.", "16 августа 2024\u202fг.", "пятница, 16 августа 2024 г."],
         ["3 марта 1999 г.", "03 марта 1999", "ср, 3 мар. 1999 г."],
-        ["25 декабря 1950", "понедельник, 25 декабря 1950\u202fг.", "25.12.1950"],
+        ["25 декабря 1950", "понедельник, 25 декабря 1950\u202fг.", "25 декабря 1950 года"],
     ),
     "ar": (
         ["١٦ أغسطس ٢٠٢٤", "16 أغسطس 2024", "الجمعة، ١٦ أغسطس ٢٠٢٤", "١٦\u200f/٨\u200f/٢٠٢٤"],
@@ -108,8 +139,50 @@ MONTHS = {
 }
 
 
+# The year before an era's first, and the day on which it begins.
+ERAS = {
+    "明治": (1867, "1868-10-23"),
+    "大正": (1911, "1912-07-30"),
+    "昭和": (1925, "1926-12-25"),
+    "平成": (1988, "1989-01-08"),
+    "令和": (2018, "2019-05-01"),
+}
+ORDINALS = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
+    "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth twenty-first "
+    "twenty-second twenty-third twenty-fourth twenty-fifth twenty-sixth twenty-seventh "
+    "twenty-eighth twenty-ninth thirtieth thirty-first"
+)
+
+
+def read_chinese(number: str) -> int:
+    """A number in Chinese characters, by the values that Unicode gives them."""
+    values = [0 if c in "〇零○" else int(unicodedata.numeric(c)) for c in number]
+    if 10 not in values:
+        return int("".join(map(str, values)))
+    tens = values.index(10)
+    return 10 * sum(values[:tens] or [1]) + sum(values[tens + 1 :])
+
+
 def read_date(text: str, language: str) -> str:
     """The ISO date of a text, by regular expressions and hand-written month names."""
+    if language == "en":
+        for number, word in enumerate(ORDINALS.split(), start=1):
+            text = re.sub(rf"(?i)(?<![\w-]){word}(?![\w-])", str(number), text)
+        text = re.sub(r"(?i)(\d)(st|nd|rd|th)\b", r"\1", text)
+        text = re.sub(r"(?i)\b(of|the) ", "", text)
+    text = re.sub(r"(?<=\b1)(er|\.?º|°)|(?<=\d)-го\b", "", text)
+    if language in ("ja", "zh"):
+        text = re.sub(r"(?<=[^\d元])元年", "1年", text)
+        text = re.sub(
+            "[〇零○一二三四五六七八九十]+(?=[年月日号])", lambda n: str(read_chinese(n[0])), text
+        )
+        for name, (before, begins) in ERAS.items():
+            if text.startswith(name):
+                year, month, day = map(int, re.findall(r"\d+", text)[:3])
+                iso = date(before + year, month, day).isoformat()
+                assert iso >= begins, text
+                return iso
     text = unicodedata.normalize("NFKC", text).replace("\u200f", "").lower()
     text = "".join(str(unicodedata.digit(c, c)) for c in text)
     numbers = [int(number) for number in re.findall(r"\d+", text)]
@@ -177,7 +250,7 @@ def test_every_language_writes_in_several_styles(splits):
     for language in LANGUAGES:
         of_language = {style for known, style in styles if known == language}
         assert {"full", "long", "yMMMEd", "iso"} - of_language <= {"yMMMEd"}, language
-        assert 5 <= len(of_language) <= 16, (language, of_language)
+        assert 5 <= len(of_language) <= 30, (language, of_language)
     assert len(LANGUAGES) >= 10
     assert set(BY_HAND) <= set(LANGUAGES)
 
@@ -225,10 +298,96 @@ def test_the_example_texts_are_of_generated_forms_but_not_of_the_training_days(s
     for language, pattern in patterns.items():
         texts = [e.source for e in splits.train_examples if e.language == language]
         assert sum(bool(re.fullmatch(pattern, text)) for text in texts) >= 10
-    assert {day.isoformat() for day in EXAMPLE_DAYS} == {"2024-08-16", "1999-03-03"}
+    assert {day.isoformat() for day in EXAMPLE_DAYS} == {
+        "2024-08-16",
+        "1999-03-03",
+        "1976-07-04",
+        "1989-01-08",
+    }
     for seed in range(20):
         days = dates._divide_days(seed)
         assert set(EXAMPLE_DAYS) <= set(days["test"])
+
+
+# --------------------------------------------------------------------------------------
+# Ordinals, Chinese numerals, eras
+# --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("day", "before"),
+    [
+        (date(1912, 7, 30), ("明治", 45)),
+        (date(1926, 12, 25), ("大正", 15)),
+        (date(1989, 1, 8), ("昭和", 64)),
+        (date(2019, 5, 1), ("平成", 31)),
+    ],
+)
+def test_an_era_begins_on_its_first_day(day, before):
+    assert era_year(day - timedelta(days=1)) == before
+    assert era_year(day)[1] == 1
+    assert era_year(date(day.year + 1, 1, 1))[1] == 2
+    assert {f"{era_year(day)[0]}{year}年{day.month}月{day.day}日" for year in ("元", "1")} <= {
+        example.source for example in write_date(day, "ja")
+    }
+
+
+def test_days_before_the_eras_are_refused():
+    assert era_year(date(1868, 10, 23)) == ("明治", 1)
+    with pytest.raises(ValueError, match="1868-10-22"):
+        era_year(date(1868, 10, 22))
+
+
+def test_every_era_and_every_first_year_is_learnt():
+    splits = make_dates(train_size=3000, validation_size=0, test_size=0, languages=["ja"])
+    found = Counter()
+    for example in splits.train_examples:
+        if example.source[:2] in ERAS:
+            found[example.source[:2]] += 1
+            found["first"] += example.source[2:4] in ("元年", "1年")
+    assert len(found) == 6 and min(found.values()) > 80
+    assert 0.3 < (sum(found.values()) - found["first"]) / 3000 < 0.6
+
+
+def test_chinese_numerals():
+    for number in range(1, 100):
+        assert read_chinese(counted(number)) == number
+    for year in (1900, 1999, 2000, 2024, 2099):
+        for zero in ZEROS:
+            assert len(positional(year, zero)) == 4
+            assert read_chinese(positional(year, zero)) == year
+    assert [counted(n) for n in (1, 10, 11, 20, 31, 64)] == [
+        *"一十",
+        "十一",
+        "二十",
+        "三十一",
+        "六十四",
+    ]
+    for number in (0, 100):
+        with pytest.raises(ValueError, match="1 to 99"):
+            counted(number)
+
+
+def test_ordinals():
+    assert [english_ordinal_word(day) for day in range(1, 32)] == ORDINALS.split()
+    endings = {1: "st", 21: "st", 31: "st", 2: "nd", 22: "nd", 3: "rd", 23: "rd"}
+    for day in range(1, 32):
+        assert english_ordinal(day) == f"{day}{endings.get(day, 'th')}"
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("fr", "1er août 2024"),
+        ("it", "1º agosto 2024"),
+        ("pt", "1º de agosto de 2024"),
+        ("es", "1.º de agosto de 2024"),
+    ],
+)
+def test_only_the_first_is_an_ordinal_in_romance_languages(language, text):
+    assert text in {example.source for example in write_date(date(2024, 8, 1), language)}
+    styles = {example.style for example in write_date(date(2024, 8, 2), language)}
+    assert not any(style.startswith("first") for style in styles)
 
 
 # --------------------------------------------------------------------------------------
@@ -266,6 +425,14 @@ def test_the_example_texts_are_of_generated_forms_but_not_of_the_training_days(s
         ("3 March 1999", None),
         ("March 3, 1999", None),
         ("3月4日1999年", None),
+        ("the 4th of July, 1976", None),
+        ("the 4th of July, 76", "two_digit_year"),
+        ("平成元年1月8日", None),
+        ("昭和五十一年七月四日", None),
+        ("二〇二四年八月十六日", None),
+        ("二零零五年三月四日", None),
+        ("二四年八月十六日", "two_digit_year"),
+        ("元年1月8日", "two_digit_year"),
     ],
 )
 def test_ambiguity_rule(text, expected):
@@ -328,7 +495,7 @@ def test_splits_are_filled_up_after_collisions(monkeypatch):
     splits = make_dates(train_size=20_000, validation_size=500, test_size=500, languages=["en"])
     report = splits.report
     assert (report.train, report.validation, report.test) == (20_000, 500, 500)
-    assert report.collisions >= 4
+    assert report.collisions >= 2
     assert report.kept + report.excluded == report.generated
     meaning: dict[str, str] = {}
     for source, target in splits.train + splits.validation + splits.test:
@@ -344,16 +511,17 @@ def test_splits_share_no_day_in_whatever_language(splits):
     days = [
         {target for _, target in part} for part in (splits.train, splits.validation, splits.test)
     ]
-    assert [len(part) for part in days] == [6000, 500, 1500]
+    # Nearly every example has a day of its own; eras and first days are drawn apart.
+    assert all(0.95 * n < len(part) <= n for part, n in zip(days, (6000, 500, 1500), strict=True))
     assert not days[0] & days[1] and not days[0] & days[2] and not days[1] & days[2]
 
 
 def test_the_division_of_days_is_whole_and_does_not_depend_on_sizes():
     days = dates._divide_days(0)
     assert {name: len(part) for name, part in days.items()} == {
-        "train": 73_049 - 2 * 7304 - 2,
+        "train": 73_049 - 2 * 7304 - 4,
         "validation": 7304,
-        "test": 7304 + 2,
+        "test": 7304 + 4,
     }
     assert len(set().union(*days.values())) == 73_049
     small = make_dates(train_size=100, validation_size=50, test_size=50)

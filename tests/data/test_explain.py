@@ -64,7 +64,7 @@ def test_columns_stay_aligned():
     table = lines[4:15]
     assert len(table) == 11
     assert all(cell_len(line.replace("  padding", "")) == end for line in table)
-    assert "' '" in text and "\\n (" in text
+    assert "' '" in text and "<line feed> (" in text
 
 
 def test_not_a_batch():
