@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,8 +18,9 @@ from keras_s2s.checkpoints.ctranslate2_vocabulary import TokenizerChoice
 from keras_s2s.checkpoints.load_report import LoadReport
 from keras_s2s.checkpoints.sources import open_source
 from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
-from keras_s2s.data.batches import Batches, refuse_texts
-from keras_s2s.data.teacher_forcing import check_teacher_forcing
+from keras_s2s.data.batches import Batches, is_texts, refuse_texts
+from keras_s2s.data.checked_batches import checked_batches
+from keras_s2s.data.limits import ModelLimits, check_inputs
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.formats import FORMATS, export_as
 from keras_s2s.generation import Generator, as_rows, row_seeds
@@ -42,6 +44,7 @@ from keras_s2s.text.pieces import text_pieces
 from keras_s2s.text.preprocessor import Preprocessor, TargetStart
 from keras_s2s.text.row_error import RowError
 from keras_s2s.text.truncation import Overlong, Side, check_overlong, fitting
+from keras_s2s.training.kept_weights import kept_weights
 from keras_s2s.training.loss import TokenCrossEntropy, as_token_loss
 from keras_s2s.training.metrics import LossTracker, Perplexity, TokenAccuracy, as_token_metrics
 from keras_s2s.training.token_weights import token_weights
@@ -246,6 +249,14 @@ class Seq2SeqLM(keras.Model):
         """
         if jit_compile == "auto":
             jit_compile = keras.backend.backend() == "jax"
+        sides = (self.preset.architecture.encoder, self.preset.architecture.decoder)
+        loops = any(side.type == "recurrent" for side in sides)
+        if jit_compile and loops and keras.backend.backend() == "tensorflow":
+            raise ValueError(
+                "jit_compile=True: XLA on TensorFlow cannot differentiate the loop of a recurrent "
+                'layer, whose length is unknown; leave jit_compile out ("auto"), or train on JAX '
+                "(KERAS_BACKEND=jax), where it is compiled"
+            )
         if isinstance(loss, str) and loss == "auto":
             loss = TokenCrossEntropy(label_smoothing)
         elif label_smoothing:
@@ -270,33 +281,104 @@ class Seq2SeqLM(keras.Model):
         self.compile(**config)
         self.optimizer.build(self.trainable_variables)
 
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.evaluate`, with the default loss where the model was not compiled."""
-        refuse_texts(x, "model.evaluate({})")
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`, with the default loss where the model was not compiled.
+
+        Raises:
+            ValueError: as `fit` does, and where no token weighs anything.
+        """
+        given = _named_arguments(keras.Model.evaluate, x, y, *args, **kwargs)
         if not self.compiled:
             self.compile()
-        return super().evaluate(x, *args, **kwargs)
+        # Within `fit` the validation data are those that it has checked.
+        if not given.get("_use_cached_eval_dataset"):
+            weights = given.get("sample_weight")
+            given["x"] = self._checked_data(x, y, weights, "x", "model.evaluate({})")
+        with kept_weights(self):
+            result = super().evaluate(**given)
+        tracker = self._loss_tracker
+        if isinstance(tracker, LossTracker) and not keras.ops.convert_to_numpy(tracker.tokens):
+            raise ValueError(
+                "nothing was measured: no token of these data weighs anything; look at "
+                "decoder_padding_mask, sample_weight and labels"
+            )
+        return result
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.fit`. `x` is usually `data.Batches(pairs, model.preprocessor)`.
 
-        A model that was not compiled is compiled with Adam and the default loss.
+        A model that was not compiled is compiled with Adam and the default loss. With arrays,
+        `sample_weight` is of rows, `[N]` or `[N, 1]`, or of tokens, `[N, T]`; labels of -100 are
+        left out.
 
         Raises:
-            ValueError: texts instead of batches, or arrays whose labels are not the decoder inputs
-                moved by one.
+            ValueError: texts instead of batches; inputs that lack masks; ids outside the
+                vocabulary; rows longer than the model's positions; labels that are not the decoder
+                inputs moved by one; `class_weight`.
         """
-        refuse_texts(x, "model.fit({})")
-        refuse_texts(kwargs.get("validation_data"), "validation_data={}")
+        given = _named_arguments(keras.Model.fit, x, y, *args, **kwargs)
+        _refuse_class_weight(given.get("class_weight"))
         if not self.compiled:
             self.compile()
-        if isinstance(x, Mapping) and y is not None and "decoder_token_ids" in x:
-            check_teacher_forcing(
-                np.asarray(x["decoder_token_ids"]),
-                np.asarray(y),
-                np.asarray(x["decoder_padding_mask"], "float32"),
-                self.special_ids,
+        if self.optimizer is not None:
+            # Otherwise Keras on TensorFlow makes its variables in the first step, and so traces
+            # that step twice.
+            self.optimizer.build(self.trainable_variables)
+        weights = given.get("sample_weight")
+        given["x"] = self._checked_data(x, y, weights, "x", "model.fit({})")
+        if (validation := given.get("validation_data")) is not None:
+            if isinstance(validation, tuple | list) and isinstance(validation[0], Mapping):
+                self._checked_data(*_three(validation), "validation_data", "validation_data={}")
+            else:
+                given["validation_data"] = self._checked_data(
+                    validation, None, None, "validation_data", "validation_data={}"
+                )
+        if isinstance(x, Batches):
+            # It shuffles by its own seed; Keras would shuffle again by a global one.
+            given.setdefault("shuffle", False)
+        with kept_weights(self):
+            return super().fit(**given)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.predict`: logits `[N, T, V]` of given decoder inputs.
+
+        Raises:
+            ValueError: texts, which `generate` takes.
+        """
+        if is_texts(x):
+            raise ValueError(
+                "predict() returns logits of given decoder inputs, and this is text; "
+                "model.generate(texts) generates from texts, model.score(sources, targets) "
+                "measures given targets"
             )
+        if isinstance(x, Mapping):
+            check_inputs(x, "x")
+        return super().predict(x, *args, **kwargs)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """`keras.Model.train_on_batch`; refuses what `fit` refuses."""
+        _refuse_class_weight(class_weight)
+        self._checked_data(x, y, sample_weight, "x", "model.fit({})")
+        return super().train_on_batch(x, y, sample_weight, return_dict=return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """`keras.Model.test_on_batch`; refuses what `evaluate` refuses."""
+        self._checked_data(x, y, sample_weight, "x", "model.evaluate({})")
+        return super().test_on_batch(x, y, sample_weight, return_dict=return_dict)
+
+    def _checked_data(self, x: Any, y: Any, weights: Any, name: str, call: str) -> Any:
+        """`x`, known to be what the model can be trained on, or checked batch by batch."""
+        refuse_texts(x, call)
+        limits = ModelLimits.of(self.preset.architecture)
         if isinstance(x, Batches):
             theirs, mine = x.preprocessor, self.preprocessor
             if theirs is not None and mine is not None and not mine.encodes_like(theirs):
@@ -304,9 +386,12 @@ class Seq2SeqLM(keras.Model):
                     "these Batches were made with another preprocessor than the model's: their "
                     "ids mean other tokens. Make them with model.preprocessor"
                 )
-            # It shuffles by its own seed; Keras would shuffle again by a global one.
-            kwargs.setdefault("shuffle", False)
-        return super().fit(x, y, *args, **kwargs)
+            x.check_limits(limits, name)
+        elif y is not None or isinstance(x, Mapping):
+            limits.check_batch((x, y, weights), name, self.special_ids)
+        else:
+            return checked_batches(x, limits.check_batch, name)
+        return x
 
     def compute_loss(
         self,
@@ -940,6 +1025,28 @@ def _check_seed(seed: Any, sampler: Sampler) -> None:
         raise ValueError(
             f"seed={seed} has no effect: {type(sampler).__name__} draws nothing; drop it, or "
             "choose a sampler that draws (do_sample=True)"
+        )
+
+
+def _named_arguments(method: Any, x: Any, y: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Arguments of a Keras method by their names, whether they came by place or by name."""
+    given = inspect.signature(method).bind(None, x, y, *args, **kwargs).arguments
+    further = given.pop("kwargs", {})
+    del given["self"]
+    return {**given, **further}
+
+
+def _three(data: Any) -> tuple[Any, Any, Any]:
+    """x, y and weights of `(x, y)` or `(x, y, weights)`."""
+    x, y, weights = [*data, None, None][:3]
+    return x, y, weights
+
+
+def _refuse_class_weight(class_weight: Any) -> None:
+    if class_weight is not None:
+        raise ValueError(
+            "class_weight weighs examples by their class, but a target here is a sequence of ids "
+            "and has none; pass sample_weight: one for each row, [N], or for each token, [N, T]"
         )
 
 

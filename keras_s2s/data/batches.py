@@ -18,7 +18,9 @@ from keras_s2s.config import SpecialIds
 from keras_s2s.data.buckets import BatchUnit, Bucket, assign_buckets, choose_buckets
 from keras_s2s.data.drawn_pairs import DrawnPairs, encode_texts
 from keras_s2s.data.encoding import EncodedPairs, Overlong, encode_pairs
+from keras_s2s.data.errors import DataError
 from keras_s2s.data.explain import Explanation, explain_batch
+from keras_s2s.data.limits import ModelLimits
 from keras_s2s.data.objective import Objective, as_objective
 from keras_s2s.data.teacher_forcing import check_teacher_forcing, teacher_forcing
 
@@ -213,6 +215,39 @@ class Batches(keras.utils.PyDataset):
         if reads_ahead or len(self._served) == len(self):
             self.epoch += 1
 
+    def check_limits(self, limits: ModelLimits, where: str = "Batches") -> None:
+        """Refuse pairs that a model cannot take, before it is trained.
+
+        Args:
+            limits: of the model.
+            where: begins the message.
+
+        Raises:
+            DataError: ids outside the model's vocabulary, or rows longer than its positions.
+
+        Example:
+            >>> batches.check_limits(ModelLimits.of(model.preset.architecture))
+        """
+        vocabularies = (limits.source_vocabulary, limits.target_vocabulary)
+        for side, largest, vocabulary in zip(
+            ("source", "target"), self._examples.largest_ids, vocabularies, strict=True
+        ):
+            if largest >= vocabulary:
+                raise DataError(
+                    f"{where}: a {side} holds the id {largest}, but the {side} vocabulary has ids "
+                    f"0 to {vocabulary - 1}; make the batches with model.preprocessor, or with "
+                    "ids of the model"
+                )
+        for side, lengths, limit in (
+            ("source", self._examples.source_lengths, limits.source_positions),
+            ("target", self._examples.target_lengths, limits.target_positions),
+        ):
+            remedy = (
+                f"Pass max_{side}_length={limit}, and overlong='drop' or 'truncate', to Batches "
+                f"(data.max_{side}_length and data.overlong in a recipe)"
+            )
+            limits.check_lengths(side, lengths, where, remedy)
+
     # ----------------------------------------------------------------------------------
     # The order of an epoch
     # ----------------------------------------------------------------------------------
@@ -397,18 +432,27 @@ def refuse_texts(data: Any, call: str) -> None:
     Raises:
         ValueError: `data` is a text, or its first element is a text or a pair of texts.
     """
+    if is_texts(data):
+        raise ValueError(
+            "the model trains on batches of ids, and this is text; wrap the pairs: "
+            + call.format("data.Batches(pairs, model.preprocessor)")
+        )
+
+
+def is_texts(data: Any) -> bool:
+    """Whether `data` is a text, or its first element is a text or a pair of texts."""
     first = data
+    if hasattr(data, "iloc") or "string" in str(getattr(data, "element_spec", "")):
+        return True  # a DataFrame, or a tf.data.Dataset of texts
     for _ in range(3):  # a text, a list of texts, a list of pairs
         if isinstance(first, str | bytes | np.str_ | np.bytes_):
-            raise ValueError(
-                "the model trains on batches of ids, and this is text; wrap the pairs: "
-                + call.format("data.Batches(pairs, model.preprocessor)")
-            )
+            return True
         if isinstance(first, Mapping):
             first = list(first.values())
         if not isinstance(first, list | tuple | np.ndarray) or not len(first):
-            return
+            return False
         first = first[0]
+    return False
 
 
 def _mask(rows: Sequence[np.ndarray], length: int) -> np.ndarray:

@@ -79,6 +79,15 @@ class DrawnPairs:
     def target_lengths(self) -> np.ndarray:
         return self._lengths()[:, 1]
 
+    @property
+    def largest_ids(self) -> tuple[int, int]:
+        """The largest id a source and a target can hold."""
+        inner = [self._texts.largest, *self._objective.reserved]
+        source, target = (
+            max(*inner, *frame.before, *frame.after, -1) for frame in (self._source, self._target)
+        )
+        return source, target
+
     def pair(self, row: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Source and target ids of a text in an epoch, int32 `[S]` and `[T]`."""
         generator = np.random.default_rng((self._seed, epoch, self._numbers[row]))

@@ -90,6 +90,11 @@ class EncodedPairs:
         """Ids of each target, int64 `[N]`."""
         return self.targets.lengths
 
+    @property
+    def largest_ids(self) -> tuple[int, int]:
+        """The largest source and target id."""
+        return self.sources.largest, self.targets.largest
+
     def pair(self, row: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Source and target ids of a pair, int32 `[S]` and `[T]`; the same in every epoch."""
         return self.sources[row], self.targets[row]

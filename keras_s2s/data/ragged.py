@@ -43,3 +43,8 @@ class RaggedIds:
     def lengths(self) -> np.ndarray:
         """Length of each row, int64 `[rows]`."""
         return np.diff(np.array(self._ends, dtype="int64"))
+
+    @property
+    def largest(self) -> int:
+        """The largest id of all rows; -1 where there is none."""
+        return int(np.frombuffer(self._values, "int32").max()) if len(self._values) else -1

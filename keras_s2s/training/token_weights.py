@@ -6,8 +6,7 @@ from typing import Any
 
 from keras import ops
 
-#: Labels that Hugging Face's collators and PyTorch's losses leave out.
-IGNORED_LABEL = -100
+from keras_s2s.data.limits import IGNORED_LABEL, check_inputs
 
 
 def token_weights(inputs: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
@@ -25,9 +24,14 @@ def token_weights(inputs: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
     Raises:
         ValueError: weights of another shape.
     """
+    check_inputs(inputs, "a batch", ["decoder_padding_mask"])
     mask = ops.cast(inputs["decoder_padding_mask"], "float32")
     if weights is None:
         return without_ignored(labels, mask)
+    if getattr(weights.shape, "rank", 0) is None:
+        # TensorFlow, after calls with weights of rows and of tokens: one trace serves both.
+        rows = ops.cast(ops.reshape(weights, (ops.shape(mask)[0], -1)), "float32")
+        return without_ignored(labels, mask * rows)
     given = tuple(weights.shape)
     weights = by_row(weights)
     for axis, (size, expected) in enumerate(zip(weights.shape, mask.shape, strict=True)):

@@ -136,6 +136,13 @@ def test_metrics_of_keras_and_functions_are_means_over_tokens_or_rows() -> None:
     ]
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA on TensorFlow")
+def test_compiling_a_loop_is_refused(model) -> None:
+    with pytest.raises(ValueError, match=r"recurrent layer.*leave jit_compile out"):
+        model.compile("sgd", jit_compile=True)
+    model.compile("sgd", jit_compile=False)
+
+
 @slow_where_compiled
 def test_a_users_loss_and_metrics_are_logged_and_saved(model, tmp_path) -> None:
     model.compile(

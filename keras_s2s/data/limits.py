@@ -1,0 +1,196 @@
+"""What ids and lengths a model can take, and checks of batches against it.
+
+A backend notices too late, or not at all: an id outside a table is a NaN on JAX and "index out of
+range in self" on PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_s2s.config import ArchitectureConfig, SpecialIds
+from keras_s2s.data.errors import DataError
+from keras_s2s.data.teacher_forcing import check_teacher_forcing
+
+#: Labels that are left out, as Hugging Face's collators write them.
+IGNORED_LABEL = -100
+
+_INPUTS = {
+    "encoder_token_ids": "source ids",
+    "encoder_padding_mask": "True where a source id is real",
+    "decoder_token_ids": "decoder inputs",
+    "decoder_padding_mask": "True where a target position is real",
+}
+
+
+@dataclass(frozen=True)
+class ModelLimits:
+    """Sizes of a model's tables.
+
+    Attributes:
+        source_vocabulary, target_vocabulary: ids lie below these.
+        source_positions, target_positions: longest rows, where learned positions set a limit.
+    """
+
+    source_vocabulary: int
+    target_vocabulary: int
+    source_positions: int | None = None
+    target_positions: int | None = None
+
+    @classmethod
+    def of(cls, architecture: ArchitectureConfig) -> ModelLimits:
+        """The limits of an architecture."""
+        return cls(
+            architecture.source_vocab_size,
+            architecture.target_vocab_size,
+            architecture.encoder.embedding.max_positions,
+            architecture.decoder.embedding.max_positions,
+        )
+
+    def check_lengths(self, side: str, lengths: Any, where: str, remedy: str) -> None:
+        """Refuse rows that are longer than the model's positions.
+
+        Args:
+            side: "source" or "target".
+            lengths: ids of each row, int `[N]`.
+            where: begins the message.
+            remedy: ends it.
+
+        Raises:
+            DataError: with the number of such rows, the first and the longest of them.
+        """
+        limit = self.source_positions if side == "source" else self.target_positions
+        lengths = np.asarray(lengths)
+        if limit is None or not (long := np.flatnonzero(lengths > limit)).size:
+            return
+        raise DataError(
+            f"{where}: {side} {long[0]} (counted from 0) has {lengths[long[0]]} ids, but the model "
+            f"has positions for {limit}; so it is with {long.size} of {len(lengths)}, and the "
+            f"longest has {lengths.max()}. {remedy}"
+        )
+
+    def check_batch(self, batch: Any, where: str, special_ids: SpecialIds | None = None) -> None:
+        """Refuse a batch, or whole arrays, that the model cannot be trained on.
+
+        Args:
+            batch: `(x, y)` or `(x, y, sample_weight)`: arrays or tensors of any backend.
+            where: begins the message: the argument, or which batch it is.
+            special_ids: also look whether labels are moved by one against decoder inputs.
+
+        Raises:
+            DataError: inputs that are missing, arrays whose shapes do not go together, ids that
+                are no whole numbers or outside the vocabulary, rows longer than the model's
+                positions, weights that cannot be meant.
+        """
+        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+            raise DataError(
+                f"{where}: expected (x, y) or (x, y, sample_weight), got {type(batch).__name__}"
+                + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
+            )
+        x, y = batch[:2]
+        check_inputs(x, where)
+        arrays = {name: _array(x[name]) for name in _INPUTS}
+        for side, vocabulary, positions in (
+            ("encoder", self.source_vocabulary, self.source_positions),
+            ("decoder", self.target_vocabulary, self.target_positions),
+        ):
+            name, mask_name = f"{side}_token_ids", f"{side}_padding_mask"
+            ids, mask = arrays[name], arrays[mask_name]
+            _check_ids(ids, f"{where}: {name}", vocabulary)
+            if mask.shape != ids.shape:
+                raise DataError(
+                    f"{where}: {mask_name} has the shape {mask.shape}, {name} {ids.shape}; "
+                    "expected the same"
+                )
+            if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
+                raise DataError(
+                    f"{where}: {mask_name} holds {mask[~np.isin(mask, (0, 1))][0]}; expected "
+                    "True (1) where a position is real and False (0) where it is padding"
+                )
+            if positions is not None and ids.shape[1] > positions:
+                raise DataError(
+                    f"{where}: {name} has {ids.shape[1]} positions a row, padding included, but "
+                    f"the model has positions for {positions}; shorten the rows"
+                )
+        if y is None:
+            raise DataError(f"{where}: there are no labels; expected y, int [batch, target]")
+        labels, mask = _array(y), arrays["decoder_padding_mask"] > 0
+        if labels.shape != mask.shape:
+            raise DataError(
+                f"{where}: the labels have the shape {labels.shape}, decoder_token_ids "
+                f"{mask.shape}; expected the same"
+            )
+        _check_ids(labels, f"{where}: labels", self.target_vocabulary, ignored=IGNORED_LABEL)
+        weights = _token_weights(batch[2] if len(batch) == 3 else None, mask, where)
+        if special_ids is not None:
+            counted = (weights > 0) & (labels != IGNORED_LABEL)
+            check_teacher_forcing(
+                arrays["decoder_token_ids"], labels, counted.astype("float32"), special_ids
+            )
+
+
+def check_inputs(x: Any, where: str, names: Any = tuple(_INPUTS)) -> None:
+    """Refuse inputs of a model that are not a mapping with all of `names`.
+
+    Raises:
+        DataError: with what is missing, and what it is.
+    """
+    if not isinstance(x, Mapping):
+        raise DataError(
+            f"{where}: expected a mapping with {', '.join(names)}, got {type(x).__name__}"
+        )
+    missing = [name for name in names if name not in x or x[name] is None]
+    if missing:
+        raise DataError(
+            f"{where}: the inputs lack "
+            + ", ".join(f"{name} ({_INPUTS[name]})" for name in missing)
+            + ", [batch, length]. Padding is known by masks alone, as its id may be that of a "
+            "token; data.Batches makes all of them"
+        )
+
+
+def _array(values: Any) -> np.ndarray:
+    if isinstance(values, np.ndarray):
+        return values
+    import keras
+
+    return np.asarray(keras.ops.convert_to_numpy(values))
+
+
+def _check_ids(ids: np.ndarray, what: str, vocabulary: int, ignored: int | None = None) -> None:
+    if ids.ndim != 2 or ids.dtype.kind not in "iu":
+        raise DataError(
+            f"{what}: shape {ids.shape} and dtype {ids.dtype}; expected ids, whole numbers "
+            "[batch, length]"
+        )
+    wrong = (ids < 0) | (ids >= vocabulary)
+    if ignored is not None:
+        wrong &= ids != ignored
+    if wrong.any():
+        row = int(np.flatnonzero(wrong.any(axis=1))[0])
+        raise DataError(
+            f"{what}: row {row} holds the id {ids[row][wrong[row]][0]}, but the vocabulary has "
+            f"ids 0 to {vocabulary - 1}"
+            + ("" if ignored is None else f" (and {ignored} leaves a label out)")
+        )
+
+
+def _token_weights(weights: Any, mask: np.ndarray, where: str) -> np.ndarray:
+    """Weights of tokens `[B, T]`, from those of tokens or of rows."""
+    if weights is None:
+        return mask.astype("float32")
+    given = _array(weights)
+    rows, width = mask.shape
+    if given.shape not in ((rows,), (rows, 1), (rows, width)):
+        raise DataError(
+            f"{where}: sample_weight has the shape {given.shape}; expected ({rows},) or "
+            f"({rows}, 1), a weight for each row, or ({rows}, {width}), one for each token"
+        )
+    if given.dtype.kind not in "fiub" or not np.isfinite(given).all() or (given < 0).any():
+        raise DataError(f"{where}: sample_weight must hold numbers of 0 or more")
+    found = mask * given.reshape(rows, -1).astype("float32")
+    return np.asarray(found)
