@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_s2s.text.truncation import Overlong, check_overlong
+
 
 class Alignment(NamedTuple):
     """Words of a sentence pair and the links between them.
@@ -26,7 +28,13 @@ class Alignment(NamedTuple):
 
 
 def word_alignment(
-    model: Any, source: str, target: str | None = None, **generation_options: Any
+    model: Any,
+    source: str,
+    target: str | None = None,
+    *,
+    src_lang: str | None = None,
+    tgt_lang: str | None = None,
+    **generation_options: Any,
 ) -> Alignment:
     """Link each target word to the source word that it attended to most.
 
@@ -40,16 +48,19 @@ def word_alignment(
         source: a source text.
         target: a target text; None takes the model's own answer, the first where the options
             ask for several.
-        **generation_options: to `generate`, where `target` is None.
+        src_lang, tgt_lang: languages of a multilingual model; by default the model's own.
+        **generation_options: to `generate`, where `target` is None; `overlong` in any case.
 
     Raises:
-        ValueError: the model has no attention or no preprocessor.
+        ValueError: the model has no attention or no preprocessor, or a text is too long.
 
     Example:
         >>> str(word_alignment(model, "the black dog", "der schwarze Hund"))
         '0-0 1-1 2-2'
     """
-    source_ids, target_ids, attention = attended_ids(model, source, target, **generation_options)
+    source_ids, target_ids, attention = attended_ids(
+        model, source, target, src_lang=src_lang, tgt_lang=tgt_lang, **generation_options
+    )
     text = model.preprocessor
     source_words, source_places = _words(source_ids, text.decode_source)
     target_words, target_places = _words(target_ids, text.decode_target)
@@ -65,21 +76,51 @@ def word_alignment(
 
 
 def attended_ids(
-    model: Any, source: str, target: str | None = None, **generation_options: Any
+    model: Any,
+    source: str,
+    target: str | None = None,
+    *,
+    src_lang: str | None = None,
+    tgt_lang: str | None = None,
+    overlong: Overlong = "error",
+    **generation_options: Any,
 ) -> tuple[list[int], list[int], np.ndarray]:
-    """Source ids (S), target ids (T) and the attention between them, float32 `[T, S]`."""
+    """Source ids (S), target ids (T) and the attention between them, float32 `[T, S]`.
+
+    Args:
+        model, source, target, src_lang, tgt_lang, generation_options: as in `word_alignment`.
+        overlong: as in `Seq2SeqLM.generate`, of both texts.
+    """
     text = model.preprocessor
     if text is None:
         raise ValueError("the model has no preprocessor, so there are no tokens to write down")
-    source_ids = text.encode_source([source])[0]
+    check_overlong(overlong)
+    cuts = overlong == "truncate"
+    source_ids = text.encode_source(
+        [source],
+        src_lang,
+        tgt_lang,
+        max_length=model.network.max_source_length if cuts else None,
+        overlong=overlong,
+    )[0]
     if target is None:
-        output = model.generate([source], return_output=True, **generation_options)
+        told = {"src_lang": src_lang, "tgt_lang": tgt_lang, "overlong": overlong if cuts else None}
+        told = {name: value for name, value in told.items() if value is not None}
+        output = model.generate([source], return_output=True, **told, **generation_options)
         # Of several hypotheses the first, which is the best one.
         best = output.token_ids.reshape(-1, output.token_ids.shape[-1])[0]
         target_ids = best[: output.lengths.reshape(-1)[0]].tolist()
     else:
-        target_ids = text.encode_target([target])[0]
-    _, attention = model.generator.score([source_ids], [target_ids], want_attention=True)
+        target_ids = text.encode_target(
+            [target],
+            tgt_lang,
+            max_length=model.network.max_target_length if cuts else None,
+            overlong=overlong,
+        )[0]
+    begun = {}
+    if tgt_lang is not None or text.special_ids.languages is not None:
+        begun = {"starts": [text.target_start(tgt_lang).decoder_start]}
+    _, attention = model.generator.score([source_ids], [target_ids], want_attention=True, **begun)
     return source_ids, target_ids, attention[0]
 
 

@@ -153,13 +153,15 @@ class Generator:
         seed: int | Sequence[int] | None = None,
         prefixes: Sequence[Sequence[int]] | None = None,
         limits: Sequence[int] | None = None,
+        seeds: np.ndarray | None = None,
+        places: Sequence[int] | None = None,
         stride: int = 1,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Ids as they are produced, all rows in one batch.
 
         Args:
-            rows, sampler, plan, seed, prefixes, limits: as in `generate`; a sampler that keeps
-                what it has chosen (`num_return_sequences` and width 1).
+            rows, sampler, plan, seed, prefixes, limits, seeds, places: as in `generate`; a sampler
+                that keeps what it has chosen (`num_return_sequences` and width 1).
             stride: steps between two results.
 
         Yields:
@@ -169,8 +171,10 @@ class Generator:
         limits = [plan.steps] * len(rows) if limits is None else limits
         self._refresh()
         driver = self._driver(sampler, plan)
-        seeds = row_seeds(seed, len(rows))
+        seeds = row_seeds(seed, len(rows)) if seeds is None else seeds
         inputs = self._inputs(rows, list(range(len(rows))), seeds, prefixes, limits)
+        if places is not None:
+            inputs["rows"] = np.asarray(places, "int32")[inputs["rows"]]
         try:
             for result in partial_results(driver, inputs, stride):
                 check_not_empty(result.lengths[: len(rows)])
@@ -196,7 +200,18 @@ class Generator:
 
         Returns:
             per row a float32 array `[T]`, and, if asked for, one `[T, S]` of attention.
+
+        Raises:
+            ValueError: a row is longer than the positions for it.
         """
+        for side, rows in (("source", sources), ("target", targets)):
+            limit = getattr(self.network, f"max_{side}_length")
+            for i, row in enumerate(rows):
+                if limit is not None and len(row) > limit:
+                    raise ValueError(
+                        f"{side} {i} has {len(row)} ids, but the model has positions for {limit}; "
+                        "shorten it, or pass overlong='truncate' to cut what is too long"
+                    )
         self._refresh()
         run = self._forced.get(want_attention)
         if run is None:

@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from keras_s2s.export.errors import ExportError
 from keras_s2s.export.formats import FORMATS, export_as
 from keras_s2s.generation import Generator, as_rows, row_seeds
 from keras_s2s.network_size import refuse_beyond_memory
-from keras_s2s.preset_changes import changed, check_vocabularies, from_description
+from keras_s2s.preset_changes import changed, from_description, with_preprocessor
 from keras_s2s.samplers import (
     Beam,
     DiverseBeam,
@@ -38,10 +39,11 @@ from keras_s2s.samplers import (
 )
 from keras_s2s.samplers.checks import whole
 from keras_s2s.samplers.output import merged
+from keras_s2s.samplers.resolve import for_streams, refuse_to_stream
 from keras_s2s.samplers.rules import RULES, make_rules
-from keras_s2s.text.languages import Language, spread
+from keras_s2s.text.languages import Language, TargetStart, spread, target_start, with_defaults
 from keras_s2s.text.pieces import text_pieces
-from keras_s2s.text.preprocessor import Preprocessor, TargetStart
+from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.row_error import RowError
 from keras_s2s.text.truncation import Overlong, Side, check_overlong, fitting
 from keras_s2s.training.kept_weights import kept_weights
@@ -88,7 +90,7 @@ class Seq2SeqLM(keras.Model):
     ) -> None:
         config = PresetConfig.model_validate(config)
         if preprocessor is not None:
-            check_vocabularies(config.architecture, preprocessor)
+            config = with_preprocessor(config, preprocessor)
         refuse_beyond_memory(config.architecture, config.description)
         with dtype_policy(dtype):
             network = build_network(config.architecture)
@@ -100,9 +102,9 @@ class Seq2SeqLM(keras.Model):
         # The name, wherever it came from: a saved model is loaded under its own policy.
         self._dtype = network.encoder.dtype_policy.name
         self.network = network
-        self.preprocessor = preprocessor
         self.load_report: LoadReport | None = None
         self._generator: Generator | None = None
+        self._preprocessor = preprocessor
 
     # ------------------------------------------------------------------ construction
 
@@ -424,6 +426,26 @@ class Seq2SeqLM(keras.Model):
     # ------------------------------------------------------------------ generation
 
     @property
+    def preprocessor(self) -> Preprocessor | None:
+        """Text <-> ids; None for a model that works on ids.
+
+        Another one can be given. Its special ids and default languages are then the model's: they
+        hold in every call, and are saved and exported with it.
+
+        Example:
+            >>> model.preprocessor = model.preprocessor.in_languages("en_XX", "ko_KR")
+        """
+        return self._preprocessor
+
+    @preprocessor.setter
+    def preprocessor(self, preprocessor: Preprocessor | None) -> None:
+        if preprocessor is not None:
+            self.preset = with_preprocessor(self.preset, preprocessor)
+        self._preprocessor = preprocessor
+        if self._generator is not None:
+            self._generator.special_ids = self.special_ids
+
+    @property
     def special_ids(self) -> SpecialIds:
         """Ids with a meaning of their own."""
         return self.preset.special_ids
@@ -477,7 +499,8 @@ class Seq2SeqLM(keras.Model):
             return_output: return a `GenerationOutput` instead of texts or ids.
             max_new_tokens: the same limit without the decoder start and the row's own prefix.
             decoder_prefix: what every result begins with: a text for a text, or one for each
-                source; for ids a list of ids for each. They may differ in length or be empty.
+                source; for ids a list of ids for each. They may differ in length or be empty. A
+                text goes on from its target language; ids are used as they are.
             processors: a list of rules of your own (`samplers.LogitsProcessor`), applied after
                 the others.
             seed: for samplers that draw: one, or one for each row; None is random.
@@ -514,9 +537,13 @@ class Seq2SeqLM(keras.Model):
             )
         single = isinstance(x, str)
         rows, is_text = self._source_rows(x, src_lang, tgt_lang, overlong)
-        prefixes = self._prefix_rows(decoder_prefix, len(rows), single)
+        first = self._forced_first(tgt_lang, generation_options)
+        prefixes = self._prefix_rows(decoder_prefix, len(rows), single, tgt_lang, first)
 
-        def of_language(start: TargetStart | None, members: Sequence[int]) -> GenerationOutput:
+        groups = self._target_starts(tgt_lang, len(rows))
+        seeds = row_seeds(seed, len(rows))
+
+        def of_language(start: TargetStart, members: Sequence[int]) -> GenerationOutput:
             mine = None if prefixes is None else [prefixes[i] for i in members]
             chosen, plan, limits = self._request(
                 sampler,
@@ -540,8 +567,6 @@ class Seq2SeqLM(keras.Model):
                 want_attention=output_attentions,
             )
 
-        seeds = row_seeds(seed, len(rows))
-        groups = self._target_starts(tgt_lang, len(rows))
         parts = [of_language(start, members) for start, members in groups.items()]
         output = merged(parts, list(groups.values()), self.special_ids.target.pad)
         texts = self._texts(output) if self.preprocessor is not None else None
@@ -559,7 +584,7 @@ class Seq2SeqLM(keras.Model):
         max_length: int | None = None,
         *,
         src_lang: Language = None,
-        tgt_lang: str | None = None,
+        tgt_lang: Language = None,
         max_new_tokens: int | None = None,
         decoder_prefix: Any = None,
         processors: Sequence[LogitsProcessor] | None = None,
@@ -573,9 +598,8 @@ class Seq2SeqLM(keras.Model):
         Args:
             x: a text, or texts, which are answered side by side.
             stride: steps between two pieces.
-            tgt_lang: one language for all texts.
-            sampler, max_length, src_lang, max_new_tokens, decoder_prefix, processors, seed,
-                overlong, generation_options: as in `generate`; one sequence for each source.
+            sampler, max_length, src_lang, tgt_lang, max_new_tokens, decoder_prefix, processors,
+                seed, overlong, generation_options: as in `generate`; one sequence for each source.
 
         Yields:
             pieces that together are what `generate` returns: a text for a text, or a list of
@@ -593,32 +617,51 @@ class Seq2SeqLM(keras.Model):
         text = self._require_preprocessor()
         single = isinstance(x, str)
         rows, _ = self._source_rows(x, src_lang, tgt_lang, overlong)
-        prefixes = self._prefix_rows(decoder_prefix, len(rows), single)
-        start = None if tgt_lang is None else text.target_start(tgt_lang)
-        chosen, plan, limits = self._request(
-            sampler,
-            max_length,
-            max_new_tokens,
-            generation_options,
-            processors,
-            _counts(prefixes, len(rows)),
-            start,
-        )
-        if not isinstance(chosen, Greedy) or chosen.num_return_sequences != 1:
-            raise ValueError(
-                f"stream() needs greedy search or sampling with one sequence for each source, "
-                f"not {type(chosen).__name__} with {chosen.num_return_sequences}: what a search "
-                "prefers is known at its end only"
+        first = self._forced_first(tgt_lang, generation_options)
+        prefixes = self._prefix_rows(decoder_prefix, len(rows), single, tgt_lang, first)
+        groups = self._target_starts(tgt_lang, len(rows))
+        seeds = row_seeds(seed, len(rows))
+
+        def of_language(start: TargetStart, members: Sequence[int]) -> Iterator[list[str]]:
+            mine = None if prefixes is None else [prefixes[i] for i in members]
+            chosen, plan, limits = self._request(
+                sampler,
+                max_length,
+                max_new_tokens,
+                generation_options,
+                processors,
+                _counts(mine, len(members)),
+                start,
+                # The preset's own beams are a default, and give way.
+                defaults=for_streams(self.generation_config),
             )
-        _check_seed(seed, chosen)
+            refuse_to_stream(chosen)
+            _check_seed(seed, chosen)
+            return text_pieces(
+                text,
+                self.generator.stream(
+                    [rows[i] for i in members],
+                    chosen,
+                    plan,
+                    seeds=seeds[list(members)],
+                    prefixes=mine,
+                    limits=limits,
+                    places=members,
+                    stride=stride,
+                ),
+            )
+
+        # All that can be refused is refused here, before anything is asked for.
+        streams = [of_language(start, members) for start, members in groups.items()]
 
         def pieces() -> Iterator[Any]:
             if not rows:
                 return
-            results = self.generator.stream(
-                rows, chosen, plan, seed=seed, prefixes=prefixes, limits=limits, stride=stride
-            )
-            for parts in text_pieces(text, results):
+            for step in zip_longest(*streams):
+                parts = [""] * len(rows)
+                for members, new in zip(groups.values(), step, strict=True):
+                    for i, piece in zip(members, new or (), strict=False):
+                        parts[i] = piece
                 if any(parts):
                     yield parts[0] if single else parts
 
@@ -639,7 +682,8 @@ class Seq2SeqLM(keras.Model):
 
         Args:
             sources, targets: texts, or lists of ids; target ids as labels (no decoder start).
-            src_lang, tgt_lang: languages of texts, as in `generate`.
+            src_lang, tgt_lang: languages of texts, as in `generate`. Ids have theirs in them, but
+                for a language that the decoder starts with: that `tgt_lang` names, too.
             return_token_log_probs: also return the log-probability of each id.
             overlong: as in `generate`, of sources and targets.
 
@@ -660,10 +704,10 @@ class Seq2SeqLM(keras.Model):
         if len(sources) != len(targets):
             raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
         source_rows, target_rows = self._pair_rows(sources, targets, src_lang, tgt_lang, overlong)
-        starts = [self.special_ids.target.decoder_start] * len(sources)
+        starts = [0] * len(sources)
         for start, members in self._target_starts(tgt_lang, len(sources)).items():
             for i in members:
-                starts[i] = starts[i] if start is None else start.decoder_start
+                starts[i] = start.decoder_start
         log_probs, _ = self.generator.score(
             source_rows, target_rows, starts=starts, batch_size=batch_size
         )
@@ -681,6 +725,8 @@ class Seq2SeqLM(keras.Model):
         sampler: Sampler | str | None = None,
         max_length: int | None = None,
         max_new_tokens: int | None = None,
+        src_lang: str | None = None,
+        tgt_lang: str | None = None,
         processors: Sequence[LogitsProcessor] | None = None,
         version: int | None = None,
         overwrite: bool = False,
@@ -699,6 +745,8 @@ class Seq2SeqLM(keras.Model):
                 ctranslate2).
             sampler, max_length, max_new_tokens, processors, generation_options: as in
                 `generate`, fixed in a SavedModel. The other engines choose at each call.
+            src_lang, tgt_lang: default languages of what is written; by default the model's own.
+                A CTranslate2 folder has none: what it needs to be told is logged.
             version: write `directory/<version>`, the layout TensorFlow Serving looks for.
             overwrite: replace an export that is there already.
             quantization: of a CTranslate2 model: int8, int16, float16, ...
@@ -724,8 +772,22 @@ class Seq2SeqLM(keras.Model):
                 "to the engine; from_preset(..., generation=...) changes the defaults that are "
                 "written"
             )
+        config, preprocessor = self.preset, self.preprocessor
+        if src_lang is not None or tgt_lang is not None:
+            special_ids = with_defaults(self.special_ids, src_lang, tgt_lang)
+            config = config.model_copy(update={"special_ids": special_ids})
+            if preprocessor is not None:
+                preprocessor = preprocessor.in_languages(src_lang, tgt_lang)
+            elif format == "tf_saved_model":
+                self._refuse_languages_of_ids(src_lang, tgt_lang)
         chosen, plan, _ = self._request(
-            sampler, max_length, max_new_tokens, generation_options, processors, [0]
+            sampler,
+            max_length,
+            max_new_tokens,
+            generation_options,
+            processors,
+            [0],
+            target_start(config.special_ids),
         )
         return export_as(
             format,
@@ -737,8 +799,8 @@ class Seq2SeqLM(keras.Model):
             },
             network=self.network,
             variables=self.weights,
-            config=self.preset,
-            preprocessor=self.preprocessor,
+            config=config,
+            preprocessor=preprocessor,
             sampler=chosen,
             plan=plan,
             overwrite=overwrite,
@@ -786,15 +848,17 @@ class Seq2SeqLM(keras.Model):
         processors: Sequence[LogitsProcessor] | None,
         given: Sequence[int],
         start: TargetStart | None = None,
+        defaults: GenerationConfig | None = None,
     ) -> tuple[Sampler, Plan, list[int]]:
         """The strategy, the plan and the most ids of each row.
 
         Args:
             given: ids in the prefix of each row.
-            start: how the language of the rows begins.
+            start: how the language of the rows begins; None for the default one.
+            defaults: of the strategy, in place of the preset's own.
         """
         mine = {name: value for name, value in options.items() if name not in RULES}
-        chosen = resolve_sampler(sampler, mine, self.generation_config)
+        chosen = resolve_sampler(sampler, mine, defaults or self.generation_config)
         # An option that is None asks for nothing: the preset's stays.
         rules = {k: v for k, v in options.items() if k in RULES and v is not None}
         steps, limits = self._limits(max_length, max_new_tokens, given)
@@ -813,18 +877,18 @@ class Seq2SeqLM(keras.Model):
                     + f" leaves room for {room}"
                 )
         target = self.special_ids.target
-        start = start or TargetStart(target.decoder_start, target.forced_bos)
-        defaults = {
+        start = start or target_start(self.special_ids)
+        own = {
             **self.generation_config.model_dump(include=set(RULES)),
             "forced_bos_token_id": start.forced_bos,
             "forced_eos_token_id": target.forced_eos,
         }
         # The preset's own give way to what the caller asks for.
         for name, room in (("min_length", steps + 1), ("min_new_tokens", steps)):
-            if rooms.keys() & rules.keys() or defaults[name] > room:
-                defaults[name] = 0
+            if rooms.keys() & rules.keys() or own[name] > room:
+                own[name] = 0
         made = make_rules(
-            {**defaults, **rules},
+            {**own, **rules},
             vocabulary=self.preset.architecture.target_vocab_size,
             own=() if processors is None else processors,
         )
@@ -866,8 +930,31 @@ class Seq2SeqLM(keras.Model):
             )
         return steps, limits
 
-    def _prefix_rows(self, prefix: Any, count: int, single: bool) -> list[list[int]] | None:
-        """Ids that each row begins with."""
+    def _forced_first(self, tgt_lang: Language, options: Mapping[str, Any]) -> int | None:
+        """The id that the caller, by its number, forces every target to begin with."""
+        first, languages = options.get("forced_bos_token_id"), self.special_ids.languages
+        if first is None or languages is None or languages.target != "forced_bos":
+            return None
+        for code in {tgt_lang} if isinstance(tgt_lang, str) else set(tgt_lang or ()):
+            if code is not None and target_start(self.special_ids, code).forced_bos != first:
+                raise ValueError(
+                    f"forced_bos_token_id={first} and tgt_lang={code!r} name two languages for the "
+                    "same target; pass one of them"
+                )
+        return whole("forced_bos_token_id", first, 0)
+
+    def _prefix_rows(
+        self, prefix: Any, count: int, single: bool, tgt_lang: Language, first: int | None
+    ) -> list[list[int]] | None:
+        """Ids that each row begins with.
+
+        Args:
+            prefix: texts or rows of ids; None is none.
+            count: rows.
+            single: the source was one text.
+            tgt_lang: language of each row.
+            first: id that all rows are forced to begin with, in place of their language's.
+        """
         if prefix is None:
             return None
         if not isinstance(prefix, Iterable):
@@ -880,22 +967,20 @@ class Seq2SeqLM(keras.Model):
             )
         vocabulary = self.preset.architecture.target_vocab_size
         rows = []
-        for i, each in enumerate(prefixes):
+        codes = spread(tgt_lang, count, "tgt_lang")
+        for i, (each, code) in enumerate(zip(prefixes, codes, strict=True)):
             if isinstance(each, str):
                 # The target's own EOS would end it before it begins.
-                each = self._require_preprocessor().encode_target_prefix(each)
+                each = self._require_preprocessor().encode_target_prefix(each, code, first=first)
             rows.append(_ids(f"decoder_prefix {i}", each, vocabulary, "target"))
         return rows
 
-    def _target_starts(self, tgt_lang: Language, count: int) -> dict[TargetStart | None, list[int]]:
-        """Rows by how their language begins; None where that is the model's own affair."""
-        text = self.preprocessor
-        if text is None or (tgt_lang is None and text.special_ids.languages is None):
-            return {None: list(range(count))}
-        groups: dict[TargetStart | None, list[int]] = {}
+    def _target_starts(self, tgt_lang: Language, count: int) -> dict[TargetStart, list[int]]:
+        """Rows by how their language begins."""
+        groups: dict[TargetStart, list[int]] = {}
         for row, code in enumerate(spread(tgt_lang, count, "tgt_lang")):
-            groups.setdefault(text.target_start(code), []).append(row)
-        return groups or {None: []}
+            groups.setdefault(target_start(self.special_ids, code), []).append(row)
+        return groups or {target_start(self.special_ids): []}
 
     def _source_rows(
         self,
@@ -909,12 +994,7 @@ class Seq2SeqLM(keras.Model):
             missing = {"encoder_token_ids", "encoder_padding_mask"} - set(x)
             if missing:
                 raise ValueError(f"the input mapping lacks {', '.join(sorted(missing))}")
-            if src_lang is not None:
-                raise ValueError("src_lang is for texts: these ids have their language or none")
-            if tgt_lang is not None and self.preprocessor is None:
-                raise ValueError(
-                    "tgt_lang needs a preprocessor that knows languages; there is none"
-                )
+            self._refuse_languages_of_ids(src_lang, tgt_lang)
             rows, is_text = as_rows(x["encoder_token_ids"], x["encoder_padding_mask"]), False
         else:
             if not isinstance(x, Iterable):
@@ -932,6 +1012,21 @@ class Seq2SeqLM(keras.Model):
             text = self._require_preprocessor()
             rows, is_text = text.encode_source(texts, src_lang, tgt_lang), True
         return self._checked(rows, "source", overlong), is_text
+
+    def _refuse_languages_of_ids(self, src_lang: Language, tgt_lang: Language) -> None:
+        """Refuse languages that ids of sources say themselves, or cannot be told at all."""
+        languages = self.special_ids.languages
+        if src_lang is not None:
+            raise ValueError("src_lang is for texts: these ids have their language or none")
+        if tgt_lang is None:
+            return
+        if languages is None and self.preprocessor is None:
+            raise ValueError("tgt_lang needs a preprocessor that knows languages; there is none")
+        if languages is not None and languages.target == "source_prefix":
+            raise ValueError(
+                f"tgt_lang={tgt_lang!r} is for texts: this model reads its target language at the "
+                "beginning of the source, so these ids have it or none"
+            )
 
     def _checked(
         self, rows: Sequence[Any], side: Side, overlong: Overlong = "error"
@@ -966,9 +1061,26 @@ class Seq2SeqLM(keras.Model):
             text = self._require_preprocessor()
             sources = text.encode_source(sources, src_lang, tgt_lang)
             targets = text.encode_target(targets, tgt_lang)
+        else:
+            self._refuse_languages_of_ids(src_lang, tgt_lang)
+            self._check_first_ids(targets, tgt_lang)
         return self._checked(sources, "source", overlong), self._checked(
             targets, "target", overlong
         )
+
+    def _check_first_ids(self, targets: Sequence[Any], tgt_lang: Language) -> None:
+        """Hold the languages that ids of targets begin with against those a call names."""
+        languages = self.special_ids.languages
+        if tgt_lang is None or languages is None or languages.target != "forced_bos":
+            return
+        codes = spread(tgt_lang, len(targets), "tgt_lang")
+        for i, (row, code) in enumerate(zip(targets, codes, strict=True)):
+            wanted = None if code is None else target_start(self.special_ids, code).forced_bos
+            if wanted is not None and list(row[:1]) != [wanted]:
+                raise ValueError(
+                    f"target {i} does not begin with {wanted}, the id of {code!r}: ids of a target "
+                    "have their language in them"
+                )
 
     def _require_preprocessor(self) -> Preprocessor:
         if self.preprocessor is None:

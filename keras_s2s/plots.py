@@ -57,6 +57,8 @@ def plot_attention(
     source: str,
     target: str | None = None,
     *,
+    src_lang: str | None = None,
+    tgt_lang: str | None = None,
     path: str | Path | None = None,
     ax: Any = None,
     **generation_options: Any,
@@ -67,21 +69,22 @@ def plot_attention(
         model: a `Seq2SeqLM` with attention and a preprocessor.
         source: a source text.
         target: a target text; None takes the model's own answer.
+        src_lang, tgt_lang: languages of a multilingual model; by default the model's own.
         path: write the picture there, too.
         ax: matplotlib axes to draw on; None makes a figure.
-        **generation_options: to `generate`, where `target` is None.
+        **generation_options: to `generate`, where `target` is None; `overlong` in any case.
 
     Returns:
         the matplotlib axes.
 
     Raises:
         ImportError: matplotlib is not installed.
-        ValueError: the model has no attention or no preprocessor.
+        ValueError: the model has no attention or no preprocessor, or a text is too long.
 
     Characters that no installed font has are drawn as boxes; a log message says what to install.
     """
     source_tokens, target_tokens, weights = attention_of(
-        model, source, target, **generation_options
+        model, source, target, src_lang=src_lang, tgt_lang=tgt_lang, **generation_options
     )
     import matplotlib.pyplot as plt
 
@@ -95,10 +98,14 @@ def plot_attention(
 
 
 def attention_of(
-    model: Any, source: str, target: str | None = None, **generation_options: Any
+    model: Any, source: str, target: str | None = None, **options: Any
 ) -> tuple[list[str], list[str], np.ndarray]:
-    """Source tokens (S), target tokens (T) and the attention between them, `[T, S]`."""
-    source_ids, target_ids, attention = attended_ids(model, source, target, **generation_options)
+    """Source tokens (S), target tokens (T) and the attention between them, `[T, S]`.
+
+    Args:
+        model, source, target, options: as in `alignment.attended_ids`.
+    """
+    source_ids, target_ids, attention = attended_ids(model, source, target, **options)
     text = model.preprocessor
     return text.source_tokens(source_ids), text.target_tokens(target_ids), attention
 
@@ -260,7 +267,9 @@ def _coverage(characters: str) -> tuple[list[str], str]:
     return families, "".join(missing)
 
 
-def attention_figure(model: Any, sources: Sequence[str], path: str | Path, most: int = 4) -> None:
+def attention_figure(
+    model: Any, sources: Sequence[str], path: str | Path, most: int = 4, **options: Any
+) -> None:
     """Draw the attention of up to `most` sources, those first that the installed fonts can write.
 
     Args:
@@ -268,13 +277,14 @@ def attention_figure(model: Any, sources: Sequence[str], path: str | Path, most:
         sources: source texts, in order of preference.
         path: where the picture goes.
         most: how many are drawn.
+        **options: languages and the like, as in `plot_attention`.
     """
     import matplotlib.pyplot as plt
 
     chosen = ([source for source in sources if can_draw(source)] or list(sources))[:most]
     if not chosen:
         return
-    parts = [attention_of(model, source) for source in chosen]
+    parts = [attention_of(model, source, **options) for source in chosen]
     sizes = [_figure_size(source, target) for source, target, _ in parts]
     width, height = (max(inches) for inches in zip(*sizes, strict=True))
     columns = 2 if len(parts) > 1 and width <= MOST_WIDTH / 2 else 1

@@ -85,6 +85,39 @@ def from_description(
     return settings.read(PresetConfig, source)
 
 
+def with_preprocessor(config: PresetConfig, preprocessor: Preprocessor) -> PresetConfig:
+    """`config` with the special ids and default languages of a preprocessor.
+
+    What the preprocessor leaves open (forced ids) stays as it is, unless it has languages, which
+    say how targets begin.
+
+    Raises:
+        ValueError: the tokenizers have more ids than the network, or targets begin or end with
+            other ids than those of the network.
+    """
+    check_vocabularies(config.architecture, preprocessor)
+    mine, theirs = config.special_ids.target, preprocessor.special_ids.target
+    languages = preprocessor.special_ids.languages
+    for name in ("decoder_start", "eos"):
+        if name == "decoder_start" and languages is not None:
+            continue
+        if getattr(mine, name) != getattr(theirs, name):
+            raise ValueError(
+                f"special_ids.target.{name} is {getattr(theirs, name)} in the preprocessor, but "
+                f"{getattr(mine, name)} in the model; make the preprocessor with "
+                "special_ids=model.special_ids"
+            )
+    kept = {
+        name: getattr(mine, name)
+        for name in ("forced_bos", "forced_eos")
+        if getattr(theirs, name) is None and (name == "forced_eos" or languages is None)
+    }
+    special_ids = preprocessor.special_ids.model_copy(
+        update={"target": theirs.model_copy(update=kept)}
+    )
+    return config.model_copy(update={"special_ids": special_ids})
+
+
 def check_vocabularies(architecture: ArchitectureConfig, preprocessor: Preprocessor) -> None:
     """Refuse tokenizers with more ids than the network has.
 

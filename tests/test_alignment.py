@@ -73,3 +73,17 @@ def test_of_several_answers_the_first_is_aligned() -> None:
 def test_without_a_preprocessor_there_are_no_words() -> None:
     with pytest.raises(ValueError, match="no preprocessor"):
         word_alignment(SimpleNamespace(preprocessor=None), "x")
+
+
+def test_texts_beyond_the_positions_are_refused_or_cut() -> None:
+    text = s2s.text.Preprocessor.train(PAIRS, "character")
+    block = {"type": "transformer", "hidden_dim": 8, "num_heads": 2, "intermediate_dim": 8}
+    block |= {"num_layers": 1, "embedding": {"positions": "learned", "max_positions": 6}}
+    architecture = {"encoder": block, "decoder": block}
+    model = s2s.Seq2SeqLM.from_architecture(architecture, preprocessor=text)
+    for source, target, side in (("ab cd ef", "xy", "source"), ("ab", "xy z xy z", "target")):
+        with pytest.raises(ValueError, match=f"{side} 0 has .* ids, but the model has positions"):
+            word_alignment(model, source, target)
+        found = word_alignment(model, source, target, overlong="truncate")
+        cut = found.source if side == "source" else found.target
+        assert cut == (["ab", "cd"] if side == "source" else ["xy", "z"])

@@ -394,11 +394,52 @@ def test_streams_are_what_generate_returns(kind, options):
     assert list(model.stream([])) == []
 
 
+@pytest.mark.parametrize(
+    "defaults",
+    [
+        {"num_beams": 4},
+        {"num_beams": 4, "num_return_sequences": 3},
+        {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5},
+        {"sampler": "beam", "length_penalty": 2.0, "early_stopping": True},
+        {"sampler": "diverse_beam", "num_beams": 4, "num_beam_groups": 2},
+        {"num_beams": 4, "do_sample": True, "top_k": 5},
+        {"sampler": "beam_sample", "num_beams": 2, "temperature": 1.5},
+        {"sampler": "top_k", "top_k": 3, "num_return_sequences": 2},
+    ],
+)
+def test_beams_of_the_model_give_way_in_a_stream(defaults):
+    before = text_model("byte")
+    config = before.preset.model_copy(update={"generation": GenerationConfig(**defaults)})
+    model = Seq2SeqLM(config, before.preprocessor)
+    model.set_weights(before.get_weights())
+    draws = defaults.get("do_sample") or defaults.get("sampler") in ("beam_sample", "top_k")
+    drawing = {name: defaults[name] for name in ("temperature", "top_k") if name in defaults}
+    common = {"max_length": 12}
+    drawn = {**common, "seed": 5, "do_sample": True}
+    if draws:
+        expected = before.generate(TEXTS, **drawn, **drawing)
+        parts = list(model.stream(TEXTS, **common, seed=5))
+        assert ["".join(row) for row in zip(*parts, strict=True)] == expected
+    else:
+        parts = list(model.stream(TEXTS, **common))
+        expected = before.generate(TEXTS, **common, num_beams=1)
+        assert ["".join(row) for row in zip(*parts, strict=True)] == expected
+    parts = list(model.stream(TEXTS, **drawn))
+    expected = before.generate(TEXTS, **drawn, **drawing)
+    assert ["".join(row) for row in zip(*parts, strict=True)] == expected
+    parts = list(model.stream(TEXTS, **common, num_beams=1, do_sample=False))
+    expected = before.generate(TEXTS, **common, num_beams=1)
+    assert ["".join(row) for row in zip(*parts, strict=True)] == expected
+
+
 def test_streams_that_cannot_be_are_refused_at_once(model):
     for options, message in (
-        ({"num_beams": 2}, "stream.*Beam"),
-        ({"sampler": BeamSample(2)}, "stream.*BeamSample"),
-        ({"do_sample": True, "num_return_sequences": 2}, "stream.*one sequence"),
+        ({"num_beams": 2}, r"stream.*Beam with num_beams=2.*generate"),
+        ({"num_beams": 2, "do_sample": True}, r"stream.*BeamSample with num_beams=2"),
+        ({"num_beams": 4, "num_beam_groups": 2}, r"stream.*DiverseBeam with num_beams=4"),
+        ({"sampler": "beam"}, r"stream.*Beam with num_beams"),
+        ({"sampler": BeamSample(2)}, r"stream.*BeamSample"),
+        ({"do_sample": True, "num_return_sequences": 2}, r"stream.*num_return_sequences=2"),
         ({"stride": 0}, "stride=0"),
         ({"stride": 1.5}, r"stride=1\.5"),
         ({"seed": 1}, "seed=1"),

@@ -29,6 +29,7 @@ from keras_s2s.checkpoints.ctranslate2_vocabulary import (
     TextSettings,
     TokenizerChoice,
     make_preprocessor,
+    own_languages,
     own_tokenizers,
     read_settings,
     read_vocabularies,
@@ -196,6 +197,7 @@ def read_ctranslate2_folder(
             )
         tokenizers = own_tokenizers(folder, tokenizer)
         ids = special_ids(settings, source, target, start, tokenizers)
+        ids = ids.model_copy(update={"languages": own_languages(tokenizer, tokenizers, ids)})
         config = _preset(path, stored, ids.model_dump(), grown=int(zero_start))
         table = entries(_preset(path, stored, None).architecture)
         _check_variables(file, table, stored)

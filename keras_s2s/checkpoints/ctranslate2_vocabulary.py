@@ -15,8 +15,10 @@ from typing import Any, Literal, get_args
 
 from keras_s2s.checkpoints.ctranslate2_file import CTranslate2File
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.config import ConfigError, SourceIds, SpecialIds, TargetIds
+from keras_s2s.config import ConfigError, LanguagesConfig, SourceIds, SpecialIds, TargetIds
+from keras_s2s.text.languages import languages_of
 from keras_s2s.text.preprocessor import FOLDER, Preprocessor
+from keras_s2s.text.pretrained_tokenizer import PretrainedTokenizer
 from keras_s2s.text.registry import load_tokenizer
 from keras_s2s.text.token_list import Split, TokenListTokenizer
 from keras_s2s.text.tokenizer import Tokenizer, description_path
@@ -162,6 +164,25 @@ def own_tokenizers(folder: Path, tokenizer: TokenizerChoice) -> Tokenizers | Non
         separate = description_path(folder / FOLDER, "target").is_file()
         return source, load_tokenizer(folder / FOLDER, "target") if separate else source
     return None
+
+
+def own_languages(
+    given: TokenizerChoice, tokenizers: Tokenizers | None, ids: SpecialIds
+) -> LanguagesConfig | None:
+    """Languages of the caller's preprocessor, or else of the tokenizers; the folder has none.
+
+    Where a decoder starts with a language, the folder's decoder start says which by default.
+    """
+    if isinstance(given, Preprocessor):
+        return given.special_ids.languages
+    if tokenizers is None or not isinstance(tokenizers[0], PretrainedTokenizer):
+        return None
+    languages = languages_of(tokenizers[0])
+    if languages is not None and languages.target == "decoder_start":
+        start = ids.target.decoder_start
+        code = next((code for code, i in languages.codes.items() if i == start), None)
+        languages = languages.model_copy(update={"default_target": code})
+    return languages
 
 
 def split_of(tokenizer: Any) -> Split:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,11 @@ from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.preset_folder import named_weights
 from keras_s2s.checkpoints.sinusoid_tables import sinusoid_table
 from keras_s2s.config import ArchitectureConfig, PresetConfig, SpecialIds, TransformerConfig
+from keras_s2s.text.huggingface_files import with_languages_in_files
+from keras_s2s.text.languages import target_start
 from keras_s2s.text.preprocessor import Preprocessor
+
+logger = logging.getLogger(__name__)
 
 #: Rows of a table of sinusoids, where CTranslate2 does not compute them itself: longer texts than
 #: these positions it refuses.
@@ -79,7 +84,31 @@ def write_ctranslate2_folder(
         raise CheckpointError(f"quantization={quantization!r}: {error}") from None
     spec.save(str(directory))
     if preprocessor is not None:
-        preprocessor.save(directory)
+        with_languages_in_files(preprocessor).save(directory)
+    _log_languages(config.special_ids)
+
+
+def _log_languages(ids: SpecialIds) -> None:
+    """Say which languages CTranslate2 has to be told at each call, since it keeps none."""
+    languages = ids.languages
+    if languages is None:
+        return
+    told = []
+    source, target = languages.default_source, languages.default_target
+    if source is not None:
+        place = "at the beginning" if languages.source == "prefix" else "behind the end token"
+        told.append(f"each source has the token of {source!r} {place}")
+    if target is not None and languages.target == "source_prefix":
+        told.append(f"each source begins with the token of {target!r}")
+    first = target_start(ids).forced_bos
+    if languages.target == "forced_bos" and first in languages.codes.values():
+        code = next(code for code, i in languages.codes.items() if i == first)
+        told.append(f"target_prefix of each source is the token of {code!r}")
+    if told:
+        logger.warning(
+            "CTranslate2 keeps no languages; tell it at each call what holds here: %s",
+            "; ".join(told),
+        )
 
 
 # --------------------------------------------------------------------------------------

@@ -14,6 +14,9 @@ from keras_s2s.export.in_graph_tokenizers import (
 )
 from keras_s2s.text.preprocessor import Preprocessor
 
+#: No id: it holds the place of a text between its special ids.
+_TEXT = -1
+
 
 def check_preprocessor(preprocessor: Preprocessor) -> None:
     """Refuse, without TensorFlow, a preprocessor that has no equal twin.
@@ -45,10 +48,16 @@ class InGraphPreprocessor:
         self.resources = [*self.source.resources, *self.target.resources]
         self._target_size = preprocessor.target.vocabulary_size
         special, target = self.special_ids.target, preprocessor.target
+        languages = self.special_ids.languages
         dropped = (
             *(special.pad, special.bos, special.decoder_start),
             *(target.pad_id, target.bos_id, target.eos_id),
+            *(() if languages is None else languages.codes.values()),
         )
+        # What stands around any text, in the default languages.
+        marked = preprocessor.frame_source([[_TEXT]])[0]
+        at = marked.index(_TEXT)
+        self._before, self._after = marked[:at], marked[at + 1 :]
         self._dropped = sorted({i for i in dropped if i is not None})
 
     def encode_source(self, texts: Any) -> tuple[Any, Any]:
@@ -58,8 +67,8 @@ class InGraphPreprocessor:
         special = self.special_ids.source
         ids = self.source.encode(valid_utf8(texts))
         rows = ids.nrows(out_type=tf.int32)
-        before = [] if special.bos is None else [tf.fill([rows, 1], special.bos)]
-        after = [] if special.eos is None else [tf.fill([rows, 1], special.eos)]
+        before = [tf.fill([rows, 1], i) for i in self._before]
+        after = [tf.fill([rows, 1], i) for i in self._after]
         if before or after:
             ids = tf.concat([*before, ids, *after], axis=1)
         lengths = tf.cast(ids.row_lengths(), tf.int32)

@@ -110,6 +110,39 @@ def resolve_sampler(
     return strategy(**settings)
 
 
+def for_streams(defaults: GenerationConfig) -> GenerationConfig:
+    """A model's own options for text that is shown while it is generated.
+
+    A search knows what it prefers at its end only. As a default it gives way: to greedy search, or
+    to draws where it draws, of one sequence for each source.
+    """
+    draws = {"top_k", "top_p", "random", "beam_sample"}
+    changes: dict[str, Any] = {"num_beams": 1, "num_beam_groups": 1, "num_return_sequences": 1}
+    if defaults.sampler is not None and defaults.sampler not in ("random", "top_k", "top_p"):
+        changes |= {"sampler": None, "do_sample": defaults.sampler in draws}
+    return defaults.model_copy(update=changes)
+
+
+def refuse_to_stream(sampler: Sampler) -> None:
+    """Refuse a sampler that does not keep what it has chosen, or has several sequences.
+
+    Raises:
+        ValueError: it does not, or it has.
+    """
+    if isinstance(sampler, Greedy) and sampler.num_return_sequences == 1:
+        return
+    asked = type(sampler).__name__
+    if (beams := getattr(sampler, "num_beams", 1)) > 1:
+        asked += f" with num_beams={beams}"
+    else:
+        asked += f" with num_return_sequences={sampler.num_return_sequences}"
+    raise ValueError(
+        f"stream() shows one sequence of each source while it grows, by greedy search or sampling, "
+        f"and {asked} was asked for: what a search prefers is known at its end only. Leave it out, "
+        "or call generate()"
+    )
+
+
 def _fitting(defaults: GenerationConfig, options: Mapping[str, Any]) -> dict[str, Any]:
     """The model's own options, without those that do not go with what the caller passed."""
     own = {name: value for name, value in defaults.model_dump().items() if value is not None}

@@ -20,6 +20,7 @@ from keras_s2s.text.byte_level_bpe import ByteLevelBPETokenizer, byte_characters
 from keras_s2s.text.character import CharacterTokenizer
 from keras_s2s.text.files import write_atomically
 from keras_s2s.text.huggingface import HuggingFaceTokenizer
+from keras_s2s.text.languages import languages_of
 from keras_s2s.text.normalization import Normalizer, huggingface_normalizers
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.pretrained_tokenizer import PretrainedTokenizer
@@ -85,7 +86,13 @@ def huggingface_files(preprocessor: Preprocessor) -> dict[str, bytes]:
     source, target = preprocessor.source, preprocessor.target
     if isinstance(source, PretrainedTokenizer) and isinstance(target, PretrainedTokenizer):
         if source.files.contents == target.files.contents:
-            return dict(source.files.contents)
+            return _as_given(preprocessor, source)
+    elif preprocessor.special_ids.languages is not None:
+        raise ConfigError(
+            f"special_ids.languages of a {source.kind} tokenizer has no form in a Hugging Face "
+            "folder, where languages belong to the tokenizer classes of mBART, M2M-100, NLLB, "
+            "PLBART and Marian; model.preprocessor = None writes the model for ids"
+        )
     elif isinstance(source, SentencePieceTokenizer) and isinstance(target, SentencePieceTokenizer):
         return _as_marian(preprocessor, source, target)
     elif preprocessor.joint:
@@ -95,6 +102,50 @@ def huggingface_files(preprocessor: Preprocessor) -> dict[str, bytes]:
         "no form in a Hugging Face folder, which holds one tokenizer for both sides, or two of "
         "SentencePiece; train with joint: true, or with a SentencePiece kind on both sides"
     )
+
+
+def _as_given(preprocessor: Preprocessor, tokenizer: PretrainedTokenizer) -> dict[str, bytes]:
+    """The files that a tokenizer came from, with the default languages of the preprocessor."""
+    contents = dict(tokenizer.files.contents)
+    languages = preprocessor.special_ids.languages
+    if languages is None or languages == languages_of(tokenizer):
+        return contents
+    options = tokenizer.files.config()
+    for name, code in (
+        ("src_lang", languages.default_source),
+        ("tgt_lang", languages.default_target),
+    ):
+        if code is not None:
+            options[name] = code
+    contents[TOKENIZER_CONFIG] = _json(options)
+    read = type(tokenizer)._restore(tokenizer._settings(), contents)
+    if (found := languages_of(read)) != languages:
+        names = ("default_source", "default_target", "source", "target", "codes")
+        differ = next(
+            name for name in names if getattr(found, name, None) != getattr(languages, name)
+        )
+        raise ConfigError(
+            f"special_ids.languages.{differ} of the model has no place in the files of a "
+            f"{tokenizer.class_name}, so it would be forgotten. Export a model without that "
+            "default, and name the language at each call there"
+        )
+    return contents
+
+
+def with_languages_in_files(preprocessor: Preprocessor) -> Preprocessor:
+    """The same, with its default languages in the files that its tokenizers came from.
+
+    Raises:
+        ConfigError: those files have no place for them.
+    """
+    source, target = preprocessor.source, preprocessor.target
+    if not isinstance(source, PretrainedTokenizer) or not isinstance(target, PretrainedTokenizer):
+        return preprocessor
+    sides = [
+        type(side)._restore(side._settings(), _as_given(preprocessor, side))
+        for side in ([source] if preprocessor.joint else [source, target])
+    ]
+    return Preprocessor(sides[0], sides[-1], preprocessor.special_ids)
 
 
 def _as_marian(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from keras_s2s.config import ConfigError, LanguagesConfig
+from keras_s2s.config import ConfigError, LanguagesConfig, SpecialIds
 from keras_s2s.text.language_codes import MBART, MBART50, NLLB
 from keras_s2s.text.m2m_100 import M2M100Tokenizer
 from keras_s2s.text.marian import MarianTokenizer
@@ -22,6 +23,13 @@ _DEFAULTS = {
     "NllbTokenizer": "eng_Latn",
     "M2M100Tokenizer": "en",
 }
+
+
+class TargetStart(NamedTuple):
+    """How decoding begins in a language."""
+
+    decoder_start: int
+    forced_bos: int | None
 
 
 def languages_of(tokenizer: PretrainedTokenizer) -> LanguagesConfig | None:
@@ -102,6 +110,77 @@ def _plain(code: str, codes: dict[str, int]) -> str | None:
         if form in codes:
             return form
     return None
+
+
+def target_start(special_ids: SpecialIds, tgt_lang: str | None = None) -> TargetStart:
+    """Decoder start and first generated id of a language.
+
+    Args:
+        special_ids: of the model.
+        tgt_lang: code of the language; None for the default, or, without one, the model's own ids.
+
+    Raises:
+        ConfigError: the model has no such language, or none at all.
+    """
+    target, languages = special_ids.target, special_ids.languages
+    start = TargetStart(target.decoder_start, target.forced_bos)
+    code = tgt_lang
+    if code is None and languages is not None:
+        code = languages.default_target
+    if code is None:
+        return start
+    i = language_id(languages, code, "tgt_lang")
+    if languages is not None and languages.target == "decoder_start":
+        return start._replace(decoder_start=i)
+    if languages is not None and languages.target == "forced_bos":
+        return start._replace(forced_bos=i)
+    return start
+
+
+def with_defaults(
+    special_ids: SpecialIds, src_lang: str | None = None, tgt_lang: str | None = None
+) -> SpecialIds:
+    """Special ids with other default languages; their targets begin in `tgt_lang`.
+
+    Args:
+        special_ids: of the model.
+        src_lang, tgt_lang: codes; None leaves the default as it is.
+
+    Raises:
+        ConfigError: the model has no such language, none at all, or cannot be told.
+    """
+    languages = special_ids.languages
+    changes: dict[str, Any] = {}
+    for name, key, code in (
+        ("src_lang", "default_source", src_lang),
+        ("tgt_lang", "default_target", tgt_lang),
+    ):
+        if code is not None:
+            i = language_id(languages, code, name)
+            assert languages is not None
+            changes[key] = next(known for known, k in languages.codes.items() if k == i)
+    if languages is None or not changes:
+        return special_ids
+    if "default_source" in changes:
+        refuse_source_language(languages, src_lang)
+    target = special_ids.target
+    if tgt_lang is not None:
+        target = target.model_copy(update=target_start(special_ids, tgt_lang)._asdict())
+    languages = languages.model_copy(update=changes)
+    return special_ids.model_copy(update={"languages": languages, "target": target})
+
+
+def refuse_source_language(languages: LanguagesConfig, src_lang: Any) -> None:
+    """Refuse a source language where sources do not say theirs.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if languages.source == "none":
+        raise ConfigError(
+            f"src_lang is {src_lang!r}, but this model's sources do not say their language; "
+            "leave src_lang out"
+        )
 
 
 def spread(language: Language, rows: int, name: str) -> list[str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from keras_s2s.config import (
     ConfigError,
@@ -17,20 +17,21 @@ from keras_s2s.config import (
     TokenizerKind,
     read_config,
 )
-from keras_s2s.text.languages import Language, language_id, spread
+from keras_s2s.text.languages import (
+    Language,
+    TargetStart,
+    language_id,
+    refuse_source_language,
+    spread,
+    target_start,
+    with_defaults,
+)
 from keras_s2s.text.registry import load_tokenizer
 from keras_s2s.text.tokenizer import Tokenizer, check_texts, description_path
 from keras_s2s.text.training import train_tokenizer
 from keras_s2s.text.truncation import Overlong, Side, fitting
 
 FOLDER = "tokenizer"
-
-
-class TargetStart(NamedTuple):
-    """How decoding begins in a language."""
-
-    decoder_start: int
-    forced_bos: int | None
 
 
 class Preprocessor:
@@ -200,11 +201,8 @@ class Preprocessor:
         targets = self._languages("tgt_lang", tgt_lang, len(rows))
         if languages is None:
             return rows
-        if languages.source == "none" and any(i is not None for i in sources):
-            raise ConfigError(
-                f"src_lang is {src_lang!r}, but this model's sources do not say their language; "
-                "leave src_lang out"
-            )
+        if any(i is not None for i in sources):
+            refuse_source_language(languages, src_lang)
         if languages.target == "source_prefix":
             rows = [_surround([row], i, None)[0] for row, i in zip(rows, targets, strict=True)]
         if languages.source == "prefix":
@@ -247,14 +245,31 @@ class Preprocessor:
             rows = [_surround([row], i, None)[0] for row, i in zip(rows, targets, strict=True)]
         return rows
 
-    def encode_target_prefix(self, text: str, tgt_lang: str | None = None) -> list[int]:
-        """Ids that a target beginning with `text` begins with: BOS where set, and no EOS."""
+    def encode_target_prefix(
+        self, text: str, tgt_lang: str | None = None, *, first: int | None = None
+    ) -> list[int]:
+        """Ids that a generated target beginning with `text` begins with.
+
+        They are the ids that generation in `tgt_lang` is forced to begin with, BOS where set, and
+        the text's own without EOS. An empty text gives none: it asks for nothing.
+
+        Args:
+            text: what the target begins with.
+            tgt_lang: its language; None for the default.
+            first: an id that targets are forced to begin with, in place of the language's.
+
+        Raises:
+            ConfigError: the model has no such language, or none at all.
+        """
         ids, languages = self.special_ids.target, self.special_ids.languages
-        row = _surround(self.target.encode_batch([text]), ids.bos, None)
-        language = self._languages("tgt_lang", tgt_lang, 1)[0]
+        start = self.target_start(tgt_lang)
+        row = self.target.encode_batch([text])[0]
+        if not row:
+            return []
+        row = _surround([row], ids.bos, None)[0]
         if languages is not None and languages.target == "forced_bos":
-            row = _surround(row, language, None)
-        return row[0]
+            row = _surround([row], start.forced_bos if first is None else first, None)[0]
+        return row
 
     def fit_rows(
         self,
@@ -298,26 +313,15 @@ class Preprocessor:
         Raises:
             ConfigError: the model has no such language, or none at all.
         """
-        target, languages = self.special_ids.target, self.special_ids.languages
-        start = TargetStart(target.decoder_start, target.forced_bos)
-        code = tgt_lang
-        if code is None and languages is not None:
-            code = languages.default_target
-        if code is None:
-            return start
-        i = language_id(languages, code, "tgt_lang")
-        if languages is not None and languages.target == "decoder_start":
-            return start._replace(decoder_start=i)
-        if languages is not None and languages.target == "forced_bos":
-            return start._replace(forced_bos=i)
-        return start
+        return target_start(self.special_ids, tgt_lang)
 
     def in_languages(
         self, src_lang: str | None = None, tgt_lang: str | None = None
     ) -> Preprocessor:
         """The same tokenizers with other default languages: for training in one direction.
 
-        The special ids of the result begin targets in `tgt_lang`.
+        The special ids of the result begin targets in `tgt_lang`. Given to a model
+        (`model.preprocessor = ...`), they are its defaults, and are saved and exported with it.
 
         Raises:
             ConfigError: the model has no such language, or none at all.
@@ -325,31 +329,9 @@ class Preprocessor:
         Example:
             >>> batches = Batches(pairs, model.preprocessor.in_languages("en_XX", "ko_KR"))
         """
-        languages = self.special_ids.languages
-        changes: dict[str, Any] = {}
-        for name, key, code in (
-            ("src_lang", "default_source", src_lang),
-            ("tgt_lang", "default_target", tgt_lang),
-        ):
-            if code is None:
-                continue
-            i = language_id(languages, code, name)
-            assert languages is not None
-            changes[key] = next(known for known, k in languages.codes.items() if k == i)
-        if languages is None or not changes:
+        special_ids = with_defaults(self.special_ids, src_lang, tgt_lang)
+        if special_ids is self.special_ids:
             return self
-        start = self.target_start(tgt_lang)
-        special_ids = self.special_ids.model_copy(
-            update={
-                "languages": languages.model_copy(update=changes),
-                "target": self.special_ids.target.model_copy(
-                    update={
-                        "decoder_start": start.decoder_start,
-                        "forced_bos": start.forced_bos,
-                    }
-                ),
-            }
-        )
         return Preprocessor(self.source, self.target, special_ids)
 
     def _languages(self, name: str, language: Language, rows: int) -> list[int | None]:

@@ -32,7 +32,8 @@ class GenerationMetrics(keras.callbacks.Callback):
         bleu_tokenize: one of sacreBLEU's tokenizers, instead of the target language's.
         tgt_lang: language to answer in, or one for each pair. A model of one language is not
             told it; BLEU's and ROUGE's tokenizers follow it.
-        **generation_options: to `generate`, e.g. `num_beams=4`.
+        **generation_options: to `generate`, e.g. `num_beams=4`. Lists with one value for each
+            pair (languages, prefixes, seeds) are cut to `limit` as the pairs are.
 
     Raises:
         ValueError: an argument that cannot be used; among others, a tokenizer that would have to
@@ -65,6 +66,17 @@ class GenerationMetrics(keras.callbacks.Callback):
                     f"{generation_options[name]!r}"
                 )
         self.pairs = list(pairs)[:limit]
+        given = {**generation_options, "tgt_lang": tgt_lang}
+        for name in ("src_lang", "tgt_lang", "decoder_prefix", "seed"):
+            values = given.get(name)
+            if isinstance(values, list | tuple):
+                given[name] = values[:limit]
+                if len(given[name]) != len(self.pairs):
+                    raise ValueError(
+                        f"{name} has {len(values)} values for {len(self.pairs)} pairs; give one "
+                        "for each pair"
+                    )
+        tgt_lang, generation_options = given.pop("tgt_lang"), given
         if not self.pairs:
             raise ValueError("GenerationMetrics needs at least one pair")
         self.metrics = tuple(metrics)

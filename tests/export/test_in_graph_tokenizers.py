@@ -7,6 +7,7 @@ import sys
 import unicodedata
 
 import keras
+import numpy as np
 import pytest
 from unicode_texts import CORPUS, TEXTS
 
@@ -170,3 +171,26 @@ def test_unknown_normal_form_is_refused():
     object.__setattr__(tokenizer.normalizer, "form", "nfd")
     with pytest.raises(ExportError, match=r"normalization: nfd of a character tokenizer"):
         check_tokenizer(tokenizer)
+
+
+@in_tensorflow
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("prefix", "forced_bos"), ("suffix", "decoder_start"), ("none", "source_prefix")],
+)
+def test_languages_stand_around_sources(source, target):
+    """The default ones; and no text has them."""
+    text = Preprocessor.train([(t, t) for t in CORPUS], "character", joint=True)
+    codes = {"one": 5, "two": 6}
+    data = text.special_ids.model_dump()
+    data["languages"] = {"codes": codes, "source": source, "target": target}
+    text = Preprocessor(text.source, text.target, SpecialIds.model_validate(data))
+    text = text.in_languages("two" if source != "none" else None, "one")
+    graph = InGraphPreprocessor(text)
+    ids, mask = (part.numpy() for part in graph.encode_source(TEXTS[:8]))
+    rows = [row[real].tolist() for row, real in zip(ids, mask, strict=True)]
+    assert rows == text.encode_source(TEXTS[:8])
+    assert all(set(row) & {5, 6} for row in rows)
+    targets = [[5, 9, 6, 10, 3], [9, 10, 3, 5, 6]]
+    found = graph.decode_target(np.array(targets, "int32"), [5, 5]).numpy()
+    assert [text.decode() for text in found] == text.decode_target(targets)

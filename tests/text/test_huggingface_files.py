@@ -159,3 +159,12 @@ def test_mixed_sides_are_refused(tmp_path):
 def test_special_tokens_in_text_stay_text():
     config = json.loads(huggingface_files(trained("byte_level_bpe"))["tokenizer_config.json"])
     assert config["split_special_tokens"] is True
+
+
+def test_languages_without_a_class_of_their_own_are_refused():
+    text = Preprocessor.train(["a b c d"], "character", joint=True)
+    data = text.special_ids.model_dump()
+    data["languages"] = {"codes": {"x": 5}, "source": "prefix", "target": "forced_bos"}
+    text = Preprocessor(text.source, text.target, SpecialIds.model_validate(data))
+    with pytest.raises(ConfigError, match=r"special_ids\.languages of a character tokenizer"):
+        huggingface_files(text)
