@@ -95,10 +95,10 @@ def _run(words: list[str]) -> int:
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         if code == INTERRUPTED:
-            _say("interrupted")
+            _say(_interruption(stop))
             return code
-    except KeyboardInterrupt:
-        _say("interrupted")
+    except KeyboardInterrupt as stop:
+        _say(_interruption(stop))
         return INTERRUPTED
     except Exception as error:
         if debug:
@@ -107,6 +107,14 @@ def _run(words: list[str]) -> int:
             _say(f"error: {_explain(error)}")
         return FAILED
     return code if _flush() else FAILED
+
+
+def _interruption(stop: BaseException) -> str:
+    """What a command said when it was interrupted; Typer makes an exit of the interrupt."""
+    link: BaseException | None = stop
+    while link is not None and not isinstance(link, KeyboardInterrupt):
+        link = link.__cause__ or link.__context__
+    return str(link or "") or "interrupted"
 
 
 def _flush() -> bool:

@@ -21,19 +21,24 @@ def train(
         list[str] | None,
         typer.Option("--set", help="A setting to change, e.g. data.dir=FOLDER; may be repeated."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model that the folder holds already.")
+    ] = False,
 ) -> None:
-    """Train a model by a recipe; print sample answers and, on the last line, JSON metrics.
+    """Train a model by a recipe; print sample answers and a summary.
 
-    The folder holds the best epoch as a preset, and results.json. Ctrl-C leaves the best model
-    so far.
+    The folder holds the best epoch as a preset, and results.json. The summary is JSON on the last
+    line where standard output is no terminal. Ctrl-C leaves the best model so far.
     """
     from keras_s2s import catalog
+    from keras_s2s.training.run_folder import check_run_folder
 
     config = catalog.load_recipe(recipe, settings or [])
+    folder = out or Path("runs") / Path(recipe).stem
+    check_run_folder(folder, overwrite=overwrite)
     import_backend()
     show_messages()
     from keras_s2s.model import Seq2SeqLM
     from keras_s2s.training.recipe import run_recipe
 
-    folder = out or Path("runs") / Path(recipe).stem
-    run_recipe(config, folder, make_model=Seq2SeqLM.from_preset)
+    run_recipe(config, folder, make_model=Seq2SeqLM.from_preset, overwrite=overwrite)

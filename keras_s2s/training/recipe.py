@@ -16,7 +16,6 @@ import keras
 import numpy as np
 import yaml
 
-from keras_s2s.checkpoints.preset_folder import is_preset_folder
 from keras_s2s.config import (
     ANSWER_MONITORS,
     ConfigError,
@@ -36,7 +35,15 @@ from keras_s2s.data.text_infilling import TextInfilling
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.training.callbacks import GenerationMetrics, ProgressBar, SaveBest, TimeLimit
 from keras_s2s.training.evaluation import check_metrics, corpus_metrics, first_answers
+from keras_s2s.training.interruption import Position, what_is_kept
+from keras_s2s.training.run_folder import (
+    ATTENTION_FILE,
+    CURVE_FILE,
+    RESULTS_FILE,
+    RunFolder,
+)
 from keras_s2s.training.schedules import make_optimizer
+from keras_s2s.training.summary import print_summary
 from keras_s2s.training.target_language import target_language
 
 logger = logging.getLogger(__name__)
@@ -45,9 +52,6 @@ Pairs = list[tuple[str, str]]
 #: A split: pairs, or texts where the recipe has an objective.
 Examples = Pairs | list[str]
 
-RESULTS_FILE = "results.json"
-RECIPE_FILE = "recipe.yaml"
-
 
 def run_recipe(
     recipe: RecipeConfig,
@@ -55,6 +59,7 @@ def run_recipe(
     *,
     make_model: Callable[..., Any],
     results: TextIO | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Train, keep the best epoch, measure it on the test split.
 
@@ -63,17 +68,29 @@ def run_recipe(
         directory: becomes a preset folder, with `recipe.yaml`, `results.json` and, where
             matplotlib is installed, `learning_curve.png` and `attention.png` beside it.
         make_model: `Seq2SeqLM.from_preset`.
-        results: where sample answers and measured values are printed; standard output by
-            default.
+        results: where sample answers and a summary are printed, which is JSON unless this is a
+            terminal; standard output by default.
+        overwrite: replace a model that the folder holds already.
 
     Returns:
         what `results.json` holds: history, metrics, best epoch, seconds, versions.
 
     Raises:
-        KeyboardInterrupt: after the model so far was saved.
+        ConfigError: the folder holds a model, and `overwrite` is not set.
+        OSError: the folder cannot be written. Both are found before anything is read.
+        KeyboardInterrupt: its message says what was kept.
     """
-    results = results or sys.stdout
-    directory = Path(directory)
+    folder = RunFolder(Path(directory), overwrite=overwrite)
+    try:
+        return _run(recipe, folder, make_model, results or sys.stdout)
+    finally:
+        folder.leave()
+
+
+def _run(
+    recipe: RecipeConfig, folder: RunFolder, make_model: Callable[..., Any], results: TextIO
+) -> dict[str, Any]:
+    directory = folder.directory
     training = recipe.training
     started = time.monotonic()
     has_plots = _has_matplotlib()
@@ -137,8 +154,11 @@ def run_recipe(
         keras.backend.backend(),
     )
 
-    keeper = SaveBest(lambda m: m.save_to_preset(directory), training.monitor)
-    callbacks: list[Any] = []
+    def save(trained: Any) -> None:
+        folder.save(trained.save_to_preset, _as_yaml(recipe))
+
+    keeper, position = SaveBest(save, training.monitor), Position()
+    callbacks: list[Any] = [position]
     if training.monitor in ANSWER_MONITORS:
         metric = ANSWER_MONITORS[training.monitor]
         bleu_tokenize = recipe.evaluation.bleu_tokenize if metric == "bleu" else None
@@ -153,11 +173,6 @@ def run_recipe(
     callbacks += [keeper, ProgressBar()]
     if training.max_minutes is not None:
         callbacks.append(TimeLimit(training.max_minutes))
-    before = is_preset_folder(directory)
-    if before:
-        logger.warning("%s holds a model already; it will be replaced", directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    _write_recipe(recipe, directory)
     try:
         fitted = model.fit(
             batches,
@@ -167,25 +182,33 @@ def run_recipe(
             callbacks=callbacks,
         )
     except KeyboardInterrupt:
-        if keeper.best is None and before:
-            logger.warning("interrupted; %s still holds the earlier model", directory)
-            raise
-        if keeper.best is None:
-            model.save_to_preset(directory)
-        logger.warning("interrupted; the best model so far is in %s", directory)
-        raise
+        message = what_is_kept(
+            position,
+            len(batches),
+            directory,
+            best_epoch=keeper.best_epoch,
+            has_earlier_model=folder.has_earlier_model,
+        )
+        if keeper.best is None and position.has_begun and not folder.has_earlier_model:
+            save(model)
+        raise KeyboardInterrupt(message) from None
     if keeper.best is None:
         logger.warning("%s was never a number: the training diverged", training.monitor)
-        model.save_to_preset(directory)
+        save(model)
     history = {name: [float(v) for v in values] for name, values in fitted.history.items()}
     trained = time.monotonic()
-    model = make_model(str(directory))  # the best epoch, as a user will load it
-
-    if recipe.data.objective is None:
-        metrics, samples = measure(model, splits["test"], recipe)
-    else:
-        tests = Batches(splits["test"], preprocessor, num_buckets=2, shuffle=False, **options)
-        metrics, samples = measure_objective(model, tests, recipe)
+    try:
+        model = make_model(str(directory))  # the best epoch, as a user will load it
+        if recipe.data.objective is None:
+            metrics, samples = measure(model, splits["test"], recipe)
+        else:
+            tests = Batches(splits["test"], preprocessor, num_buckets=2, shuffle=False, **options)
+            metrics, samples = measure_objective(model, tests, recipe)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted while the model was measured; {directory} has it, without "
+            f"{RESULTS_FILE} and pictures"
+        ) from None
     report = {
         "recipe": recipe.description,
         "model": recipe.model,
@@ -203,13 +226,11 @@ def run_recipe(
     for source, target, answer in samples:
         mark = "=" if answer == target else "≠"
         print(f"{source}\n  -> {answer}\n  {mark}  {target}", file=results)
-    if has_plots:
-        # A heatmap is of a text, and what an objective makes is none.
-        texts = [source for source, _, _ in samples] if recipe.data.objective is None else []
-        _draw(model, history, texts, directory)
-    _write_json(report, directory / RESULTS_FILE)
-    shown = {name: report[name] for name in ("best_epoch", "epochs", "seconds", "test_pairs")}
-    print(json.dumps({**metrics, **shown}, ensure_ascii=False), file=results)
+    texts = [source for source, _, _ in samples] if recipe.data.objective is None else []
+    # A heatmap is of a text, and what an objective makes is none.
+    pictures = _draw(model, history, texts, directory) if has_plots else []
+    folder.write(RESULTS_FILE, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    print_summary(report, directory, pictures, texts[0] if texts else None, results)
     return report
 
 
@@ -334,13 +355,17 @@ def _up_to_eos(ids: np.ndarray, special_ids: SpecialIds) -> np.ndarray:
     return ids[: ends[0] + 1] if len(ends) else ids
 
 
-def _draw(model: Any, history: Any, texts: list[str], directory: Path) -> None:
+def _draw(model: Any, history: Any, texts: list[str], directory: Path) -> list[Path]:
+    """Draw what there is to see; the files written."""
     from keras_s2s.plots import attention_figure, plot_learning_curve
 
-    plot_learning_curve(history, directory / "learning_curve.png")
+    pictures = [directory / CURVE_FILE]
+    plot_learning_curve(history, pictures[0])
     decoder = model.preset.architecture.decoder
     if texts and (decoder.type == "transformer" or decoder.attention is not None):
-        attention_figure(model, texts, directory / "attention.png")
+        pictures.append(directory / ATTENTION_FILE)
+        attention_figure(model, texts, pictures[1])
+    return pictures
 
 
 def versions() -> dict[str, str]:
@@ -361,15 +386,6 @@ def _has_matplotlib() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def _write_json(data: Any, path: Path) -> None:
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    beside.replace(path)
-
-
-def _write_recipe(recipe: RecipeConfig, directory: Path) -> None:
-    path = directory / RECIPE_FILE
-    beside = path.with_name(f".{path.name}.tmp")
+def _as_yaml(recipe: RecipeConfig) -> str:
     data = recipe.model_dump(mode="json", exclude_none=True)
-    beside.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    beside.replace(path)
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,13 +40,16 @@ WIDTHS = {
 }
 
 
-def run(directory: Path, *changes: str, name: str = "dates") -> tuple[dict[str, Any], str]:
+def run(
+    directory: Path, *changes: str, name: str = "dates", overwrite: bool = False
+) -> tuple[dict[str, Any], str]:
     printed = io.StringIO()
     report = recipes.run_recipe(
         load_recipe(name, [*SMALL, *WIDTHS[name], *changes]),
         directory,
         make_model=Seq2SeqLM.from_preset,
         results=printed,
+        overwrite=overwrite,
     )
     return report, printed.getvalue()
 
@@ -103,7 +107,7 @@ def test_an_interrupt_leaves_a_usable_model(tmp_path: Path, monkeypatch) -> None
             raise KeyboardInterrupt
 
     monkeypatch.setattr(recipes.ProgressBar, "on_train_batch_end", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"in epoch 1, after 3 of 3 .*as it was"):
         run(tmp_path / "run")
     model = Seq2SeqLM.from_preset(tmp_path / "run")
     assert isinstance(model.generate("March 3, 1999"), str)
@@ -127,7 +131,7 @@ def test_an_interrupt_in_the_second_epoch_leaves_the_first(tmp_path: Path, monke
 
     monkeypatch.setattr(recipes.ProgressBar, "on_epoch_end", remember)
     monkeypatch.setattr(recipes.ProgressBar, "on_train_batch_end", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"in epoch 2; .* has the model of epoch 1"):
         run(tmp_path / "run")
     assert (calls, len(finished)) == (5, 1)
     model = Seq2SeqLM.from_preset(tmp_path / "run")
@@ -136,6 +140,32 @@ def test_an_interrupt_in_the_second_epoch_leaves_the_first(tmp_path: Path, monke
     assert isinstance(model.generate("March 3, 1999"), str)
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {"preset.yaml", "model.safetensors", "tokenizer", "recipe.yaml"}
+
+
+@slow_where_compiled
+def test_an_interrupt_while_measuring_says_so(tmp_path: Path, monkeypatch) -> None:
+    def interrupt(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipes, "measure", interrupt)
+    with pytest.raises(KeyboardInterrupt, match=r"measured; .*run has it, without results\.json"):
+        run(tmp_path / "run", "training.epochs=1")
+    assert isinstance(Seq2SeqLM.from_preset(tmp_path / "run").generate("March 3, 1999"), str)
+
+
+def test_a_model_of_before_outlives_a_run_that_fails(first, tmp_path: Path, monkeypatch) -> None:
+    directory = shutil.copytree(first[0], tmp_path / "run")
+    before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match="holds a model already"):
+        run(directory)
+
+    def interrupt(self: Any, batch: int, logs: Any = None) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipes.ProgressBar, "on_train_batch_end", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="has the earlier model"):
+        run(directory, overwrite=True)
+    assert before == {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 @slow_where_compiled
