@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from keras_s2s.config import ConfigError
 from keras_s2s.text.pretrained_tokenizer import PretrainedTokenizer, tidy_spaces
+from keras_s2s.text.settled import HALF, settled_spaces
 from keras_s2s.text.tokenizer_files import NAMED, Added, Declared, TokenizerFiles, TokenName
 
 
@@ -144,6 +145,10 @@ class PythonTokenizer(PretrainedTokenizer):
     def _join(self, tokens: list[str]) -> str:
         """Text of tokens."""
 
+    def _settled_join(self, tokens: list[str]) -> str:
+        """What no further tokens change of the text of tokens."""
+        return self._join(tokens).rstrip(HALF)
+
     # ----------------------------------------------------------------------------------
 
     @property
@@ -178,10 +183,17 @@ class PythonTokenizer(PretrainedTokenizer):
         return ids
 
     def _decode(self, ids: list[int]) -> str:
+        text = self._join(self._tokens_of(ids))
+        return tidy_spaces(text) if self._tidy else text
+
+    def _settled(self, ids: list[int]) -> str:
+        text = self._settled_join(self._tokens_of(ids))
+        return settled_spaces(text, tidy_spaces) if self._tidy else text
+
+    def _tokens_of(self, ids: list[int]) -> list[str]:
         special = self._special_ids()
         tokens = (self._token_or_none(i) for i in ids if i not in special)
-        text = self._join([token for token in tokens if token is not None])
-        return tidy_spaces(text) if self._tidy else text
+        return [token for token in tokens if token is not None]
 
     def _special_ids(self) -> set[int]:
         return {

@@ -112,3 +112,7 @@ class BlenderbotSmallTokenizer(PythonTokenizer):
 
     def _join(self, tokens: list[str]) -> str:
         return " ".join(tokens).replace(f"{CONTINUED} ", "").strip()
+
+    def _settled_join(self, tokens: list[str]) -> str:
+        # The mark that a word goes on vanishes with the next piece.
+        return self._join(tokens).removesuffix(CONTINUED)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from keras_s2s.text.normalization import Normalizer
+from keras_s2s.text.settled import HALF
 from keras_s2s.text.special_tokens import SPECIAL_TOKENS, UNK_TOKEN, UNKNOWN_SURFACE
 from keras_s2s.text.trained import TrainedTokenizer
 from keras_s2s.text.visible import make_visible
@@ -60,6 +61,9 @@ class ByteTokenizer(TrainedTokenizer):
 
     def _decode(self, ids: list[int]) -> str:
         return b"".join([self._bytes[i] for i in ids]).decode("utf-8", errors="replace")
+
+    def _settled(self, ids: list[int]) -> str:
+        return self._decode(ids).rstrip(HALF)
 
     def _token(self, i: int) -> str:
         return self._tokens[i]

@@ -9,6 +9,7 @@ from typing import Self
 from keras_s2s.config import ConfigError
 from keras_s2s.text.huggingface import HuggingFaceTokenizer
 from keras_s2s.text.normalization import Form, huggingface_normalizers
+from keras_s2s.text.settled import HALF
 from keras_s2s.text.special_tokens import SPECIAL_TOKENS, UNKNOWN_SURFACE
 from keras_s2s.text.visible import make_visible
 
@@ -96,6 +97,9 @@ class ByteLevelBPETokenizer(HuggingFaceTokenizer):
 
     def _decode(self, ids: list[int]) -> str:
         return b"".join([self._bytes[i] for i in ids]).decode("utf-8", errors="replace")
+
+    def _settled(self, ids: list[int]) -> str:
+        return self._decode(ids).rstrip(HALF)
 
 
 def byte_characters() -> list[str]:

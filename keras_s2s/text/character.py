@@ -58,6 +58,9 @@ class CharacterTokenizer(TrainedTokenizer):
         tokens, unk = self.vocabulary.tokens, self.vocabulary.unk_id
         return "".join(UNKNOWN_SURFACE if i == unk else tokens[i] for i in ids)
 
+    def _settled(self, ids: list[int]) -> str:
+        return self._decode(ids)
+
     def _token(self, i: int) -> str:
         return self.vocabulary.tokens[i]
 

@@ -13,8 +13,8 @@ def text_pieces(
 ) -> Iterator[list[str]]:
     """What is new in the text of each row.
 
-    A later id can change how earlier ones read: the bytes of one character are several ids, and
-    a sign joins the word before it. So a piece is shown once two results in a row agree on it.
+    A later id can change how earlier ones read: the bytes of one character are several ids, a sign
+    joins the word before it. So a piece is shown once nothing that may follow changes it.
 
     Args:
         preprocessor: ids -> text.
@@ -22,26 +22,26 @@ def text_pieces(
 
     Yields:
         a text for each row, possibly empty; joined up they are the text of the last result.
+
+    Raises:
+        RuntimeError: a tokenizer has changed a text that it had called settled.
     """
     shown: list[str] = []
-    before: list[str] = []
+    rows: list[list[int]] = []
     for ids, lengths in results:
-        texts = preprocessor.decode_target(
-            [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
-        )
-        shown = shown or [""] * len(texts)
+        rows = [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
+        shown = shown or [""] * len(rows)
         pieces = []
-        for i, text in enumerate(texts):
-            agreed = _common_start(before[i], text) if before else ""
-            agreed = agreed.rstrip("\ufffd")  # half a character
-            new = agreed[len(shown[i]) :] if agreed.startswith(shown[i]) else ""
+        for i, text in enumerate(preprocessor.settled_target(rows)):
+            new = text[len(shown[i]) :]
             shown[i] += new
             pieces.append(new)
-        before = texts
         yield pieces
-    yield [text[len(done) :] for text, done in zip(before, shown, strict=True)]
-
-
-def _common_start(a: str, b: str) -> str:
-    size = min(len(a), len(b))
-    return a[: next((i for i in range(size) if a[i] != b[i]), size)]
+    texts = preprocessor.decode_target(rows)
+    for text, done in zip(texts, shown, strict=True):
+        if not text.startswith(done):
+            raise RuntimeError(
+                f"{done!r} was shown of a text that is {text!r}: `settled` of the target's "
+                "tokenizer called more certain than is"
+            )
+    yield [text[len(done) :] for text, done in zip(texts, shown, strict=True)]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
+from typing import Any
+
 from keras_s2s.text.pipelines import build_pipeline, template_of
 from keras_s2s.text.pretrained_tokenizer import PretrainedTokenizer, tidy_spaces
+from keras_s2s.text.settled import HALF, settled_spaces
 from keras_s2s.text.tokenizer_files import TokenizerFiles
 
 
@@ -39,6 +44,8 @@ class PipelineTokenizer(PretrainedTokenizer):
         if type(self.pipeline.model).__name__ == "BPE" and not options.get(forced, False):
             tidy = False
         self._tidy = tidy
+        self._special = {i for i, token in special.items() if token.special}
+        self._decoders = _decoders(json.loads(self.pipeline.to_str())["decoder"])
 
     @property
     def known(self) -> int:
@@ -74,7 +81,43 @@ class PipelineTokenizer(PretrainedTokenizer):
         text = self.pipeline.decode(ids, skip_special_tokens=True)
         return tidy_spaces(text) if self._tidy else text
 
+    def _settled(self, ids: list[int]) -> str:
+        if self._decoders is None:
+            return ""
+        if "ByteFallback" in self._decoders:
+            # A run of bytes is a text, or else as many signs of half a character.
+            ids = [i for i in ids if i not in self._special]
+            while ids and _BYTE.fullmatch(self.pipeline.id_to_token(ids[-1]) or ""):
+                ids.pop()
+        text = self.pipeline.decode(ids, skip_special_tokens=True).rstrip(HALF)
+        return settled_spaces(text, tidy_spaces) if self._tidy else text
+
     def _token(self, i: int) -> str:
         token = self.pipeline.id_to_token(i)
         # Models round their vocabularies up; such an id means nothing.
         return f"<id {i}>" if token is None else token
+
+
+_BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+
+
+def _decoders(decoder: dict[str, Any] | None) -> set[str] | None:
+    """Names of the parts of a decoder whose text only grows with more ids; None where it may not.
+
+    Args:
+        decoder: as `tokenizer.json` has it; None puts a space between any two tokens.
+    """
+    if decoder is None:
+        return set()
+    name = str(decoder.get("type"))
+    if name == "Sequence":
+        parts = [_decoders(part) for part in decoder.get("decoders", [])]
+        known = [part for part in parts if part is not None]
+        return set().union(*known) if len(known) == len(parts) else None
+    grows = name in ("Metaspace", "ByteLevel", "WordPiece", "BPEDecoder", "Fuse", "ByteFallback")
+    if name == "Replace":
+        # More than a character might be completed by what follows.
+        grows = len(str(decoder.get("pattern", {}).get("String", ""))) == 1
+    elif name == "Strip":
+        grows = not decoder.get("stop")
+    return {name} if grows else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -366,6 +366,21 @@ class Preprocessor:
             ids: integers `[B, T]`, an array or lists of any lengths; with or without the
                 decoder start in front, padded or not.
         """
+        return [self.target.decode(row) for row, _ in self._target_content(ids)]
+
+    def settled_target(self, ids: Iterable[Iterable[int]]) -> list[str]:
+        """What is certain of the text of each row, however it goes on; all of it after an EOS.
+
+        Args:
+            ids: as in `decode_target`.
+        """
+        return [
+            self.target.decode(row) if ended else self.target.settled(row)
+            for row, ended in self._target_content(ids)
+        ]
+
+    def _target_content(self, ids: Iterable[Iterable[int]]) -> Iterator[tuple[list[int], bool]]:
+        """Ids of each row's text, and whether an EOS has ended it."""
         special, languages = self.special_ids.target, self.special_ids.languages
         dropped = {special.pad, special.bos, special.decoder_start}
         if languages is not None:
@@ -373,13 +388,11 @@ class Preprocessor:
         starts = {special.decoder_start}
         if languages is not None and languages.target == "decoder_start":
             starts.update(languages.codes.values())
-        texts = []
         for row in _rows(ids):
             # The decoder start may be the EOS id, which would end the text before it began.
             if row and row[0] in starts:
                 row = row[1:]
-            texts.append(self.target.decode(_content(row, special.eos, dropped)))
-        return texts
+            yield _content(row, special.eos, dropped), special.eos in row
 
     def decode_source(self, ids: Iterable[Iterable[int]]) -> list[str]:
         """Text of each row of source ids `[B, S]`, up to its EOS, without padding or language."""

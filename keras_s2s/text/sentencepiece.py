@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from keras_s2s.config import ConfigError
+from keras_s2s.text.settled import HALF
 from keras_s2s.text.special_tokens import BOS_TOKEN, EOS_TOKEN, PAD_TOKEN, SPECIAL_TOKENS, UNK_TOKEN
 from keras_s2s.text.tokenizer_files import TokenizerFiles
 from keras_s2s.text.trained import TrainedTokenizer
@@ -151,6 +152,9 @@ class SentencePieceTokenizer(TrainedTokenizer):
 
     def _decode(self, ids: list[int]) -> str:
         return self.processor.decode(ids) if ids else ""
+
+    def _settled(self, ids: list[int]) -> str:
+        return self._decode(ids).rstrip(HALF)
 
     def _token(self, i: int) -> str:
         return self.processor.id_to_piece(i)

@@ -104,6 +104,9 @@ class TokenListTokenizer(Tokenizer):
         text = (" " if self.split == "space" else "").join(parts)
         return text.replace(_SPACE_MARK, " ") if self._marks_spaces else text
 
+    def _settled(self, ids: list[int]) -> str:
+        return self._decode(ids)
+
     def _token(self, i: int) -> str:
         return self.tokens[i]
 

@@ -113,6 +113,22 @@ class Tokenizer(abc.ABC):
         """Text of each row of ids (see `decode`)."""
         return [self.decode(ids) for ids in batch]
 
+    def settled(self, ids: Iterable[int]) -> str:
+        """What no further ids change: a beginning of `decode(ids + more)`, whatever `more` is.
+
+        Args:
+            ids: integers, a list or a one-dimensional array.
+
+        Raises:
+            IndexError: an id outside the vocabulary.
+
+        Example:
+            >>> tokenizer.settled(tokenizer.encode("한")[:2])  # two of its three bytes
+            ''
+        """
+        silent = self._silent_ids()
+        return self._settled([i for i in self._check_ids(ids) if i not in silent])
+
     @property
     def truncation_side(self) -> Literal["right", "left"]:
         """The end of a text that is cut off where it is too long."""
@@ -259,6 +275,10 @@ class Tokenizer(abc.ABC):
     @abc.abstractmethod
     def _decode(self, ids: list[int]) -> str:
         """Text of checked ids, none of which is padding, BOS or EOS."""
+
+    def _settled(self, ids: list[int]) -> str:
+        """What no further ids change of the text of checked ids; a kind that knows says more."""
+        return ""
 
     @abc.abstractmethod
     def _token(self, i: int) -> str:

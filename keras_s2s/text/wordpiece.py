@@ -10,6 +10,7 @@ from typing import Any, Self
 from keras_s2s.config import ConfigError
 from keras_s2s.text.huggingface import HuggingFaceTokenizer
 from keras_s2s.text.normalization import Form, huggingface_normalizers
+from keras_s2s.text.settled import settled_spaces
 from keras_s2s.text.special_tokens import SPECIAL_TOKENS, UNK_TOKEN, UNKNOWN_SURFACE
 from keras_s2s.text.word_pattern import HAN
 
@@ -101,6 +102,13 @@ class WordPieceTokenizer(HuggingFaceTokenizer):
         return cls(json.dumps(description))
 
     def _decode(self, ids: list[int]) -> str:
+        return detokenize(self._joined(ids))
+
+    def _settled(self, ids: list[int]) -> str:
+        return settled_spaces(self._joined(ids), detokenize)
+
+    def _joined(self, ids: list[int]) -> str:
+        """Words and punctuation marks with a space between any two."""
         unk = self.unk_id
         parts: list[str] = []
         for i in ids:
@@ -109,7 +117,7 @@ class WordPieceTokenizer(HuggingFaceTokenizer):
                 parts.append(token[len(CONTINUATION) :])
             else:
                 parts.append(f" {token}" if parts else token)
-        return detokenize("".join(parts))
+        return "".join(parts)
 
 
 def detokenize(text: str) -> str:

@@ -1,0 +1,50 @@
+"""What of a text is certain while it grows: the part that no later ids change.
+
+Two things make the end of a text uncertain. Bytes may be half a character (U+FFFD so far), and
+rules of writing remove spaces when they see what follows: `do n't` becomes `don't`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+#: What stands for bytes that are no character, or not yet.
+HALF = "\ufffd"
+
+#: Characters that are not spaces and may decide on a space before them. The rules of `tidy_spaces`
+#: and `wordpiece.detokenize` look two ahead (`n't` at a space), one more where they overlap; one to
+#: spare.
+AHEAD = 4
+
+
+def settled_spaces(text: str, clean: Callable[[str], str]) -> str:
+    """The beginning of `clean(text + more)` that is the same whatever `more` is.
+
+    Args:
+        text: text before spaces are removed, as far as it is known.
+        clean: removes spaces, none of which depends on more than `AHEAD` characters after it.
+
+    Example:
+        >>> settled_spaces("we do n", tidy_spaces)
+        'we'
+        >>> settled_spaces("we do nothing", tidy_spaces)
+        'we do nothing'
+    """
+    sure = len(text) - text.count(" ") - AHEAD
+    end = 0
+    while sure > 0:
+        sure -= text[end] != " "
+        end += 1
+    # What follows without a space is certain as well: there is nothing to remove.
+    space = text.find(" ", end)
+    end = len(text) if space < 0 else space
+    return _up_to(clean(text), end - text.count(" ", 0, end))
+
+
+def _up_to(text: str, count: int) -> str:
+    """The beginning of `text` that ends with its `count`-th character that is no space."""
+    end = 0
+    while count:
+        count -= text[end] != " "
+        end += 1
+    return text[:end]
