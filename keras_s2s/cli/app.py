@@ -6,7 +6,6 @@ standard output, everything else to standard error.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import traceback
@@ -22,6 +21,7 @@ from keras_s2s.cli.generate import generate
 from keras_s2s.cli.messages import hide_messages
 from keras_s2s.cli.quiet import quiet_backends
 from keras_s2s.cli.train import train
+from keras_s2s.cli.utf8 import utf8_output
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -79,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         1
     """
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        with utf8_output():
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
     finally:
         hide_messages()
 
@@ -90,7 +91,7 @@ def _run(words: list[str]) -> int:
     rest = [word for word in options if word != "--debug"] + words[len(options) :]
     code = 0
     try:
-        with contextlib.nullcontext() if debug else quiet_backends():
+        with quiet_backends(not debug):
             app(args=rest, prog_name="keras-s2s")
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)

@@ -54,12 +54,10 @@ def _words(texts: list[str]) -> Iterator[Line]:
     for number, text in enumerate(texts, 1):
         place = f"text {number}"
         try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
-            # Bytes of a command line that are not UTF-8 arrive as halves of surrogate pairs.
+            # In a locale without letters, bytes of a command line arrive as halves of surrogates.
+            yield Line(place, text.encode("utf-8", "surrogateescape").decode("utf-8"))
+        except UnicodeError:
             yield Line(place, "", "is not valid UTF-8")
-        else:
-            yield Line(place, text)
 
 
 def _decoded(lines: Iterable[bytes], name: str) -> Iterator[Line]:

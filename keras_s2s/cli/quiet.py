@@ -41,13 +41,20 @@ for line in sys.stdin.buffer:
 
 
 @contextlib.contextmanager
-def quiet_backends() -> Iterator[None]:
-    """Ask the backends for errors only; afterwards the environment is as it was."""
-    added = [name for name in QUIET if name not in os.environ]
+def quiet_backends(wanted: bool = True) -> Iterator[None]:
+    """Ask the backends for errors only; afterwards the environment is as it was.
+
+    Args:
+        wanted: False lets everything through.
+    """
+    added = [name for name in QUIET if wanted and name not in os.environ]
     os.environ.update({name: QUIET[name] for name in added})
+    global _drops_lines
+    before, _drops_lines = _drops_lines, wanted
     try:
         yield
     finally:
+        _drops_lines = before
         _until_the_end.close()
         for name in added:
             os.environ.pop(name, None)
@@ -62,8 +69,8 @@ def import_backend() -> None:
     """
     if "keras" in sys.modules:
         return
-    # Not with --debug, nor where the user asks for more.
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("2", "3"):
+    # Not where the user asks for more.
+    if _drops_lines and os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("2", "3"):
         _until_the_end.enter_context(without_load_messages())
     try:
         import keras  # noqa: F401
@@ -123,3 +130,4 @@ def without_load_messages() -> Iterator[None]:
 
 #: What `import_backend` has set up, for as long as `quiet_backends` lasts.
 _until_the_end = contextlib.ExitStack()
+_drops_lines = False

@@ -1,0 +1,30 @@
+"""Standard output in UTF-8, as files and standard input are, whatever the locale says.
+
+Otherwise an answer that the locale has no letters for would be an error after all the work: with
+`PYTHONIOENCODING=latin-1`, or on Windows where the output is redirected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def utf8_output() -> Iterator[None]:
+    """Write UTF-8 to standard output and standard error; afterwards they are as they were."""
+    changed: list[tuple[Any, str, str | None]] = []
+    # The name of a file may hold bytes that are no UTF-8; they come out as they came in.
+    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+        if hasattr(stream, "reconfigure"):
+            changed.append((stream, stream.encoding, stream.errors))
+            stream.reconfigure(encoding="utf-8", errors=errors)
+    try:
+        yield
+    finally:
+        for stream, encoding, errors in changed:
+            # The reader may have gone, the stream may be closed.
+            with contextlib.suppress(OSError, ValueError):
+                stream.reconfigure(encoding=encoding, errors=errors)
