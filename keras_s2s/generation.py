@@ -5,7 +5,9 @@ Works on a network and on ids; it knows no text and no public model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,9 +30,21 @@ from keras_s2s.samplers.output import GenerationOutput
 from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.samplers.schedule import decode
 from keras_s2s.samplers.segments import FILLER, Part, gathered, partial_results
+from keras_s2s.turns import Turns
 
 #: Pairs of a strategy and rules whose programs are kept; beyond it the one used longest ago goes.
 KEPT_DRIVERS = 16
+
+
+def _in_turn(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of `Generator` that holds its lock while it runs."""
+
+    @functools.wraps(method)
+    def alone(self: Generator, *args: Any, **kwargs: Any) -> Any:
+        with self._turn():
+            return method(self, *args, **kwargs)
+
+    return alone
 
 
 class Generator:
@@ -44,12 +58,21 @@ class Generator:
         network: the network's moves.
         owner: the Keras layer that holds all layers of the network, a model for example.
         special_ids: PAD of both sides and the decoder start.
+        turns: a lock that whatever else changes the weights holds, too. One thread generates or
+            scores at a time; a stream holds it only while it takes steps.
     """
 
-    def __init__(self, network: Network, owner: keras.Layer, special_ids: SpecialIds) -> None:
+    def __init__(
+        self,
+        network: Network,
+        owner: keras.Layer,
+        special_ids: SpecialIds,
+        turns: Turns | None = None,
+    ) -> None:
         self.network = network
         self.owner = owner
         self.special_ids = special_ids
+        self._turns = turns or Turns()
         self._gone = 0  # programs of what is no longer kept
         self._forget()
 
@@ -73,6 +96,16 @@ class Generator:
         parts = [*self._drivers.values(), *self._forced.values()]
         return self._gone + sum(part.compilations for part in parts)
 
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold the lock, with the newest weights in the variables."""
+        with self._turns:
+            if keras.backend.backend() == "jax" and isinstance(self.owner, keras.Model):
+                # While it trains, JAX keeps them elsewhere.
+                self.owner.jax_state_sync()
+            yield
+
+    @_in_turn
     def generate(
         self,
         rows: Sequence[Sequence[int]],
@@ -128,9 +161,11 @@ class Generator:
                         parts.append(part)
                         progress.update(int((part.places != FILLER).sum()))
                 except NonFiniteLogits as found:
-                    raise self._spoilt(driver, found, rows, seeds, prefixes, limits) from None
+                    raise self._spoilt(
+                        driver, found, rows, seeds, prefixes, limits, places
+                    ) from None
         ids, lengths, scores, log_probs = gathered(parts, count, sampler, plan.pad)
-        check_not_empty(lengths)
+        check_not_empty(lengths, places)
         attentions = None
         if want_attention:
             attentions = self._attention(rows, ids, lengths, plan.decoder_start, batch_size)
@@ -169,19 +204,28 @@ class Generator:
         """
         plan = with_prefixes(plan, prefixes)
         limits = [plan.steps] * len(rows) if limits is None else limits
-        self._refresh()
-        driver = self._driver(sampler, plan)
         seeds = row_seeds(seed, len(rows)) if seeds is None else seeds
         inputs = self._inputs(rows, list(range(len(rows))), seeds, prefixes, limits)
         if places is not None:
             inputs["rows"] = np.asarray(places, "int32")[inputs["rows"]]
-        try:
-            for result in partial_results(driver, inputs, stride):
-                check_not_empty(result.lengths[: len(rows)])
-                yield result.token_ids[: len(rows), 0], result.lengths[: len(rows), 0]
-        except NonFiniteLogits as found:
-            raise self._spoilt(driver, found, rows, seeds, prefixes, limits) from None
+        with self._turn():
+            self._refresh()
+            driver = self._driver(sampler, plan)
+            results = partial_results(driver, inputs, stride)
+        while True:
+            with self._turn():
+                try:
+                    result = next(results, None)
+                except NonFiniteLogits as found:
+                    raise self._spoilt(
+                        driver, found, rows, seeds, prefixes, limits, places
+                    ) from None
+            if result is None:
+                return
+            check_not_empty(result.lengths[: len(rows)], places)
+            yield result.token_ids[: len(rows), 0], result.lengths[: len(rows), 0]
 
+    @_in_turn
     def score(
         self,
         sources: Sequence[Sequence[int]],
@@ -272,6 +316,7 @@ class Generator:
         seeds: np.ndarray,
         prefixes: Sequence[Sequence[int]] | None,
         limits: Sequence[int],
+        places: Sequence[int] | None = None,
     ) -> NonFiniteError:
         """The error that names the cause, found by the first of the sources alone."""
         place = found.places[0]
@@ -283,7 +328,7 @@ class Generator:
             found.step,
             self._variables,
             self._compute_dtype,
-            f"source {place}{more}",
+            f"source {place if places is None else places[place]}{more}",
         )
 
     @property
@@ -384,17 +429,22 @@ class Generator:
         return result
 
 
-def check_not_empty(lengths: np.ndarray) -> None:
-    """See that each source has a sequence; `lengths` is `[B, N]`.
+def check_not_empty(lengths: np.ndarray, places: Sequence[int] | None = None) -> None:
+    """See that each source has a sequence.
+
+    Args:
+        lengths: `[B, N]`.
+        places: of the rows among the caller's sources; None counts.
 
     Raises:
         ValueError: rules forbid all of a source's.
     """
     empty = np.flatnonzero(lengths.max(axis=1, initial=0) == 0)
     if empty.size:
+        source = int(empty[0]) if places is None else places[empty[0]]
         raise ValueError(
-            f"source {empty[0]}: the rules of this generation forbid every id at some step, so "
-            "that no sequence is left. Loosen what forbids ids (suppress_tokens, bad_words_ids, "
+            f"source {source}: the rules of this generation forbid every id at some step, so that "
+            "no sequence is left. Loosen what forbids ids (suppress_tokens, bad_words_ids, "
             "no_repeat_ngram_size, processors of your own), or what forbids to end (min_length)"
         )
 

@@ -49,7 +49,9 @@ from keras_s2s.text.truncation import Overlong, Side, check_overlong, fitting
 from keras_s2s.training.kept_weights import kept_weights
 from keras_s2s.training.loss import TokenCrossEntropy, as_token_loss
 from keras_s2s.training.metrics import LossTracker, Perplexity, TokenAccuracy, as_token_metrics
+from keras_s2s.training.taken_turns import taking_turns
 from keras_s2s.training.token_weights import token_weights
+from keras_s2s.turns import Turns
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -103,6 +105,7 @@ class Seq2SeqLM(keras.Model):
         self._dtype = network.encoder.dtype_policy.name
         self.network = network
         self.load_report: LoadReport | None = None
+        self._turns = Turns()
         self._generator: Generator | None = None
         self._preprocessor = preprocessor
 
@@ -423,6 +426,38 @@ class Seq2SeqLM(keras.Model):
         y, weights = token_weights(x, y, sample_weight)
         return super().compute_metrics(x, y, y_pred, weights)
 
+    # Generation in other threads waits for steps, and steps for it.
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Keras calls this; a step takes turns with generation in other threads."""
+        return self._make_step("train", force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Keras calls this; a step takes turns with generation in other threads."""
+        return self._make_step("test", force)
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        """Keras calls this; a step takes turns with generation in other threads."""
+        return self._make_step("predict", force)
+
+    def _make_step(self, kind: str, force: bool) -> Any:
+        name = f"{kind}_function"
+        if getattr(self, name) is None or force:
+            getattr(super(), f"make_{name}")(force=force)
+            setattr(self, name, taking_turns(getattr(self, name), kind, self, self._turns))
+        return getattr(self, name)
+
+    def _get_jax_state(self, *args: Any, **kwargs: Any) -> Any:
+        """Keras calls this on JAX; the variables keep their arrays until a step takes them."""
+        with self._turns:
+            self._jax_state = None
+            return super()._get_jax_state(*args, **{**kwargs, "purge_model_variables": False})
+
+    def jax_state_sync(self) -> None:
+        """Keras calls this on JAX; so does generation, to see the newest weights."""
+        with self._turns:
+            super().jax_state_sync()
+
     # ------------------------------------------------------------------ generation
 
     @property
@@ -458,9 +493,10 @@ class Seq2SeqLM(keras.Model):
     @property
     def generator(self) -> Generator:
         """The loops compiled so far, over this model's weights."""
-        if self._generator is None:
-            self._generator = Generator(self.network, self, self.special_ids)
-        return self._generator
+        with self._turns:
+            if self._generator is None:
+                self._generator = Generator(self.network, self, self.special_ids, self._turns)
+            return self._generator
 
     def generate(
         self,

@@ -1,0 +1,59 @@
+"""Steps of training and evaluation that take turns with generation in other threads.
+
+A step changes every weight, on JAX it even takes their memory: who reads them meanwhile gets a
+mixture, or an error. So a step holds the lock of the model (`Turns`) that generation holds, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_s2s.turns import Turns
+
+#: What a compiled step of JAX hands on, by Keras' names, in Keras' order.
+STATES = {
+    "train": (
+        "trainable_variables",
+        "non_trainable_variables",
+        "optimizer_variables",
+        "metrics_variables",
+    ),
+    "test": ("trainable_variables", "non_trainable_variables", "metrics_variables"),
+    "predict": ("trainable_variables", "non_trainable_variables"),
+}
+
+
+def taking_turns(
+    function: Callable[..., Any], kind: str, model: Any, turns: Turns
+) -> Callable[..., Any]:
+    """A step function of Keras that holds `turns` while it runs.
+
+    Args:
+        function: `model.train_function`, `test_function` or `predict_function`.
+        kind: "train", "test" or "predict".
+        model: on JAX, where a step replaces arrays rather than filling variables, it learns of
+            the new ones before the lock is given back; `model.jax_state_sync()` then finds them.
+        turns: the lock.
+    """
+    if keras.backend.backend() != "jax":
+
+        def step(*arguments: Any) -> Any:
+            with turns:
+                return function(*arguments)
+
+        return step
+
+    def step_of_jax(state: Any, iterator: Any) -> Any:
+        if model.steps_per_execution == 1:
+            # Whoever prepares the data may itself need the lock.
+            iterator = iter([next(iterator)])
+        with turns:
+            logs, state = function(state, iterator)
+            model._jax_state = dict(zip(STATES[kind], state, strict=True))
+            model._jax_state_synced = False
+        return logs, state
+
+    return step_of_jax
