@@ -24,7 +24,7 @@ def utf8_output() -> Iterator[None]:
     try:
         yield
     finally:
-        for stream, encoding, errors in changed:
+        for stream, encoding, was in changed:
             # The reader may have gone, the stream may be closed.
             with contextlib.suppress(OSError, ValueError):
-                stream.reconfigure(encoding=encoding, errors=errors)
+                stream.reconfigure(encoding=encoding, errors=was)

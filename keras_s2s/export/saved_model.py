@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from keras_s2s.export.errors import ExportError
 from keras_s2s.export.in_graph_preprocessor import InGraphPreprocessor, check_preprocessor
 from keras_s2s.export.replaced_directory import replaced_directory
 from keras_s2s.export.request import ExportRequest
+from keras_s2s.export.saved_model_readme import README_FILE, note, readme
 from keras_s2s.network import Network
 from keras_s2s.samplers.beam_sample import BeamSample
 from keras_s2s.samplers.loop import Loop
@@ -113,6 +115,8 @@ def export_saved_model(
 
             policy = network.encoder.dtype_policy.name
             export_in_second_process(beside, variables, config, preprocessor, request, policy)
+    if line := note(str(target), preprocessor):
+        print(line, file=sys.stderr)
     return target
 
 
@@ -199,6 +203,7 @@ def write_saved_model(
         signatures["serving_default"] = tf.function(from_text, input_signature=[text_spec, *seeds])
     tf.saved_model.save(module, str(directory), signatures=signatures)
     _describe(directory, special_ids, preprocessor, request)
+    (directory / README_FILE).write_text(readme(preprocessor, draws=draws), encoding="utf-8")
 
 
 def _checked_sources(network: Network, ids: Any, mask: Any) -> tuple[Any, Any]:

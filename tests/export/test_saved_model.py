@@ -297,6 +297,11 @@ def test_the_folder_is_what_a_server_expects(exported):
         assert said["max_length"] == MAX_LENGTH
         kinds = said["tokenizers"]
         assert (kinds and kinds["source"]) == CASES[name].tokenizer
+        readme = (found.directory / "README.md").read_text(encoding="utf-8")
+        # What the README says is needed, the graph needs.
+        uses_text = any(op.startswith("Sentencepiece") or "NormalizeUTF8" in op for op in found.ops)
+        assert ("import tensorflow_text" in readme) == uses_text
+        assert ("seeds=" in readme) == (CASES[name].options.get("sampler") == "top_k")
         beams = said["generation"]["sampler"]["settings"].get("num_beams", 1)
         assert beams == CASES[name].options.get("num_beams", 1)
 

@@ -1,0 +1,78 @@
+"""What a SavedModel says about itself: how it is loaded, and what has to be imported before.
+
+The ops of SentencePiece and of Unicode normalisation are those of tensorflow-text. Where Python has
+not imported it, `tf.saved_model.load` says "Op type not registered", which names no remedy.
+"""
+
+from __future__ import annotations
+
+from keras_s2s.text.preprocessor import Preprocessor
+
+README_FILE = "README.md"
+
+
+def needs_tensorflow_text(preprocessor: Preprocessor | None) -> bool:
+    """Whether the twins of a preprocessor's tokenizers use ops of tensorflow-text."""
+    if preprocessor is None:
+        return False
+    for tokenizer in (preprocessor.source, preprocessor.target):
+        normalizer = getattr(tokenizer, "normalizer", None)
+        if tokenizer.kind.startswith("sentencepiece") or (normalizer and normalizer.form != "none"):
+            return True
+    return False
+
+
+def loading_lines(
+    preprocessor: Preprocessor | None, *, folder: str = "FOLDER", draws: bool = False
+) -> list[str]:
+    """Python that loads the model and asks it.
+
+    Args:
+        preprocessor: text <-> ids; None for a model from ids to ids.
+        folder: where the model lies.
+        draws: the search draws, and takes a seed for each row.
+
+    Example:
+        >>> loading_lines(None)[0]
+        'import tensorflow as tf'
+    """
+    lines = ["import tensorflow as tf"]
+    if needs_tensorflow_text(preprocessor):
+        lines.append("import tensorflow_text  # before loading: it has the ops of the tokenizer")
+    seeds = ", seeds=tf.constant([1])" if draws else ""
+    lines.append(f"model = tf.saved_model.load({folder!r})")
+    if preprocessor is None:
+        lines += [
+            "ids = tf.constant([[5, 6, 7]])",
+            "mask = tf.ones_like(ids, tf.bool)",
+            'answer = model.signatures["ids"]',
+            f"answer(encoder_token_ids=ids, encoder_padding_mask=mask{seeds})",
+        ]
+    else:
+        lines += [
+            'answer = model.signatures["serving_default"]',
+            f'answer(text=tf.constant(["..."]){seeds})["text"]',
+        ]
+    return lines
+
+
+def readme(preprocessor: Preprocessor | None, *, draws: bool) -> str:
+    """The text of the file that lies beside `saved_model.pb`."""
+    code = "\n".join(loading_lines(preprocessor, draws=draws))
+    text = f"# A SavedModel of keras_s2s\n\n```python\n{code}\n```\n"
+    if needs_tensorflow_text(preprocessor):
+        text += (
+            "\n`pip install tensorflow-text`, of the version of TensorFlow. Without it, loading "
+            'fails with "Op type not registered". TensorFlow Serving has these ops built in.\n'
+        )
+    return text + "\n`assets.extra/keras_s2s.json` says how it generates.\n"
+
+
+def note(folder: str, preprocessor: Preprocessor | None) -> str | None:
+    """A line for whoever has just exported a model; None where nothing has to be known."""
+    if not needs_tensorflow_text(preprocessor):
+        return None
+    return (
+        f"{folder}: in Python, `import tensorflow_text` before tf.saved_model.load "
+        f"({README_FILE} there has an example)"
+    )
