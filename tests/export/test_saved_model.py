@@ -299,7 +299,7 @@ def test_the_folder_is_what_a_server_expects(exported):
         assert (kinds and kinds["source"]) == CASES[name].tokenizer
         readme = (found.directory / "README.md").read_text(encoding="utf-8")
         # What the README says is needed, the graph needs.
-        uses_text = any(op.startswith("Sentencepiece") or "NormalizeUTF8" in op for op in found.ops)
+        uses_text = bool(set(found.ops) & set(exported["text_ops"]))
         assert ("import tensorflow_text" in readme) == uses_text
         assert ("seeds=" in readme) == (CASES[name].options.get("sampler") == "top_k")
         beams = said["generation"]["sampler"]["settings"].get("num_beams", 1)
