@@ -31,6 +31,10 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the message names file, key, value and remedy."""
 
 
+class MissingFileError(ConfigError, FileNotFoundError):
+    """A file that a folder needs and does not have; the message names it."""
+
+
 class Misfit(ValueError):
     """A setting that does not fit another one, raised by a validator above both.
 
@@ -68,6 +72,8 @@ Rate = Annotated[Number, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1, le=LARGEST, strict=True)]
 Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 TokenId = Count
+#: Each is a row of every cache: more than any search uses, less than memory ends.
+Beams = Annotated[int, Field(ge=1, le=2**14, strict=True)]
 #: The deepest published Transformer has 500 a side [Wang 2022]; a slip of the pen has millions.
 Depth = Annotated[int, Field(ge=1, le=1024, strict=True)]
 
@@ -567,13 +573,13 @@ class GenerationConfig(Strict):
         128, description="Longest result in ids, the decoder start counted."
     )
     # Strategies
-    num_beams: Positive = 1
+    num_beams: Beams = 1
     do_sample: Flag = False
     num_beam_groups: Positive = 1
     diversity_penalty: Annotated[Number, Field(ge=0)] | None = None
     length_penalty: Annotated[Number, Field(allow_inf_nan=False)] = 1.0
     early_stopping: Flag | Literal["never"] = False
-    num_return_sequences: Positive = 1
+    num_return_sequences: Beams = 1
     temperature: Annotated[Number, Field(gt=0, allow_inf_nan=False)] = 1.0
     top_k: Positive | None = None
     top_p: Annotated[Number, Field(gt=0, le=1)] | None = None

@@ -122,11 +122,11 @@ def check_vocabularies(architecture: ArchitectureConfig, preprocessor: Preproces
     """Refuse tokenizers with more ids than the network has.
 
     Raises:
-        ValueError: with both sizes.
+        ConfigError: with both sizes.
     """
     for name, size in _vocabularies(preprocessor).items():
         if size > getattr(architecture, name):
-            raise ValueError(
+            raise ConfigError(
                 f"architecture.{name} is {getattr(architecture, name)}, but the tokenizer has "
                 f"{size} ids; they belong to different models"
             )

@@ -24,7 +24,7 @@ from keras_s2s.checkpoints.assignment import Assignments
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.safetensors_file import SafetensorsFile
 from keras_s2s.checkpoints.variable_shapes import variable_shapes
-from keras_s2s.config import PresetConfig, read_config
+from keras_s2s.config import MissingFileError, PresetConfig, read_config
 from keras_s2s.network_size import smallest_count
 from keras_s2s.strict_yaml import read_yaml
 from keras_s2s.text.preprocessor import FOLDER as TOKENIZER_FOLDER
@@ -180,7 +180,7 @@ def check_sizes(directory: str | Path, config: PresetConfig) -> None:
 def _weights_file(directory: str | Path) -> Path:
     path = Path(directory) / WEIGHTS_FILE
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; the folder has a configuration but no weights")
+        raise MissingFileError(f"{path} is missing; the folder has a configuration but no weights")
     return path
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from keras_s2s.config import ConfigError
+from keras_s2s.config import ConfigError, MissingFileError
 from keras_s2s.text.files import write_atomically
 from keras_s2s.text.special_tokens import (
     BOS_TOKEN,
@@ -245,7 +245,7 @@ class Tokenizer(abc.ABC):
         for suffix, expected in description["files"].items():
             file = directory / f"{prefix}.{suffix}"
             if not file.is_file():
-                raise FileNotFoundError(f"{file} is missing, but {path} names it")
+                raise MissingFileError(f"{file} is missing, but {path} names it")
             contents[suffix] = file.read_bytes()
             if hashlib.sha256(contents[suffix]).hexdigest() != expected["sha256"]:
                 raise ConfigError(
@@ -362,7 +362,7 @@ def read_description(directory: str | Path, prefix: str) -> dict[str, Any]:
     """
     path = description_path(Path(directory), prefix)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; expected a tokenizer saved there")
+        raise MissingFileError(f"{path} does not exist; expected a tokenizer saved there")
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keras_s2s.config import ConfigError
+from keras_s2s.config import ConfigError, MissingFileError
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
 TOKENIZER_JSON = "tokenizer.json"
@@ -87,6 +87,11 @@ class Added:
     def read(cls, value: Mapping[str, Any], **changes: Any) -> Added:
         """From a JSON mapping, of which unknown keys are left out."""
         known = {key: value[key] for key in cls.__dataclass_fields__ if key in value}
+        if not isinstance(known.get("content"), str):
+            raise TypeError(f"a token whose content is {known.get('content')!r}, expected text")
+        for key in known.keys() - {"content"}:
+            if not isinstance(known[key], bool | None):
+                raise TypeError(f"{key} of the token {known['content']!r} is {known[key]!r}")
         return cls(**known | changes)
 
 
@@ -144,7 +149,7 @@ class TokenizerFiles:
         """
         if name not in self.contents:
             found = ", ".join(sorted(self.contents)) or "none"
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{self.source}/{name} is missing; a {class_name} needs it (tokenizer files "
                 f"there: {found})"
             )
