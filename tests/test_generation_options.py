@@ -394,19 +394,19 @@ def test_streams_are_what_generate_returns(kind, options):
     assert list(model.stream([])) == []
 
 
-@pytest.mark.parametrize(
-    "defaults",
-    [
-        {"num_beams": 4},
-        {"num_beams": 4, "num_return_sequences": 3},
-        {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5},
-        {"sampler": "beam", "length_penalty": 2.0, "early_stopping": True},
-        {"sampler": "diverse_beam", "num_beams": 4, "num_beam_groups": 2},
-        {"num_beams": 4, "do_sample": True, "top_k": 5},
-        {"sampler": "beam_sample", "num_beams": 2, "temperature": 1.5},
-        {"sampler": "top_k", "top_k": 3, "num_return_sequences": 2},
-    ],
-)
+SEARCHES: list[dict[str, Any]] = [
+    {"num_beams": 4},
+    {"num_beams": 4, "num_return_sequences": 3},
+    {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5},
+    {"sampler": "beam", "length_penalty": 2.0, "early_stopping": True},
+    {"sampler": "diverse_beam", "num_beams": 4, "num_beam_groups": 2},
+    {"num_beams": 4, "do_sample": True, "top_k": 5},
+    {"sampler": "beam_sample", "num_beams": 2, "temperature": 1.5},
+    {"sampler": "top_k", "top_k": 3, "num_return_sequences": 2},
+]
+
+
+@pytest.mark.parametrize("defaults", covered(SEARCHES, [{"num_beams": 4}]))
 def test_beams_of_the_model_give_way_in_a_stream(defaults):
     before = text_model("byte")
     config = before.preset.model_copy(update={"generation": GenerationConfig(**defaults)})
