@@ -679,15 +679,21 @@ class FilesConfig(Strict):
 
     source: str | None = None
     target: str | None = None
-    pairs: str | None = Field(None, description="One TSV or JSON-lines file instead of two files.")
+    pairs: str | None = Field(
+        None, description="One TSV, CSV, JSON-lines or JSON file instead of two files."
+    )
     lines: str | None = Field(None, description="One file of texts, one a line, for an objective.")
-    format: Literal["tsv", "jsonl"] | None = Field(
+    format: Literal["tsv", "csv", "jsonl", "json"] | None = Field(
         None, description="Of the pair file, where its name does not tell."
     )
     columns: tuple[Count, Count] | None = Field(
         None,
         description="Source and target column of a TSV file, counted from 0, where it has more "
         "than these two.",
+    )
+    quotes: bool | None = Field(
+        None,
+        description="Cells of a TSV or CSV file are quoted as CSV writers do; `None` finds out.",
     )
     source_key: str | None = Field(
         None, description="Key of the source in JSON lines; `None`: source."
@@ -720,7 +726,7 @@ class FilesConfig(Strict):
     @property
     def reading(self) -> dict[str, Any]:
         """How the pair file is read: the other arguments of `data.read_pairs` that are set."""
-        names = ("format", "columns", "source_key", "target_key")
+        names = ("format", "columns", "quotes", "source_key", "target_key")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 

@@ -272,6 +272,13 @@ _LANGUAGES: Mapping[str, tuple[_Writing, ...]] = {
 
 LANGUAGES: tuple[str, ...] = tuple(_LANGUAGES)
 
+# Turns of a language where one is usual. To know which year 昭和36年 is takes a table of 150 years,
+# and English has most forms and the ordinals in letters.
+_TURNS = {"ja": 5, "en": 2}
+
+# Nobody counts an era decades ahead.
+_LAST_ERA_DAY = date(2049, 12, 31)
+
 _TYPED = str.maketrans({"\u202f": " ", "\u00a0": " ", "\u200f": None, "\u200e": None})
 
 # Days and months of one and of two digits, and every month's name, tell two forms apart.
@@ -309,6 +316,8 @@ class _Form:
         """Whether the day is written in this form at all."""
         if self.days == "first_years":
             return era_year(day)[1] == 1
+        if self.days == "eras":
+            return day <= _LAST_ERA_DAY
         return self.days != "firsts" or day.day == 1
 
     @cached_property
@@ -513,11 +522,11 @@ def make_dates(
 
     All days are first divided, by `seed` alone: a tenth for validation, a tenth for test, the
     rest for training.  A day of one split is in no other, in whatever language or style.
-    Languages take turns, and in each language three forms that spell the date out (a month's
-    name, units) go to one in digits alone, as many in Japanese eras; but for eras and for
-    first days of months, which are drawn apart, a day comes back only when all others of its
-    split were used.  The same arguments give the same examples, in the same
-    order, in every process.
+    Languages take turns, English two and Japanese five in each round, and in each language three
+    forms that spell the date out (a month's name, units) go to one in digits alone. Four of five
+    Japanese dates are in years of eras, up to 2049. But for eras and for first days of months,
+    which are drawn apart, a day comes back only when all others of its split were used.  The same
+    arguments give the same examples, in the same order, in every process.
 
     Args:
         train_size: training examples, all with different texts.
@@ -625,7 +634,7 @@ def _draws(
             ([form for form in forms if form.days == "any" and form.spelled_out], 6),
             ([form for form in forms if form.days == "any" and not form.spelled_out], 2),
             ([form for form in forms if form.days == "firsts"], 1),
-            ([form for form in forms if form.days == "eras"], 6),
+            ([form for form in forms if form.days == "eras"], 32),
             ([form for form in forms if form.days == "first_years"], 1),
         ]
         turns = [turn for some, share in kinds if some for turn in [_turns(some, rng)] * share]
@@ -638,19 +647,22 @@ def _draws(
             yield DateExample(text, day.isoformat(), form.language, form.style)
 
     writers = {language: examples(_forms(language)) for language in languages}
-    for language in _turns(languages, rng):
+    shares = [language for language in languages for _ in range(_TURNS.get(language, 1))]
+    for language in _turns(shares, rng):
         yield writers[language]
 
 
 def _era_days(days: Sequence[date], rng: random.Random) -> Iterator[date]:
-    """Endless days by era, the long eras twice as often, and first years as often as an era."""
+    """Endless days by era, the longest twice as often, and first years as often as an era."""
     groups: dict[str, list[date]] = {}
     for day in days:
+        if day > _LAST_ERA_DAY:
+            continue
         name, year = era_year(day)
         groups.setdefault(name, []).append(day)
         if year == 1:
             groups.setdefault("first years", []).append(day)
-    longest = sorted(groups, key=lambda name: len(groups[name]))[-2:]
+    longest = sorted(groups, key=lambda name: len(groups[name]))[-1:]
     turns = {name: _turns(group, rng) for name, group in groups.items()}
     for name in _turns([*turns, *longest], rng):
         yield next(turns[name])

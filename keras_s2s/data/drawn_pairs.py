@@ -17,6 +17,7 @@ from keras_s2s.data.errors import DataError
 from keras_s2s.data.objective import Objective
 from keras_s2s.data.pairs import is_blank
 from keras_s2s.data.ragged import RaggedIds
+from keras_s2s.text.tables import texts_of
 
 if TYPE_CHECKING:
     from keras_s2s.text.preprocessor import Preprocessor
@@ -227,6 +228,10 @@ def _ids(
     """Number and ids of each text; an empty text has no ids."""
     if isinstance(texts, str):
         raise DataError(f"expected several texts, got one str: {texts[:40]!r}")
+    try:
+        texts = texts_of(texts)
+    except ValueError as error:
+        raise DataError(str(error)) from None
     numbered = iter(enumerate(texts))
     total = len(texts) if isinstance(texts, Sized) else None
     with tqdm(

@@ -16,6 +16,7 @@ from keras_s2s.data.errors import DataError
 from keras_s2s.data.pairs import is_blank
 from keras_s2s.data.ragged import RaggedIds
 from keras_s2s.data.teacher_forcing import start_may_be_label
+from keras_s2s.text.tables import pairs_of
 from keras_s2s.text.truncation import Side, truncated
 
 if TYPE_CHECKING:
@@ -124,6 +125,10 @@ def encode_pairs(
             shifted or padded, a pair is too long where that is an error or cutting leaves no
             text, or none is left.
     """
+    try:
+        pairs = pairs_of(pairs)
+    except ValueError as error:
+        raise DataError(str(error)) from None
     encoded = EncodedPairs()
     report = encoded.report
     target_eos = special_ids.target.eos

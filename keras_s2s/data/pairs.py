@@ -9,24 +9,27 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tqdm import tqdm
 
+from keras_s2s.data.delimited import QuoteReport, delimited_pairs
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.text_files import text_lines
+from keras_s2s.text.tables import is_table, pair_columns, table_rows
 
 logger = logging.getLogger(__name__)
 
-PairFormat = Literal["tsv", "jsonl"]
+PairFormat = Literal["tsv", "csv", "jsonl", "json"]
 
 _FORMAT_OF_SUFFIX: dict[str, PairFormat] = {
     ".tsv": "tsv",
     ".tab": "tsv",
     ".txt": "tsv",
+    ".csv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
-    ".json": "jsonl",
+    ".json": "json",
 }
 
 
@@ -40,6 +43,8 @@ class PairReport:
         empty_source: dropped, because only the source held no text.
         empty_target: dropped, because only the target held no text.
         empty_both: dropped, because neither side held text.
+        unquoted: cells of a TSV or CSV file whose quotes a CSV writer had put around them.
+        kept_quotes: cells that look so, in a file where others do not; they were kept as text.
     """
 
     origin: str
@@ -47,6 +52,8 @@ class PairReport:
     empty_source: int = 0
     empty_target: int = 0
     empty_both: int = 0
+    unquoted: int = 0
+    kept_quotes: int = 0
 
     @property
     def dropped(self) -> int:
@@ -69,7 +76,18 @@ class PairReport:
             )
             if count
         ]
-        return f"{text}; dropped {', '.join(reasons)}" if reasons else text
+        text = f"{text}; dropped {', '.join(reasons)}" if reasons else text
+        if self.unquoted:
+            text += (
+                f"; quotes around {self.unquoted} cells were taken as a CSV writer's (quotes=False "
+                "keeps them)"
+            )
+        if self.kept_quotes:
+            text += (
+                f"; quotes of {self.kept_quotes} cells that look like a CSV writer's were kept as "
+                "text (quotes=True takes them off)"
+            )
+        return text
 
 
 class TextPairs(list[tuple[str, str]]):
@@ -89,6 +107,7 @@ def read_pairs(
     source_key: str = "source",
     target_key: str = "target",
     columns: tuple[int, int] | None = None,
+    quotes: bool | None = None,
 ) -> TextPairs:
     """Read text pairs. Pairs with an empty side are dropped, counted and logged.
 
@@ -99,17 +118,23 @@ def read_pairs(
         source: file of source sentences, one a line.
         target: file of target sentences, line by line the counterpart of `source`.
         pairs: one of
-            - a TSV file: source, tab, target;
-            - a JSON-lines file: `{"source": ..., "target": ...}`;
+            - a TSV or CSV file: source, tab or comma, target; a first line that names columns
+              `source` and `target` says which they are;
+            - a JSON-lines file of `{"source": ..., "target": ...}`, or a JSON file with an array
+              of such objects or of lists `[source, target]`;
             - an iterable of (source, target) texts;
+            - a pandas or Polars DataFrame with columns of these names, or two columns;
             - a Hugging Face `datasets` split, with a column a side or with a column
               `translation` of `{"en": ..., "de": ...}`.
-        format: `"tsv"` or `"jsonl"`, where the name of the pair file does not tell.
+        format: `"tsv"`, `"csv"`, `"jsonl"` or `"json"`, where the name of the pair file does not
+            tell.
         source_key: key or column of the source in JSON lines and datasets; in the
             `translation` form its language, e.g. `"en"`.
         target_key: the same for the target.
         columns: source and target column of a TSV file, counted from 0, where it has more
             than these two; other columns are ignored.
+        quotes: whether cells of a TSV or CSV file are quoted as CSV writers do; None finds out.
+            Where not, quotes are text.
 
     Returns:
         list of (source, target) texts; its `report` has the counts.
@@ -129,8 +154,9 @@ def read_pairs(
     two_files = source is not None and target is not None
     if two_files == (pairs is not None) or (source is None) != (target is None):
         raise ValueError("give either source and target (two line-aligned files), or pairs")
-    if format not in (None, "tsv", "jsonl"):
-        raise ValueError(f"format is {format!r}; expected 'tsv', 'jsonl' or None")
+    if format not in (None, *get_args(PairFormat)):
+        raise ValueError(f"format is {format!r}; expected 'tsv', 'csv', 'jsonl', 'json' or None")
+    quoted = QuoteReport()
 
     if source is not None and target is not None:
         origin = f"{os.fspath(source)} + {os.fspath(target)}"
@@ -138,20 +164,30 @@ def read_pairs(
     elif isinstance(pairs, (str, os.PathLike)):
         path = Path(pairs)
         origin = str(path)
-        if _format(path, format) == "tsv":
+        kind = _format(path, format)
+        if kind in ("tsv", "csv"):
             if (source_key, target_key) != ("source", "target"):
                 raise ValueError(
                     f"{path}: source_key and target_key are for JSON lines; say which columns of "
                     "a TSV file to read by their numbers, e.g. columns=(0, 1)"
                 )
-            found = _tsv(path, columns)
+            if quotes is None and kind == "csv":
+                quotes = True
+            found = delimited_pairs(path, "\t" if kind == "tsv" else ",", columns, quotes, quoted)
         elif columns is not None:
             raise ValueError(
                 f"{path}: columns={columns} is for TSV files; name the keys of JSON lines with "
                 "source_key and target_key"
             )
+        elif quotes is not None:
+            raise ValueError(f"{path}: quotes={quotes} is for TSV and CSV files")
         else:
-            found = _json_lines(path, source_key, target_key)
+            found = _json(path, source_key, target_key, lists=kind == "json")
+    elif is_table(pairs):
+        origin = "table"
+        found = _in_memory(
+            table_rows(pairs, pair_columns(pairs, source_key, target_key)), source_key, target_key
+        )
     elif isinstance(pairs, Mapping):
         raise DataError(
             f"pairs is a mapping with the keys {_listed(pairs)}; pass one split of it, "
@@ -163,7 +199,7 @@ def read_pairs(
     else:
         origin = "pairs"
         found = _in_memory(pairs, source_key, target_key)
-    return _without_empty(found, origin)
+    return _without_empty(found, origin, quoted)
 
 
 def read_aligned(
@@ -187,7 +223,10 @@ def is_blank(text: str) -> bool:
     return not text or text.isspace()
 
 
-def _without_empty(found: Iterable[tuple[str, str]], origin: str) -> TextPairs:
+def _without_empty(
+    found: Iterable[tuple[str, str]], origin: str, quoted: QuoteReport | None = None
+) -> TextPairs:
+    quoted = quoted or QuoteReport()
     kept = []
     empty = {(True, False): 0, (False, True): 0, (True, True): 0}
     for pair in found:
@@ -202,10 +241,13 @@ def _without_empty(found: Iterable[tuple[str, str]], origin: str) -> TextPairs:
         empty_source=empty[True, False],
         empty_target=empty[False, True],
         empty_both=empty[True, True],
+        unquoted=quoted.unquoted,
+        kept_quotes=quoted.kept,
     )
     if not kept:
         raise DataError(f"{report}; there is nothing to use")
-    logger.log(logging.WARNING if report.dropped else logging.INFO, "%s", report)
+    notable = report.dropped or report.unquoted or report.kept_quotes
+    logger.log(logging.WARNING if notable else logging.INFO, "%s", report)
     return TextPairs(kept, report)
 
 
@@ -226,32 +268,20 @@ def _line_aligned(source: Path, target: Path) -> Iterable[tuple[str, str]]:
     return zip(sources, targets, strict=True)
 
 
-def _tsv(path: Path, columns: tuple[int, int] | None) -> Iterator[tuple[str, str]]:
-    if columns is not None and (len(columns) != 2 or min(columns) < 0):
-        raise ValueError(f"columns is {columns}; expected two column numbers from 0 on")
-    for number, line in enumerate(text_lines(path), 1):
-        cells = line.split("\t")
-        if is_blank(line):
-            yield "", ""
-        elif columns is not None:
-            if len(cells) <= max(columns):
-                raise DataError(
-                    f"{path}, line {number}: {len(cells)} columns, but columns={columns} "
-                    f"needs at least {max(columns) + 1}: {_shortened(line)}"
-                )
-            yield cells[columns[0]], cells[columns[1]]
-        elif len(cells) != 2:
-            raise DataError(
-                f"{path}, line {number}: {len(cells)} columns, expected 2 (source, tab, "
-                f"target): {_shortened(line)}. For a file with more columns say which ones, "
-                "e.g. columns=(0, 1)"
-            )
-        else:
-            yield cells[0], cells[1]
-
-
-def _json_lines(path: Path, source_key: str, target_key: str) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(text_lines(path), 1):
+def _json(
+    path: Path, source_key: str, target_key: str, *, lists: bool
+) -> Iterator[tuple[str, str]]:
+    """JSON lines, or one array over all lines; `lists`: a line may be a list of two texts."""
+    lines = list(text_lines(path))
+    first = next((line.lstrip() for line in lines if not is_blank(line)), "")
+    if first.startswith("["):
+        array = _array(path, lines)
+        if array is not None:
+            for number, element in enumerate(array):
+                where = f"{path}, element {number} (counted from 0)"
+                yield _from_json(element, source_key, target_key, where)
+            return
+    for number, line in enumerate(lines, 1):
         if is_blank(line):
             yield "", ""
             continue
@@ -260,14 +290,45 @@ def _json_lines(path: Path, source_key: str, target_key: str) -> Iterator[tuple[
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DataError(
-                f"{where}: not valid JSON ({error}): {_shortened(line)}; expected one object a line"
+                f"{where}: not valid JSON ({error}): {_shortened(line)}; expected one object a "
+                "line, or one array over the whole file"
             ) from None
-        if not isinstance(row, dict):
-            raise DataError(
-                f"{where}: expected a JSON object with the keys {source_key!r} and "
-                f"{target_key!r}, got {_shortened(line)}"
-            )
-        yield _from_row(row, source_key, target_key, where)
+        yield _from_json(row, source_key, target_key, where, lists=lists)
+
+
+def _array(path: Path, lines: list[str]) -> list[Any] | None:
+    """The array that a file is; None where its lines are JSON texts of their own."""
+    try:
+        array = json.loads("\n".join(lines))
+    except (ValueError, RecursionError) as error:
+        try:
+            first = json.loads(next(line for line in lines if not is_blank(line)))
+        except (ValueError, RecursionError):
+            first = None
+        # `["a", "b"]` on the first line and more below it.
+        if isinstance(first, list):
+            return None
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
+        raise DataError(
+            f"{path}, line {line}: not valid JSON ({error}); expected an array of pairs, or "
+            "one object a line"
+        ) from None
+    # One line `["a", "b"]` is a pair, not an array of them.
+    return None if array and all(isinstance(element, str) for element in array) else array
+
+
+def _from_json(
+    row: Any, source_key: str, target_key: str, where: str, *, lists: bool = True
+) -> tuple[str, str]:
+    if lists and isinstance(row, list) and len(row) == 2:
+        return _text(row[0], "source", where), _text(row[1], "target", where)
+    if not isinstance(row, dict):
+        raise DataError(
+            f"{where}: expected a JSON object with the keys {source_key!r} and {target_key!r}"
+            f"{' or a list of two texts' if lists else ''}, got "
+            f"{_shortened(json.dumps(row, ensure_ascii=False))}"
+        )
+    return _from_row(row, source_key, target_key, where)
 
 
 def _format(path: Path, format: PairFormat | None) -> PairFormat:
@@ -279,7 +340,8 @@ def _format(path: Path, format: PairFormat | None) -> PairFormat:
     except KeyError:
         raise DataError(
             f"{path}: the name does not tell the format of a pair file; expected "
-            f"{', '.join(_FORMAT_OF_SUFFIX)} (or with .gz), or format='tsv' or 'jsonl'"
+            f"{', '.join(_FORMAT_OF_SUFFIX)} (or with .gz), or format='tsv', 'csv', 'jsonl' or "
+            "'json'"
         ) from None
 
 

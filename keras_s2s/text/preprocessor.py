@@ -27,6 +27,7 @@ from keras_s2s.text.languages import (
     with_defaults,
 )
 from keras_s2s.text.registry import load_tokenizer
+from keras_s2s.text.tables import pairs_of
 from keras_s2s.text.tokenizer import Tokenizer, check_texts, description_path
 from keras_s2s.text.training import train_tokenizer
 from keras_s2s.text.truncation import Overlong, Side, fitting
@@ -88,7 +89,7 @@ class Preprocessor:
         config = _text_config(config, vocab_size, joint)
         sources: list[str] = []
         targets: list[str] = []
-        for number, pair in enumerate(pairs):
+        for number, pair in enumerate(pairs_of(pairs)):
             if config.joint and isinstance(pair, str):
                 check_texts([pair])
                 sources.append(pair)

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from keras_s2s.text.tables import pairs_of
 from keras_s2s.training.evaluation import TextMetrics, check_metrics, first_answers
 from keras_s2s.training.target_language import target_language
 
@@ -65,7 +66,7 @@ class GenerationMetrics(keras.callbacks.Callback):
                     f"GenerationMetrics compares one text with one reference; drop {name}="
                     f"{generation_options[name]!r}"
                 )
-        self.pairs = list(pairs)[:limit]
+        self.pairs = list(pairs_of(pairs))[:limit]
         given = {**generation_options, "tgt_lang": tgt_lang}
         for name in ("src_lang", "tgt_lang", "decoder_prefix", "seed"):
             values = given.get(name)
