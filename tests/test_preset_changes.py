@@ -8,7 +8,7 @@ import pytest
 
 from keras_s2s.catalog import load_preset
 from keras_s2s.config import ConfigError
-from keras_s2s.preset_changes import changed, from_description
+from keras_s2s.preset_changes import changed, from_description, with_preprocessor
 from keras_s2s.text import Preprocessor
 
 SIDE = {"type": "recurrent", "cell": "gru", "hidden_dim": 8}
@@ -86,3 +86,20 @@ def test_a_preprocessor_sets_sizes_and_ids():
     assert config.architecture.source_vocab_size == text.source.vocabulary_size
     assert config.architecture.target_vocab_size == text.target.vocabulary_size
     assert config.special_ids == text.special_ids
+
+
+def test_a_preprocessor_of_another_model_is_refused():
+    """Its targets would begin or end otherwise than those the network generates."""
+    text = Preprocessor.train([("abc", "cba")], "character", joint=True)
+    ids = text.special_ids.model_dump()
+    ids["target"]["forced_eos"] = ids["target"]["eos"]
+    config = from_description(ARCHITECTURE, text, ids)
+    assert with_preprocessor(config, text) == config, "forced ids that it leaves open stay"
+    for name in ("decoder_start", "eos"):
+        changed = {**ids, "target": {**ids["target"], name: 1}}
+        config = from_description(ARCHITECTURE, text, changed)
+        message = (
+            rf"special_ids\.target\.{name} is {ids['target'][name]} in the preprocessor, but 1"
+        )
+        with pytest.raises(ValueError, match=message):
+            with_preprocessor(config, text)
