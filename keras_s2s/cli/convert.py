@@ -36,6 +36,12 @@ def convert(
     quantization: Annotated[
         str | None, typer.Option(help="Of a CTranslate2 folder: int8, int16, float16, ...")
     ] = None,
+    ids: Annotated[
+        bool,
+        typer.Option(
+            "--ids", help="Of a SavedModel: from ids to ids, without the model's tokenizers."
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what is in the folder.")
     ] = False,
@@ -45,6 +51,8 @@ def convert(
         raise ValueError(f"--to {to}: expected one of {', '.join(TO)}")
     if quantization is not None and to != "ctranslate2":
         raise ValueError(f"--quantization is for --to ctranslate2, not {to}")
+    if ids and to != "tf_saved_model":
+        raise ValueError(f"--ids is for --to tf_saved_model, not {to}")
     if not overwrite and target.is_dir() and any(target.iterdir()):
         raise ValueError(f"{target} is not empty; choose another folder, or pass --overwrite")
     check_model(source)
@@ -52,8 +60,17 @@ def convert(
     show_messages()
     options: dict[str, Any] = {"dtype": dtype, "tokenizer": tokenizer}
     model = load_model(source, **{k: v for k, v in options.items() if v is not None})
+    if ids:
+        model.preprocessor = None
     if to == OWN:
         model.save_to_preset(target)
     else:
-        model.export(target, format=to, quantization=quantization, overwrite=overwrite)
+        from keras_s2s.export.errors import TokenizerExportError
+
+        try:
+            model.export(target, format=to, quantization=quantization, overwrite=overwrite)
+        except TokenizerExportError as error:
+            raise ValueError(
+                f"{error.reason}. Pass --ids to export the model from ids to ids"
+            ) from None
     print(target)

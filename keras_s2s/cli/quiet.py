@@ -4,7 +4,7 @@ Each backend is told by its own environment variables, before it is imported:
 
 | variable | of | here | means |
 | --- | --- | --- | --- |
-| `TF_CPP_MIN_LOG_LEVEL` | TensorFlow, and XLA under JAX | 2 | errors only |
+| `TF_CPP_MIN_LOG_LEVEL` | TensorFlow, and XLA under JAX | 3 | what is fatal (errors are raised) |
 | `TORCH_CPP_LOG_LEVEL` | PyTorch | ERROR | errors only |
 
 A variable that is set already stays as it is. TensorFlow's libraries (which Keras also loads for
@@ -24,7 +24,7 @@ from importlib.util import find_spec
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 
 #: Lines of absl's log below an error, and what absl says about its log.
 DROPPED = rb"[IW]\d{4} \d\d:\d\d:|WARNING: All log messages before absl::InitializeLog"
@@ -42,7 +42,7 @@ for line in sys.stdin.buffer:
 
 @contextlib.contextmanager
 def quiet_backends(wanted: bool = True) -> Iterator[None]:
-    """Ask the backends for errors only; afterwards the environment is as it was.
+    """Ask the backends to be quiet; afterwards the environment is as it was.
 
     Args:
         wanted: False lets everything through.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import abc
 from typing import Any
 
-from keras_s2s.export.errors import ExportError
+from keras_s2s.export.errors import ExportError, TokenizerExportError
 from keras_s2s.text.byte import ByteTokenizer
 from keras_s2s.text.character import CharacterTokenizer
 from keras_s2s.text.normalization import Normalizer
@@ -209,10 +209,11 @@ def check_tokenizer(tokenizer: Tokenizer) -> None:
     """
     twin = IN_GRAPH_TOKENIZERS.get(tokenizer.kind)
     if twin is None:
-        raise ExportError(
+        raise TokenizerExportError(
             f"a {tokenizer.kind} tokenizer cannot be exported into a TensorFlow graph; "
-            f"supported kinds: {', '.join(IN_GRAPH_TOKENIZERS)}. Without a preprocessor "
-            "(model.preprocessor = None) the model is exported from ids to ids"
+            f"supported kinds: {', '.join(IN_GRAPH_TOKENIZERS)}",
+            "Without a preprocessor (model.preprocessor = None) the model is exported from ids "
+            "to ids",
         )
     twin.check(tokenizer)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cli.small_folder import save_small_model
 from parity.random_checkpoints import make, save
 from small_models import slow_where_compiled
 
@@ -63,6 +64,7 @@ def test_quantised(folder, tmp_path):
     ("words", "message"),
     [
         (["--to", "onnx"], "--to onnx: expected one of keras_s2s, huggingface"),
+        (["--ids"], "--ids is for --to tf_saved_model, not keras_s2s"),
         (["--quantization", "int8"], "--quantization is for --to ctranslate2"),
         (["--to", "ctranslate2", "--quantization", "int3"], "int3"),
         (["--tokenizer", "character"], "for CTranslate2 folders"),
@@ -88,3 +90,26 @@ def test_a_folder_that_is_in_use(folder, tmp_path, capsys):
 def test_no_such_source(tmp_path, capsys):
     assert main(["convert", str(tmp_path / "none"), str(tmp_path / "out")]) == 1
     assert "no such folder" in capsys.readouterr().err
+
+
+def test_a_tokenizer_that_no_graph_holds_names_the_way_out(tmp_path, capsys, monkeypatch):
+    source = save_small_model(tmp_path / "model")
+    assert main(["convert", source, str(tmp_path / "ct2"), "--to", "ctranslate2"]) == 0
+    target = tmp_path / "saved"
+    words = ["convert", str(tmp_path / "ct2"), str(target), "--to", "tf_saved_model"]
+    words += ["--tokenizer", "space"]  # as for a folder that says nothing of a tokenizer
+    assert main(words) == 1
+    error = capsys.readouterr().err
+    assert "tokenizer cannot be exported into a TensorFlow graph" in error
+    assert "Pass --ids to export the model from ids to ids" in error
+    assert "model.preprocessor" not in error
+    assert not target.exists()
+    # What the way out asks the exporter for; writing takes another process under most backends.
+    asked = {}
+
+    def export(self, directory, **options):
+        asked.update(options, preprocessor=self.preprocessor)
+
+    monkeypatch.setattr(Seq2SeqLM, "export", export)
+    assert main([*words, "--ids"]) == 0
+    assert asked["preprocessor"] is None and asked["format"] == "tf_saved_model"

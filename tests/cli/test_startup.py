@@ -107,13 +107,13 @@ def test_the_users_own_setting_wins_and_afterwards_all_is_as_before(monkeypatch)
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "INFO")
     with quiet.quiet_backends():
-        assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "2"
+        assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
         assert os.environ["TORCH_CPP_LOG_LEVEL"] == "INFO"
     assert "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     assert os.environ["TORCH_CPP_LOG_LEVEL"] == "INFO"
 
 
-@pytest.mark.parametrize(("words", "level"), [([], "2"), (["--debug"], None)])
+@pytest.mark.parametrize(("words", "level"), [([], "3"), (["--debug"], None)])
 def test_debug_shows_all(words, level, monkeypatch, capsys):
     from keras_s2s import catalog
 
@@ -195,7 +195,7 @@ sys.exit(main(["generate", {str(tmp_path)!r}, "x"]))
 def test_a_command_prints_no_line_of_tensorflows_start(tmp_path: Path):
     (tmp_path / "preset.yaml").write_text("oh: no\n")
     variables = {"KERAS_BACKEND": "tensorflow"}
-    variables["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    variables["TF_CPP_MIN_LOG_LEVEL"] = "3"
     result = run("-m", "keras_s2s", "generate", str(tmp_path), "x", **variables)
     assert result.returncode == 1
     assert result.stderr.startswith("keras-s2s: error: "), result.stderr
