@@ -111,6 +111,7 @@ def test_without_weights_memory_is_the_limit(nothing_is_made):
 PRESETS = {name: shrunken_preset(name) for name in [*architectures(), *checkpoint_of_each_family()]}
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("name", [*PRESETS, *VARIANTS])
 def test_shapes_are_those_of_the_network(name):
     config = {**PRESETS, **VARIANTS}[name]

@@ -89,6 +89,7 @@ def test_a_table_that_nothing_reads_is_named(folders, tmp_path):
 # ------------------------------------------------------------------ positions
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("family", ["marian", "pegasus"])
 def test_stored_positions_that_are_no_sinusoids_are_used(folders, tmp_path, family):
     folder = folders(family, tmp_path)
