@@ -46,6 +46,7 @@ from keras_s2s.text.pieces import text_pieces
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.row_error import RowError
 from keras_s2s.text.truncation import Overlong, Side, check_overlong, fitting
+from keras_s2s.training.callbacks import CompilingMessage
 from keras_s2s.training.kept_weights import kept_weights
 from keras_s2s.training.loss import TokenCrossEntropy, as_token_loss
 from keras_s2s.training.metrics import LossTracker, Perplexity, TokenAccuracy, as_token_metrics
@@ -341,6 +342,10 @@ class Seq2SeqLM(keras.Model):
         if isinstance(x, Batches):
             # It shuffles by its own seed; Keras would shuffle again by a global one.
             given.setdefault("shuffle", False)
+        callbacks = given.get("callbacks") or []
+        is_first = self.train_function is None and not self.run_eagerly
+        if is_first and given.get("verbose", "auto") and isinstance(callbacks, list | tuple):
+            given["callbacks"] = [CompilingMessage(), *callbacks]
         with kept_weights(self):
             return super().fit(**given)
 

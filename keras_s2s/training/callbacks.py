@@ -186,21 +186,24 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.epochs = (self.params or {}).get("epochs")
         self.started = time.monotonic()
+        self.first_epoch: int | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        # Not `tqdm.auto`, which warns in a notebook without ipywidgets.
-        from tqdm import tqdm
-
-        self.bar = tqdm(
-            total=(self.params or {}).get("steps"),
-            desc=f"epoch {epoch + 1}/{self.epochs}",
-            unit="batch",
-            leave=False,
-            delay=1.0,
-        )
+        self.bar = self._bar(epoch)
+        if self.first_epoch is None:
+            self.first_epoch = epoch
+        self.compiling = epoch == self.first_epoch and compiles()
+        if self.compiling:
+            self.bar.set_description_str(f"epoch {epoch + 1}/{self.epochs}, compiling")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.bar.update(1)
+        if not self.compiling:
+            self.bar.update(1)
+            return
+        # From here on the clock tells how long steps take.
+        self.compiling = False
+        self.bar.close()
+        self.bar = self._bar(self.first_epoch or 0, initial=1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.bar.close()
@@ -213,3 +216,33 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if hasattr(self, "bar"):
             self.bar.close()
+
+    def _bar(self, epoch: int, initial: int = 0) -> Any:
+        # Not `tqdm.auto`, which warns in a notebook without ipywidgets.
+        from tqdm import tqdm
+
+        return tqdm(
+            total=(self.params or {}).get("steps"),
+            desc=f"epoch {epoch + 1}/{self.epochs}",
+            unit="batch",
+            leave=False,
+            delay=1.0,
+            initial=initial,
+        )
+
+
+class CompilingMessage(keras.callbacks.Callback):
+    """Says on standard error that the first step is being compiled, which looks like a halt."""
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if compiles():
+            each = ", and of each further batch shape" if keras.backend.backend() == "jax" else ""
+            print(
+                f"compiling the training step: the first batch{each} takes longer than others",
+                file=sys.stderr,
+            )
+
+
+def compiles() -> bool:
+    """Whether the backend traces or compiles a step when it runs for the first time."""
+    return keras.backend.backend() != "torch"

@@ -26,6 +26,7 @@ from keras_s2s.config import (
 )
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.dates import make_dates
+from keras_s2s.data.limits import ModelLimits
 from keras_s2s.data.lines import read_lines
 from keras_s2s.data.objective import Objective
 from keras_s2s.data.pairs import read_pairs
@@ -140,6 +141,22 @@ def _run(
         architecture=recipe.architecture,
         generation=recipe.generation,
     )
+    # Now, and not after an hour of training.
+    limits = ModelLimits.of(model.preset.architecture)
+    batches.check_limits(limits, "data.train")
+    checks.check_limits(limits, "data.validation")
+    generating: dict[str, Any] = {}
+    tests = None
+    if recipe.data.objective is not None:
+        tests = Batches(splits["test"], preprocessor, num_buckets=2, shuffle=False, **options)
+        tests.check_limits(limits, "data.test")
+    elif recipe.data.overlong == "truncate":
+        generating["overlong"] = "truncate"
+    else:
+        read = ["test", *(["validation"] if training.monitor in ANSWER_MONITORS else [])]
+        for name in read:
+            _check_sources(splits[name], preprocessor, limits, f"data.{name}")
+
     total_steps = len(batches) * training.epochs
     model.compile(
         make_optimizer(training.optimizer, total_steps),
@@ -168,6 +185,7 @@ def _run(
                 [metric],
                 tgt_lang=recipe.evaluation.tgt_lang,
                 bleu_tokenize=bleu_tokenize,
+                **generating,
             )
         )
     callbacks += [keeper, ProgressBar()]
@@ -199,10 +217,9 @@ def _run(
     trained = time.monotonic()
     try:
         model = make_model(str(directory))  # the best epoch, as a user will load it
-        if recipe.data.objective is None:
-            metrics, samples = measure(model, splits["test"], recipe)
+        if tests is None:
+            metrics, samples = measure(model, splits["test"], recipe, **generating)
         else:
-            tests = Batches(splits["test"], preprocessor, num_buckets=2, shuffle=False, **options)
             metrics, samples = measure_objective(model, tests, recipe)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -281,6 +298,20 @@ def load_splits(data: DataConfig, seed: int) -> dict[str, Any]:
     return splits
 
 
+def _check_sources(
+    pairs: Pairs, preprocessor: Preprocessor, limits: ModelLimits, where: str
+) -> None:
+    """Refuse sources that the model could not generate from at the end of the training."""
+    if limits.source_positions is None:
+        return
+    lengths = [len(row) for row in preprocessor.encode_source([source for source, _ in pairs])]
+    remedy = (
+        "Shorten them, choose data.overlong=truncate, or give the model more positions "
+        "(architecture.shared.embedding.max_positions)"
+    )
+    limits.check_lengths("source", lengths, where, remedy)
+
+
 def make_objective(config: ObjectiveConfig | None) -> list[Objective] | None:
     """The objectives of a recipe in the order in which they are applied."""
     if config is None:
@@ -301,12 +332,12 @@ def make_objective(config: ObjectiveConfig | None) -> list[Objective] | None:
 
 
 def measure(
-    model: Any, pairs: Pairs, recipe: RecipeConfig
+    model: Any, pairs: Pairs, recipe: RecipeConfig, **generation_options: Any
 ) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
     """Metrics on `pairs`, and sample answers `(source, target, answer)` spread over them."""
     sources = [source for source, _ in pairs]
     targets = [target for _, target in pairs]
-    answers = first_answers(model.generate(sources, batch_size=64))
+    answers = first_answers(model.generate(sources, batch_size=64, **generation_options))
     metrics = corpus_metrics(
         answers,
         targets,

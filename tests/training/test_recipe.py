@@ -310,3 +310,36 @@ def test_measuring_takes_the_first_of_several_answers() -> None:
     metrics, samples = recipes.measure(model, [("a", "a"), ("b", "c")], recipe)
     assert metrics["exact_match"] == 50.0
     assert samples == [("a", "a", "a"), ("b", "c", "b")]
+
+
+@slow_where_compiled
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        ({"train": (12, 3)}, r"data\.train: source 1 .*positions for 8.*data\.max_source_length"),
+        ({"train": (3, 12)}, r"data\.train: target 1 .*positions for 8.*data\.max_target_length"),
+        ({"validation": (12, 3)}, r"data\.validation: source 1 .* positions for 8"),
+        ({"test": (12, 3)}, r"data\.test: source 1 .* positions for 8.*data\.overlong=truncate"),
+    ],
+)
+def test_pairs_longer_than_learned_positions_are_found_before_training(
+    tmp_path: Path, monkeypatch, lengths, message
+) -> None:
+    splits = {}
+    for name in ("train", "validation", "test"):
+        long = lengths.get(name, (3, 3))
+        splits[name] = [("abc", "cba"), ("a" * long[0], "b" * long[1]), ("cab", "bac")]
+    monkeypatch.setattr(recipes, "load_splits", lambda *_: splits)
+
+    def fit(*_: Any, **__: Any) -> None:
+        raise AssertionError("training has begun")
+
+    monkeypatch.setattr(Seq2SeqLM, "fit", fit)
+    shared = (
+        "{hidden_dim: 8, num_heads: 2, embedding: {dim: 8, positions: learned, max_positions: 8}}"
+    )
+    changes = ["model=transformer_tiny", f"architecture.shared={shared}", "text.joint=true"]
+    recipe = load_recipe("dates", [*SMALL, *changes])
+    with pytest.raises(DataError, match=message):
+        recipes.run_recipe(recipe, tmp_path / "run", make_model=Seq2SeqLM.from_preset)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
