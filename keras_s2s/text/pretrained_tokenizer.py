@@ -193,9 +193,14 @@ class PretrainedTokenizer(Tokenizer):
         unknown = set(settings) - {"class", "size", "side"}
         if unknown:
             raise ConfigError(f"settings: unknown key {sorted(unknown)[0]!r}")
+        size = settings.get("size")
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            raise ConfigError(f"settings: size is {size!r}, expected a whole number above 0")
+        if not isinstance(settings.get("class"), str):
+            raise ConfigError(f"settings: class is {settings.get('class')!r}, expected a name")
         options = {"side": settings["side"]} if "side" in settings else {}
         kept = TokenizerFiles(files, "the saved tokenizer")
-        return cls(kept, settings["class"], settings["size"], **options)
+        return cls(kept, settings["class"], size, **options)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The libraries' objects hold memory of their own; a copy is made from the files.

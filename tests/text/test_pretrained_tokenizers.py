@@ -590,3 +590,13 @@ def test_marian_without_pad_says_so(tmp_path):
     tokenizers = load_pretrained_tokenizers(folder, "marian", source_size=last + 1)
     (note,) = tokenizers.source.notes
     assert note.startswith("vocab.json has no <pad>") and "pad_token_id of config.json" in note
+
+
+@pytest.mark.parametrize(
+    "changes", [{"size": [[1]]}, {"size": True}, {"size": 0}, {"size": "9"}, {"class": None}]
+)
+def test_saved_settings_that_cannot_be_are_named(tmp_path, changes):
+    tokenizer = load_pretrained_tokenizers(marian(tmp_path / "marian"), "marian").source
+    settings = {**tokenizer._settings(), **changes}
+    with pytest.raises(ConfigError, match=f"settings: {next(iter(changes))} is"):
+        type(tokenizer)._restore(settings, tokenizer._files())
