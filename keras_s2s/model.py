@@ -15,8 +15,11 @@ import numpy as np
 
 from keras_s2s.builder import build_network, dtype_policy, functional_graph
 from keras_s2s.checkpoints import preset_folder
+from keras_s2s.checkpoints.assignment import check_finite
 from keras_s2s.checkpoints.ctranslate2_vocabulary import TokenizerChoice
+from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.load_report import LoadReport
+from keras_s2s.checkpoints.preset_folder import refuse_adapted
 from keras_s2s.checkpoints.sources import open_source
 from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
 from keras_s2s.data.batches import Batches, is_texts, refuse_texts
@@ -25,6 +28,7 @@ from keras_s2s.data.limits import ModelLimits, check_inputs
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.formats import FORMATS, export_as
 from keras_s2s.generation import Generator, as_rows, row_seeds
+from keras_s2s.layers.quantised import quantise_again, quantised_layers
 from keras_s2s.network_size import refuse_beyond_memory
 from keras_s2s.preset_changes import changed, from_description, with_preprocessor
 from keras_s2s.samplers import (
@@ -806,6 +810,7 @@ class Seq2SeqLM(keras.Model):
             >>> model.export("exported/dates", num_beams=4, version=1)
             PosixPath('exported/dates/1')
         """
+        refuse_adapted(directory, self.weights, "other engines read plain ones")
         fixed = (sampler, max_length, max_new_tokens, *(processors or ()), *generation_options)
         if format in FORMATS and format != "tf_saved_model" and any(v is not None for v in fixed):
             raise ExportError(
@@ -860,13 +865,38 @@ class Seq2SeqLM(keras.Model):
             "dtype": self._dtype,
             "name": self.name,
             "has_preprocessor": self.preprocessor is not None,
+            "quantised": quantised_layers(self._flatten_layers()),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Seq2SeqLM:
         config = dict(config)
         config.pop("has_preprocessor", None)
-        return cls(config.pop("config"), **config)
+        quantised = config.pop("quantised", {})
+        model = cls(config.pop("config"), **config)
+        quantise_again(model._flatten_layers(), quantised)
+        return model
+
+    def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """`keras.Model.load_weights`; what does not fit, or is not finite, is an error.
+
+        LoRA weights are saved merged into those they adapt, and load into a plain model.
+
+        Raises:
+            CheckpointError: the weights are those of another model, or of this one quantised
+                otherwise; or they are NaN or infinite.
+        """
+        try:
+            super().load_weights(filepath, *args, **kwargs)
+        except ValueError as error:
+            modes = {how["mode"] for how in quantised_layers(self._flatten_layers()).values()}
+            now = f"quantised ({', '.join(sorted(modes))})" if modes else "not quantised"
+            raise CheckpointError(
+                f"{filepath}: these weights do not fit this model, which is {now}. Weights of a "
+                "quantised model load after model.quantize() with the same mode; plain ones "
+                f"before it. {error}"
+            ) from None
+        check_finite(filepath, self.weights)
 
     def save_assets(self, directory: str) -> None:
         """Keras calls this for `save("m.keras")`: the tokenizer travels as files."""

@@ -42,12 +42,20 @@ class Assignments:
     def __call__(self, name: str, variable: Any, array: np.ndarray) -> None:
         """`assign`, and a look at the values."""
         array = as_floats(array)
-        if not all_finite(array):
-            wrong = array.size - int(np.isfinite(array).sum())
-            self._spoilt.append(f"{name}: {wrong} of {array.size} values")
-        elif variable.dtype == "float16" and array.size and np.abs(array).max() >= LARGEST_HALF:
-            self._too_large.append(f"{name}: up to {np.abs(array).max():.6g}")
+        if self.look(name, array) and variable.dtype == "float16":
+            largest = np.abs(array).max(initial=0)
+            if largest >= LARGEST_HALF:
+                self._too_large.append(f"{name}: up to {largest:.6g}")
         assign(variable, array)
+
+    def look(self, name: str, array: np.ndarray) -> bool:
+        """Whether all values are finite; what is not is kept for `finish`."""
+        array = as_floats(array)
+        if all_finite(array):
+            return True
+        wrong = array.size - int(np.isfinite(array).sum())
+        self._spoilt.append(f"{name}: {wrong} of {array.size} values")
+        return False
 
     def finish(self) -> None:
         """See that every tensor could be used.
@@ -67,6 +75,19 @@ class Assignments:
                 f"most that float16 holds\n{_listed(self._too_large)}\n  load them with "
                 "dtype='bfloat16' or dtype='float32'"
             )
+
+
+def check_finite(source: Any, variables: Any) -> None:
+    """See that weights, which something else has loaded, are finite.
+
+    Raises:
+        CheckpointError: names those that are not.
+    """
+    fill = Assignments(source)
+    for variable in variables:
+        if keras.backend.is_float_dtype(variable.dtype):
+            fill.look(variable.path, np.asarray(keras.ops.convert_to_numpy(variable.value)))
+    fill.finish()
 
 
 def _listed(lines: list[str]) -> str:

@@ -81,7 +81,7 @@ def save_preset(
     from safetensors.numpy import save_file
 
     directory = Path(directory)
-    _refuse_adapted(directory, variables)
+    refuse_adapted(directory, variables, "a preset folder holds plain ones")
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"{directory} is a file; give a folder to save into")
     directory.mkdir(parents=True, exist_ok=True)
@@ -114,8 +114,17 @@ def save_preset(
     return [directory / name for name in names]
 
 
-def _refuse_adapted(directory: Path, variables: Sequence[Any]) -> None:
-    """Refuse weights that a model freshly built from its configuration does not have."""
+def refuse_adapted(directory: str | Path, variables: Sequence[Any], but: str) -> None:
+    """Refuse weights that a model freshly built from its configuration does not have.
+
+    Args:
+        directory: what was to be written.
+        variables: of the model.
+        but: why they have no place there.
+
+    Raises:
+        CheckpointError: there are such; names a layer, and the remedy.
+    """
     lora = [v for v in variables if v.name.startswith("lora_")]
     quantised = [
         v
@@ -126,7 +135,8 @@ def _refuse_adapted(directory: Path, variables: Sequence[Any]) -> None:
         (
             quantised,
             "quantised",
-            "save the model before model.quantize(), and quantise it again after loading",
+            "save or export the model as it was before model.quantize(): its weights cannot be had "
+            "back from the quantised ones. model.save('m.keras') keeps these as they are",
         ),
         (
             lora,
@@ -139,8 +149,7 @@ def _refuse_adapted(directory: Path, variables: Sequence[Any]) -> None:
             layers = list(dict.fromkeys(v.path.rpartition("/")[0] for v in adapted))
             more = f" (and {len(layers) - 1} more)" if len(layers) > 1 else ""
             raise CheckpointError(
-                f"{directory}: the layer {layers[0]}{more} has {kind} weights, but a preset "
-                f"folder holds plain ones; {remedy}"
+                f"{directory}: the layer {layers[0]}{more} has {kind} weights, but {but}; {remedy}"
             )
 
 

@@ -139,7 +139,7 @@ def test_weights_that_do_not_fit_are_listed(tmp_path):
         Seq2SeqLM.from_preset(tmp_path)
     assert "wrong shape: " in str(e.value)
     (tmp_path / "model.safetensors").write_bytes(b"not a checkpoint")
-    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+    with pytest.raises(CheckpointError, match="safetensors header"):
         Seq2SeqLM.from_preset(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match="no weights"):
