@@ -53,6 +53,8 @@ def convert(
         raise ValueError(f"--quantization is for --to ctranslate2, not {to}")
     if ids and to != "tf_saved_model":
         raise ValueError(f"--ids is for --to tf_saved_model, not {to}")
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"{target} is a file; give a folder to write into")
     if not overwrite and target.is_dir() and any(target.iterdir()):
         raise ValueError(f"{target} is not empty; choose another folder, or pass --overwrite")
     check_model(source)

@@ -43,6 +43,7 @@ def run(capsys: Any, *arguments: str) -> tuple[int, list[str], str]:
 WAYS = [[], ["--num-beams", "3", "--num-return-sequences", "2"]]
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("form", [[], ["--scores"], ["--json"]])
 def test_a_chunk_with_blank_broken_and_long_lines(folder, capsys, tmp_path, monkeypatch, way, form):
@@ -86,6 +87,7 @@ def test_a_chunk_with_blank_broken_and_long_lines(folder, capsys, tmp_path, monk
     assert others == [[blank] * count] * 5
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("way", WAYS)
 def test_the_true_line_of_a_later_chunk(folder, capsys, tmp_path, monkeypatch, way):
     path = write(tmp_path / "in.txt", [*["abc"] * 521, LONG, *["ab c"] * 30])
@@ -95,6 +97,7 @@ def test_the_true_line_of_a_later_chunk(folder, capsys, tmp_path, monkeypatch, w
     assert len(out) == 552 * (2 if way else 1)
 
 
+@slow_where_compiled
 def test_truncate_names_the_lines_that_are_cut(folder, capsys, tmp_path):
     path = write(tmp_path / "in.txt", ["abc", "", LONG, "ab c"])
     output = tmp_path / "out.txt"
@@ -111,6 +114,7 @@ def test_truncate_names_the_lines_that_are_cut(folder, capsys, tmp_path):
     ]  # fmt: skip
 
 
+@slow_where_compiled
 def test_scores_are_those_of_the_model(folder, capsys):
     model = Seq2SeqLM.from_preset(folder)
     texts = ["abc", "가나"]
@@ -141,6 +145,7 @@ def test_the_models_own_number_of_answers_holds_for_blank_lines(tmp_path, capsys
     assert run(capsys, "generate", folder, "-i", source)[:2] == (0, [""] * 6)
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("metric", ["bleu", "exact_match"])
 def test_measuring_takes_the_first_answer(tmp_path, capsys, metric):
     folder = save_small_model(tmp_path / "three", num_beams=4, num_return_sequences=3)
