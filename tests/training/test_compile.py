@@ -71,7 +71,7 @@ def test_any_loss_is_a_mean_over_real_tokens(loss) -> None:
         {"logits": "sparse_categorical_crossentropy"},
         ["sparse_categorical_crossentropy"],
     ],
-    ids=str,
+    ids=["name", "short_name", "object", "class", "function", "by_output", "listed"],
 )
 def test_a_loss_of_probabilities_is_refused_with_the_remedy(model, loss) -> None:
     with pytest.raises(ValueError, match=r"outputs are logits.*Leave loss out.*from_logits=True"):
@@ -85,7 +85,7 @@ def test_a_loss_of_probabilities_is_refused_with_the_remedy(model, loss) -> None
         keras.metrics.SparseCategoricalCrossentropy(),
         keras.losses.sparse_categorical_crossentropy,
     ],
-    ids=str,
+    ids=["name", "object", "function"],
 )
 @pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
 def test_a_metric_of_probabilities_is_refused(model, metric, argument) -> None:

@@ -1,0 +1,83 @@
+"""What the code blocks of the documentation ask for: files, folders, a hub cache, commands."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import shutil
+import stat
+import sys
+from pathlib import Path
+
+from parity import test_huggingface_text as folders
+
+#: Commands that would install into this environment or start this suite again. `.ci/run` runs
+#: them as the README has them.
+INSTALLERS = ("pip", "pytest")
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+NOUNS = [("dog", "Hund"), ("man", "Mann"), ("boy", "Junge"), ("bird", "Vogel"), ("child", "Kind")]
+VERBS = [("sleeps", "schläft"), ("plays", "spielt"), ("runs", "läuft"), ("waits", "wartet")]
+PLACES = [("in the snow", "im Schnee"), ("at home", "daheim"), ("outside", "draußen")]
+
+
+def sentences(count: int, seed: int) -> list[tuple[str, str]]:
+    """English and German sentences of four words or more."""
+    draw = random.Random(seed)
+    pairs = []
+    for _ in range(count):
+        parts = [draw.choice(words) for words in (NOUNS, VERBS, PLACES)]
+        english, german = (" ".join(part[side] for part in parts) for side in (0, 1))
+        pairs.append((f"A {english}.", f"Ein {german}."))
+    return pairs
+
+
+def write_texts(folder: Path) -> None:
+    """Parallel text under every name that the documentation and the recipes use."""
+    folder.mkdir(exist_ok=True)
+    for split, count in (("train", 160), ("val", 16), ("test", 8), ("test_2016_flickr", 8)):
+        pairs = sentences(count, seed=count)
+        english, german = ([pair[side] for pair in pairs] for side in (0, 1))
+        texts = {
+            f"{split}.en": english,
+            f"{split}.de": german,
+            f"{split}.txt": english,
+            f"{split}.tsv": [f"{source}\t-\t{target}" for source, target in pairs],
+            f"{split}.jsonl": [json.dumps({"en": s, "de": t}) for s, t in pairs],
+        }
+        for name, lines in texts.items():
+            text = "".join(f"{line}\n" for line in lines)
+            (folder / name).write_text(text, encoding="utf-8")
+            with gzip.open(folder / f"{name}.gz", "wt", encoding="utf-8") as file:
+                file.write(text)
+
+
+def write_checkpoint(name: str, folder: Path) -> Path:
+    """A Hugging Face folder, its tokenizer's files included, around random weights."""
+    made = folder.parent / f"{folder.name}_made"
+    made.mkdir(parents=True)
+    folders.make(name, made)
+    shutil.copytree(made / "model", folder)
+    shutil.rmtree(made)
+    return folder
+
+
+def fill_hub_cache(cache: Path, repository: str, name: str) -> None:
+    """A repository in a cache as huggingface_hub lays it out."""
+    place = cache / f"models--{repository.replace('/', '--')}"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text(COMMIT)
+    write_checkpoint(name, place / "snapshots" / COMMIT)
+
+
+def write_commands(folder: Path) -> None:
+    """`pip` and `pytest` that do nothing, and `keras-s2s` of this checkout."""
+    folder.mkdir()
+    scripts = {name: "exit 0" for name in INSTALLERS}
+    scripts["keras-s2s"] = f'exec "{sys.executable}" -m keras_s2s.cli "$@"'
+    for name, line in scripts.items():
+        path = folder / name
+        path.write_text(f"#!/bin/sh\n{line}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
