@@ -31,6 +31,7 @@ HOMES = {
     "InverseSqrt": "training.schedules",
     "LearnedPositions": "layers.positions",
     "LinearWarmup": "training.schedules",
+    "MeanOverTokens": "training.loss",
     "MultiHeadAttention": "layers.multi_head_attention",
     "OutputProjection": "layers.embeddings",
     "Perplexity": "training.metrics",
@@ -40,10 +41,12 @@ HOMES = {
     "Seq2SeqLM": "model",
     "TokenAccuracy": "training.metrics",
     "TokenCrossEntropy": "training.loss",
+    "TokenMetric": "training.metrics",
     "TransformerDecoder": "layers.transformer_decoder",
     "TransformerDecoderBlock": "layers.transformer_decoder",
     "TransformerEncoder": "layers.transformer_encoder",
     "TransformerEncoderBlock": "layers.transformer_encoder",
+    "WideOrthogonal": "layers.recurrent",
 }
 
 
