@@ -46,7 +46,8 @@ def test_half_precision(folder, tmp_path):
         main(["convert", str(folder), str(out), "--to", "huggingface", "--dtype", "float16"]) == 0
     )
     model = Seq2SeqLM.from_preset(out, verbose=False)
-    assert model.load_report.dtypes == ("float16",)
+    # What would overflow in half precision stays in float32, as transformers keeps some of it.
+    assert set(model.load_report.dtypes) == {"float16", "float32"}
 
 
 @slow_where_compiled
