@@ -24,7 +24,7 @@ from keras_s2s.checkpoints.sources import open_source
 from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
 from keras_s2s.data.batches import Batches, is_texts, refuse_texts
 from keras_s2s.data.checked_batches import checked_batches
-from keras_s2s.data.limits import ModelLimits, check_inputs
+from keras_s2s.data.limits import ModelLimits
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.formats import FORMATS, export_as
 from keras_s2s.generation import Generator, as_rows, row_seeds
@@ -57,6 +57,14 @@ from keras_s2s.training.metrics import LossTracker, Perplexity, TokenAccuracy, a
 from keras_s2s.training.taken_turns import taking_turns
 from keras_s2s.training.token_weights import token_weights
 from keras_s2s.turns import Turns
+
+#: Why a model with recurrent layers is not compiled for training, by backend.
+_LOOPS_NOT_COMPILED = {
+    "tensorflow": "XLA on TensorFlow cannot differentiate the loop of a recurrent layer, whose "
+    "length is unknown",
+    "torch": "PyTorch compiles each step of the loop of a recurrent layer, for minutes, and anew "
+    "for each length",
+}
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -255,16 +263,15 @@ class Seq2SeqLM(keras.Model):
 
         Raises:
             ValueError: a loss or a metric that takes logits for probabilities, or sums over a
-                batch.
+                batch; `jit_compile=True` for recurrent layers, but on JAX.
         """
         if jit_compile == "auto":
             jit_compile = keras.backend.backend() == "jax"
         sides = (self.preset.architecture.encoder, self.preset.architecture.decoder)
         loops = any(side.type == "recurrent" for side in sides)
-        if jit_compile and loops and keras.backend.backend() == "tensorflow":
+        if jit_compile and loops and (cause := _LOOPS_NOT_COMPILED.get(keras.backend.backend())):
             raise ValueError(
-                "jit_compile=True: XLA on TensorFlow cannot differentiate the loop of a recurrent "
-                'layer, whose length is unknown; leave jit_compile out ("auto"), or train on JAX '
+                f'jit_compile=True: {cause}; leave jit_compile out ("auto"), or train on JAX '
                 "(KERAS_BACKEND=jax), where it is compiled"
             )
         if isinstance(loss, str) and loss == "auto":
@@ -337,6 +344,11 @@ class Seq2SeqLM(keras.Model):
         weights = given.get("sample_weight")
         given["x"] = self._checked_data(x, y, weights, "x", "model.fit({})")
         if (validation := given.get("validation_data")) is not None:
+            if isinstance(validation, tuple | list) and not validation:
+                raise ValueError(
+                    f"validation_data={validation!r} is empty; pass data.Batches(pairs, "
+                    "model.preprocessor), (x, y) or (x, y, sample_weight), or leave it out"
+                )
             if isinstance(validation, tuple | list) and isinstance(validation[0], Mapping):
                 self._checked_data(*_three(validation), "validation_data", "validation_data={}")
             else:
@@ -357,7 +369,8 @@ class Seq2SeqLM(keras.Model):
         """`keras.Model.predict`: logits `[N, T, V]` of given decoder inputs.
 
         Raises:
-            ValueError: texts, which `generate` takes.
+            ValueError: texts, which `generate` takes; inputs that lack masks, ids outside the
+                vocabulary, rows longer than the model's positions.
         """
         if is_texts(x):
             raise ValueError(
@@ -365,8 +378,11 @@ class Seq2SeqLM(keras.Model):
                 "model.generate(texts) generates from texts, model.score(sources, targets) "
                 "measures given targets"
             )
-        if isinstance(x, Mapping):
-            check_inputs(x, "x")
+        limits = ModelLimits.of(self.preset.architecture)
+        if isinstance(x, Batches):
+            x.check_limits(limits, "x")
+        elif isinstance(x, Mapping):
+            limits.check_ids(x, "x")
         return super().predict(x, *args, **kwargs)
 
     def train_on_batch(

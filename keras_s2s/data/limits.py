@@ -92,6 +92,36 @@ class ModelLimits:
                 + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
             )
         x, y = batch[:2]
+        arrays = self.check_ids(x, where)
+        if y is None:
+            raise DataError(f"{where}: there are no labels; expected y, int [batch, target]")
+        labels, mask = _array(y), arrays["decoder_padding_mask"] > 0
+        if labels.shape != mask.shape:
+            raise DataError(
+                f"{where}: the labels have the shape {labels.shape}, decoder_token_ids "
+                f"{mask.shape}; expected the same"
+            )
+        _check_ids(labels, f"{where}: labels", self.target_vocabulary, ignored=IGNORED_LABEL)
+        weights = _token_weights(batch[2] if len(batch) == 3 else None, mask, where)
+        if special_ids is not None:
+            counted = (weights > 0) & (labels != IGNORED_LABEL)
+            check_teacher_forcing(
+                arrays["decoder_token_ids"], labels, counted.astype("float32"), special_ids
+            )
+
+    def check_ids(self, x: Any, where: str) -> dict[str, np.ndarray]:
+        """Refuse inputs, without labels, that the model cannot read.
+
+        Args:
+            x: a mapping of arrays or tensors of any backend, `[B, S]` and `[B, T]`.
+            where: begins the message.
+
+        Returns:
+            the inputs as NumPy arrays.
+
+        Raises:
+            DataError: as `check_batch` does.
+        """
         check_inputs(x, where)
         arrays = {name: _array(x[name]) for name in _INPUTS}
         for side, vocabulary, positions in (
@@ -116,21 +146,7 @@ class ModelLimits:
                     f"{where}: {name} has {ids.shape[1]} positions a row, padding included, but "
                     f"the model has positions for {positions}; shorten the rows"
                 )
-        if y is None:
-            raise DataError(f"{where}: there are no labels; expected y, int [batch, target]")
-        labels, mask = _array(y), arrays["decoder_padding_mask"] > 0
-        if labels.shape != mask.shape:
-            raise DataError(
-                f"{where}: the labels have the shape {labels.shape}, decoder_token_ids "
-                f"{mask.shape}; expected the same"
-            )
-        _check_ids(labels, f"{where}: labels", self.target_vocabulary, ignored=IGNORED_LABEL)
-        weights = _token_weights(batch[2] if len(batch) == 3 else None, mask, where)
-        if special_ids is not None:
-            counted = (weights > 0) & (labels != IGNORED_LABEL)
-            check_teacher_forcing(
-                arrays["decoder_token_ids"], labels, counted.astype("float32"), special_ids
-            )
+        return arrays
 
 
 def check_inputs(x: Any, where: str, names: Any = tuple(_INPUTS)) -> None:

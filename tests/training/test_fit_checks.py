@@ -279,6 +279,23 @@ def test_nothing_measured_is_an_error(model, given) -> None:
         model.evaluate(x, y, sample_weight=0 * weights, verbose=0)
 
 
+def test_predict_refuses_what_the_model_cannot_read(model, given) -> None:
+    x, _, _ = given
+    for name in ("encoder_token_ids", "decoder_token_ids"):
+        for wrong in (VOCABULARY, -1):
+            ids = x[name].copy()
+            ids[0, 0] = wrong
+            with pytest.raises(DataError, match=rf"{name}: row 0 holds the id {wrong}"):
+                model.predict({**x, name: ids}, verbose=0)
+
+
+def test_validation_data_that_are_empty_are_refused(model, given) -> None:
+    x, y, _ = given
+    for empty in ([], ()):
+        with pytest.raises(ValueError, match=r"validation_data=.* is empty; pass data\.Batches"):
+            model.fit(x, y, validation_data=empty, verbose=0)
+
+
 def test_predict_of_texts_names_generate(model) -> None:
     for texts in ("a b", ["a b"], np.asarray(["a b"]), {"encoder_token_ids": ["a b"]}):
         with pytest.raises(ValueError, match=r"model\.generate\(texts\)"):
@@ -327,6 +344,10 @@ def test_pairs_longer_than_learned_positions_are_refused_before_the_first_step(
     x, y, weights = batches[0]
     with pytest.raises(DataError, match=r"10 positions a row.* positions for 8; shorten"):
         model.fit(x, y, sample_weight=weights, verbose=0)
+    with pytest.raises(DataError, match=r"10 positions a row.* positions for 8; shorten"):
+        model.predict(x, verbose=0)
+    with pytest.raises(DataError, match=sentence):
+        model.predict(batches, verbose=0)
 
 
 def test_batches_of_another_vocabulary_are_refused(model) -> None:
