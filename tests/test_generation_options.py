@@ -289,6 +289,7 @@ def test_no_sources_give_an_empty_result(model, options):
             DiverseBeam(4, num_beam_groups=2, diversity_penalty=0.3),
         ),
         # Defaults that do not go with what the caller says give way
+        ({"num_beams": 1, "num_return_sequences": 1}, {}, Greedy()),
         ({"num_beams": 2}, {"num_beams": 5, "num_return_sequences": 4}, Beam(2)),
         (
             {"num_beams": 4},

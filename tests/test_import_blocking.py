@@ -150,9 +150,10 @@ def test_import_adds_little_to_keras(tmp_path, monkeypatch):
     from keras_s2s import *  # every public name: they are imported when they are used
     print(time.process_time() - start)
     """
-    # Processor time, and the best of three: the machine may be busy with something else.
+    # Processor time, and the best of three: the machine may be busy with something else. The bound
+    # leaves room for that; a backend's own import takes seconds.
     run_without_others(program, "jax")
     times: list[float] = []
-    while len(times) < 3 and (not times or min(times) >= 0.5):
+    while len(times) < 3 and (not times or min(times) >= 0.8):
         times.append(float(run_without_others(program, "jax")))
-    assert min(times) < 0.5, times
+    assert min(times) < 0.8, times

@@ -16,7 +16,7 @@ def quantised_layers(layers: Iterable[keras.layers.Layer]) -> dict[str, dict[str
     """How each quantised layer is: by its path its mode, and Keras' settings for it.
 
     Raises:
-        ValueError: a mode that cannot be built again.
+        ValueError: a mode that cannot be built again, or a LoRA adapter on quantised weights.
     """
     found = {}
     for layer in layers:
@@ -27,6 +27,13 @@ def quantised_layers(layers: Iterable[keras.layers.Layer]) -> dict[str, dict[str
             raise ValueError(
                 f"the layer {layer.path} is quantised as {mode!r}, which cannot be loaded again; "
                 f"save the model before model.quantize(), or use one of {', '.join(MODES)}"
+            )
+        if getattr(layer, "lora_enabled", False):
+            # Keras merges the adapter and rounds the sum to the quantised grid again.
+            raise ValueError(
+                f"the layer {layer.path} is quantised as {mode!r} and has a LoRA adapter, which "
+                "would be rounded away on saving; fine-tune with enable_lora() before "
+                "model.quantize(), or save the model without quantisation"
             )
         settings = getattr(layer, "quantization_config", None)
         found[layer.path] = {

@@ -97,6 +97,8 @@ def resolve_sampler(
         hint = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(STRATEGIES)}"
         raise ValueError(f"sampler={name!r} is unknown; {hint}")
     strategy, names = STRATEGIES[name]
+    if "num_return_sequences" not in names and options.get("num_return_sequences") == 1:
+        del options["num_return_sequences"]  # what greedy search gives
     ignored = sorted(set(options) - set(names))
     if ignored:
         raise ValueError(

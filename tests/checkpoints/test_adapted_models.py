@@ -99,6 +99,12 @@ def test_a_model_with_lora_comes_back_merged(tmp_path: Path, trained: bool):
     np.testing.assert_allclose(logits(other), expected, atol=1e-5)
 
 
+def test_an_adapter_on_quantised_weights_is_refused(tmp_path: Path):
+    model = with_lora(quantised(small(), "int8"))
+    with pytest.raises(ValueError, match=r"has a LoRA adapter.*before model\.quantize\(\)"):
+        model.save(tmp_path / "model.keras")
+
+
 @slow_where_compiled
 @pytest.mark.parametrize("format", ["tf_saved_model", "huggingface", "ctranslate2"])
 def test_what_other_formats_have_no_place_for_is_refused_with_the_remedy(tmp_path: Path, format):

@@ -221,7 +221,7 @@ def test_random_weights_need_no_download(monkeypatch):
     [
         ("opus-mt-en-de", "did you mean 'opus_mt_en_de'"),
         ("t5small", "did you mean 't5_small'"),
-        ("qqqqqq", "`keras-s2s zoo list` shows what there is"),
+        ("qqqqqq", "no such folder, and no preset has this name"),
     ],
 )
 def test_a_wrong_name(name, part):
