@@ -18,6 +18,7 @@ from keras_s2s.cli import zoo
 from keras_s2s.cli.convert import convert
 from keras_s2s.cli.evaluate import evaluate
 from keras_s2s.cli.generate import generate
+from keras_s2s.cli.interrupts import kept_interrupts
 from keras_s2s.cli.messages import hide_messages
 from keras_s2s.cli.quiet import quiet_backends
 from keras_s2s.cli.train import train
@@ -91,7 +92,7 @@ def _run(words: list[str]) -> int:
     rest = [word for word in options if word != "--debug"] + words[len(options) :]
     code = 0
     try:
-        with quiet_backends(not debug):
+        with quiet_backends(not debug), kept_interrupts():
             app(args=rest, prog_name="keras-s2s")
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)

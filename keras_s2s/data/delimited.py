@@ -96,7 +96,7 @@ def _pair(path: Path, row: Row, columns: tuple[int, int] | None) -> tuple[str, s
         return cells[columns[0]], cells[columns[1]]
     if len(cells) != 2:
         raise DataError(
-            f"{where}: {len(cells)} columns, expected 2 (source, tab, target): {shown}. For a file "
+            f"{where}: {len(cells)} columns, expected 2 (source, target): {shown}. For a file "
             "with more columns say which ones, e.g. columns=(0, 1)"
         )
     return cells[0], cells[1]
@@ -115,14 +115,22 @@ def _without_header(
         logger.info("%s: line 1 names the columns", path)
         return rows[1:], columns
     chosen = names if columns is None else [names[i] for i in columns if i < len(names)]
-    if len(rows) > 1 and len(chosen) == 2 and all(_is_language(name) for name in chosen):
+    if len(rows) > 1 and len(chosen) == 2 and _look_like_names(chosen, rows[1:]):
         logger.warning(
-            "%s: line 1 (%s) looks like the names of columns and was read as a pair; remove it, or "
+            "%s: line 1 (%s) looks like the names of columns, but is read as a pair; remove it, or "
             "write source and target there",
             path,
             ", ".join(rows[0].cells),
         )
     return rows, columns
+
+
+def _look_like_names(cells: Sequence[str], below: Sequence[Row]) -> bool:
+    """Whether a first row names languages, or is two bare words above rows of several words."""
+    if all(map(_is_language, cells)):
+        return True
+    several = sum(any(" " in cell.strip() for cell in row.cells) for row in below)
+    return all(cell.isidentifier() for cell in cells) and 2 * several > len(below)
 
 
 def _is_language(name: str) -> bool:

@@ -192,6 +192,20 @@ def test_quotes_can_be_said(tmp_path) -> None:
         read_pairs(pairs=lines, quotes=True)
 
 
+def test_a_header_of_other_names_is_told(tmp_path, caplog) -> None:
+    path = tmp_path / "named.csv"
+    path.write_text("s,t\na dog,ein Hund\na cat,eine Katze\n", encoding="utf-8")
+    assert len(read_pairs(pairs=path)) == 3
+    assert "named.csv: line 1 (s, t) looks like the names of columns" in caplog.text
+
+
+def test_a_list_of_words_has_no_header(tmp_path, caplog) -> None:
+    path = tmp_path / "words.csv"
+    path.write_text("house,Haus\ndog,Hund\na cat,eine Katze\nbird,Vogel\n", encoding="utf-8")
+    assert len(read_pairs(pairs=path)) == 4
+    assert "looks like" not in caplog.text
+
+
 def test_a_header_of_languages_is_told(tmp_path, caplog) -> None:
     path = write(tmp_path / "p.tsv", [("en", "de"), ("a dog", "ein Hund")])
     assert len(read_pairs(pairs=path)) == 2
