@@ -99,13 +99,23 @@ def logits_of(other: Any, ours: dict[str, np.ndarray], double: bool = False) -> 
 
 
 def assert_equal_logits(model: Seq2SeqLM, other: Any) -> None:
-    """Within the larger of 1e-5, 1e-5 of the largest logit, and 4 times the reference's error."""
+    """Within the larger of 1e-5, 1e-5 of the largest logit, and 4 times the reference's error.
+
+    A backend may round more than the reference, TensorFlow in tanh on some processors. Then the
+    same weights in float64 are held to that bound, and float32 to 3e-5 of the largest logit.
+    """
     ours, _ = inputs_of(other)
-    expected = logits_of(other, ours)
+    expected, exact = logits_of(other, ours), logits_of(other, ours, double=True)
     real = ours["decoder_padding_mask"]
-    error = np.abs(expected - logits_of(other, ours, double=True))[real].max()
+    largest = np.abs(expected[real]).max()
+    bound = max(1e-5, 1e-5 * largest, 4 * np.abs(expected - exact)[real].max())
     found = to_numpy(model(ours))
-    bound = max(1e-5, 1e-5 * np.abs(expected[real]).max(), 4 * error)
+    if np.abs(found - expected)[real].max() > bound:
+        double = Seq2SeqLM(model.preset, dtype="float64")
+        for variable, value in zip(double.weights, model.weights, strict=True):
+            variable.assign(value)
+        np.testing.assert_allclose(to_numpy(double(ours))[real], exact[real], rtol=0, atol=bound)
+        bound = 3e-5 * largest
     np.testing.assert_allclose(found[real], expected[real], rtol=0, atol=bound)
 
 
