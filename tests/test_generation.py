@@ -242,7 +242,7 @@ def test_new_tokens_are_counted_after_each_rows_own_prefix(name, ending):
         np.testing.assert_array_equal(alone.lengths[0], whole.lengths[i])
         width = alone.token_ids.shape[-1]
         np.testing.assert_array_equal(alone.token_ids[0], whole.token_ids[i][..., :width])
-        np.testing.assert_allclose(alone.scores[0], whole.scores[i], atol=1e-5)
+        np.testing.assert_allclose(alone.scores[0], whole.scores[i], rtol=1e-5, atol=1e-5)
         if ending:
             ids, sizes = whole.token_ids[i].reshape(n, -1), lengths[i]
             assert all(row[size - 1] == 3 for row, size in zip(ids, sizes, strict=True))
@@ -274,4 +274,4 @@ def test_attention_of_hypotheses_that_are_missing_is_empty():
     )
     assert found.lengths.tolist() == [[1, 0, 0]] * 3
     assert found.attentions.shape == (3, 3, 1, 6)
-    np.testing.assert_allclose(found.attentions.sum((2, 3)), [[1, 0, 0]] * 3, atol=1e-5)
+    np.testing.assert_allclose(found.attentions.sum((2, 3)), [[1, 0, 0]] * 3, rtol=1e-5, atol=1e-5)

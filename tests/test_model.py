@@ -87,7 +87,7 @@ def test_output_of_n_best(model):
     for b, source in enumerate(SOURCES):
         for n in range(2):
             weights = output.attentions[b, n, : output.lengths[b, n]]
-            np.testing.assert_allclose(weights[:, : len(source)].sum(-1), 1, atol=1e-5)
+            np.testing.assert_allclose(weights[:, : len(source)].sum(-1), 1, rtol=1e-5, atol=1e-5)
             assert not weights[:, len(source) :].any()
 
 
@@ -99,7 +99,7 @@ def test_attention_is_that_of_the_forced_pass(model):
     history = [model.special_ids.target.decoder_start, *output.token_ids[0, : size - 1].tolist()]
     inputs = model_inputs(SOURCES[:1], [history], model.special_ids)
     _, expected = Probe(model).logits_and_attention(inputs)
-    np.testing.assert_allclose(output.attentions[0, :size], expected[0], atol=1e-5)
+    np.testing.assert_allclose(output.attentions[0, :size], expected[0], rtol=1e-5, atol=1e-5)
 
 
 def test_rules_may_leave_fewer_hypotheses_than_asked_for(model):
@@ -160,10 +160,10 @@ def test_score_is_the_sum_of_log_probabilities(model):
     log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     for b, row in enumerate(targets):
         expected = log_probs[b, np.arange(len(row)), row]
-        np.testing.assert_allclose(each[b], expected, atol=1e-5)
+        np.testing.assert_allclose(each[b], expected, rtol=1e-5, atol=1e-5)
         assert scores[b] == pytest.approx(expected.sum(), abs=1e-5)
     alone = model.score(SOURCES[:1], targets[:1])
-    np.testing.assert_allclose(alone, scores[:1], atol=1e-5)
+    np.testing.assert_allclose(alone, scores[:1], rtol=1e-5, atol=1e-5)
 
 
 def test_score_of_texts(text_model):
@@ -304,7 +304,7 @@ def test_generate_fit_generate(name):
 
     # A fresh loop over the same weights agrees, so all of the new weights are seen.
     model._generator = None
-    np.testing.assert_allclose(scores(), after, atol=1e-5)
+    np.testing.assert_allclose(scores(), after, rtol=1e-5, atol=1e-5)
 
 
 def real_compilations(model: Seq2SeqLM) -> int:

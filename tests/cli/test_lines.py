@@ -123,7 +123,9 @@ def test_scores_are_those_of_the_model(folder, capsys):
     words = ["--num-beams", "3", "--num-return-sequences", "2"]
     _, lines, _ = run(capsys, "generate", folder, *texts, *words, "--scores")
     rows = [line.split("\t", 1) for line in lines]
-    np.testing.assert_allclose([float(s) for s, _ in rows], output.scores.ravel(), atol=1e-5)
+    np.testing.assert_allclose(
+        [float(s) for s, _ in rows], output.scores.ravel(), rtol=1e-5, atol=1e-5
+    )
     assert [text for _, text in rows] == [one_line(t) for texts in output.texts for t in texts]
     _, lines, _ = run(capsys, "generate", folder, *texts, *words, "--json")
     entries = [json.loads(line) for line in lines]
@@ -132,7 +134,9 @@ def test_scores_are_those_of_the_model(folder, capsys):
         assert [answer["text"] for answer in entry["answers"]] == output.texts[i]
         found = [[answer["score"], answer["log_prob"]] for answer in entry["answers"]]
         sums = output.token_log_probs[i].sum(-1)
-        np.testing.assert_allclose(found, np.stack([output.scores[i], sums], 1), atol=1e-5)
+        np.testing.assert_allclose(
+            found, np.stack([output.scores[i], sums], 1), rtol=1e-5, atol=1e-5
+        )
 
 
 def test_the_models_own_number_of_answers_holds_for_blank_lines(tmp_path, capsys):

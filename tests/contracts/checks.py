@@ -78,7 +78,7 @@ def check_step_by_step(probe: Probe) -> None:
             continue
         wanted = np.repeat(expected_attention[:, t], BEAMS, axis=0)
         np.testing.assert_allclose(attention[real], wanted[real], atol=2e-6, err_msg=f"step {t}")
-        np.testing.assert_allclose(attention.sum(-1), 1.0, atol=1e-5)
+        np.testing.assert_allclose(attention.sum(-1), 1.0, rtol=1e-5, atol=1e-5)
         padding = np.repeat(~inputs["encoder_padding_mask"], BEAMS, axis=0)
         assert not attention[padding].any(), "attention on padding"
     assert_state_shapes(probe, state)

@@ -87,7 +87,7 @@ def test_loaded_models_have_the_same_logits(name, tmp_path):
     ):
         np.testing.assert_allclose(Probe(again).logits(inputs), expected, atol=1e-6)
     found = model.predict(inputs, verbose=0)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.fixture(scope="module")

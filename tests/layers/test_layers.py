@@ -136,7 +136,9 @@ def test_dense_bridge(states):
     for layer, denses in zip(bridge(source), bridge.denses, strict=True):
         for state, dense in zip(layer, denses, strict=True):
             kernel, bias = to_numpy(dense.kernel), to_numpy(dense.bias)
-            np.testing.assert_allclose(to_numpy(state), np.tanh(summary @ kernel + bias), atol=1e-5)
+            np.testing.assert_allclose(
+                to_numpy(state), np.tanh(summary @ kernel + bias), rtol=1e-5, atol=1e-5
+            )
 
 
 def test_cache_is_written_and_grows():

@@ -76,4 +76,4 @@ def test_place_and_epsilon_of_the_norm(place):
     early = place == "before_positions"
     expected = normalised(scaled) + rows if early else normalised(scaled + rows)
     found = to_numpy(layer(ops.convert_to_tensor(X), training=False))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

@@ -310,7 +310,7 @@ def test_training_is_noticed():
     model.compile(optimizer=keras.optimizers.SGD(0.3))
     model.fit(copy_batches(model), epochs=1, verbose=0)
     _, expected = model.score(rows, ids, return_token_log_probs=True)
-    np.testing.assert_allclose(generated(), np.stack(expected), atol=1e-5)
+    np.testing.assert_allclose(generated(), np.stack(expected), rtol=1e-5, atol=1e-5)
     assert np.abs(before - generated()).max() > 1e-3
 
 

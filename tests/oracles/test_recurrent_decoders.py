@@ -212,4 +212,4 @@ def test_equations(name):
     np.testing.assert_allclose(logits[0, : len(HISTORY)], expected, atol=2e-5)
     if expected_attention is not None:
         found = attention_[0, : len(HISTORY), : len(SOURCE)]
-        np.testing.assert_allclose(found, expected_attention, atol=1e-5)
+        np.testing.assert_allclose(found, expected_attention, rtol=1e-5, atol=1e-5)

@@ -175,7 +175,9 @@ def test_gate_is_the_activated_one():
         ):
             linear.weight.copy_(torch.from_numpy(to_numpy(dense.kernel).T.copy()))
         expected = theirs(torch.from_numpy(X)).numpy()
-    np.testing.assert_allclose(to_numpy(ours(ops.convert_to_tensor(X))), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        to_numpy(ours(ops.convert_to_tensor(X))), expected, rtol=1e-5, atol=1e-5
+    )
 
 
 def test_heads_of_any_width_without_scale():
@@ -194,6 +196,6 @@ def test_heads_of_any_width_without_scale():
     context = (weights @ heads("value")).transpose(0, 2, 1, 3).reshape(2, 7, HEADS * 5)
     expected = context @ w["output/kernel"] + w["output/bias"]
     x = ops.convert_to_tensor(X)
-    np.testing.assert_allclose(to_numpy(layer(x, x)), expected, atol=1e-5)
+    np.testing.assert_allclose(to_numpy(layer(x, x)), expected, rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match="hidden_dim=8 is not a multiple of num_heads=3"):
         MultiHeadAttention(hidden_dim=8, num_heads=3)

@@ -48,7 +48,7 @@ def test_embedding_scale_positions_and_start():
     layer = InputEmbedding({"scale": True, "positions": "sinusoidal"})
     table = to_numpy(sinusoidal_table(tensor(np.arange(9, dtype="int32")), D))
     found = to_numpy(layer(tensor(X), start=3, training=False))
-    np.testing.assert_allclose(found, X * math.sqrt(D) + table[3:8], atol=1e-5)
+    np.testing.assert_allclose(found, X * math.sqrt(D) + table[3:8], rtol=1e-5, atol=1e-5)
 
 
 def test_masked_softmax_of_nothing_is_finite():
@@ -97,7 +97,7 @@ def test_multi_head_attention():
     )
     key, value = layer.project_memory(tensor(MEMORY))
     _, found = layer.attend(layer.project_query(tensor(X)), key, value, mask)
-    np.testing.assert_allclose(to_numpy(found), weights.numpy(), atol=1e-5)
+    np.testing.assert_allclose(to_numpy(found), weights.numpy(), rtol=1e-5, atol=1e-5)
 
 
 def copy_block(module, w, attentions, norms):

@@ -110,7 +110,7 @@ def test_teacher_forced_logits(pair):
     tolerance = max(1e-5, 1e-5 * np.abs(expected).max())
     np.testing.assert_allclose(found[mask], expected[mask], atol=tolerance, rtol=0)
     top = output.cross_attentions[-1].mean(1).numpy()
-    np.testing.assert_allclose(attention[mask], top[mask], atol=1e-5)
+    np.testing.assert_allclose(attention[mask], top[mask], rtol=1e-5, atol=1e-5)
 
 
 def test_greedy(pair):

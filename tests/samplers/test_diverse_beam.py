@@ -119,7 +119,9 @@ def test_search_is_that_of_plain_loops(beams, groups, penalty, length_penalty, s
         result = run(Timed(table), sampler, PLAN, rows=2)
         expected = reference(table, sampler)
         assert sentences(result) == [ids for _, ids in expected]
-        np.testing.assert_allclose(result.scores[0], [score for score, _ in expected], atol=1e-5)
+        np.testing.assert_allclose(
+            result.scores[0], [score for score, _ in expected], rtol=1e-5, atol=1e-5
+        )
         # The model's own, without a penalty.
         raw = [
             sum(
@@ -128,7 +130,7 @@ def test_search_is_that_of_plain_loops(beams, groups, penalty, length_penalty, s
             )
             for _, ids in expected
         ]
-        np.testing.assert_allclose(result.token_log_probs[0].sum(-1), raw, atol=1e-5)
+        np.testing.assert_allclose(result.token_log_probs[0].sum(-1), raw, rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(result.token_ids[0], result.token_ids[1])
         lengths |= set(result.lengths[0].tolist())
     assert len(lengths) > 1, "all end together: nothing is shown"
