@@ -6,17 +6,18 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from keras_s2s.moved_modules import redirect_moved_modules
 from keras_s2s.registration import register_with_keras
 from keras_s2s.version import __version__
 
 if TYPE_CHECKING:
     from keras_s2s import callbacks, data, layers, samplers, text
-    from keras_s2s.alignment import word_alignment
+    from keras_s2s.analysis.alignment import word_alignment
+    from keras_s2s.analysis.plots import plot_attention
     from keras_s2s.catalog import list_presets, list_recipes
     from keras_s2s.checkpoints.errors import CheckpointError
     from keras_s2s.config import ConfigError
     from keras_s2s.model import Seq2SeqLM
-    from keras_s2s.plots import plot_attention
 
 __all__ = [
     "CheckpointError",
@@ -42,8 +43,8 @@ _HOMES = {
     "Seq2SeqLM": "model",
     "list_presets": "catalog",
     "list_recipes": "catalog",
-    "plot_attention": "plots",
-    "word_alignment": "alignment",
+    "plot_attention": "analysis.plots",
+    "word_alignment": "analysis.alignment",
 }
 
 
@@ -63,3 +64,4 @@ def __dir__() -> list[str]:
 
 
 register_with_keras()
+redirect_moved_modules()

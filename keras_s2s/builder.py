@@ -13,10 +13,10 @@ import keras
 
 from keras_s2s.config import ArchitectureConfig, embedding_dim
 from keras_s2s.layers.embeddings import InputEmbedding, OutputProjection, token_table
-from keras_s2s.layers.recurrent_decoder import RecurrentDecoder
-from keras_s2s.layers.recurrent_encoder import RecurrentEncoder
-from keras_s2s.layers.transformer_decoder import TransformerDecoder
-from keras_s2s.layers.transformer_encoder import TransformerEncoder
+from keras_s2s.layers.recurrent.decoder import RecurrentDecoder
+from keras_s2s.layers.recurrent.encoder import RecurrentEncoder
+from keras_s2s.layers.transformer.decoder import TransformerDecoder
+from keras_s2s.layers.transformer.encoder import TransformerEncoder
 from keras_s2s.network import Network
 
 ENCODERS: dict[str, Any] = {

@@ -16,18 +16,20 @@ import numpy as np
 from keras_s2s.builder import build_network, dtype_policy, functional_graph
 from keras_s2s.checkpoints import preset_folder
 from keras_s2s.checkpoints.assignment import check_finite
-from keras_s2s.checkpoints.ctranslate2_vocabulary import TokenizerChoice
+from keras_s2s.checkpoints.ctranslate2.vocabulary import TokenizerChoice
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.load_report import LoadReport
 from keras_s2s.checkpoints.preset_folder import refuse_adapted
 from keras_s2s.checkpoints.sources import open_source
 from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
-from keras_s2s.data.batches import Batches, is_texts, refuse_texts
+from keras_s2s.data.batches import Batches
 from keras_s2s.data.checked_batches import checked_batches
+from keras_s2s.data.given_texts import is_texts, refuse_texts
 from keras_s2s.data.limits import ModelLimits
+from keras_s2s.decoding.generator import Generator
+from keras_s2s.decoding.rows import as_rows, row_seeds
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.formats import FORMATS, export_as
-from keras_s2s.generation import Generator, as_rows, row_seeds
 from keras_s2s.layers.quantised import quantise_again, quantised_layers
 from keras_s2s.network_size import refuse_beyond_memory
 from keras_s2s.preset_changes import changed, from_description, with_preprocessor

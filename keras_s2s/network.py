@@ -15,7 +15,7 @@ import keras
 from keras import ops
 
 from keras_s2s.config import ArchitectureConfig
-from keras_s2s.layers import kernels
+from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.state import Memory, State, StepOutput
 
 INPUT_NAMES = (

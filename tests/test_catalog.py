@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_s2s import catalog
+from keras_s2s.catalog import folders
+from keras_s2s.catalog.strict_yaml import parse_yaml, read_yaml
 from keras_s2s.config import ConfigError, PointerConfig, PresetConfig, merge
-from keras_s2s.strict_yaml import parse_yaml, read_yaml
 
 FAMILY = """
 architecture:
@@ -121,14 +122,14 @@ def test_sizes_of_the_transformer_paper():
 
 
 def test_missing_folders_are_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(catalog, "_PACKAGE", tmp_path / "package")
+    monkeypatch.setattr(folders, "_PACKAGE", tmp_path / "package")
     with pytest.raises(FileNotFoundError, match=r"_zoo.*install"):
         catalog.list_presets()
 
 
 def test_the_wheels_folder_wins_over_a_neighbour(monkeypatch, tmp_path):
     package = tmp_path / "package"
-    monkeypatch.setattr(catalog, "_PACKAGE", package)
+    monkeypatch.setattr(folders, "_PACKAGE", package)
     (tmp_path / "zoo").mkdir()
     assert catalog.zoo_folder() == tmp_path / "zoo"
     (package / "_zoo").mkdir(parents=True)

@@ -1,7 +1,7 @@
 """Imports run one way: nothing knows what is built on top of it.
 
-    cli, serving -> model -> export, checkpoints, training -> builder -> network, samplers, data
-    -> layers, text -> config
+    cli, serving -> recipes, analysis -> model -> export, checkpoints, training
+    -> builder, decoding -> network, samplers, data -> layers, text -> catalog, config
 
 An arrow may skip floors, never run back.  Libraries that are large, optional, or bound to one
 backend are imported inside the function that needs them.
@@ -20,14 +20,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # From the ground up; a part may import what stands on a lower floor, and its neighbours.
 FLOORS: list[set[str]] = [
-    {"config", "registration", "turns", "version"},
-    {"strict_yaml"},
+    {"atomic_writing", "config", "moved_modules", "registration", "turns", "version"},
     {"catalog"},
     {"layers", "text"},
-    {"network", "network_size", "samplers", "data", "alignment", "plots"},
-    {"builder"},
-    {"export", "checkpoints", "training", "generation", "preset_changes"},
+    {"network", "network_size", "samplers", "data"},
+    {"builder", "decoding", "text_metrics"},
+    {"export", "checkpoints", "training", "preset_changes"},
     {"model", "callbacks"},
+    {"analysis"},
+    {"recipes"},
     {"serving"},
     {"cli"},
     {"__init__", "__main__"},
@@ -37,13 +38,14 @@ FLOORS: list[set[str]] = [
 # nothing of text.
 ONLY: dict[str, set[str]] = {
     "config": set(),
-    "text": {"config"},
+    "text": {"atomic_writing", "config"},
     "layers": {"config"},
     "samplers": {"config", "layers"},
     "network": {"config", "layers"},
+    "decoding": {"config", "layers", "network", "samplers", "turns"},
 }
 
-NO_KERAS = {"config", "strict_yaml", "catalog", "text"}
+NO_KERAS = {"atomic_writing", "config", "catalog", "text"}
 
 # Optional or large: not at the top of a module.
 INSIDE_FUNCTIONS = {
@@ -167,14 +169,14 @@ def test_there_is_no_drawer_for_everything():
         ("network.py", "from keras_s2s.builder import build_network", "runs back"),
         ("model.py", "from keras_s2s.cli import main", "runs back"),
         ("config.py", "from keras_s2s.catalog import read_yaml", "runs back"),
-        ("text/word.py", "import keras", "without keras"),
-        ("text/word.py", "def f():\n    from keras import ops", "without keras"),
+        ("text/trained/word.py", "import keras", "without keras"),
+        ("text/trained/word.py", "def f():\n    from keras import ops", "without keras"),
         ("config.py", "import keras.saving", "without keras"),
         ("model.py", "import tensorflow as tf", "inside the function"),
         ("model.py", "from jax import lax", "inside the function"),
         ("model.py", "try:\n    import torch\nexcept ImportError:\n    torch = None", "inside"),
         ("model.py", "class A:\n    import matplotlib.pyplot as plt", "inside the function"),
-        ("text/word.py", "from sentencepiece import SentencePieceProcessor", "inside"),
+        ("text/trained/word.py", "from sentencepiece import SentencePieceProcessor", "inside"),
     ],
 )
 def test_a_wrong_import_is_found(file, source, part):

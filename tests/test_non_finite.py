@@ -11,8 +11,8 @@ from keras import ops
 from small_models import covered, shrink, slow_where_compiled, source_mapping, to_numpy
 
 from keras_s2s.catalog import load_preset
+from keras_s2s.decoding.diagnosis import NonFiniteError
 from keras_s2s.model import Seq2SeqLM
-from keras_s2s.samplers.diagnosis import NonFiniteError
 
 SOURCES = [[5, 6, 7, 3], [8, 3]]
 TARGETS = [[5, 6, 3], [4, 3]]

@@ -99,4 +99,4 @@ def test_names_are_listed_and_unknown_ones_refused():
     assert set(keras_s2s.__all__) <= set(dir(keras_s2s))
     with pytest.raises(AttributeError, match="no attribute 'Seq2SegLM'"):
         _ = keras_s2s.Seq2SegLM
-    assert keras_s2s.generation.__name__ == "keras_s2s.generation"
+    assert keras_s2s.decoding.generator.__name__ == "keras_s2s.decoding.generator"

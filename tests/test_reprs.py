@@ -95,7 +95,7 @@ def test_progress_does_not_ask_for_ipywidgets() -> None:
         "type(sys)('IPython')\n"
         "fake.get_ipython = lambda: type('S', (), {'config': {'IPKernelApp': 1}})()\n"
         "warnings.simplefilter('error')\n"
-        "from keras_s2s.generation import _progress\n"
+        "from keras_s2s.decoding.generator import _progress\n"
         "with _progress('generate', 3, True) as bar: bar.update(3)\n"
         "from keras_s2s.training.callbacks import ProgressBar\n"
         "bar = ProgressBar(); bar.set_params({'epochs': 1, 'steps': 2}); bar.on_train_begin()\n"

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,14 @@ import yaml
 from keras import ops
 from keras.backend import is_float_dtype
 
+from keras_s2s.atomic_writing import moved_into
+from keras_s2s.catalog.strict_yaml import read_yaml
 from keras_s2s.checkpoints.assignment import Assignments
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.safetensors_file import SafetensorsFile
+from keras_s2s.checkpoints.files.safetensors_file import SafetensorsFile
 from keras_s2s.checkpoints.variable_shapes import variable_shapes
 from keras_s2s.config import MissingFileError, PresetConfig, read_config
 from keras_s2s.network_size import smallest_count
-from keras_s2s.strict_yaml import read_yaml
 from keras_s2s.text.preprocessor import FOLDER as TOKENIZER_FOLDER
 from keras_s2s.text.preprocessor import Preprocessor
 
@@ -85,10 +84,10 @@ def save_preset(
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"{directory} is a file; give a folder to save into")
     directory.mkdir(parents=True, exist_ok=True)
-    beside = directory / f".saving-{os.getpid()}"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
-    try:
+    names = [WEIGHTS_FILE, CONFIG_FILE]
+    if preprocessor is not None:
+        names.insert(0, TOKENIZER_FOLDER)
+    with moved_into(directory, names, replaced=[TOKENIZER_FOLDER]) as beside:
         tensors = {
             name: np.ascontiguousarray(ops.convert_to_numpy(variable.value))
             for name, variable in named_weights(variables).items()
@@ -100,17 +99,6 @@ def save_preset(
             config.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True
         )
         (beside / CONFIG_FILE).write_text(text, encoding="utf-8")
-
-        if (directory / TOKENIZER_FOLDER).exists():
-            # Moved, not deleted: an interrupt here would leave a model without its tokenizer.
-            os.replace(directory / TOKENIZER_FOLDER, beside / "replaced")
-        names = [WEIGHTS_FILE, CONFIG_FILE]
-        if preprocessor is not None:
-            names.insert(0, TOKENIZER_FOLDER)
-        for name in names:
-            os.replace(beside / name, directory / name)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return [directory / name for name in names]
 
 

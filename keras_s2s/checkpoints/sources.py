@@ -11,15 +11,15 @@ from typing import Any
 
 from keras_s2s import catalog
 from keras_s2s.checkpoints import preset_folder
-from keras_s2s.checkpoints.ctranslate2_reader import is_ctranslate2_folder, read_ctranslate2_folder
-from keras_s2s.checkpoints.ctranslate2_vocabulary import TokenizerChoice
+from keras_s2s.checkpoints.ctranslate2.reader import is_ctranslate2_folder, read_ctranslate2_folder
+from keras_s2s.checkpoints.ctranslate2.vocabulary import TokenizerChoice
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.hub import fetch_folder
-from keras_s2s.checkpoints.huggingface import HuggingFaceFolder, is_huggingface_folder
+from keras_s2s.checkpoints.huggingface.hub import fetch_folder
+from keras_s2s.checkpoints.huggingface.reader import HuggingFaceFolder, is_huggingface_folder
 from keras_s2s.checkpoints.load_report import LoadReport
 from keras_s2s.config import GenerationConfig, PointerConfig, PresetConfig, merge, read_config
 from keras_s2s.text.preprocessor import Preprocessor
-from keras_s2s.text.pretrained import load_pretrained_tokenizers
+from keras_s2s.text.pretrained.auto import load_pretrained_tokenizers
 
 HUB = "hf://"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keras_s2s.checkpoints.ctranslate2_variables import entries
+from keras_s2s.checkpoints.ctranslate2.variables import entries
 from keras_s2s.config import ArchitectureConfig, TransformerConfig
 
 

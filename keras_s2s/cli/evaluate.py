@@ -17,10 +17,10 @@ from keras_s2s.cli.arguments import (
     check_text,
     load_model,
 )
-from keras_s2s.cli.line_answers import answer_lines
-from keras_s2s.cli.line_input import Line
-from keras_s2s.cli.line_notes import LineNotes
-from keras_s2s.cli.line_output import line_writer, one_line
+from keras_s2s.cli.lines.answers import answer_lines
+from keras_s2s.cli.lines.input import Line
+from keras_s2s.cli.lines.notes import LineNotes
+from keras_s2s.cli.lines.output import line_writer, one_line
 from keras_s2s.cli.messages import show_messages
 from keras_s2s.cli.quiet import import_backend
 
@@ -69,7 +69,7 @@ def evaluate(
     Where a model gives several answers, the first one counts. --output has a line for each line of
     the sources; pairs with a blank side are left out of the measure.
     """
-    from keras_s2s.training.evaluation import METRICS, TextMetrics, check_metrics
+    from keras_s2s.text_metrics.corpus_metrics import METRICS, TextMetrics, check_metrics
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     unknown = [name for name in names if name not in METRICS]
@@ -84,7 +84,7 @@ def evaluate(
     import_backend()
     show_messages()
     from keras_s2s.data.pairs import is_blank, read_aligned
-    from keras_s2s.training.target_language import target_language
+    from keras_s2s.text_metrics.target_language import target_language
 
     lines, pairs = read_aligned(source, target)
     network = load_model(model)

@@ -17,10 +17,10 @@ from keras_s2s.cli.arguments import (
     check_text,
     load_model,
 )
-from keras_s2s.cli.line_answers import answer_lines, answers_per_line
-from keras_s2s.cli.line_input import open_lines
-from keras_s2s.cli.line_notes import LineNotes
-from keras_s2s.cli.line_output import json_line, line_writer, plain_lines, scored_lines
+from keras_s2s.cli.lines.answers import answer_lines, answers_per_line
+from keras_s2s.cli.lines.input import open_lines
+from keras_s2s.cli.lines.notes import LineNotes
+from keras_s2s.cli.lines.output import json_line, line_writer, plain_lines, scored_lines
 from keras_s2s.cli.messages import show_messages
 from keras_s2s.cli.quiet import import_backend
 

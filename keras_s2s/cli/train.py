@@ -31,7 +31,7 @@ def train(
     line where standard output is no terminal. Ctrl-C leaves the best model so far.
     """
     from keras_s2s import catalog
-    from keras_s2s.training.run_folder import check_run_folder
+    from keras_s2s.recipes.run_folder import check_run_folder
 
     config = catalog.load_recipe(recipe, settings or [])
     folder = out or Path("runs") / Path(recipe).stem
@@ -39,6 +39,6 @@ def train(
     import_backend()
     show_messages()
     from keras_s2s.model import Seq2SeqLM
-    from keras_s2s.training.recipe import run_recipe
+    from keras_s2s.recipes.runner import run_recipe
 
     run_recipe(config, folder, make_model=Seq2SeqLM.from_preset, overwrite=overwrite)

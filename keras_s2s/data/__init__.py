@@ -1,17 +1,17 @@
 """From text pairs or texts to batches: reading, objectives, length buckets, teacher forcing."""
 
 from keras_s2s.data.batches import Batches
-from keras_s2s.data.dates import DateSplits, make_dates
+from keras_s2s.data.dates.splits import DateSplits, make_dates
 from keras_s2s.data.encoding import BatchReport
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.explain import explain_batch
 from keras_s2s.data.lines import LineReport, TextLines, read_lines
-from keras_s2s.data.objective import Objective
+from keras_s2s.data.objectives.objective import Objective
+from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
+from keras_s2s.data.objectives.span_corruption import SpanCorruption, corrupt_spans
+from keras_s2s.data.objectives.text_infilling import TextInfilling
 from keras_s2s.data.pairs import PairReport, TextPairs, read_pairs
-from keras_s2s.data.sentence_permutation import SentencePermutation
-from keras_s2s.data.span_corruption import SpanCorruption, corrupt_spans
 from keras_s2s.data.teacher_forcing import check_teacher_forcing, teacher_forcing
-from keras_s2s.data.text_infilling import TextInfilling
 
 __all__ = [
     "BatchReport",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import keras
@@ -16,12 +16,12 @@ import numpy as np
 
 from keras_s2s.config import SpecialIds
 from keras_s2s.data.buckets import BatchUnit, Bucket, assign_buckets, choose_buckets
-from keras_s2s.data.drawn_pairs import DrawnPairs, encode_texts
 from keras_s2s.data.encoding import EncodedPairs, Overlong, encode_pairs
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.explain import Explanation, explain_batch
 from keras_s2s.data.limits import ModelLimits
-from keras_s2s.data.objective import Objective, as_objective
+from keras_s2s.data.objectives.drawn_pairs import DrawnPairs, encode_texts
+from keras_s2s.data.objectives.objective import Objective, as_objective
 from keras_s2s.data.teacher_forcing import check_teacher_forcing, teacher_forcing
 
 if TYPE_CHECKING:
@@ -420,39 +420,6 @@ class Batches(keras.utils.PyDataset):
         )
         dataset = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
         return dataset.apply(tf.data.experimental.assert_cardinality(len(self)))
-
-
-def refuse_texts(data: Any, call: str) -> None:
-    """Refuse texts where batches of ids are needed, with the way to make them.
-
-    Args:
-        data: what a user gave as training or validation data.
-        call: the call, for the message, with `{}` in the place of the data.
-
-    Raises:
-        ValueError: `data` is a text, or its first element is a text or a pair of texts.
-    """
-    if is_texts(data):
-        raise ValueError(
-            "the model trains on batches of ids, and this is text; wrap the pairs: "
-            + call.format("data.Batches(pairs, model.preprocessor)")
-        )
-
-
-def is_texts(data: Any) -> bool:
-    """Whether `data` is a text, or its first element is a text or a pair of texts."""
-    first = data
-    if hasattr(data, "iloc") or "string" in str(getattr(data, "element_spec", "")):
-        return True  # a DataFrame, or a tf.data.Dataset of texts
-    for _ in range(3):  # a text, a list of texts, a list of pairs
-        if isinstance(first, str | bytes | np.str_ | np.bytes_):
-            return True
-        if isinstance(first, Mapping):
-            first = list(first.values())
-        if not isinstance(first, list | tuple | np.ndarray) or not len(first):
-            return False
-        first = first[0]
-    return False
 
 
 def _mask(rows: Sequence[np.ndarray], length: int) -> np.ndarray:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_s2s.checkpoints.ctranslate2_file import FILE_NAME
-from keras_s2s.checkpoints.ctranslate2_writer import write_ctranslate2_folder
+from keras_s2s.checkpoints.ctranslate2.model_file import FILE_NAME
+from keras_s2s.checkpoints.ctranslate2.writer import write_ctranslate2_folder
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.config import PresetConfig
 from keras_s2s.export.errors import ExportError

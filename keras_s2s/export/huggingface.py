@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_s2s.checkpoints.huggingface import CONFIG_FILE
-from keras_s2s.checkpoints.huggingface_writer import SHARD_BYTES, write_huggingface_folder
+from keras_s2s.checkpoints.huggingface.reader import CONFIG_FILE
+from keras_s2s.checkpoints.huggingface.writer import SHARD_BYTES, write_huggingface_folder
 from keras_s2s.config import PresetConfig
 from keras_s2s.export.replaced_directory import replaced_directory
-from keras_s2s.text.huggingface_files import write_pretrained_tokenizers
+from keras_s2s.text.huggingface_writer import write_pretrained_tokenizers
 from keras_s2s.text.preprocessor import Preprocessor
-from keras_s2s.text.token_list import TokenListTokenizer
+from keras_s2s.text.pretrained.token_list import TokenListTokenizer
 
 
 def export_huggingface(

@@ -14,12 +14,12 @@ import abc
 from typing import Any
 
 from keras_s2s.export.errors import ExportError, TokenizerExportError
-from keras_s2s.text.byte import ByteTokenizer
-from keras_s2s.text.character import CharacterTokenizer
-from keras_s2s.text.normalization import Normalizer
-from keras_s2s.text.sentencepiece import SentencePieceTokenizer
 from keras_s2s.text.special_tokens import UNKNOWN_SURFACE
 from keras_s2s.text.tokenizer import Tokenizer
+from keras_s2s.text.trained.byte import ByteTokenizer
+from keras_s2s.text.trained.character import CharacterTokenizer
+from keras_s2s.text.trained.normalization import Normalizer
+from keras_s2s.text.trained.sentencepiece import SentencePieceTokenizer
 
 #: How SentencePiece writes a space.
 SPACE = "\u2581"

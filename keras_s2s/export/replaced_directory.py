@@ -1,19 +1,17 @@
-"""Writing a folder so that nobody ever sees half of it."""
+"""The folder of an export: what it may replace."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from keras_s2s.atomic_writing import replaced_folder
 from keras_s2s.export.errors import ExportError
 
 
-@contextmanager
-def replaced_directory(target: Path, *, marker: str, overwrite: bool) -> Iterator[Path]:
+def replaced_directory(
+    target: Path, *, marker: str, overwrite: bool
+) -> AbstractContextManager[Path]:
     """A new folder beside `target` to write into, renamed to `target` at the end.
 
     If the block raises, the new folder is removed and `target` stays as it was.
@@ -27,26 +25,7 @@ def replaced_directory(target: Path, *, marker: str, overwrite: bool) -> Iterato
     Raises:
         ExportError: something is in the way.
     """
-    _check(target, marker, overwrite)
-    own = uuid.uuid4().hex[:12]
-    beside = target.with_name(f".{target.name}.exporting-{own}")
-    old = target.with_name(f".{target.name}.replaced-{own}")
-    beside.mkdir(parents=True)
-    try:
-        yield beside
-        # Checked again: the writing took a while.
-        _check(target, marker, overwrite)
-        if target.exists():
-            os.replace(target, old)
-        try:
-            os.replace(beside, target)
-        except OSError:
-            if old.exists():
-                os.replace(old, target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    return replaced_folder(target, lambda: _check(target, marker, overwrite))
 
 
 def _check(target: Path, marker: str, overwrite: bool) -> None:

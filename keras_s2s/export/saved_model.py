@@ -19,6 +19,8 @@ from typing import Any
 import keras
 
 from keras_s2s.config import PresetConfig, SpecialIds
+from keras_s2s.decoding.loop import Loop
+from keras_s2s.decoding.tensorflow_driver import tensorflow_graph
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.in_graph_preprocessor import InGraphPreprocessor, check_preprocessor
 from keras_s2s.export.replaced_directory import replaced_directory
@@ -26,11 +28,9 @@ from keras_s2s.export.request import ExportRequest
 from keras_s2s.export.saved_model_readme import README_FILE, note, readme
 from keras_s2s.network import Network
 from keras_s2s.samplers.beam_sample import BeamSample
-from keras_s2s.samplers.loop import Loop
 from keras_s2s.samplers.processors import AllowedTokens
 from keras_s2s.samplers.random import Random
 from keras_s2s.samplers.sampler import Plan, Sampler
-from keras_s2s.samplers.tensorflow_driver import tensorflow_graph
 from keras_s2s.text.preprocessor import Preprocessor
 
 MARKER = "saved_model.pb"

@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 from keras_s2s.config import EmbeddingConfig
-from keras_s2s.layers import kernels
 from keras_s2s.layers.base import ExplicitMaskLayer
+from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.positions import LearnedPositions
 
 

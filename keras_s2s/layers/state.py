@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from keras_s2s.layers import kernels
+from keras_s2s.layers.kernels import operations as kernels
 
 
 class Memory(NamedTuple):

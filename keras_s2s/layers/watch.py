@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_s2s.layers.kernels import Kernels
+from keras_s2s.layers.kernels.operations import Kernels
 
 
 class Watch(Kernels):

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from keras import ops
 
+from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.checks import number, whole
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.sampler import (
@@ -29,7 +30,6 @@ from keras_s2s.samplers.sampler import (
     process,
     put,
 )
-from keras_s2s.samplers.top import top_k
 
 #: Score of an empty place while searching: below that of every hypothesis, of whatever scale.
 NOTHING = float("-inf")

@@ -7,11 +7,11 @@ from typing import Any, Literal
 from keras import ops
 
 from keras_s2s.samplers.beam import Beam, alive
+from keras_s2s.samplers.blockwise_top_k import top_k
+from keras_s2s.samplers.candidates import COLD, Shortlist
 from keras_s2s.samplers.context import Sources
-from keras_s2s.samplers.draw import gumbel
+from keras_s2s.samplers.random_numbers import gumbel
 from keras_s2s.samplers.sampler import Plan, log_normaliser, pick, process
-from keras_s2s.samplers.shortlist import COLD, Shortlist
-from keras_s2s.samplers.top import top_k
 
 
 class BeamSample(Beam):

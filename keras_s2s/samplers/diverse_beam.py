@@ -7,6 +7,7 @@ from typing import Any, Literal
 from keras import ops
 
 from keras_s2s.samplers.beam import Beam, alive, gather
+from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.checks import number, whole
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.processors import occurrences
@@ -19,7 +20,6 @@ from keras_s2s.samplers.sampler import (
     pick,
     process,
 )
-from keras_s2s.samplers.top import top_k
 
 
 class DiverseBeam(Sampler):

@@ -6,6 +6,7 @@ from typing import Any
 
 from keras import ops
 
+from keras_s2s.samplers.blockwise_top_k import argmax
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.processors import FORBIDDEN
 from keras_s2s.samplers.sampler import (
@@ -20,7 +21,6 @@ from keras_s2s.samplers.sampler import (
     process,
     put,
 )
-from keras_s2s.samplers.top import argmax
 
 
 class Greedy(Sampler):

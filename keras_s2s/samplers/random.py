@@ -6,11 +6,11 @@ from typing import Any
 
 from keras import ops
 
+from keras_s2s.samplers.candidates import Shortlist
 from keras_s2s.samplers.checks import whole
 from keras_s2s.samplers.context import Sources
-from keras_s2s.samplers.draw import draw, uniform
 from keras_s2s.samplers.greedy import Greedy
-from keras_s2s.samplers.shortlist import Shortlist
+from keras_s2s.samplers.random_numbers import draw, uniform
 
 
 class Random(Greedy):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from keras_s2s.config import GenerationConfig
+from keras_s2s.config.nearest import did_you_mean
 from keras_s2s.samplers.beam import Beam
 from keras_s2s.samplers.beam_sample import BeamSample
 from keras_s2s.samplers.checks import hashable, whole
@@ -93,8 +93,7 @@ def resolve_sampler(
                 "strategy; pass one of them"
             )
     if name not in STRATEGIES:
-        close = difflib.get_close_matches(name, STRATEGIES, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(STRATEGIES)}"
+        hint = did_you_mean(name, STRATEGIES) or f"one of {', '.join(STRATEGIES)}"
         raise ValueError(f"sampler={name!r} is unknown; {hint}")
     strategy, names = STRATEGIES[name]
     if "num_return_sequences" not in names and options.get("num_return_sequences") == 1:
@@ -187,5 +186,4 @@ def _takers(option: str) -> str:
             ", or pass do_sample=True" if option in _DRAW else ""
         )
     known = sorted({name for _, names in STRATEGIES.values() for name in names} | set(RULES))
-    close = difflib.get_close_matches(option, [*known, *CHOOSING], n=1)
-    return f"did you mean {close[0]!r}?" if close else f"options are {', '.join(known)}"
+    return did_you_mean(option, [*known, *CHOOSING]) or f"options are {', '.join(known)}"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from keras_s2s.config import ConfigError, LanguagesConfig, SpecialIds
-from keras_s2s.text.language_codes import MBART, MBART50, NLLB
-from keras_s2s.text.m2m_100 import M2M100Tokenizer
-from keras_s2s.text.marian import MarianTokenizer
-from keras_s2s.text.plbart import PLBartTokenizer
-from keras_s2s.text.pretrained_tokenizer import PretrainedTokenizer
+from keras_s2s.config.nearest import close_words
+from keras_s2s.text.pretrained.base import PretrainedTokenizer
+from keras_s2s.text.pretrained.language_codes import MBART, MBART50, NLLB
+from keras_s2s.text.pretrained.m2m_100 import M2M100Tokenizer
+from keras_s2s.text.pretrained.marian import MarianTokenizer
+from keras_s2s.text.pretrained.plbart import PLBartTokenizer
 
 #: One language for all rows, one a row, or none named.
 Language = str | Sequence[str | None] | None
@@ -229,9 +229,10 @@ def language_id(languages: LanguagesConfig | None, code: str, name: str) -> int:
     plain = _plain(code, languages.codes)
     if plain is not None:
         return languages.codes[plain]
-    close = difflib.get_close_matches(code, languages.codes, n=1, cutoff=0.4)
     # `en` for `en_XX`, `eng` for `eng_Latn`.
-    close = close or [known for known in languages.codes if known[:2] == code[:2]][:1]
+    close = close_words(code, languages.codes, cutoff=0.4) or [
+        known for known in languages.codes if known[:2] == code[:2]
+    ]
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise ConfigError(
         f"{name} is {code!r}, which is not a language of this model; {hint}All "

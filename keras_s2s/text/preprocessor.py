@@ -9,9 +9,7 @@ from typing import Any
 from keras_s2s.config import (
     ConfigError,
     LanguagesConfig,
-    SourceIds,
     SpecialIds,
-    TargetIds,
     TextConfig,
     TokenizerConfig,
     TokenizerKind,
@@ -26,10 +24,12 @@ from keras_s2s.text.languages import (
     target_start,
     with_defaults,
 )
+from keras_s2s.text.preprocessor_checks import apart_from_languages, check_languages, check_side
 from keras_s2s.text.registry import load_tokenizer
+from keras_s2s.text.rows import id_row, id_rows, surround, without_special
 from keras_s2s.text.tables import pairs_of
 from keras_s2s.text.tokenizer import Tokenizer, check_texts, description_path
-from keras_s2s.text.training import train_tokenizer
+from keras_s2s.text.trained.trainer import train_tokenizer
 from keras_s2s.text.truncation import Overlong, Side, fitting
 
 FOLDER = "tokenizer"
@@ -56,10 +56,10 @@ class Preprocessor:
     """
 
     def __init__(self, source: Tokenizer, target: Tokenizer, special_ids: SpecialIds) -> None:
-        _check_side("source", special_ids.source, source)
-        _check_side("target", special_ids.target, target)
+        check_side("source", special_ids.source, source)
+        check_side("target", special_ids.target, target)
         if special_ids.languages is not None:
-            _check_languages(special_ids.languages, source, target)
+            check_languages(special_ids.languages, source, target)
         self.source = source
         self.target = target
         self.special_ids = special_ids
@@ -153,7 +153,7 @@ class Preprocessor:
         """
         if self is other:
             return True
-        return _apart_from_languages(self) == _apart_from_languages(other) and all(
+        return apart_from_languages(self) == apart_from_languages(other) and all(
             mine.vocabulary_size == theirs.vocabulary_size
             and all(
                 mine.id_to_token(i) == theirs.id_to_token(i) for i in range(mine.vocabulary_size)
@@ -197,7 +197,7 @@ class Preprocessor:
     ) -> list[list[int]]:
         """Rows of source ids with BOS, EOS and language around them (see `encode_source`)."""
         ids, languages = self.special_ids.source, self.special_ids.languages
-        rows = _surround(rows, ids.bos, ids.eos, once=self.source.ends_once)
+        rows = surround(rows, ids.bos, ids.eos, once=self.source.ends_once)
         sources = self._languages("src_lang", src_lang, len(rows))
         targets = self._languages("tgt_lang", tgt_lang, len(rows))
         if languages is None:
@@ -205,11 +205,11 @@ class Preprocessor:
         if any(i is not None for i in sources):
             refuse_source_language(languages, src_lang)
         if languages.target == "source_prefix":
-            rows = [_surround([row], i, None)[0] for row, i in zip(rows, targets, strict=True)]
+            rows = [surround([row], i, None)[0] for row, i in zip(rows, targets, strict=True)]
         if languages.source == "prefix":
-            rows = [_surround([row], i, None)[0] for row, i in zip(rows, sources, strict=True)]
+            rows = [surround([row], i, None)[0] for row, i in zip(rows, sources, strict=True)]
         elif languages.source == "suffix":
-            rows = [_surround([row], None, i)[0] for row, i in zip(rows, sources, strict=True)]
+            rows = [surround([row], None, i)[0] for row, i in zip(rows, sources, strict=True)]
         return rows
 
     def encode_target(
@@ -240,10 +240,10 @@ class Preprocessor:
     def frame_target(self, rows: list[list[int]], tgt_lang: Language = None) -> list[list[int]]:
         """Rows of target ids with BOS, EOS and language around them (see `encode_target`)."""
         ids, languages = self.special_ids.target, self.special_ids.languages
-        rows = _surround(rows, ids.bos, ids.eos, once=self.target.ends_once)
+        rows = surround(rows, ids.bos, ids.eos, once=self.target.ends_once)
         targets = self._languages("tgt_lang", tgt_lang, len(rows))
         if languages is not None and languages.target == "forced_bos":
-            rows = [_surround([row], i, None)[0] for row, i in zip(rows, targets, strict=True)]
+            rows = [surround([row], i, None)[0] for row, i in zip(rows, targets, strict=True)]
         return rows
 
     def encode_target_prefix(
@@ -267,9 +267,9 @@ class Preprocessor:
         row = self.target.encode_batch([text])[0]
         if not row:
             return []
-        row = _surround([row], ids.bos, None)[0]
+        row = surround([row], ids.bos, None)[0]
         if languages is not None and languages.target == "forced_bos":
-            row = _surround([row], start.forced_bos if first is None else first, None)[0]
+            row = surround([row], start.forced_bos if first is None else first, None)[0]
         return row
 
     def fit_rows(
@@ -389,30 +389,30 @@ class Preprocessor:
         starts = {special.decoder_start}
         if languages is not None and languages.target == "decoder_start":
             starts.update(languages.codes.values())
-        for row in _rows(ids):
+        for row in id_rows(ids):
             # The decoder start may be the EOS id, which would end the text before it began.
             if row and row[0] in starts:
                 row = row[1:]
-            yield _content(row, special.eos, dropped), special.eos in row
+            yield without_special(row, special.eos, dropped), special.eos in row
 
     def decode_source(self, ids: Iterable[Iterable[int]]) -> list[str]:
         """Text of each row of source ids `[B, S]`, up to its EOS, without padding or language."""
         special, languages = self.special_ids.source, self.special_ids.languages
         dropped = {special.pad, *(languages.codes.values() if languages is not None else ())}
         texts = []
-        for row in _rows(ids):
+        for row in id_rows(ids):
             if row and row[0] == special.bos:
                 row = row[1:]
-            texts.append(self.source.decode(_content(row, special.eos, dropped)))
+            texts.append(self.source.decode(without_special(row, special.eos, dropped)))
         return texts
 
     def source_tokens(self, ids: Iterable[int]) -> list[str]:
         """A printable piece per id of one source `[S]`, special ones included."""
-        return [self.source.printable(i) for i in _row(ids)]
+        return [self.source.printable(i) for i in id_row(ids)]
 
     def target_tokens(self, ids: Iterable[int]) -> list[str]:
         """A printable piece per id of one target `[T]`, special ones included."""
-        return [self.target.printable(i) for i in _row(ids)]
+        return [self.target.printable(i) for i in id_row(ids)]
 
     # ----------------------------------------------------------------------------------
     # Files
@@ -476,95 +476,3 @@ def _text_config(
     if joint is not None:
         data["joint"] = joint
     return read_config(TextConfig, data, source="Preprocessor.train")
-
-
-def _check_side(side: str, special: SourceIds | TargetIds, tokenizer: Tokenizer) -> None:
-    own = {
-        "pad": tokenizer.pad_id,
-        "unk": tokenizer.unk_id,
-        "bos": tokenizer.bos_id,
-        "eos": tokenizer.eos_id,
-    }
-    for name, i in special:
-        if i is None:
-            continue
-        size = tokenizer.vocabulary_size
-        if i >= size:
-            raise ConfigError(
-                f"special_ids.{side}.{name} is {i}, outside the {side} tokenizer's vocabulary "
-                f"of {size} ids (0 to {size - 1}); tokenizer and special ids belong to "
-                "different models"
-            )
-        known = own.get(name)
-        if known is not None and known != i:
-            raise ConfigError(
-                f"special_ids.{side}.{name} is {i} ({tokenizer.id_to_token(i)!r}), but the "
-                f"{side} tokenizer's is {known} ({tokenizer.id_to_token(known)!r}); "
-                "tokenizer and special ids belong to different models"
-            )
-
-
-def _apart_from_languages(preprocessor: Preprocessor) -> SpecialIds:
-    """Special ids without what `in_languages` changes."""
-    ids = preprocessor.special_ids
-    if ids.languages is None:
-        return ids
-    neutral = {"default_source": None, "default_target": None}
-    return ids.model_copy(
-        update={
-            "languages": ids.languages.model_copy(update=neutral),
-            "target": ids.target.model_copy(update={"decoder_start": 0, "forced_bos": None}),
-        }
-    )
-
-
-def _check_languages(languages: LanguagesConfig, source: Tokenizer, target: Tokenizer) -> None:
-    size = min(source.vocabulary_size, target.vocabulary_size)
-    for code, i in languages.codes.items():
-        if i >= size:
-            raise ConfigError(
-                f"special_ids.languages.codes.{code} is {i}, outside the tokenizers' vocabulary of "
-                f"{size} ids (0 to {size - 1}); tokenizer and special ids belong to different "
-                "models"
-            )
-
-
-def _surround(
-    rows: list[list[int]], bos: int | None, eos: int | None, *, once: bool = False
-) -> list[list[int]]:
-    """Rows with BOS before and EOS after them; with `once` no second EOS where one stands."""
-    before = [] if bos is None else [bos]
-    after = [] if eos is None else [eos]
-    return [before + row + ([] if once and row[-1:] == after else after) for row in rows]
-
-
-def _content(row: list[int], eos: int | None, dropped: set[int | None]) -> list[int]:
-    """The ids before the first EOS, without those that are dropped wherever they stand."""
-    if eos is not None and eos in row:
-        row = row[: row.index(eos)]
-    return [i for i in row if i not in dropped]
-
-
-def _row(ids: Any) -> list[int]:
-    if hasattr(ids, "tolist"):
-        ids = ids.tolist()
-    row = list(ids)
-    if row and hasattr(row[0], "__len__") and not isinstance(row[0], str):
-        raise TypeError("expected the ids of one text, got several rows; pass one row")
-    return row
-
-
-def _rows(ids: Any) -> list[list[int]]:
-    if hasattr(ids, "tolist"):
-        ids = ids.tolist()
-    rows = []
-    for row in ids:
-        if hasattr(row, "tolist"):
-            row = row.tolist()
-        if not hasattr(row, "__iter__") or isinstance(row, str):
-            raise TypeError(
-                f"expected rows of ids [batch, length], got {row!r} as a row; "
-                "wrap the ids of a single text in a list"
-            )
-        rows.append(list(row))
-    return rows

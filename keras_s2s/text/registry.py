@@ -5,21 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from keras_s2s.config import ConfigError
-from keras_s2s.text.blenderbot_small import BlenderbotSmallTokenizer
-from keras_s2s.text.byt5 import ByT5Tokenizer
-from keras_s2s.text.byte import ByteTokenizer
-from keras_s2s.text.byte_level_bpe import ByteLevelBPETokenizer
-from keras_s2s.text.character import CharacterTokenizer
-from keras_s2s.text.m2m_100 import M2M100Tokenizer
-from keras_s2s.text.marian import MarianTokenizer
-from keras_s2s.text.pipeline import PipelineTokenizer
-from keras_s2s.text.plbart import PLBartTokenizer
-from keras_s2s.text.pretrained_tokenizer import PretrainedTokenizer
-from keras_s2s.text.sentencepiece import SentencePieceBPETokenizer, SentencePieceUnigramTokenizer
-from keras_s2s.text.token_list import TokenListTokenizer
+from keras_s2s.text.pretrained.base import PretrainedTokenizer
+from keras_s2s.text.pretrained.blenderbot_small import BlenderbotSmallTokenizer
+from keras_s2s.text.pretrained.byt5 import ByT5Tokenizer
+from keras_s2s.text.pretrained.m2m_100 import M2M100Tokenizer
+from keras_s2s.text.pretrained.marian import MarianTokenizer
+from keras_s2s.text.pretrained.pipeline_tokenizer import PipelineTokenizer
+from keras_s2s.text.pretrained.plbart import PLBartTokenizer
+from keras_s2s.text.pretrained.token_list import TokenListTokenizer
 from keras_s2s.text.tokenizer import Tokenizer, description_path, read_description
-from keras_s2s.text.word import WordTokenizer
-from keras_s2s.text.wordpiece import WordPieceTokenizer
+from keras_s2s.text.trained.byte import ByteTokenizer
+from keras_s2s.text.trained.byte_level_bpe import ByteLevelBPETokenizer
+from keras_s2s.text.trained.character import CharacterTokenizer
+from keras_s2s.text.trained.sentencepiece import (
+    SentencePieceBPETokenizer,
+    SentencePieceUnigramTokenizer,
+)
+from keras_s2s.text.trained.word import WordTokenizer
+from keras_s2s.text.trained.wordpiece import WordPieceTokenizer
 
 #: The kinds that this package trains.
 TOKENIZERS: dict[str, type[Tokenizer]] = {

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+from keras_s2s.atomic_writing import write_atomically
 from keras_s2s.config import ConfigError, MissingFileError
-from keras_s2s.text.files import write_atomically
 from keras_s2s.text.special_tokens import (
     BOS_TOKEN,
     EOS_TOKEN,

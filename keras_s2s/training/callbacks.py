@@ -12,8 +12,8 @@ from typing import Any
 import keras
 
 from keras_s2s.text.tables import pairs_of
-from keras_s2s.training.evaluation import TextMetrics, check_metrics, first_answers
-from keras_s2s.training.target_language import target_language
+from keras_s2s.text_metrics.corpus_metrics import TextMetrics, check_metrics, first_answers
+from keras_s2s.text_metrics.target_language import target_language
 
 logger = logging.getLogger(__name__)
 

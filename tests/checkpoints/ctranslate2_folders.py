@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from keras_s2s.checkpoints.ctranslate2_reader import read_ctranslate2_folder
+from keras_s2s.checkpoints.ctranslate2.reader import read_ctranslate2_folder
 from keras_s2s.model import Seq2SeqLM
 
 VOCABULARY = 23

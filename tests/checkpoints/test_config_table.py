@@ -6,9 +6,9 @@ import pytest
 from parity.random_checkpoints import all_cases, families
 from small_models import slow_where_compiled
 
-from keras_s2s.checkpoints.config_table import read_keys, write_keys
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.family import ConfigRule, family_tables
+from keras_s2s.checkpoints.huggingface.config_table import read_keys, write_keys
+from keras_s2s.checkpoints.huggingface.family import ConfigRule, family_tables
 
 RULES = {
     "width": ConfigRule(to="shared.hidden_dim", default=8),

@@ -24,7 +24,7 @@ from small_models import (
     variant,
 )
 
-from keras_s2s.checkpoints.ctranslate2_file import CTranslate2File
+from keras_s2s.checkpoints.ctranslate2.model_file import CTranslate2File
 from keras_s2s.config import PresetConfig
 from keras_s2s.data import Batches
 from keras_s2s.export import ExportError

@@ -15,13 +15,13 @@ import pytest
 from checkpoints.ctranslate2_folders import SPECS, VOCABULARY, load, opennmt, write
 from small_models import COMPILES
 
-from keras_s2s.checkpoints.ctranslate2_file import CTranslate2File
-from keras_s2s.checkpoints.ctranslate2_reader import is_ctranslate2_folder, read_ctranslate2_folder
+from keras_s2s.checkpoints.ctranslate2.model_file import CTranslate2File
+from keras_s2s.checkpoints.ctranslate2.reader import is_ctranslate2_folder, read_ctranslate2_folder
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.config import merge
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.text import ByteTokenizer
-from keras_s2s.text.token_list import TokenListTokenizer
+from keras_s2s.text.pretrained.token_list import TokenListTokenizer
 
 ctranslate2 = pytest.importorskip("ctranslate2")
 if COMPILES:

@@ -28,7 +28,7 @@ from checkpoints.weight_writers import (
 from small_models import COMPILES
 
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.weight_files import open_weights
+from keras_s2s.checkpoints.files.weight_files import open_weights
 
 # No backend has a part in any of this.
 pytestmark = [pytest.mark.slow] if COMPILES else []

@@ -18,7 +18,7 @@ from checkpoints.weight_writers import write_safetensors, write_shards
 from small_models import COMPILES
 
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.hub import fetch_folder, parse_source
+from keras_s2s.checkpoints.huggingface.hub import fetch_folder, parse_source
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 

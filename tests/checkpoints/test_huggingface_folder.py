@@ -17,7 +17,7 @@ from small_models import slow_where_compiled, to_numpy
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.hub import fetch_folder  # noqa: F401  (it must import without a hub)
+from keras_s2s.checkpoints.huggingface.hub import fetch_folder  # noqa: F401  (it must import without a hub)
 
 transformers = pytest.importorskip("transformers")
 

@@ -12,7 +12,6 @@ import pytest
 from contracts import checks
 from small_models import Probe, make_model, shrunken_preset, slow_where_compiled
 
-from keras_s2s.checkpoints import preset_folder
 from keras_s2s.checkpoints.preset_folder import CheckpointError
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.text import Preprocessor
@@ -84,7 +83,7 @@ def test_an_interrupt_while_the_old_tokenizer_is_removed_loses_nothing(
         if calls == 2:  # the first one clears what an earlier crash may have left
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(preset_folder.shutil, "rmtree", rmtree)
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
     with pytest.raises(KeyboardInterrupt):
         model.save_to_preset(tmp_path)
     monkeypatch.undo()

@@ -16,11 +16,12 @@ from small_models import checkpoint_of_each_family, checkpoints
 from keras_s2s import Seq2SeqLM
 from keras_s2s.builder import build_network, functional_graph
 from keras_s2s.catalog import list_presets, load_entry, load_preset
-from keras_s2s.checkpoints import hub, sources
+from keras_s2s.checkpoints import sources
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.family import families_by_model_type, family_tables
-from keras_s2s.checkpoints.huggingface import CONFIG_FILE, GENERATION_FILE, HuggingFaceFolder
-from keras_s2s.checkpoints.huggingface_writer import describe
+from keras_s2s.checkpoints.huggingface import hub
+from keras_s2s.checkpoints.huggingface.family import families_by_model_type, family_tables
+from keras_s2s.checkpoints.huggingface.reader import CONFIG_FILE, GENERATION_FILE, HuggingFaceFolder
+from keras_s2s.checkpoints.huggingface.writer import describe
 from keras_s2s.checkpoints.sources import disagreements
 from keras_s2s.config import ConfigError, PointerConfig, PresetConfig
 

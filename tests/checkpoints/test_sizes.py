@@ -23,7 +23,7 @@ from small_models import (
 from keras_s2s import Seq2SeqLM
 from keras_s2s import model as model_module
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.family import family_tables
+from keras_s2s.checkpoints.huggingface.family import family_tables
 from keras_s2s.checkpoints.variable_shapes import variable_shapes
 from keras_s2s.config import ConfigError
 from keras_s2s.network_size import smallest_count

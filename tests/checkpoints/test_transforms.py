@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_models import slow_where_compiled
 
-from keras_s2s.checkpoints.transforms import TRANSFORMS
+from keras_s2s.checkpoints.huggingface.transforms import TRANSFORMS
 
 SHAPES = {"same": (3, 5), "transpose": (3, 5), "row": (4,)}
 

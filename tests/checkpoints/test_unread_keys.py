@@ -14,8 +14,8 @@ from parity.random_checkpoints import families, make, save
 from small_models import slow_where_compiled
 
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.family import family_tables, unread_keys
-from keras_s2s.checkpoints.huggingface import HuggingFaceFolder
+from keras_s2s.checkpoints.huggingface.family import family_tables, unread_keys
+from keras_s2s.checkpoints.huggingface.reader import HuggingFaceFolder
 from keras_s2s.config import ConfigError
 
 transformers = pytest.importorskip("transformers")

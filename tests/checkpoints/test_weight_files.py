@@ -25,9 +25,9 @@ from checkpoints.weight_writers import (
 )
 from small_models import COMPILES
 
-from keras_s2s.checkpoints import weight_files
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.weight_files import TensorSpec, find_weights, open_weights
+from keras_s2s.checkpoints.files import weight_files
+from keras_s2s.checkpoints.files.weight_files import TensorSpec, find_weights, open_weights
 
 # No backend has a part in any of this.
 pytestmark = [pytest.mark.slow] if COMPILES else []
@@ -178,7 +178,9 @@ def test_formats_in_their_order(monkeypatch) -> None:
 def test_pytorch_files_without_pytorch_are_refused_with_advice(tmp_path, monkeypatch) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"PK\x03\x04")
     for module in ("weight_files", "torch_file"):
-        monkeypatch.setattr(f"keras_s2s.checkpoints.{module}.torch_is_installed", lambda: False)
+        monkeypatch.setattr(
+            f"keras_s2s.checkpoints.files.{module}.torch_is_installed", lambda: False
+        )
     with pytest.raises(CheckpointError, match=r"pytorch_model\.bin.*keras_s2s\[torch\].*safetens"):
         open_weights(tmp_path)
 

@@ -19,6 +19,7 @@ def callback(phase, info):
         sent.append(os.kill(os.getpid(), signal.SIGINT))
         time.sleep(0)
 
+gc.disable()  # it must not run before it is called
 gc.callbacks.append(callback)
 with kept_interrupts() if {kept} else contextlib.nullcontext():
     try:

@@ -17,8 +17,8 @@ from small_models import slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.cli import generate, main
-from keras_s2s.cli.line_input import open_lines
-from keras_s2s.cli.line_output import one_line
+from keras_s2s.cli.lines.input import open_lines
+from keras_s2s.cli.lines.output import one_line
 
 LONG = "abc" * POSITIONS
 

@@ -13,7 +13,7 @@ from cli.small_folder import save_small_model
 from small_models import slow_where_compiled
 
 from keras_s2s.cli import main
-from keras_s2s.cli.line_input import open_lines
+from keras_s2s.cli.lines.input import open_lines
 
 LOCALES = [
     {"PYTHONIOENCODING": "latin-1"},

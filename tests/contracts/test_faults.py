@@ -20,8 +20,8 @@ from keras_s2s.data import DataError
 from keras_s2s.data import batches as batches_module
 from keras_s2s.data.teacher_forcing import teacher_forcing
 from keras_s2s.layers import transformer_decoder
-from keras_s2s.layers.attention import Attention
-from keras_s2s.layers.multi_head_attention import MultiHeadAttention
+from keras_s2s.layers.recurrent.attention import Attention
+from keras_s2s.layers.transformer.multi_head_attention import MultiHeadAttention
 from keras_s2s.network import Network
 from keras_s2s.samplers import Beam, Greedy, Plan
 

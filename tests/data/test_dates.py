@@ -20,19 +20,14 @@ pytest.importorskip("babel")
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_s2s.data import dates
-from keras_s2s.data.chinese_numerals import ZEROS, counted, positional
-from keras_s2s.data.dates import (
-    EXAMPLE_DAYS,
-    LANGUAGES,
-    DateExample,
-    ambiguity,
-    is_ambiguous,
-    make_dates,
-    write_date,
-)
-from keras_s2s.data.japanese_eras import era_year
-from keras_s2s.data.ordinals import english_ordinal, english_ordinal_word
+from keras_s2s.data.dates import forms
+from keras_s2s.data.dates import splits as dates
+from keras_s2s.data.dates.ambiguity import ambiguity, is_ambiguous
+from keras_s2s.data.dates.chinese_numerals import ZEROS, counted, positional
+from keras_s2s.data.dates.japanese_eras import era_year
+from keras_s2s.data.dates.languages import LANGUAGES
+from keras_s2s.data.dates.ordinals import english_ordinal, english_ordinal_word
+from keras_s2s.data.dates.splits import EXAMPLE_DAYS, DateExample, make_dates, write_date
 
 # Written by hand: how people of each language write these three days.
 BY_HAND = {
@@ -267,7 +262,7 @@ def _unambiguous(day: date) -> list[DateExample]:
 
 
 def test_locale_digits_are_those_of_unicode():
-    for name, digits in dates._DIGITS.items():
+    for name, digits in forms._DIGITS.items():
         assert [unicodedata.digit(digit) for digit in digits] == list(range(10)), name
         assert len({unicodedata.name(d).split("DIGIT")[0] for d in digits}) == 1, name
 
@@ -493,8 +488,8 @@ def test_a_text_of_two_days_is_taken_out_and_counted():
 def test_splits_are_filled_up_after_collisions(monkeypatch):
     # Without the rule, "3/4/1999" stands for two days: the collector must notice by itself.
     monkeypatch.setattr(dates, "ambiguity", lambda text: None)
-    in_digits = tuple(form for form in dates._forms("en") if not form.spelled_out)
-    monkeypatch.setattr(dates, "_forms", lambda language: in_digits)
+    in_digits = tuple(form for form in forms.forms_of("en") if not form.spelled_out)
+    monkeypatch.setattr(dates, "forms_of", lambda language: in_digits)
     splits = make_dates(train_size=10_000, validation_size=500, test_size=500, languages=["en"])
     report = splits.report
     assert (report.train, report.validation, report.test) == (10_000, 500, 500)
@@ -564,7 +559,7 @@ def test_pairs_and_examples_agree(splits):
 @slow_where_compiled
 def test_the_same_seed_gives_the_same_examples_in_every_process():
     code = (
-        "import hashlib; from keras_s2s.data.dates import make_dates;"
+        "import hashlib; from keras_s2s.data.dates.splits import make_dates;"
         "s = make_dates(300, 50, 50, seed=7);"
         "print(hashlib.sha256(repr((s.train_examples, s.validation_examples, s.test_examples,"
         " s.report)).encode()).hexdigest())"

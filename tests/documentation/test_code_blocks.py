@@ -20,7 +20,7 @@ from documentation import supplies
 from small_models import COMPILES
 
 from keras_s2s.config import DataConfig, TextConfig
-from keras_s2s.training.recipe import load_splits
+from keras_s2s.recipes.runner import load_splits
 
 sybil = pytest.importorskip("sybil")
 pytest.importorskip("transformers")

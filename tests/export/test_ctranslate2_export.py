@@ -13,7 +13,7 @@ from keras_s2s.export import ExportError
 from keras_s2s.export.ctranslate2 import export_ctranslate2
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.text import Preprocessor
-from keras_s2s.text.token_list import TokenListTokenizer
+from keras_s2s.text.pretrained.token_list import TokenListTokenizer
 
 pytest.importorskip("ctranslate2")
 if COMPILES:

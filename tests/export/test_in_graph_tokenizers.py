@@ -22,7 +22,7 @@ from keras_s2s.export.in_graph_tokenizers import (
     valid_utf8,
 )
 from keras_s2s.text import TOKENIZERS, Preprocessor, train_tokenizer
-from keras_s2s.text.normalization import Normalizer
+from keras_s2s.text.trained.normalization import Normalizer
 
 # The twins are TensorFlow's alone: under another backend they would run the very same code.
 in_tensorflow = pytest.mark.skipif(

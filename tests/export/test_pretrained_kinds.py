@@ -6,9 +6,9 @@ import pytest
 
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.in_graph_tokenizers import IN_GRAPH_TOKENIZERS, check_tokenizer
-from keras_s2s.text.byt5 import ByT5Tokenizer
+from keras_s2s.text.pretrained.byt5 import ByT5Tokenizer
+from keras_s2s.text.pretrained.tokenizer_files import TokenizerFiles
 from keras_s2s.text.registry import PRETRAINED_TOKENIZERS
-from keras_s2s.text.tokenizer_files import TokenizerFiles
 
 
 def test_they_are_refused_with_advice():

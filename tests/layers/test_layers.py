@@ -10,8 +10,8 @@ from small_models import attention, randomise_layer, recurrent, to_numpy, transf
 
 from keras_s2s import layers
 from keras_s2s.layers import Bridge, FeedForward, InputEmbedding, Memory, MultiHeadAttention, cache
-from keras_s2s.layers.bridge import context_vector, masked_mean
 from keras_s2s.layers.masks import padding_mask
+from keras_s2s.layers.recurrent.bridge import context_vector, masked_mean
 
 BUILT = {
     "AdditiveAttention": lambda: layers.AdditiveAttention(units=3, use_bias=False),

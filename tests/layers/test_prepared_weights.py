@@ -21,7 +21,7 @@ from small_models import (
 )
 
 from keras_s2s.layers import RelativePositions, kernels, relative_positions
-from keras_s2s.layers.prepared_weights import PreparedWeights
+from keras_s2s.layers.kernels.prepared_weights import PreparedWeights
 
 pytestmark = pytest.mark.skipif(COMPILES, reason="only PyTorch runs a step op by op")
 

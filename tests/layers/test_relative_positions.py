@@ -11,7 +11,7 @@ from small_models import randomise_layer, slow_where_compiled, to_numpy
 from keras_s2s.config import RelativePositionsConfig
 from keras_s2s.layers import MultiHeadAttention, RelativePositions
 from keras_s2s.layers.masks import LOWEST
-from keras_s2s.layers.relative_positions import (
+from keras_s2s.layers.transformer.relative_positions import (
     buckets,
     buckets_by_distance,
     masked_bias,

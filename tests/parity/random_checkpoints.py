@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_s2s.checkpoints.family import families_by_model_type, family_tables
+from keras_s2s.checkpoints.huggingface.family import families_by_model_type, family_tables
 
 #: What each family is tried with; sizes that no published model has. A family's own keys decide
 #: which list it has, so that a new file in the zoo is tried by being there.

@@ -14,7 +14,7 @@ from small_models import slow_where_compiled
 from text.test_pretrained_tokenizers import CASES
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.checkpoints.family import family_of, family_tables
+from keras_s2s.checkpoints.huggingface.family import family_of, family_tables
 from keras_s2s.config import ConfigError
 from keras_s2s.samplers.processors import LogitsProcessor, forbid
 

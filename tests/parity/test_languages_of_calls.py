@@ -13,11 +13,11 @@ from parity.test_huggingface_text import make
 from small_models import slow_where_compiled
 
 from keras_s2s import Seq2SeqLM, word_alignment
-from keras_s2s.alignment import attended_ids
+from keras_s2s.analysis.alignment import attended_ids
 from keras_s2s.callbacks import GenerationMetrics
 from keras_s2s.config import ConfigError
 from keras_s2s.data import Batches
-from keras_s2s.training.evaluation import corpus_metrics
+from keras_s2s.text_metrics.corpus_metrics import corpus_metrics
 
 transformers = pytest.importorskip("transformers")
 torch = pytest.importorskip("torch")

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_s2s.decoding.backend_drivers import make_driver
+from keras_s2s.decoding.schedule import decode
+from keras_s2s.decoding.segments import gathered
 from keras_s2s.layers import state as state_moves
 from keras_s2s.layers.state import State, StepOutput
 from keras_s2s.samplers import Plan, Sampler
-from keras_s2s.samplers.drivers import make_driver
 from keras_s2s.samplers.sampler import Result
-from keras_s2s.samplers.schedule import decode
-from keras_s2s.samplers.segments import gathered
 
 
 class Markov:

@@ -22,7 +22,7 @@ from keras_s2s.samplers import (
     TopK,
     resolve_sampler,
 )
-from keras_s2s.samplers.draw import uniform
+from keras_s2s.samplers.random_numbers import uniform
 
 # Ids: 0 PAD, 1 EOS, 2 start, 3 = a, 4 = b.
 PAD, EOS, START, A, B = range(5)

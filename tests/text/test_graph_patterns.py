@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from text_samples import CORPUS, SAMPLES
 
-from keras_s2s.text.word import JOINER, split_words
-from keras_s2s.text.word_pattern import WHITESPACE, token_pattern
-from keras_s2s.text.wordpiece import detokenization_rules, detokenize
+from keras_s2s.text.trained.word import JOINER, split_words
+from keras_s2s.text.trained.word_pattern import WHITESPACE, token_pattern
+from keras_s2s.text.trained.wordpiece import detokenization_rules, detokenize
 
 TEXTS = [*dict.fromkeys(CORPUS), *SAMPLES[:12], "a \u00a0 b\u3000c", "Don't! 3.14 '90s x’s"]
 

@@ -16,8 +16,8 @@ from text_samples import CORPUS
 
 from keras_s2s.config import ConfigError, SpecialIds, TextConfig, TokenizerConfig
 from keras_s2s.text import Preprocessor, train_tokenizer
-from keras_s2s.text.huggingface_files import huggingface_files, write_pretrained_tokenizers
-from keras_s2s.text.pretrained import load_pretrained_tokenizers
+from keras_s2s.text.huggingface_writer import huggingface_files, write_pretrained_tokenizers
+from keras_s2s.text.pretrained.auto import load_pretrained_tokenizers
 
 PAIRS = list(zip(CORPUS, reversed(CORPUS), strict=True))
 KINDS = [

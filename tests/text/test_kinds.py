@@ -15,11 +15,11 @@ from text_samples import CORPUS, SAMPLES
 
 from keras_s2s.config import ConfigError, TokenizerConfig
 from keras_s2s.text import SentencePieceUnigramTokenizer, train_tokenizer
-from keras_s2s.text.byte_level_bpe import ByteLevelBPETokenizer, byte_characters
-from keras_s2s.text.vocabulary import Vocabulary
-from keras_s2s.text.word import join_words, split_words
-from keras_s2s.text.word_pattern import HAN, token_pattern
-from keras_s2s.text.wordpiece import detokenize
+from keras_s2s.text.trained.byte_level_bpe import ByteLevelBPETokenizer, byte_characters
+from keras_s2s.text.trained.vocabulary import Vocabulary
+from keras_s2s.text.trained.word import join_words, split_words
+from keras_s2s.text.trained.word_pattern import HAN, token_pattern
+from keras_s2s.text.trained.wordpiece import detokenize
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 

@@ -17,8 +17,8 @@ from small_models import slow_where_compiled
 
 from keras_s2s.config import ConfigError, SpecialIds, read_config
 from keras_s2s.text import Preprocessor
-from keras_s2s.text.language_codes import NLLB
-from keras_s2s.text.pretrained import PretrainedTokenizers, load_pretrained_tokenizers
+from keras_s2s.text.pretrained.auto import PretrainedTokenizers, load_pretrained_tokenizers
+from keras_s2s.text.pretrained.language_codes import NLLB
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*sacremoses.*:UserWarning")
 

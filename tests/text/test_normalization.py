@@ -11,7 +11,7 @@ from text_samples import CORPUS
 
 from keras_s2s.config import ConfigError, TokenizerConfig
 from keras_s2s.text import train_tokenizer
-from keras_s2s.text.normalization import DEFAULT_FORMS, Normalizer
+from keras_s2s.text.trained.normalization import DEFAULT_FORMS, Normalizer
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 JAMO, SYLLABLE = "\u1112\u1161\u11ab", "\ud55c"

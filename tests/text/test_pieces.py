@@ -19,10 +19,10 @@ from text_samples import SAMPLES
 
 from keras_s2s.text import Tokenizer
 from keras_s2s.text.pieces import text_pieces
-from keras_s2s.text.pretrained import load_pretrained_tokenizers
-from keras_s2s.text.pretrained_tokenizer import tidy_spaces
+from keras_s2s.text.pretrained.auto import load_pretrained_tokenizers
+from keras_s2s.text.pretrained.base import tidy_spaces
 from keras_s2s.text.settled import settled_spaces
-from keras_s2s.text.wordpiece import detokenize
+from keras_s2s.text.trained.wordpiece import detokenize
 
 REAL = [
     *(sample for sample in SAMPLES if len(sample) < 200),

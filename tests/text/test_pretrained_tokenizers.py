@@ -23,8 +23,8 @@ from small_models import slow_where_compiled
 
 from keras_s2s.config import ConfigError
 from keras_s2s.text import load_tokenizer
-from keras_s2s.text.language_codes import M2M_100, MBART, NLLB
-from keras_s2s.text.pretrained import load_pretrained_tokenizers
+from keras_s2s.text.pretrained.auto import load_pretrained_tokenizers
+from keras_s2s.text.pretrained.language_codes import M2M_100, MBART, NLLB
 from keras_s2s.text.registry import PRETRAINED_TOKENIZERS
 
 transformers = pytest.importorskip("transformers")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from keras_s2s.config import ConfigError
+from keras_s2s.text.pretrained.token_list import TokenListTokenizer
 from keras_s2s.text.registry import load_tokenizer
-from keras_s2s.text.token_list import TokenListTokenizer
 
 TOKENS = ["<blank>", "<s>", "</s>", "<unk>", "▁a", "b\u00a0c", "d", "d"]
 IDS = {"pad": 0, "bos": 1, "eos": 2, "unk": 3}

@@ -14,7 +14,7 @@ from keras_s2s.config import SpecialIds
 from keras_s2s.data import Batches
 from keras_s2s.data.errors import DataError
 from keras_s2s.text import Preprocessor
-from keras_s2s.text.pretrained import load_pretrained_tokenizers
+from keras_s2s.text.pretrained.auto import load_pretrained_tokenizers
 from keras_s2s.text.truncation import truncated
 
 transformers = pytest.importorskip("transformers")

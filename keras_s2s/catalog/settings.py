@@ -1,0 +1,204 @@
+"""Layers of settings, each with the file it came from, and what `base:` names."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keras_s2s.catalog.folders import (
+    TABLES,
+    list_families,
+    list_presets,
+    locate,
+    nearest_or_all,
+    preset_path,
+    read_once,
+    zoo_folder,
+)
+from keras_s2s.catalog.strict_yaml import read_yaml
+from keras_s2s.config import (
+    ConfigError,
+    ConfigT,
+    KeyPath,
+    merge,
+    read_config,
+    shared_keys,
+    spread_shared,
+)
+
+
+def overlay(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Put one layer of preset settings over another.
+
+    A plain deep merge, with one thing more: `architecture.shared` is spread over encoder and
+    decoder layer by layer, so that what `changes` shares wins over what `base` says of a side.
+
+    Example:
+        >>> family = {"architecture": {"encoder": {"num_layers": 6}}}
+        >>> overlay(family, {"architecture": {"shared": {"num_layers": 2}}})
+        {'architecture': {'encoder': {'num_layers': 2}, 'decoder': {'num_layers': 2}}}
+    """
+    return merge(_spread(base), _spread(changes))
+
+
+def _spread(layer: Mapping[str, Any]) -> dict[str, Any]:
+    spread = dict(layer)
+    architecture = spread.get("architecture")
+    if isinstance(architecture, Mapping):
+        # What cannot be spread stays as it is: validation reports it with file and key.
+        with contextlib.suppress(ValueError):
+            spread["architecture"] = spread_shared(architecture)
+    return spread
+
+
+@dataclass
+class Settings:
+    """Merged layers, and which of them set each key.
+
+    Attributes:
+        data: the settings, `architecture.shared` spread over both sides.
+        origins: the source of the layer that set a key; None for a mapping that several set.
+        written: for a key that was spread from `shared`: its path there.
+        chain: the files of a preset and its bases.
+    """
+
+    data: dict[str, Any] = field(default_factory=dict)
+    origins: dict[KeyPath, str | None] = field(default_factory=dict)
+    written: dict[KeyPath, KeyPath] = field(default_factory=dict)
+    chain: list[Path] = field(default_factory=list)
+
+    def add(self, layer: Mapping[str, Any], source: str) -> None:
+        """Put a layer of settings over those so far; `source` is what errors call it."""
+        if "architecture" in layer:
+            # These were those of what lies below: a changed network has another count, and
+            # nobody's weights.
+            for key in ("parameters", "source", "license"):
+                self.data.pop(key, None)
+        self.data = overlay(self.data, layer)
+        self._record(_spread(layer), source, ())
+        self.written.update(shared_keys(layer.get("architecture"), ("architecture",)))
+
+    def read(self, cls: type[ConfigT], source: str) -> ConfigT:
+        """Validate the settings as `cls`; see `read_config`."""
+        origins = {keys: origin for keys, origin in self.origins.items() if origin is not None}
+        return read_config(cls, self.data, source=source, origins=origins, written=self.written)
+
+    def _record(self, layer: Mapping[str, Any], source: str, above: KeyPath) -> None:
+        for key, value in layer.items():
+            here = (*above, key)
+            self.written.pop(here, None)
+            if isinstance(value, Mapping):
+                # A mapping that several layers write belongs to none of them.
+                known = self.origins.get(here, source)
+                self.origins[here] = source if known == source else None
+                self._record(value, source, here)
+            else:
+                self.origins[here] = source
+
+
+def collect_over_bases(
+    data: Any, source: str, folder: Path | None, zoo: Path | None, chain: Iterable[Path] = ()
+) -> Settings:
+    """The settings of `data` over those of its `base:`, that one's base, and so on."""
+    layers: list[tuple[Mapping[str, Any], str]] = []
+    chain = list(chain)
+    while True:
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"{source}: expected a mapping of keys, got {type(data).__name__}")
+        layers.append(({key: data[key] for key in data if key != "base"}, source))
+        if "base" not in data:
+            break
+        path = _base_path(data["base"], source, folder, zoo or zoo_folder())
+        if path in chain:
+            cycle = [*chain[chain.index(path) :], path]
+            raise ConfigError(
+                f"{source}: base: {data['base']} comes back to where it began: "
+                + " -> ".join(str(step) for step in cycle)
+            )
+        chain.append(path)
+        data, source, folder = read_once(path), str(path), path.parent
+    settings = Settings(chain=chain)
+    families = (zoo or zoo_folder()) / "families"
+    for layer, layer_source in reversed(layers):
+        if Path(layer_source).parent == families.resolve():
+            layer = _without_tables(layer) | {"family": Path(layer_source).stem}
+        settings.add(layer, layer_source)
+    return settings
+
+
+def _without_tables(family: Mapping[str, Any]) -> dict[str, Any]:
+    """A family's settings without its tables of other formats, which `load_tables` reads."""
+    return {key: value for key, value in family.items() if key != TABLES}
+
+
+def load_family(family: str, *, zoo: Path | None = None) -> dict[str, Any]:
+    """A family's settings over those of its base, not yet validated: sizes are its presets'.
+
+    Raises:
+        ConfigError: no such family, or a base that cannot be read.
+    """
+    folder = zoo or zoo_folder()
+    path = locate("family", family, folder / "families").resolve()
+    return collect_over_bases({"base": f"families/{family}"}, str(path), path.parent, zoo).data
+
+
+def load_tables(family: str, *, zoo: Path | None = None) -> dict[str, Any]:
+    """A family's tables of Hugging Face's names, over those of its base; empty if it has none.
+
+    Raises:
+        ConfigError: no such family; or a base that cannot be read.
+    """
+    folder = zoo or zoo_folder()
+    tables: list[Mapping[str, Any]] = []
+    path = locate("family", family, folder / "families")
+    seen: list[Path] = []
+    while path not in seen:
+        seen.append(path)
+        data = read_yaml(path)
+        tables.append(data.get(TABLES) or {})
+        if "base" not in data:
+            break
+        path = _base_path(data["base"], str(path), path.parent, folder)
+    merged: dict[str, Any] = {}
+    for layer in reversed(tables):
+        merged = merge(merged, layer)
+    return merged
+
+
+def collect_preset(name_or_path: str | Path, zoo: Path | None) -> Settings:
+    path = preset_path(name_or_path, zoo=zoo).resolve()
+    return collect_over_bases(read_yaml(path), str(path), path.parent, zoo, chain=[path])
+
+
+def _base_path(base: Any, source: str, folder: Path | None, zoo: Path) -> Path:
+    if not isinstance(base, str):
+        raise ConfigError(f"{source}: base: expected a name or the path of a file, got {base!r}")
+    if base.endswith((".yaml", ".yml")):
+        path = (folder or Path.cwd()) / base
+        if path.is_file():
+            return path.resolve()
+        raise ConfigError(f"{source}: base: {base}: no such file: {path}")
+    shelf, _, name = base.rpartition("/")
+    places = [
+        key
+        for key in ("families", "presets")
+        if shelf in ("", key) and name and (zoo / key / f"{name}.yaml").is_file()
+    ]
+    if len(places) > 1:
+        raise ConfigError(
+            f"{source}: base: {base} is both a family and a preset; write families/{base} "
+            f"or presets/{base}"
+        )
+    if not places:
+        shelves = {"families": list_families(zoo=zoo), "presets": list_presets(zoo=zoo)}
+        known = [entry for names in shelves.values() for entry in names]
+        if shelf:
+            known = [f"{key}/{entry}" for key, names in shelves.items() for entry in names]
+        raise ConfigError(
+            f"{source}: base: no family or preset is called {base!r}"
+            + nearest_or_all(base, known, "family or preset")
+        )
+    return (zoo / places[0] / f"{name}.yaml").resolve()

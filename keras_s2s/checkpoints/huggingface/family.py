@@ -1,0 +1,197 @@
+"""A family's tables: how Hugging Face writes its configuration and names its tensors.
+
+They are data, the `huggingface:` part of `zoo/families/<name>.yaml`; these classes say what may
+stand there.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from keras_s2s import catalog
+from keras_s2s.catalog.folders import TABLES
+from keras_s2s.config import ConfigError, Strict, read_config
+
+
+class ConfigRule(Strict):
+    """Where a key of `config.json` goes.
+
+    Example:
+        >>> ConfigRule(to="shared.hidden_dim", default=512)
+    """
+
+    to: tuple[str, ...] = Field(
+        description="Our keys below `architecture`, or below `special_ids` where they begin so; "
+        "`shared.` stands for encoder and decoder, and ` + 1` at the end for one more than theirs."
+    )
+    default: Any = Field(None, description="What the key is where a folder does not set it.")
+    default_of: str | None = Field(None, description="Another key of theirs to take then.")
+    also: str | None = Field(
+        None, description="Another name of the key, which transformers lets override it."
+    )
+    values: dict[str, Any] | None = Field(
+        None,
+        description="Their value -> ours; a list has one for each key of `to`. Of several that "
+        "mean the same the first is written.",
+    )
+
+    @field_validator("to", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class DerivedKey(Strict):
+    """A key that folders hold although another one implies it, and that wins in transformers.
+
+    Example:
+        >>> DerivedKey(of="feed_forward_proj", values={"gated-gelu": ["gelu_new"]})
+    """
+
+    of: str
+    values: dict[str, tuple[Any, ...]] = Field(
+        description="Value of the other key -> what this one may be."
+    )
+
+
+class TokenTables(Strict):
+    """Names of the token tables. Which of them a folder holds says which are tied."""
+
+    shared: str
+    encoder: str
+    decoder: str
+    output: str
+    tie: str | None = Field(None, description="The key that says whether the output is tied.")
+    share: str | None = Field(None, description="The key that says whether both sides share one.")
+    own_output: str | None = Field(
+        None, description="The key that, where false, says that an output table is stored."
+    )
+    all_where_untied: bool = Field(
+        False, description="transformers ties all of them or none: untied, each is stored."
+    )
+
+
+class TensorGroup(Strict):
+    """Layers of ours -> modules of theirs, by what a module holds.
+
+    `{side}` and other names in braces stand for one part of a path, the same on both sides.
+    """
+
+    when: dict[str, Any] = Field(
+        default_factory=dict, description="Keys of the architecture that must have these values."
+    )
+    linear: dict[str, str] = Field(
+        default_factory=dict, description="Dense: kernel (transposed) and bias."
+    )
+    norm: dict[str, str] = Field(default_factory=dict, description="Scale and offset.")
+    table: dict[str, str] = Field(default_factory=dict, description="Rows of embeddings.")
+    row: dict[str, str] = Field(
+        default_factory=dict, description="A vector that is stored as a matrix of one row."
+    )
+
+
+class FamilyTables(Strict):
+    """Everything that ties a family to Hugging Face's folders."""
+
+    model_type: str
+    model_class: str = Field(description="What config.json calls the architecture.")
+    prefix: str = Field("", description="Of tensor names; a folder of the bare model lacks it.")
+    config: dict[str, ConfigRule]
+    derived: dict[str, DerivedKey] = Field(
+        default_factory=dict, description="Keys that another key implies, as they are checked."
+    )
+    unread: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Keys that nothing here reads: `any` where no value of theirs changes a "
+        "number, else the value, or the list of values, that the blocks here have. Other values, "
+        "and keys that are not listed, are reported. Keys of every family are in "
+        "`zoo/huggingface.yaml`.",
+    )
+    constants: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Keys without a counterpart here, as they are written for a model that did "
+        "not come from such a folder.",
+    )
+    generation: dict[str, Any] = Field(
+        default_factory=dict, description="Generation keys that config.json has by default."
+    )
+    token_tables: TokenTables
+    tensors: dict[str, TensorGroup]
+    ignored: tuple[str, ...] = Field(
+        (), description="Patterns (*, ?) of tensors that nothing needs; reported as unused."
+    )
+    sinusoids: dict[str, str] = Field(
+        default_factory=dict,
+        description="Tables of sinusoidal positions that are stored although they are computed: "
+        "name -> the side, encoder or decoder. Their rows are max_position_embeddings. A table "
+        "that holds something else is taken as learned, as transformers takes it.",
+    )
+    computed: dict[str, str] = Field(
+        default_factory=dict,
+        description="The same where transformers does not read them: a table that holds "
+        "something else is refused.",
+    )
+    optional: tuple[str, ...] = Field(
+        (), description="Tensors that are zero where a folder does not hold them."
+    )
+
+
+@cache
+def unread_keys() -> dict[str, Any]:
+    """`unread` of every family: keys that all configurations of transformers may have."""
+    return dict(catalog.read_yaml(catalog.zoo_folder() / "huggingface.yaml")["unread"])
+
+
+@cache
+def family_tables(family: str) -> FamilyTables | None:
+    """The tables of a family of the zoo; None where it has none.
+
+    Raises:
+        ConfigError: no such family, or tables that are not valid.
+    """
+    tables = catalog.load_tables(family)
+    if not tables:
+        return None
+    tables["config"] = {key: rule for key, rule in tables["config"].items() if rule is not None}
+    return read_config(FamilyTables, tables, source=f"families/{family}: huggingface")
+
+
+def family_of(model_type: Any) -> str | None:
+    """Our family of a `model_type` of `config.json`; None where the zoo has none."""
+    if not isinstance(model_type, str):
+        return None
+    # The file usually has its name: the others need not be read to find it.
+    likely = model_type.replace("-", "_")
+    if likely in catalog.list_families():
+        tables = family_tables(likely)
+        if tables is not None and tables.model_type == model_type:
+            return likely
+    return families_by_model_type().get(model_type)
+
+
+@cache
+def families_by_model_type() -> dict[str, str]:
+    """`model_type` of a `config.json` -> our family.
+
+    A family that takes its base's `model_type` over (ByT5 is a T5 to every `config.json`) is not
+    found by it: its folders are read as its base's.
+
+    Raises:
+        ConfigError: two families state the same one.
+    """
+    found: dict[str, str] = {}
+    for family in catalog.list_families():
+        own = catalog.read_yaml(catalog.zoo_folder() / "families" / f"{family}.yaml")
+        model_type = (own.get(TABLES) or {}).get("model_type")
+        if model_type is None:
+            continue
+        if model_type in found:
+            raise ConfigError(
+                f"families/{family}: huggingface.model_type: {model_type} is that of "
+                f"families/{found[model_type]}, too; a folder could be either"
+            )
+        found[model_type] = family
+    return found

@@ -1,0 +1,127 @@
+"""Which tensor of theirs each variable of ours is, by a family's table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.huggingface.family import FamilyTables, TensorGroup
+from keras_s2s.checkpoints.huggingface.transforms import TRANSFORMS, Transform
+
+#: What a module holds: the name of our variable -> (the name of their tensor, its transform).
+PARTS: dict[str, dict[str, tuple[str, str]]] = {
+    "linear": {"kernel": (".weight", "transpose"), "bias": (".bias", "same")},
+    "norm": {
+        "gamma": (".weight", "same"),
+        "scale": (".weight", "same"),
+        "beta": (".bias", "same"),
+    },
+    "table": {"embeddings": (".weight", "same")},
+    "row": {"bias": ("", "row")},
+}
+
+
+class Entry(NamedTuple):
+    """One variable and its tensor.
+
+    Attributes:
+        ours: path of the variable.
+        theirs: name of the tensor.
+        transform: between the two.
+    """
+
+    ours: str
+    theirs: str
+    transform: Transform
+
+
+class Tables(NamedTuple):
+    """The tensors that hold the three token tables; equal names are one table.
+
+    Attributes:
+        source: the encoder's.
+        target: the decoder's.
+        output: the output projection's.
+    """
+
+    source: str
+    target: str
+    output: str
+
+
+def entries(
+    tables: FamilyTables, paths: Iterable[str], architecture: Mapping[str, Any], tokens: Tables
+) -> list[Entry]:
+    """The tensor of every variable.
+
+    Args:
+        tables: the family's.
+        paths: of our variables.
+        architecture: settings that the `when` of a group is about.
+        tokens: where the token tables are.
+
+    Raises:
+        CheckpointError: a variable that the family's table does not name.
+    """
+    rows = [
+        (_pattern(ours), theirs, PARTS[kind])
+        for group in tables.tensors.values()
+        if _applies(group, architecture)
+        for kind in PARTS
+        for ours, theirs in getattr(group, kind).items()
+    ]
+    found = [_token_table(path, tokens) or _entry(path, rows) for path in paths]
+    missing = [path for path, entry in zip(paths, found, strict=True) if entry is None]
+    if missing:
+        raise CheckpointError(
+            f"the tables of model_type {tables.model_type} have no tensor for "
+            + ", ".join(missing[:5])
+            + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        )
+    return [entry for entry in found if entry is not None]
+
+
+def _token_table(path: str, tokens: Tables) -> Entry | None:
+    places = {
+        "token_table/embeddings": (tokens.source, "same"),
+        "source_table/embeddings": (tokens.source, "same"),
+        "target_table/embeddings": (tokens.target, "same"),
+        "logits/dense/kernel": (tokens.output, "transpose"),
+    }
+    if path not in places:
+        return None
+    theirs, transform = places[path]
+    return Entry(path, theirs, TRANSFORMS[transform])
+
+
+def _entry(path: str, rows: Iterable[tuple[re.Pattern[str], str, Any]]) -> Entry | None:
+    layer, _, variable = path.rpartition("/")
+    for pattern, theirs, parts in rows:
+        match = pattern.fullmatch(layer)
+        if match and variable in parts:
+            suffix, transform = parts[variable]
+            return Entry(path, theirs.format(**match.groupdict()) + suffix, TRANSFORMS[transform])
+    return None
+
+
+def _pattern(ours: str) -> re.Pattern[str]:
+    """`{side}/layer_{i}/norm` as a pattern with groups of these names."""
+    parts = re.split(r"\{(\w+)\}", ours)
+    return re.compile(
+        "".join(
+            f"(?P<{part}>[^/]+?)" if place % 2 else re.escape(part)
+            for place, part in enumerate(parts)
+        )
+    )
+
+
+def _applies(group: TensorGroup, architecture: Mapping[str, Any]) -> bool:
+    return all(_at(architecture, key) == value for key, value in group.when.items())
+
+
+def _at(settings: Any, dotted: str) -> Any:
+    for key in dotted.split("."):
+        settings = settings.get(key) if isinstance(settings, Mapping) else None
+    return settings

@@ -1,0 +1,453 @@
+"""A Hugging Face folder: its configuration as a preset, and its tensors as our weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_s2s.checkpoints.assignment import Assignments, assign
+from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.files.weight_files import WeightFiles, open_weights
+from keras_s2s.checkpoints.huggingface.config_table import (
+    check_derived,
+    read_keys,
+    shortened,
+    their_keys,
+    unread_notes,
+)
+from keras_s2s.checkpoints.huggingface.family import (
+    FamilyTables,
+    families_by_model_type,
+    family_of,
+    family_tables,
+    unread_keys,
+)
+from keras_s2s.checkpoints.huggingface.generation_table import KNOWN, read_generation
+from keras_s2s.checkpoints.huggingface.key_table import Entry, entries
+from keras_s2s.checkpoints.huggingface.token_tables import Resolved, expected_tables, resolve_tables
+from keras_s2s.checkpoints.sinusoid_tables import is_sinusoids
+from keras_s2s.checkpoints.variable_shapes import variable_shapes
+from keras_s2s.config import OriginConfig, PresetConfig, merge, read_config, spread_shared
+
+CONFIG_FILE = "config.json"
+GENERATION_FILE = "generation_config.json"
+
+#: Types that weights may be stored in.
+FLOATS = ("float32", "bfloat16", "float16", "float64")
+
+
+def is_huggingface_folder(path: str | Path) -> bool:
+    """Whether `path` is a folder with a `config.json` that names a model_type."""
+    file = Path(path) / CONFIG_FILE
+    if not file.exists():
+        return False
+    try:
+        config = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (ValueError, OSError):
+        return True  # broken: to say so is the reader's affair
+    # CTranslate2's has no model_type.
+    return not isinstance(config, dict) or "model_type" in config
+
+
+class HuggingFaceFolder:
+    """A folder, opened: what the model is, and its tensors, which are read one by one.
+
+    Args:
+        path: the folder.
+        with_weights: False reads the configuration alone.
+
+    Raises:
+        CheckpointError: a model_type that no family of the zoo has, or files that are broken.
+
+    Example:
+        >>> with HuggingFaceFolder("opus-mt-en-de") as folder:
+        ...     folder.preset.architecture.encoder.num_layers
+        6
+    """
+
+    def __init__(self, path: str | Path, *, with_weights: bool = True) -> None:
+        from keras_s2s import catalog
+
+        self.path = Path(path)
+        self.config = read_json(self.path / CONFIG_FILE)
+        self.family = self._family()
+        tables = family_tables(self.family)
+        assert tables is not None
+        self.tables: FamilyTables = tables
+        self.notes: list[str] = []
+        self.computed: list[str] = []
+        self.weights: WeightFiles | None = self._open() if with_weights else None
+        try:
+            self._names = self._tensor_names()
+            self.tokens = self._resolve_tables()
+            self.preset = self._preset(catalog.load_family(self.family))
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> WeightFiles:
+        try:
+            return open_weights(self.path)
+        except OSError as error:
+            raise CheckpointError(
+                f"{error.filename or self.path}: {error.strerror or error}; the weights of this "
+                "folder cannot be read"
+            ) from None
+
+    def __enter__(self) -> HuggingFaceFolder:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        if self.weights is not None:
+            self.weights.close()
+
+    # ------------------------------------------------------------------ configuration
+
+    @property
+    def config_path(self) -> str:
+        return str(self.path / CONFIG_FILE)
+
+    def _family(self) -> str:
+        model_type = self.config.get("model_type")
+        if self.config.get("quantization_config"):
+            raise CheckpointError(
+                f"{self.config_path}: quantization_config is set; quantised weights cannot be "
+                "read: load the folder that they were made from"
+            )
+        family = family_of(model_type)
+        if family is None:
+            raise CheckpointError(
+                f"{self.config_path}: model_type is {model_type!r}; the zoo has families for "
+                + ", ".join(sorted(families_by_model_type()))
+            )
+        return family
+
+    def _preset(self, family: Mapping[str, Any]) -> PresetConfig:
+        config = single_ids(self.config)
+        settings = read_keys(self.tables.config, config, self.config_path)
+        check_derived(self.tables, config, self.config_path)
+        self._note_unread()
+        share, tie = (
+            (self.tokens.share, self.tokens.tie)
+            if self.tokens is not None
+            else expected_tables(self.tables.token_tables, self.config)
+        )
+        settings = merge(
+            settings,
+            {"architecture": {"share_embeddings": share, "output": {"tie_embeddings": tie}}},
+        )
+        generation, file = self._generation()
+        defaults = read_generation(
+            generation or {**self.tables.generation, **self.config},
+            str(self.path / file),
+            strict=file == GENERATION_FILE,
+        )
+        self.notes += defaults.notes
+        settings = merge(settings, {"architecture": self._stored_positions(family)})
+        if generation:
+            self._note_other_ids(settings["special_ids"]["target"], defaults.target_ids)
+        settings = merge(settings, {"special_ids": {"target": defaults.target_ids}})
+        data = merge(family, settings)
+        data["generation"] = defaults.generation.model_dump()
+        data["description"] = f"{self.tables.model_class} from {self.path.name}."
+        data["origin"] = OriginConfig(
+            format="huggingface",
+            config=self.config,
+            generation=generation,
+            tables=self._table_names(),
+        ).model_dump()
+        return read_config(
+            PresetConfig, data, source=self.config_path, written=their_keys(self.tables.config)
+        )
+
+    def _note_unread(self) -> None:
+        """Keys of `config.json` that nothing here reads, where they may mean something."""
+        names = self.tables.token_tables
+        flags = (names.tie, names.share, names.own_output)
+        read = {*KNOWN, "tokenizer_class", *(name for name in flags if name is not None)}
+        self.notes += unread_notes(self.tables, unread_keys(), read, self.config, CONFIG_FILE)
+        if self._generation()[0]:  # else its reader says so
+            for key, value in self.config.items():
+                if key.endswith("_token_id") and isinstance(value, list) and len(value) > 1:
+                    self.notes.append(
+                        f"{key} is {shortened(value)} in {CONFIG_FILE}; here the first alone is "
+                        "meant"
+                    )
+
+    def _stored_positions(self, family: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings for tables of positions that are not the sinusoids which the family computes.
+
+        transformers reads these tables as they are, and so they are learned positions here.
+        """
+        found: dict[str, Any] = {}
+        for name, side in self.tables.sinusoids.items():
+            if name not in self._names:
+                continue
+            if is_sinusoids(self._read(name), self._dtype(name), self._layout(family)):
+                self.computed.append(name)
+                continue
+            rows = self._shape(name)[0] if self._shape(name) else 1
+            found[side] = {
+                "embedding": {
+                    "positions": "learned",
+                    "max_positions": rows,
+                    "sinusoids": "interleaved",
+                }
+            }
+            self.notes.append(
+                f"{name} holds other values than the sinusoids of {self.tables.model_type}; they "
+                f"are taken as learned positions, {rows} of them"
+            )
+        return found
+
+    @staticmethod
+    def _layout(family: Mapping[str, Any]) -> Any:
+        return spread_shared(family["architecture"])["encoder"]["embedding"]["sinusoids"]
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        assert self.weights is not None
+        return tuple(self.weights.specs[self._names[name]].shape)
+
+    def _dtype(self, name: str) -> str:
+        assert self.weights is not None
+        return self.weights.specs[self._names[name]].dtype
+
+    def _generation(self) -> tuple[dict[str, Any], str]:
+        """The generation file and its name; an older folder says it in its configuration."""
+        if (self.path / GENERATION_FILE).is_file():
+            return read_json(self.path / GENERATION_FILE), GENERATION_FILE
+        return {}, CONFIG_FILE
+
+    def _note_other_ids(self, target: Mapping[str, Any], of_generation: Mapping[str, int]) -> None:
+        for name, i in of_generation.items():
+            if name in ("eos", "pad", "decoder_start") and target.get(name) not in (i, None):
+                self.notes.append(
+                    f"{name} is {i} in {GENERATION_FILE}, {target[name]} in {CONFIG_FILE}; targets "
+                    f"here have {i}"
+                )
+
+    # ------------------------------------------------------------------ tensors
+
+    def _tensor_names(self) -> dict[str, str]:
+        """Names as the family's table has them -> as the files have them.
+
+        A folder of the bare model, without the output projection, lacks the prefix.
+        """
+        if self.weights is None:
+            return {}
+        names, prefix = list(self.weights.specs), self.tables.prefix
+        if not prefix or any(name.startswith(prefix) for name in names):
+            return {name: name for name in names}
+        return {prefix + name: name for name in names}
+
+    def _table_names(self) -> tuple[str, ...]:
+        names = self.tables.token_tables
+        known = (names.shared, names.encoder, names.decoder, names.output)
+        return tuple(name for name in (*known, *self.tables.sinusoids) if name in self._names)
+
+    def _resolve_tables(self) -> Resolved | None:
+        if self.weights is None:
+            return None
+        return resolve_tables(
+            self.tables.token_tables,
+            self._names.keys(),
+            self.config,
+            lambda one, other: np.array_equal(self._read(one), self._read(other)),
+            str(self.weights.path),
+        )
+
+    def _read(self, name: str) -> np.ndarray:
+        assert self.weights is not None
+        return self.weights.read(self._names[name])
+
+    def load(self, variables: Sequence[Any], *, strict: bool = True) -> dict[str, Any]:
+        """Fill variables, one tensor at a time.
+
+        Args:
+            variables: of the network that `preset` describes.
+            strict: False leaves variables without a tensor as they are, and tensors without a
+                variable alone.
+
+        Returns:
+            what a `LoadReport` says of the tensors: `files`, `loaded`, `tied`, `fresh`,
+            `unused`, `computed`, `dtypes`.
+
+        Raises:
+            CheckpointError: tensors that are missing, unexpected or of another shape. Nothing
+                is assigned in that case.
+        """
+        assert self.weights is not None and self.tokens is not None
+        named = {variable.path: variable for variable in variables}
+        shapes = {path: tuple(variable.shape) for path, variable in named.items()}
+        rows = self._fitting(shapes, strict=strict)
+        fresh = [row for row in rows if row.theirs not in self._names]
+        unused = [*self._other_positions(), *self._unused({row.theirs for row in rows})]
+        loaded: list[str] = []
+        dtypes: set[str] = set()
+        fill = Assignments(self.path)
+        for row in rows:
+            if row.theirs in self._names:
+                array = row.transform.read(self._read(row.theirs))
+                fill(row.theirs, named[row.ours], array)
+                loaded.append(row.theirs)
+                dtypes.add(str(array.dtype))
+            elif row.theirs in self.tables.optional:
+                assign(named[row.ours], np.zeros(named[row.ours].shape, "float32"))
+        fill.finish()
+        tied = [f"{name} = {other}" for name, other in self.tokens.tied.items()]
+        if self.tokens.tie:
+            tied.insert(0, f"{self.tables.token_tables.output} = {self.tokens.tables.target}")
+        return {
+            "files": tuple(dict.fromkeys(self._file(name).name for name in loaded)),
+            "loaded": tuple(dict.fromkeys(loaded)),
+            "tied": tuple(dict.fromkeys(tied)),
+            "fresh": tuple(row.ours for row in fresh),
+            "unused": (*self.tokens.unused, *self._ignored(), *unused),
+            "computed": tuple(self.computed),
+            "dtypes": tuple(sorted(dtypes)),
+        }
+
+    def check(self, *, strict: bool = True) -> None:
+        """Hold the sizes of `config.json` against the tensors, before a network is made.
+
+        Raises:
+            CheckpointError: as `load` does.
+        """
+        shapes = variable_shapes(self.preset.architecture)
+        if shapes is not None:
+            self._fitting(shapes, strict=strict)
+
+    def _fitting(self, shapes: Mapping[str, tuple[int, ...]], *, strict: bool) -> list[Entry]:
+        """The tensor of every variable, where they fit.
+
+        Args:
+            shapes: of our variables, by path.
+
+        Raises:
+            CheckpointError: tensors that are missing, unexpected, or of another shape or type.
+        """
+        assert self.tokens is not None
+        architecture = self.preset.architecture.model_dump()
+        rows = entries(self.tables, shapes, architecture, self.tokens.tables)
+        problems = self._misshapen(rows, shapes)
+        misshapen = bool(problems)
+        if strict:
+            problems += [
+                f"other values: {name} in {self._file(name)} does not hold the sinusoids that "
+                f"{self.tables.model_type} computes"
+                for name in self._other_positions()
+            ]
+            problems += [
+                f"missing: {row.theirs} {row.transform.shape(shapes[row.ours])}, for {row.ours}"
+                for row in rows
+                if row.theirs not in self._names and row.theirs not in self.tables.optional
+            ]
+            problems += [
+                f"unexpected: {name} in {self._file(name)}"
+                for name in self._unused({row.theirs for row in rows})
+            ]
+        if problems:
+            raise self._misfit(problems, strict and not misshapen)
+        return rows
+
+    def _unused(self, used: set[str]) -> list[str]:
+        """Tensors that nothing here reads, and that are neither computed nor tied."""
+        assert self.tokens is not None
+        known = used | {*self.tokens.tied, *self.tokens.unused, *self.computed, *self._ignored()}
+        return [
+            name for name in self._names if name not in known and name not in self.tables.computed
+        ]
+
+    def _ignored(self) -> list[str]:
+        """Tensors of which the family knows that nothing needs them."""
+        return [
+            name
+            for name in self._names
+            if any(fnmatchcase(name, pattern) for pattern in self.tables.ignored)
+        ]
+
+    def _other_positions(self) -> list[str]:
+        """Tables of positions that transformers computes, where they hold something else."""
+        others: list[str] = []
+        for name, side in self.tables.computed.items():
+            if name not in self._names:
+                continue
+            embedding = getattr(self.preset.architecture, side).embedding
+            same = is_sinusoids(
+                self._read(name),
+                self._dtype(name),
+                embedding.sinusoids,
+                zero_row=embedding.position_offset - 1,
+            )
+            if not same:
+                others.append(name)
+            elif name not in self.computed:
+                self.computed.append(name)
+        return others
+
+    def _misshapen(self, rows: Sequence[Entry], shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+        assert self.weights is not None
+        problems = []
+        for row in rows:
+            if row.theirs not in self._names:
+                continue
+            wanted = row.transform.shape(shapes[row.ours])
+            found = tuple(self.weights.specs[self._names[row.theirs]].shape)
+            dtype = self.weights.specs[self._names[row.theirs]].dtype
+            if dtype not in FLOATS:
+                problems.append(
+                    f"wrong type: {row.theirs} in {self._file(row.theirs)} is {dtype}, not one of "
+                    + ", ".join(FLOATS)
+                )
+            if found != wanted:
+                problems.append(
+                    f"wrong shape: {row.theirs} in {self._file(row.theirs)} is {found}, but "
+                    f"{CONFIG_FILE} makes it {wanted}"
+                )
+        return problems
+
+    def _file(self, name: str) -> Path:
+        assert self.weights is not None
+        return self.weights.file_of(self._names[name])
+
+    def _misfit(self, problems: list[str], lenient: bool) -> CheckpointError:
+        shown = problems[:20] + (["..."] if len(problems) > 20 else [])
+        remedy = "\n  strict=False leaves what is missing at random, and the rest unused"
+        return CheckpointError(
+            f"{self.path}: {len(problems)} tensors do not fit the model that {CONFIG_FILE} "
+            "describes\n" + "\n".join(f"  {line}" for line in shown) + (remedy if lenient else "")
+        )
+
+
+def single_ids(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` with the first of several ids where it lists them."""
+    return {
+        key: value[0] if key.endswith("_token_id") and isinstance(value, list) and value else value
+        for key, value in config.items()
+    }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file that holds one object.
+
+    Raises:
+        CheckpointError: it is missing or something else.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{path}: not a JSON file: {error}") from None
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path}: expected one JSON object, got {type(data).__name__}")
+    return data

@@ -1,0 +1,155 @@
+"""Answers for lines: as many entries out as in, whatever becomes of a single line."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from keras_s2s.cli.lines.input import Line
+from keras_s2s.cli.lines.notes import LineNotes
+
+TRUNCATE = "pass --overlong truncate to cut what is too long"
+
+
+class Answer(NamedTuple):
+    """One hypothesis.
+
+    Attributes:
+        text: may hold line breaks.
+        score: what the strategy ranks by, see `GenerationOutput.scores`; None where a search
+            has found fewer hypotheses than were asked for.
+        log_prob: the model's log-probability of it, as `score` gives it.
+    """
+
+    text: str
+    score: float | None = None
+    log_prob: float | None = None
+
+
+class Answered(NamedTuple):
+    """What became of a line.
+
+    Attributes:
+        line: the line.
+        answers: as many as each line has; none for a blank line, or one that failed.
+        problem: why there are none, where the line is not blank.
+    """
+
+    line: Line
+    answers: list[Answer]
+    problem: str | None = None
+
+
+def answers_per_line(network: Any, options: Mapping[str, Any]) -> int:
+    """How many answers each line has: what the options ask for, or the model's own default.
+
+    Raises:
+        ValueError: options of the strategy that cannot be meant.
+    """
+    from keras_s2s.samplers.resolve import resolve_sampler
+    from keras_s2s.samplers.rules import RULES
+
+    others = {*RULES, "sampler", "max_length", "seed", "src_lang", "tgt_lang", "batch_size"}
+    mine = {name: value for name, value in options.items() if name not in others}
+    sampler = resolve_sampler(options.get("sampler"), mine, network.generation_config)
+    return sampler.num_return_sequences
+
+
+def answer_lines(
+    network: Any,
+    lines: Sequence[Line],
+    options: Mapping[str, Any],
+    notes: LineNotes,
+    *,
+    overlong: str = "error",
+    strict: bool = False,
+) -> list[Answered]:
+    """Answer lines in one call of `generate`, without those that cannot be answered.
+
+    Args:
+        network: a `Seq2SeqLM`.
+        lines: the lines; blank ones and those that could not be read are passed over.
+        options: of `generate`.
+        notes: told of lines that have no answer or are cut.
+        overlong: "truncate" cuts a line that is longer than the model's positions.
+        strict: answer nothing where a line cannot be answered.
+
+    Returns:
+        an entry for each line, in order.
+
+    Raises:
+        ValueError: options that cannot be meant.
+    """
+    from keras_s2s.text.row_error import RowError
+
+    problems = {i: line.problem for i, line in enumerate(lines) if line.problem is not None}
+    cut: dict[int, str] = {}
+    while True:
+        asked = [i for i, line in enumerate(lines) if i not in problems and line.text.strip()]
+        try:
+            with _without_its_own_note():
+                found = _generate(
+                    network,
+                    [lines[i].text for i in asked],
+                    {**options, "overlong": "truncate" if cut else "error"},
+                )
+            break
+        except RowError as error:
+            reasons = {asked[row]: reason for row, reason in error.reasons.items()}
+            if error.overlong and overlong == "truncate":
+                cut = reasons
+            elif error.overlong:
+                problems |= {i: f"{reason}; {TRUNCATE}" for i, reason in reasons.items()}
+            else:
+                problems |= reasons
+        if strict and problems:
+            asked, found = [], []
+            break
+    for i, problem in sorted(problems.items()):
+        notes.fail(lines[i].place, problem)
+    for i, reason in cut.items():
+        notes.shorten(lines[i].place, reason)
+    answers = dict(zip(asked, found, strict=True))
+    return [Answered(line, answers.get(i, []), problems.get(i)) for i, line in enumerate(lines)]
+
+
+def _generate(
+    network: Any, texts: list[str], options: Mapping[str, Any]
+) -> Iterator[list[Answer]] | list[list[Answer]]:
+    """The answers of each text, the best first."""
+    if not texts:
+        return []
+    output = network.generate(texts, return_output=True, **options)
+    several = output.lengths.ndim == 2
+    found = []
+    for i in range(len(texts)):
+        rows = range(output.lengths.shape[1]) if several else [None]
+        answers = []
+        for row in rows:
+            at = (i,) if row is None else (i, row)
+            length = int(output.lengths[at])
+            text = output.texts[i] if row is None else output.texts[i][row]
+            if not length:
+                answers.append(Answer(text))
+                continue
+            log_prob = float(output.token_log_probs[at][:length].sum())
+            answers.append(Answer(text, float(output.scores[at]), log_prob))
+        found.append(answers)
+    return found
+
+
+@contextlib.contextmanager
+def _without_its_own_note() -> Iterator[None]:
+    """Without the warning that numbers the cut rows of a call; here they are named by line."""
+    logger = logging.getLogger("keras_s2s.text.truncation")
+
+    def refuse(record: logging.LogRecord) -> bool:
+        return False
+
+    logger.addFilter(refuse)
+    try:
+        yield
+    finally:
+        logger.removeFilter(refuse)

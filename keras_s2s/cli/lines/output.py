@@ -1,0 +1,74 @@
+"""Answers as lines: plain, with scores, or as JSON; to standard output or to a file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from keras_s2s.atomic_writing import replaced_file
+from keras_s2s.cli.lines.answers import Answered
+
+#: What ends a line for some reader, and JSON does not escape.
+_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+def plain_lines(answered: Answered, count: int) -> list[str]:
+    """A line for each of `count` answers; blank where there is none."""
+    texts = [one_line(answer.text) for answer in answered.answers]
+    return texts or [""] * count
+
+
+def scored_lines(answered: Answered, count: int) -> list[str]:
+    """As `plain_lines`, with the score and a tab before each answer."""
+    rows = [
+        f"{'' if answer.score is None else f'{answer.score:.6f}'}\t{one_line(answer.text)}"
+        for answer in answered.answers
+    ]
+    return rows or ["\t"] * count
+
+
+def json_line(answered: Answered) -> str:
+    """An object for the line: `source`, `answers` and, where something is wrong, `error`."""
+    entry: dict[str, Any] = {
+        "source": answered.line.text,
+        "answers": [
+            {
+                "text": answer.text,
+                "score": _short(answer.score),
+                "log_prob": _short(answer.log_prob),
+            }
+            for answer in answered.answers
+        ],
+    }
+    if answered.problem is not None:
+        entry["error"] = f"{answered.line.place} {answered.problem}"
+    return json.dumps(entry, ensure_ascii=False).translate(_LINE_ENDS)
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks, any of which would shift all lines that follow."""
+    return " ".join(text.splitlines())
+
+
+@contextlib.contextmanager
+def line_writer(path: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a UTF-8 file that appears under its name once it is complete."""
+    if path is None:
+        yield sys.stdout
+        return
+    with replaced_file(path) as beside:
+        try:
+            file = open(beside, "w", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            # Named as the user knows it.
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        with file:
+            yield file

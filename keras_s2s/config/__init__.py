@@ -1,0 +1,117 @@
+"""Typed, frozen, strict configuration of models, their text side, and recipes.
+
+Every setting is declared once, here, with its default and its meaning. A key that no
+declaration knows is an error that names the file, the key and the nearest valid key.
+These modules import no Keras, so that a configuration can be read, checked and printed
+without loading a backend.
+"""
+
+from keras_s2s.config.architecture import (
+    ArchitectureConfig,
+    AttentionConfig,
+    BridgeConfig,
+    DecoderConfig,
+    EmbeddingConfig,
+    EncoderConfig,
+    OutputConfig,
+    RecurrentDecoderConfig,
+    RecurrentEncoderConfig,
+    RelativePositionsConfig,
+    TransformerConfig,
+    embedding_dim,
+    output_dim,
+)
+from keras_s2s.config.errors import ConfigError, KeyPath, Misfit, MissingFileError
+from keras_s2s.config.generation import GenerationConfig
+from keras_s2s.config.ids import LanguagesConfig, SourceIds, SpecialIds, TargetIds
+from keras_s2s.config.merging import merge
+from keras_s2s.config.objectives import (
+    ObjectiveConfig,
+    SentencePermutationConfig,
+    SpanCorruptionConfig,
+    TextInfillingConfig,
+)
+from keras_s2s.config.preset import OriginConfig, PointerConfig, PresetConfig
+from keras_s2s.config.reading import ConfigT, read_config
+from keras_s2s.config.recipe import (
+    ANSWER_MONITORS,
+    BleuTokenizer,
+    DataConfig,
+    EvaluationConfig,
+    FilesConfig,
+    OptimizerConfig,
+    RecipeConfig,
+    TrainingConfig,
+)
+from keras_s2s.config.shared import shared_keys, spread_shared
+from keras_s2s.config.strict import (
+    LARGEST,
+    Beams,
+    Count,
+    Depth,
+    Flag,
+    Number,
+    Positive,
+    Rate,
+    Strict,
+    TokenId,
+)
+from keras_s2s.config.text import TextConfig, TokenizerConfig, TokenizerKind
+
+__all__ = [
+    "ANSWER_MONITORS",
+    "LARGEST",
+    "ArchitectureConfig",
+    "AttentionConfig",
+    "Beams",
+    "BleuTokenizer",
+    "BridgeConfig",
+    "ConfigError",
+    "ConfigT",
+    "Count",
+    "DataConfig",
+    "DecoderConfig",
+    "Depth",
+    "EmbeddingConfig",
+    "EncoderConfig",
+    "EvaluationConfig",
+    "FilesConfig",
+    "Flag",
+    "GenerationConfig",
+    "KeyPath",
+    "LanguagesConfig",
+    "Misfit",
+    "MissingFileError",
+    "Number",
+    "ObjectiveConfig",
+    "OptimizerConfig",
+    "OriginConfig",
+    "OutputConfig",
+    "PointerConfig",
+    "Positive",
+    "PresetConfig",
+    "Rate",
+    "RecipeConfig",
+    "RecurrentDecoderConfig",
+    "RecurrentEncoderConfig",
+    "RelativePositionsConfig",
+    "SentencePermutationConfig",
+    "SourceIds",
+    "SpanCorruptionConfig",
+    "SpecialIds",
+    "Strict",
+    "TargetIds",
+    "TextConfig",
+    "TextInfillingConfig",
+    "TokenId",
+    "TokenizerConfig",
+    "TokenizerKind",
+    "TrainingConfig",
+    "TransformerConfig",
+    "embedding_dim",
+    "merge",
+    "output_dim",
+    "read_config",
+    "shared_keys",
+    "spread_shared",
+]

@@ -1,0 +1,79 @@
+"""Entries of the zoo."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from keras_s2s.config.architecture import ArchitectureConfig
+from keras_s2s.config.generation import GenerationConfig
+from keras_s2s.config.ids import SpecialIds
+from keras_s2s.config.strict import Strict
+from keras_s2s.config.text import TextConfig
+
+
+class OriginConfig(Strict):
+    """What a folder of another format said that has no key of its own here.
+
+    Kept so that writing the model back gives its owners what they had.
+    """
+
+    format: Literal["huggingface", "ctranslate2"]
+    config: dict[str, Any] = Field(default_factory=dict, description="Of config.json.")
+    generation: dict[str, Any] = Field(
+        default_factory=dict, description="Of generation_config.json."
+    )
+    tables: tuple[str, ...] = Field(
+        (), description="Names under which tables of tokens and positions were stored."
+    )
+
+
+class PresetConfig(Strict):
+    """One entry of the zoo, after its `base:` chain has been merged into it."""
+
+    description: str
+    paper: str | None = Field(None, description="Reference of the architecture.")
+    license: str | None = Field(None, description="Of the public checkpoint, an SPDX name.")
+    family: str | None = Field(None, description="The zoo's family that it is built on.")
+    source: str | None = Field(
+        None, description="Where trained weights are: hf://organisation/name."
+    )
+    origin: OriginConfig | None = None
+    architecture: ArchitectureConfig
+    special_ids: SpecialIds
+    text: TextConfig | None = Field(None, description="Tokenizers a recipe trains by default.")
+    generation: GenerationConfig = GenerationConfig()
+    parameters: Annotated[int, Field(ge=1, strict=True)] | None = Field(
+        None, description="Exact parameter count, checked when the model is built by a test."
+    )
+
+    @model_validator(mode="after")
+    def _ids_exist(self) -> PresetConfig:
+        sizes = {
+            "source": self.architecture.source_vocab_size,
+            "target": self.architecture.target_vocab_size,
+        }
+        for side, size in sizes.items():
+            for name, i in getattr(self.special_ids, side):
+                if i is not None and i >= size:
+                    raise ValueError(
+                        f"special_ids.{side}.{name} is {i}, but architecture.{side}_vocab_size "
+                        f"is {size}: ids go from 0 to {size - 1}"
+                    )
+        return self
+
+
+class PointerConfig(Strict):
+    """An entry of the zoo that says where a checkpoint is, and leaves its sizes to the folder.
+
+    Example:
+        >>> PointerConfig(description="Mine.", family="marian", source="hf://me/opus-mt-mine")
+    """
+
+    description: str
+    paper: str | None = Field(None, description="Reference of the architecture.")
+    license: str | None = Field(None, description="Of the checkpoint, an SPDX name.")
+    family: str = Field(description="The zoo's family that it is built on.")
+    source: str = Field(description="Where trained weights are: hf://organisation/name.")
+    text: TextConfig | None = Field(None, description="Tokenizers a recipe trains by default.")

@@ -1,0 +1,189 @@
+"""Reads a configuration, and explains what is wrong with it."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar, Union
+
+from pydantic import BaseModel, ValidationError
+
+from keras_s2s.config.errors import ConfigError, KeyPath, Misfit
+from keras_s2s.config.nearest import close_words, either
+from keras_s2s.config.shared import shared_keys
+from keras_s2s.config.strict import Strict
+
+ConfigT = TypeVar("ConfigT", bound=Strict)
+
+
+def read_config(
+    cls: type[ConfigT],
+    data: Any,
+    *,
+    source: str,
+    origins: Mapping[KeyPath, str] | None = None,
+    written: Mapping[KeyPath, KeyPath] | None = None,
+) -> ConfigT:
+    """Validate `data` as `cls`.
+
+    Args:
+        cls: the configuration class.
+        data: what a YAML reader returned.
+        source: where it came from (a file name), for the error message.
+        origins: for keys, as paths, that came from elsewhere (a base, the command line): where.
+        written: for keys that were written elsewhere before `data` was made (under `shared`, or
+            in another format's words): that place
+            (see `shared_keys`). What `data` itself shares need not be said.
+
+    Raises:
+        ConfigError: every problem on a line of its own, with file, key, value and, for an
+            unknown key or a value outside a closed set, the nearest valid one.
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{source}: expected a mapping of keys, got {type(data).__name__}")
+    try:
+        return cls.model_validate(data)
+    except ValidationError as error:
+        written = {
+            **shared_keys(data),
+            **shared_keys(data.get("architecture"), ("architecture",)),
+            **(written or {}),
+        }
+        lines = _lines(cls, error.errors(), source, origins or {}, written)
+        raise ConfigError(
+            f"{source}: not a valid {cls.__name__}\n" + "\n".join(f"  {line}" for line in lines)
+        ) from None
+
+
+def _lines(
+    cls: type[BaseModel],
+    problems: Iterable[Any],
+    source: str,
+    origins: Mapping[KeyPath, str],
+    written: Mapping[KeyPath, KeyPath],
+) -> list[str]:
+    """A line for each problem, and one for what both sides have from `shared`."""
+    sides: dict[str, set[Any]] = {}
+    for problem in problems:
+        keys, message = _explain(cls, problem)
+        place = written.get(keys, keys)
+        origin = origins.get(keys, source)
+        dotted = ".".join(str(key) for key in place) or "(top level)"
+        line = f"{dotted}: {message}" + ("" if origin == source else f" [from {origin}]")
+        # Where a key was moved from `shared`, its path differs in one place: the side.
+        alike = len(place) == len(keys)
+        moved = (
+            [key for key, shown in zip(keys, place, strict=True) if key != shown] if alike else ()
+        )
+        sides.setdefault(line, set()).update(moved)
+    return [
+        f"{line} (in the {next(iter(names))})" if len(names) == 1 else line
+        for line, names in sides.items()
+    ]
+
+
+def _explain(cls: type[BaseModel], problem: Any) -> tuple[KeyPath, str]:
+    """The key that a problem is about, as a path, and what to say of it."""
+    # A discriminated union puts its tag into the location; the user did not write it.
+    owner, keys = _walk(cls, [part for part in problem["loc"]])
+    if problem["type"] == "extra_forbidden":
+        valid = sorted(owner.model_fields) if owner else []
+        close = _nearest(keys[-1], valid)
+        hint = f"did you mean {close!r}?" if close else f"valid keys: {', '.join(valid)}"
+        return keys, f"unknown key; {hint}"
+    if problem["type"] == "missing":
+        return keys, "required, but missing"
+    field = owner.model_fields.get(keys[-1]) if owner and keys else None
+    if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        models = _models(field.annotation) if field else []
+        return _explain_tag(models, keys, problem["input"])
+    value = problem.get("input")
+    choices = _choices(_annotation(owner, keys))
+    if problem["type"] in ("literal_error", "bool_type", "bool_parsing") and choices:
+        return keys, _explain_choice(value, choices)
+    error = problem.get("ctx", {}).get("error")
+    if isinstance(error, Misfit):
+        return (*keys, *error.keys), str(error)
+    message = problem["msg"].removeprefix("Value error, ")
+    return keys, message + ("" if isinstance(value, Mapping | BaseModel) else f" (got {value!r})")
+
+
+def _explain_tag(
+    models: list[type[BaseModel]], keys: KeyPath, value: Mapping[str, Any]
+) -> tuple[KeyPath, str]:
+    """What to say of a part whose `type` is missing, misspelt or unknown."""
+    tags = [_tag(model) for model in models]
+    if "type" in value:
+        return (*keys, "type"), _explain_choice(value["type"], tags)
+    known = {name for model in models for name in model.model_fields}
+    unknown = [str(key) for key in value if key not in known]
+    if close := _nearest("type", unknown):
+        return (*keys, close), "unknown key; did you mean 'type'?"
+    return (*keys, "type"), f"required, but missing; expected {either(tags)}"
+
+
+def _explain_choice(value: Any, choices: Sequence[Any]) -> str:
+    """What to say of a value outside a closed set."""
+    close = _nearest(value, [choice for choice in choices if isinstance(choice, str)])
+    hint = f"; did you mean {close!r}?" if close else ""
+    return f"expected {either(choices)} (got {value!r}){hint}"
+
+
+def _nearest(written: Any, valid: Sequence[str]) -> str | None:
+    """The valid word that looks most like what was written."""
+    close = close_words(str(written).lower().replace("-", "_"), valid)
+    return close[0] if close else None
+
+
+def _annotation(owner: type[BaseModel] | None, keys: KeyPath) -> Any:
+    """The annotation of the field that the last name in `keys` names."""
+    names = [key for key in keys if isinstance(key, str)]
+    field = owner.model_fields.get(names[-1]) if owner and names else None
+    return field.annotation if field else None
+
+
+def _choices(annotation: Any) -> list[Any]:
+    """Every value of the closed set inside an annotation; none where it is open."""
+    if annotation is bool:
+        return [True, False]
+    if typing.get_origin(annotation) is Literal:
+        return list(typing.get_args(annotation))
+    return [choice for part in typing.get_args(annotation) for choice in _choices(part)]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Every configuration class inside an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if typing.get_origin(annotation) in (Union, types.UnionType, Annotated):
+        return [model for arg in typing.get_args(annotation) for model in _models(arg)]
+    return []
+
+
+def _walk(cls: type[BaseModel], location: list[Any]) -> tuple[type[BaseModel] | None, KeyPath]:
+    """The class that owns the last name of `location`, and the keys without union tags."""
+    owner: type[BaseModel] | None = cls
+    candidates: list[type[BaseModel]] = [cls]
+    keys: list[Any] = []
+    for part in location:
+        tagged = [model for model in candidates if _tag(model) == part]
+        if len(candidates) > 1 and tagged:
+            candidates = tagged
+            continue
+        if isinstance(part, int):  # an element of the field before it
+            keys.append(part)
+            continue
+        if keys and not candidates:  # the member of a union of plain values: bool | Literal
+            continue
+        owner = candidates[0] if candidates else None
+        keys.append(part)
+        field = owner.model_fields.get(part) if owner else None
+        candidates = _models(field.annotation) if field else []
+    return owner, tuple(keys)
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("type")
+    args = typing.get_args(field.annotation) if field else ()
+    return args[0] if len(args) == 1 else None

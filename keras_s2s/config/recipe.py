@@ -1,0 +1,269 @@
+"""Recipes: data, optimiser, training and evaluation of one training run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from keras_s2s.config.errors import Misfit
+from keras_s2s.config.generation import GenerationConfig
+from keras_s2s.config.objectives import ObjectiveConfig
+from keras_s2s.config.strict import Count, Positive, Rate, Strict
+from keras_s2s.config.text import TextConfig
+
+
+class FilesConfig(Strict):
+    """A split as two line-aligned files, one file of pairs, or one of texts for an objective.
+
+    Example:
+        >>> FilesConfig(source="train.en.gz", target="train.de.gz")
+        >>> FilesConfig(pairs="fra.txt", columns=(0, 1))
+        >>> FilesConfig(pairs="train.jsonl", source_key="en", target_key="de")
+        >>> FilesConfig(lines="corpus.txt.gz")
+    """
+
+    source: str | None = None
+    target: str | None = None
+    pairs: str | None = Field(
+        None, description="One TSV, CSV, JSON-lines or JSON file instead of two files."
+    )
+    lines: str | None = Field(None, description="One file of texts, one a line, for an objective.")
+    format: Literal["tsv", "csv", "jsonl", "json"] | None = Field(
+        None, description="Of the pair file, where its name does not tell."
+    )
+    columns: tuple[Count, Count] | None = Field(
+        None,
+        description="Source and target column of a TSV file, counted from 0, where it has more "
+        "than these two.",
+    )
+    quotes: bool | None = Field(
+        None,
+        description="Cells of a TSV or CSV file are quoted as CSV writers do; `None` finds out.",
+    )
+    source_key: str | None = Field(
+        None, description="Key of the source in JSON lines; `None`: source."
+    )
+    target_key: str | None = Field(
+        None, description="Key of the target in JSON lines; `None`: target."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> FilesConfig:
+        two = self.source is not None and self.target is not None
+        ways = (two, self.pairs is not None, self.lines is not None)
+        if sum(ways) != 1 or (self.source is None) != (self.target is None):
+            raise ValueError("give either source and target, or pairs, or lines")
+        options = self.reading
+        if self.lines is not None and options:
+            raise ValueError(f"{', '.join(options)}: for a file of pairs, not for lines")
+        if two and options:
+            raise ValueError(f"{', '.join(options)}: for a file of pairs, not for two files")
+        if "columns" in options and ("source_key" in options or "target_key" in options):
+            raise ValueError("columns is for a TSV file, source_key and target_key for JSON lines")
+        return self
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The files that are named, by their argument of `data.read_pairs`."""
+        given = {"source": self.source, "target": self.target, "pairs": self.pairs}
+        return {name: path for name, path in given.items() if path is not None}
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the pair file is read: the other arguments of `data.read_pairs` that are set."""
+        names = ("format", "columns", "quotes", "source_key", "target_key")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+class DataConfig(Strict):
+    """Where a recipe's text pairs come from."""
+
+    generator: Literal["dates"] | None = Field(None, description="A task generated at run time.")
+    dir: str | None = Field(None, description="Folder of the files; --set data.dir=FOLDER.")
+    objective: ObjectiveConfig | None = Field(
+        None, description="Pre-training: makes sources and targets of single texts (lines)."
+    )
+    train: FilesConfig | None = None
+    validation: FilesConfig | None = None
+    test: FilesConfig | None = None
+    train_size: Positive | None = Field(None, description="Use this many training pairs.")
+    validation_size: Positive | None = None
+    test_size: Positive | None = None
+    max_source_length: Positive | None = Field(None, description="In ids, EOS included.")
+    max_target_length: Positive | None = Field(None, description="In ids, EOS included.")
+    overlong: Literal["drop", "truncate", "error"] = "drop"
+
+    @model_validator(mode="after")
+    def _generated_or_files(self) -> DataConfig:
+        if (self.generator is None) == (self.train is None):
+            raise ValueError("data needs either a generator or train files")
+        if self.objective is not None and self.generator is not None:
+            raise Misfit(
+                ("objective",), f"works on lines, not on the pairs of generator: {self.generator}"
+            )
+        for name in ("train", "validation", "test"):
+            files = getattr(self, name)
+            if files is not None and (files.lines is None) != (self.objective is None):
+                raise Misfit(
+                    (name,),
+                    "lines need an objective, which makes pairs of them"
+                    if self.objective is None
+                    else "an objective works on single texts; give lines: FILE",
+                )
+        return self
+
+
+class OptimizerConfig(Strict):
+    """A Keras optimiser and its learning-rate schedule."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    beta_2: Annotated[float, Field(gt=0, lt=1)] = 0.999
+    epsilon: Annotated[float, Field(gt=0)] = 1e-7
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field(
+        "constant", description="After the warm-up: constant, half a cosine, or step^-0.5."
+    )
+    warmup_steps: Count = 0
+
+
+#: Values to watch that compare answers with targets, and the metric that each belongs to.
+ANSWER_MONITORS: dict[str, str] = {
+    "val_bleu": "bleu",
+    "val_chrf": "chrf",
+    "val_rouge1": "rouge",
+    "val_rouge2": "rouge",
+    "val_rougeL": "rouge",
+    "val_exact_match": "exact_match",
+}
+
+
+class TrainingConfig(Strict):
+    """How a recipe trains."""
+
+    epochs: Positive
+    batch_size: Positive = 64
+    batch_unit: Literal["sentences", "tokens"] = "sentences"
+    num_buckets: Positive = 6
+    optimizer: OptimizerConfig = OptimizerConfig()
+    label_smoothing: Rate = 0.0
+    seed: Count = 0
+    dtype: str | None = Field(None, description="A Keras dtype policy, e.g. mixed_bfloat16.")
+    max_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Stop after the epoch in which this time is reached."
+    )
+    monitor: Literal[
+        "val_loss",
+        "val_perplexity",
+        "val_token_accuracy",
+        "val_bleu",
+        "val_chrf",
+        "val_rouge1",
+        "val_rouge2",
+        "val_rougeL",
+        "val_exact_match",
+        "loss",
+    ] = Field("val_loss", description="The best epoch by this value is kept.")
+
+
+#: sacreBLEU's tokenizers. Those from `spm` on read a SentencePiece model in sacreBLEU's cache.
+BleuTokenizer = Literal[
+    "13a",
+    "zh",
+    "ja-mecab",
+    "ko-mecab",
+    "char",
+    "intl",
+    "none",
+    "spm",
+    "flores101",
+    "flores200",
+    "spBLEU-1K",
+]
+
+
+class EvaluationConfig(Strict):
+    """What is measured on the test split after training.
+
+    Example:
+        >>> EvaluationConfig(metrics=("bleu",), tgt_lang="ja", bleu_tokenize="char")
+    """
+
+    metrics: tuple[Literal["bleu", "chrf", "rouge", "exact_match"], ...] = ("bleu", "chrf")
+    tgt_lang: str | None = Field(
+        None,
+        description="Language of the targets, whose words BLEU and ROUGE compare; `None`: what "
+        "the model says, or else the script of the targets.",
+    )
+    bleu_tokenize: BleuTokenizer | None = Field(
+        None, description="One of sacreBLEU's tokenizers, instead of the language's."
+    )
+    samples: Count = Field(5, description="Test examples printed in full.")
+
+
+class RecipeConfig(Strict):
+    """One training run from text pairs to a preset folder."""
+
+    description: str
+    model: str = Field(description="Zoo entry the network starts from.")
+    architecture: dict[str, Any] = Field(
+        default_factory=dict, description="Differences from the zoo entry's architecture."
+    )
+    text: TextConfig
+    data: DataConfig
+    training: TrainingConfig
+    generation: GenerationConfig = GenerationConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All that compares answers with targets: after training, and for `training.monitor`."""
+        watched = ANSWER_MONITORS.get(self.training.monitor)
+        return tuple(dict.fromkeys((*self.evaluation.metrics, *((watched,) if watched else ()))))
+
+    @model_validator(mode="after")
+    def _tokenizer_has_a_use(self) -> RecipeConfig:
+        if self.evaluation.bleu_tokenize is not None and "bleu" not in self.metrics:
+            raise Misfit(
+                ("evaluation", "bleu_tokenize"),
+                "is BLEU's tokenizer, but bleu is not among evaluation.metrics; add it, or leave "
+                "bleu_tokenize out",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _objective_fits(self) -> RecipeConfig:
+        objective = self.data.objective
+        if objective is None:
+            return self
+        if not self.text.joint:
+            raise Misfit(
+                ("text", "joint"),
+                "data.objective makes source and target of one text, so one tokenizer serves "
+                "both; set joint: true",
+            )
+        if objective.span_corruption is not None and not self.text.source.sentinels:
+            raise Misfit(
+                ("text", "source", "sentinels"),
+                "span_corruption needs sentinels, a token for each span of a text; set "
+                "sentinels: 100, for example",
+            )
+        if objective.text_infilling is not None and not self.text.source.mask:
+            raise Misfit(
+                ("text", "source", "mask"), "text_infilling needs a mask token; set mask: true"
+            )
+        if self.evaluation.metrics:
+            raise Misfit(
+                ("evaluation", "metrics"),
+                "with an objective, loss, perplexity and token accuracy are measured, and no "
+                "answers are compared; set metrics: []",
+            )
+        if self.training.monitor in ANSWER_MONITORS:
+            raise Misfit(
+                ("training", "monitor"),
+                f"{self.training.monitor} compares answers, which an objective has none of; use "
+                "val_loss",
+            )
+        return self

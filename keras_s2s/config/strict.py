@@ -1,0 +1,37 @@
+"""Base class and field types of every configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class Strict(BaseModel):
+    """Base of every configuration: unknown keys are refused, values cannot be changed."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
+
+
+def _no_flag(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+#: Sizes and ids are int32 in every backend.
+LARGEST = 2**31 - 1
+
+# Strict, and no bool for a float: otherwise `true` would be 1, and "no" a flag that is set.
+Number = Annotated[float, BeforeValidator(_no_flag)]
+Flag = Annotated[bool, Field(strict=True)]
+Rate = Annotated[Number, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[int, Field(ge=1, le=LARGEST, strict=True)]
+Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
+TokenId = Count
+#: Each is a row of every cache: more than any search uses, less than memory ends.
+Beams = Annotated[int, Field(ge=1, le=2**14, strict=True)]
+#: The deepest published Transformer has 500 a side [Wang 2022]; a slip of the pen has millions.
+Depth = Annotated[int, Field(ge=1, le=1024, strict=True)]

@@ -1,0 +1,89 @@
+"""What a driver does: it runs a loop's parts the way of one backend."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from keras import ops
+
+from keras_s2s.decoding.loop import Loop
+from keras_s2s.samplers.sampler import Result
+
+
+class Segment(NamedTuple):
+    """After some steps.
+
+    Attributes:
+        changing: what the steps have changed.
+        next_index: the number of the next step.
+        finished: bool `[B]`, a NumPy array: which sources are done, or cannot go on.
+        sound: bool `[B]`, a NumPy array: of which all logits were finite.
+    """
+
+    changing: Any
+    next_index: int
+    finished: np.ndarray
+    sound: np.ndarray
+
+
+class Driver(ABC):
+    """Runs a loop's parts; trees of the backend's tensors in and out."""
+
+    #: steps between two looks at what has finished: few let sources leave and join sooner, many
+    #: ask the host less often.
+    segment_steps = 16
+
+    def __init__(self, loop: Loop, variables: list[Any], prepared: Any) -> None:
+        self.loop = loop
+        self.variables = variables
+        self.prepared = prepared
+
+    @property
+    def compilations(self) -> int:
+        """Programs compiled or traced so far."""
+        return 0
+
+    def rows_worth_keeping(self, live: int, size: int) -> int:
+        """Rows worth keeping for `live` sources that are not done, of `size` now."""
+        # A copy of the state costs about as much as a step; dropping few rows saves less.
+        return live if live <= 0.75 * size else size
+
+    def rows_when_joined(self, live: int) -> int:
+        """Rows of a batch that is put together of `live` sources; the rest are fillers."""
+        return live
+
+    def capacity_for(self, steps: int, limit: int) -> int:
+        """Room worth making where `steps` are wanted and no source takes more than `limit`."""
+        return min(steps, limit)
+
+    @abstractmethod
+    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Any, Any]: ...
+
+    @abstractmethod
+    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> Segment:
+        """Steps `begin` to `end`, fewer if every source is done before.
+
+        Returns:
+            what has changed, and where each source stands.
+        """
+
+    @abstractmethod
+    def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]: ...
+
+    @abstractmethod
+    def join(self, first: Any, second: Any, rows: np.ndarray) -> tuple[Any, Any]: ...
+
+    @abstractmethod
+    def grow(self, fixed: Any, changing: Any, capacity: int) -> Any: ...
+
+    @abstractmethod
+    def finish(self, changing: Any) -> Result:
+        """What was found, as NumPy arrays."""
+
+
+def to_numpy(result: Result) -> Result:
+    """The same, as NumPy arrays."""
+    return Result(*[np.asarray(ops.convert_to_numpy(part)) for part in result])

@@ -1,0 +1,54 @@
+"""The loop in Python, for PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_s2s.decoding.driver import Driver, Segment, to_numpy
+from keras_s2s.layers.kernels import operations as kernels
+from keras_s2s.samplers.sampler import Result
+
+
+class EagerDriver(Driver):
+    """Python repeats the step (PyTorch)."""
+
+    segment_steps = 4
+
+    def _eagerly(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        import torch
+
+        with torch.inference_mode(), kernels.use(self.prepared):
+            return function(*arguments)
+
+    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Any, Any]:
+        tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
+        return self._eagerly(self.loop.start, tensors, capacity)
+
+    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> Segment:
+        def steps(changing: Any) -> Segment:
+            for index in range(begin, end):
+                changing = self.loop.advance(fixed, changing, index)
+                finished = self.loop.finished(changing)
+                # A look at the CPU's memory is free; at a GPU's it would stall every step.
+                if finished.device.type == "cpu" and bool(finished.all()):
+                    break
+            sound = self.loop.sound(changing)
+            return Segment(changing, index + 1, *map(ops.convert_to_numpy, (finished, sound)))
+
+        return self._eagerly(steps, changing)
+
+    def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]:
+        return self._eagerly(self.loop.select, fixed, changing, ops.convert_to_tensor(rows))
+
+    def join(self, first: Any, second: Any, rows: np.ndarray) -> tuple[Any, Any]:
+        return self._eagerly(self.loop.join, first, second, ops.convert_to_tensor(rows))
+
+    def grow(self, fixed: Any, changing: Any, capacity: int) -> Any:
+        return self._eagerly(self.loop.grow, fixed, changing, capacity)
+
+    def finish(self, changing: Any) -> Result:
+        return to_numpy(self._eagerly(self.loop.finish, changing))

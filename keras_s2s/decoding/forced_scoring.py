@@ -1,0 +1,108 @@
+"""A forced pass: the model's opinion of sequences that are already there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_s2s.decoding.jax_driver import jax_compiled
+from keras_s2s.decoding.tensorflow_driver import Graph
+from keras_s2s.samplers.sampler import log_normaliser
+
+
+def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> dict[str, Any]:
+    """Log-probability of each label, and the attention to the source.
+
+    Args:
+        moves: a network with `logits` and `logits_and_attention`.
+        inputs: the four model inputs, and `labels` int32 `[B, T]`.
+        want_attention: also return the attention.
+
+    Returns:
+        `log_probs` float32 `[B, T]`, zero at padding; `sound` bool `[B]`, whether all logits
+        are finite there; and, where asked for and there is one, `attention` float32 `[B, T, S]`.
+    """
+    attention = None
+    if want_attention:
+        logits, attention = moves.logits_and_attention(inputs)
+    else:
+        logits = moves.logits(inputs)
+    logits = ops.cast(logits, "float32")
+    chosen = ops.take_along_axis(logits, inputs["labels"][..., None], axis=-1)
+    chosen = (chosen - log_normaliser(logits))[..., 0]
+    real = inputs["decoder_padding_mask"]
+    finite = ops.isfinite(ops.sum(logits, axis=-1))
+    result = {
+        "log_probs": ops.where(real, chosen, ops.zeros_like(chosen)),
+        "sound": ops.all(ops.logical_or(finite, ops.logical_not(real)), axis=1),
+    }
+    if attention is not None:
+        result["attention"] = ops.cast(attention, "float32")
+    return result
+
+
+@dataclass(frozen=True)
+class Forced:
+    """A forced pass, compiled where the backend compiles; NumPy arrays out."""
+
+    run: Callable[[Mapping[str, Any]], dict[str, Any]]
+    programs: Callable[[], int]
+
+    def __call__(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return self.run(inputs)
+
+    @property
+    def compilations(self) -> int:
+        """Programs compiled or traced so far."""
+        return self.programs()
+
+
+def make_forced(moves: Any, variables: list[Any], want_attention: bool) -> Forced:
+    """`forced_pass` run the running backend's way."""
+    backend = keras.backend.backend()
+
+    def function(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return forced_pass(moves, inputs, want_attention)
+
+    run: Any
+    if backend == "jax":
+        run = jax_compiled(function, variables)
+        count = run.programs
+    elif backend == "tensorflow":
+        import tensorflow as tf
+
+        ids, mask = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.bool)
+        run = Graph(
+            function,
+            {
+                "encoder_token_ids": ids,
+                "encoder_padding_mask": mask,
+                "decoder_token_ids": ids,
+                "decoder_padding_mask": mask,
+                "labels": ids,
+            },
+        )
+
+        def count() -> int:
+            return int(run.traced)
+
+    else:
+        import torch
+
+        run = torch.inference_mode()(function)
+
+        def count() -> int:
+            return 0
+
+    def to_numpy(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
+        return {
+            name: np.asarray(ops.convert_to_numpy(value)) for name, value in run(tensors).items()
+        }
+
+    return Forced(to_numpy, count)

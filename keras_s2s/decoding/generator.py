@@ -1,0 +1,448 @@
+"""From rows of source ids to hypotheses: batches, padding, seeds, and the compiled loops.
+
+Works on a network and on ids; it knows no text and no public model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_s2s.config import SpecialIds
+from keras_s2s.decoding.backend_drivers import make_driver, make_kernels
+from keras_s2s.decoding.diagnosis import (
+    NonFiniteError,
+    NonFiniteLogits,
+    while_generating,
+    while_scoring,
+)
+from keras_s2s.decoding.driver import Driver
+from keras_s2s.decoding.forced_scoring import make_forced
+from keras_s2s.decoding.rows import (
+    check_not_empty,
+    pad_rows,
+    round_up_length,
+    round_up_rows,
+    row_seeds,
+)
+from keras_s2s.decoding.schedule import decode
+from keras_s2s.decoding.segments import FILLER, Part, gathered, partial_results
+from keras_s2s.network import Network
+from keras_s2s.samplers.output import GenerationOutput
+from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.turns import Turns
+
+#: Pairs of a strategy and rules whose programs are kept; beyond it the one used longest ago goes.
+KEPT_DRIVERS = 16
+
+
+def _in_turn(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of `Generator` that holds its lock while it runs."""
+
+    @functools.wraps(method)
+    def alone(self: Generator, *args: Any, **kwargs: Any) -> Any:
+        with self._turn():
+            return method(self, *args, **kwargs)
+
+    return alone
+
+
+class Generator:
+    """Runs samplers over a network, and keeps what was compiled for the next calls.
+
+    The weights are read anew at each call, so that training in between is seen and compiles
+    nothing. Layers that compute otherwise than before (LoRA, quantisation, another precision)
+    are seen as well; what was compiled is then made anew.
+
+    Args:
+        network: the network's moves.
+        owner: the Keras layer that holds all layers of the network, a model for example.
+        special_ids: PAD of both sides and the decoder start.
+        turns: a lock that whatever else changes the weights holds, too. One thread generates or
+            scores at a time; a stream holds it only while it takes steps.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        owner: keras.Layer,
+        special_ids: SpecialIds,
+        turns: Turns | None = None,
+    ) -> None:
+        self.network = network
+        self.owner = owner
+        self.special_ids = special_ids
+        self._turns = turns or Turns()
+        self._gone = 0  # programs of what is no longer kept
+        self._forget()
+
+    def _forget(self) -> None:
+        self._variables: list[Any] = []
+        self._computation: Any = None
+        self._drivers: dict[Any, Driver] = {}
+        self._forced: dict[bool, Any] = {}
+        self._prepared: Any = None
+
+    def __repr__(self) -> str:
+        """What it runs, and what it keeps, in a line."""
+        return (
+            f"Generator({self.network!r}, backend={keras.backend.backend()}, "
+            f"kept={len(self._drivers)} of {KEPT_DRIVERS}, compilations={self.compilations})"
+        )
+
+    @property
+    def compilations(self) -> int:
+        """Programs compiled (JAX) or graphs traced (TensorFlow) so far; PyTorch needs none."""
+        parts = [*self._drivers.values(), *self._forced.values()]
+        return self._gone + sum(part.compilations for part in parts)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold the lock, with the newest weights in the variables."""
+        with self._turns:
+            if keras.backend.backend() == "jax" and isinstance(self.owner, keras.Model):
+                # While it trains, JAX keeps them elsewhere.
+                self.owner.jax_state_sync()
+            yield
+
+    @_in_turn
+    def generate(
+        self,
+        rows: Sequence[Sequence[int]],
+        sampler: Sampler,
+        plan: Plan,
+        *,
+        seed: int | Sequence[int] | None = None,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        limits: Sequence[int] | None = None,
+        seeds: np.ndarray | None = None,
+        places: Sequence[int] | None = None,
+        batch_size: int = 32,
+        want_attention: bool = False,
+    ) -> GenerationOutput:
+        """Generate from source ids.
+
+        Args:
+            rows: source ids of each row, special ids included; none may be empty.
+            sampler: the strategy.
+            plan: special ids, number of steps and rules.
+            seed: for samplers that draw: one for all rows, or one for each; None is random.
+            prefixes: ids that each row's sequences begin with; a row's may be empty.
+            limits: most ids of each row's sequences, its prefix counted; None takes the plan's
+                number of steps for all.
+            seeds: what `row_seeds` made, in place of `seed`.
+            places: of the rows among the caller's sources, for rules that ask; None counts.
+            batch_size: sources decoded at a time (see `samplers/schedule.py`). Rows are sorted by
+                length first, and handed back in their own order; results do not depend on it.
+            want_attention: also compute the attention of the hypotheses to their sources.
+        """
+        count = len(rows)
+        plan = with_prefixes(plan, prefixes)
+        seeds = row_seeds(seed, count) if seeds is None else seeds
+        limits = [plan.steps] * count if limits is None else limits
+        order = sorted(range(count), key=lambda i: len(rows[i]))
+        chunks = [order[begin : begin + batch_size] for begin in range(0, count, batch_size)]
+
+        def batches() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+            for chunk in chunks:
+                inputs = self._inputs(rows, chunk, seeds, prefixes, limits)
+                fillers = [FILLER] * (len(inputs["rows"]) - len(chunk))
+                if places is not None:
+                    inputs["rows"] = np.asarray(places, "int32")[inputs["rows"]]
+                yield np.asarray([*chunk, *fillers]), inputs
+
+        parts: list[Part] = []
+        if count:  # nothing is compiled for nothing
+            self._refresh()
+            driver = self._driver(sampler, plan)
+            with _progress("generate", count * sampler.copies, count > batch_size) as progress:
+                try:
+                    for part in decode(driver, batches(), max(limits)):
+                        parts.append(part)
+                        progress.update(int((part.places != FILLER).sum()))
+                except NonFiniteLogits as found:
+                    raise self._spoilt(
+                        driver, found, rows, seeds, prefixes, limits, places
+                    ) from None
+        ids, lengths, scores, log_probs = gathered(parts, count, sampler, plan.pad)
+        check_not_empty(lengths, places)
+        attentions = None
+        if want_attention:
+            attentions = self._attention(rows, ids, lengths, plan.decoder_start, batch_size)
+        if sampler.num_return_sequences == 1:
+            ids, lengths, scores, log_probs = (
+                ids[:, 0],
+                lengths[:, 0],
+                scores[:, 0],
+                log_probs[:, 0],
+            )
+            attentions = None if attentions is None else attentions[:, 0]
+        return GenerationOutput(ids, lengths, scores, log_probs, attentions=attentions)
+
+    def stream(
+        self,
+        rows: Sequence[Sequence[int]],
+        sampler: Sampler,
+        plan: Plan,
+        *,
+        seed: int | Sequence[int] | None = None,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        limits: Sequence[int] | None = None,
+        seeds: np.ndarray | None = None,
+        places: Sequence[int] | None = None,
+        stride: int = 1,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Ids as they are produced, all rows in one batch.
+
+        Args:
+            rows, sampler, plan, seed, prefixes, limits, seeds, places: as in `generate`; a sampler
+                that keeps what it has chosen (`num_return_sequences` and width 1).
+            stride: steps between two results.
+
+        Yields:
+            `(ids int32 [B, T], lengths int32 [B])`, T growing.
+        """
+        plan = with_prefixes(plan, prefixes)
+        limits = [plan.steps] * len(rows) if limits is None else limits
+        seeds = row_seeds(seed, len(rows)) if seeds is None else seeds
+        inputs = self._inputs(rows, list(range(len(rows))), seeds, prefixes, limits)
+        if places is not None:
+            inputs["rows"] = np.asarray(places, "int32")[inputs["rows"]]
+        with self._turn():
+            self._refresh()
+            driver = self._driver(sampler, plan)
+            results = partial_results(driver, inputs, stride)
+        while True:
+            with self._turn():
+                try:
+                    result = next(results, None)
+                except NonFiniteLogits as found:
+                    raise self._spoilt(
+                        driver, found, rows, seeds, prefixes, limits, places
+                    ) from None
+            if result is None:
+                return
+            check_not_empty(result.lengths[: len(rows)], places)
+            yield result.token_ids[: len(rows), 0], result.lengths[: len(rows), 0]
+
+    @_in_turn
+    def score(
+        self,
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+        *,
+        starts: Sequence[int] | None = None,
+        batch_size: int = 32,
+        want_attention: bool = False,
+    ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        """The model's log-probability of each target id, given its source and history.
+
+        Args:
+            sources: source ids of each row.
+            targets: target ids of each row, as labels (no decoder start).
+            starts: the decoder start of each row; by default the model's own.
+
+        Returns:
+            per row a float32 array `[T]`, and, if asked for, one `[T, S]` of attention.
+
+        Raises:
+            ValueError: a row is longer than the positions for it.
+        """
+        for side, rows in (("source", sources), ("target", targets)):
+            limit = getattr(self.network, f"max_{side}_length")
+            for i, row in enumerate(rows):
+                if limit is not None and len(row) > limit:
+                    raise ValueError(
+                        f"{side} {i} has {len(row)} ids, but the model has positions for {limit}; "
+                        "shorten it, or pass overlong='truncate' to cut what is too long"
+                    )
+        self._refresh()
+        run = self._forced.get(want_attention)
+        if run is None:
+            run = make_forced(self.network, self._variables, want_attention)
+            self._forced[want_attention] = run
+        count = len(sources)
+        log_probs: list[Any] = [None] * count
+        attention: list[Any] = [None] * count
+        starts = starts or [self.special_ids.target.decoder_start] * count
+        order = sorted(range(count), key=lambda i: (len(sources[i]), len(targets[i])))
+        for begin in range(0, count, batch_size):
+            chunk = order[begin : begin + batch_size]
+            inputs = self._sources([sources[i] for i in chunk])
+            begun = [starts[i] for i in chunk]
+            inputs.update(self._targets([targets[i] for i in chunk], begun, inputs))
+            out = run(inputs)
+            for i, sound in zip(chunk, out["sound"], strict=False):
+                if not sound:
+                    alone = self._sources([sources[i]])
+                    alone.update(self._targets([targets[i]], [starts[i]], alone))
+                    raise while_scoring(
+                        self.network, alone, self._variables, self._compute_dtype, f"pair {i}"
+                    )
+            if want_attention and "attention" not in out:
+                raise ValueError(
+                    "this model's decoder has no attention to show: it knows its source by a "
+                    "fixed vector alone"
+                )
+            for at, i in enumerate(chunk):
+                log_probs[i] = out["log_probs"][at, : len(targets[i])]
+                if want_attention:
+                    attention[i] = out["attention"][at, : len(targets[i]), : len(sources[i])]
+        return log_probs, attention if want_attention else None
+
+    # ------------------------------------------------------------------ inside
+
+    def _refresh(self) -> None:
+        """See what has changed since the last call."""
+        computation = [
+            (id(layer), layer.dtype_policy.name, getattr(layer, "lora_enabled", False))
+            for layer in self.owner._flatten_layers()
+        ]
+        variables = self.owner.weights
+        # The variables that are compared with are alive: no other can have their ids.
+        same = list(map(id, variables)) == list(map(id, self._variables))
+        if not same or computation != self._computation:
+            self._gone = self.compilations
+            self._forget()
+            self._variables, self._computation = variables, computation
+            self._prepared = make_kernels(self.network)
+        self._prepared.refresh()
+
+    def _spoilt(
+        self,
+        driver: Driver,
+        found: NonFiniteLogits,
+        rows: Sequence[Sequence[int]],
+        seeds: np.ndarray,
+        prefixes: Sequence[Sequence[int]] | None,
+        limits: Sequence[int],
+        places: Sequence[int] | None = None,
+    ) -> NonFiniteError:
+        """The error that names the cause, found by the first of the sources alone."""
+        place = found.places[0]
+        more = f" (and {len(found.places) - 1} more)" if len(found.places) > 1 else ""
+        inputs = self._inputs(rows, [place], seeds, prefixes, limits)
+        return while_generating(
+            driver.loop,
+            inputs,
+            found.step,
+            self._variables,
+            self._compute_dtype,
+            f"source {place if places is None else places[place]}{more}",
+        )
+
+    @property
+    def _compute_dtype(self) -> str:
+        return str(self.network.encoder.compute_dtype)
+
+    def _driver(self, sampler: Sampler, plan: Plan) -> Driver:
+        key = (sampler.key(), plan)
+        driver = self._drivers.pop(key, None)
+        if driver is None:
+            # Programs read each source's own limit.
+            driver = make_driver(
+                self.network, sampler, replace(plan, steps=0), self._variables, self._prepared
+            )
+        self._drivers[key] = driver  # as the newest
+        while len(self._drivers) > KEPT_DRIVERS:
+            oldest = next(iter(self._drivers))
+            self._gone += self._drivers.pop(oldest).compilations
+        return driver
+
+    def _inputs(
+        self,
+        rows: Sequence[Sequence[int]],
+        chunk: Sequence[int],
+        seeds: np.ndarray,
+        prefixes: Sequence[Sequence[int]] | None,
+        limits: Sequence[int],
+    ) -> dict[str, np.ndarray]:
+        """What `Loop.start` takes, for the rows `chunk`."""
+        inputs = self._sources([rows[i] for i in chunk])
+        padded = inputs["encoder_token_ids"].shape[0]
+        # Filler rows repeat the first.
+        places = np.concatenate([chunk, np.repeat(chunk[:1], padded - len(chunk))]).astype(int)
+        given = [prefixes[i] for i in places] if prefixes is not None else [[]] * padded
+        length = max(1, max(map(len, given)))
+        if keras.backend.backend() == "jax" and prefixes is not None:
+            length = round_up_length(length)
+        prefix, _ = pad_rows(given, padded, length, self.special_ids.target.pad)
+        return {
+            **inputs,
+            "rows": places.astype("int32"),
+            "seeds": seeds[places],
+            "prefix": prefix,
+            "prefix_lengths": np.asarray([len(ids) for ids in given], "int32"),
+            "limits": np.asarray([limits[i] for i in places], "int32"),
+        }
+
+    def _sources(self, rows: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
+        """Padded encoder inputs. On JAX rows and lengths are rounded up to few distinct sizes."""
+        lengths = [len(row) for row in rows]
+        size, length = len(rows), max(lengths)
+        if keras.backend.backend() == "jax":
+            size, length = round_up_rows(size), round_up_length(length)
+            limit = self.network.max_source_length
+            length = length if limit is None else max(max(lengths), min(length, limit))
+        ids, mask = pad_rows(rows, size, length, self.special_ids.source.pad)
+        # A filler row attends to something, so that nothing in it is undefined; it repeats the
+        # first row and its result is dropped.
+        ids[len(rows) :], mask[len(rows) :] = ids[0], mask[0]
+        return {"encoder_token_ids": ids, "encoder_padding_mask": mask}
+
+    def _targets(
+        self, rows: Sequence[Sequence[int]], starts: Sequence[int], inputs: Any
+    ) -> dict[str, np.ndarray]:
+        size, length = inputs["encoder_token_ids"].shape[0], max(len(row) for row in rows)
+        if keras.backend.backend() == "jax":
+            limit = self.network.max_target_length
+            rounded = round_up_length(length)
+            length = rounded if limit is None else max(length, min(rounded, limit))
+        target = self.special_ids.target
+        labels, mask = pad_rows(rows, size, length, target.pad)
+        begun = [[start, *row[:-1]] for start, row in zip(starts, rows, strict=True)]
+        ids, _ = pad_rows(begun, size, length, target.pad)
+        labels[len(rows) :], mask[len(rows) :], ids[len(rows) :] = labels[0], mask[0], ids[0]
+        return {"decoder_token_ids": ids, "decoder_padding_mask": mask, "labels": labels}
+
+    def _attention(
+        self, rows: Any, ids: Any, lengths: Any, start: int, batch_size: int
+    ) -> np.ndarray:
+        """Attention of the hypotheses, by a forced pass over them: `[B, N, T, S]`."""
+        count, n, longest = ids.shape
+        widest = max((len(row) for row in rows), default=0)
+        result = np.zeros((count, n, longest, widest), np.float32)
+        if not count:
+            return result
+        # Rules can leave fewer hypotheses than were asked for; an empty place has no attention.
+        flat = [(b, i) for b in range(count) for i in range(n) if lengths[b, i]]
+        _, attention = self.score(
+            [rows[b] for b, _ in flat],
+            [ids[b, i, : lengths[b, i]].tolist() for b, i in flat],
+            starts=[start] * len(flat),
+            batch_size=batch_size,
+            want_attention=True,
+        )
+        assert attention is not None
+        for (b, i), part in zip(flat, attention, strict=True):
+            result[b, i, : part.shape[0], : part.shape[1]] = part
+        return result
+
+
+def with_prefixes(plan: Plan, prefixes: Sequence[Sequence[int]] | None) -> Plan:
+    """`plan`, marked where some row begins with given ids."""
+    return replace(plan, prefixed=prefixes is not None and any(map(len, prefixes)))
+
+
+def _progress(what: str, total: int, show: bool) -> Any:
+    # Not `tqdm.auto`, which warns in a notebook without ipywidgets.
+    from tqdm import tqdm
+
+    # Silent for work that is over within a second.
+    return tqdm(desc=what, total=total, unit="row", delay=1.0, leave=False, disable=not show)

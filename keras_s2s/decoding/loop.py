@@ -1,0 +1,154 @@
+"""The decoding loop: a network's moves and a strategy's, put together.
+
+A generation is `start`, then segments of `advance`, then `finish`. Everything of it lies in two
+trees: `fixed`, what stays (the sources and what the decoder computed from them once), and
+`changing`, what each step replaces. Between two segments sources that are done may leave
+(`select`), others may come in (`join`), and there may be room for more steps (`grow`); within a
+segment nothing but steps happens. Who repeats the step is a driver's affair: Python
+(`eager_driver`), `jax.jit` around a `while_loop` (`jax_driver`), or a TensorFlow graph traced
+once with every size unknown (`tensorflow_driver`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import keras
+from keras import ops
+
+from keras_s2s.layers.state import State, join_rows
+from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.random_numbers import each_own
+from keras_s2s.samplers.sampler import Plan, Result, Sampler
+
+
+class Moves(Protocol):
+    """What a sampler's loop needs of a network."""
+
+    def encode(self, inputs: Mapping[str, Any]) -> Any: ...
+    def init_state(self, memory: Any, capacity: Any) -> Any: ...
+    def spread(self, state: Any, num_beams: int) -> Any: ...
+    def step(self, tokens: Any, state: Any, index: Any, want_attention: bool = False) -> Any: ...
+    def reorder(self, state: Any, parents: Any) -> Any: ...
+    def select_rows(self, state: Any, rows: Any) -> Any: ...
+    def join(self, states: Any) -> Any: ...
+    def grow(self, state: Any, capacity: Any) -> Any: ...
+
+
+class Loop:
+    """A network's moves and a strategy's, put together.
+
+    Args:
+        moves: the network.
+        sampler: the strategy.
+        plan: what is fixed before the generation starts.
+    """
+
+    def __init__(self, moves: Moves, sampler: Sampler, plan: Plan) -> None:
+        self.moves = moves
+        self.sampler = sampler
+        self.plan = plan
+
+    def start(self, inputs: Mapping[str, Any], capacity: Any) -> tuple[Any, Any]:
+        """Encode the sources and set everything before the first step.
+
+        Args:
+            inputs: `encoder_token_ids` and `encoder_padding_mask` `[B, S]`; `rows`, `seeds`,
+                `prefix_lengths` and `limits` `[B]`; `prefix` `[B, P]`: see `Sources`.
+            capacity: steps to make room for.
+
+        Returns:
+            `(fixed, changing)`: `(sources, state.source)` and `(search, tokens, state.beam,
+            sound)`, of `sampler.copies` sources for each one, side by side; `sound`, bool `[B]`,
+            says of which all logits were finite so far.
+        """
+        sources = Sources(
+            inputs["encoder_token_ids"],
+            inputs["encoder_padding_mask"],
+            *[inputs[name] for name in Sources._fields[2:]],
+        )
+        state = self.moves.init_state(self.moves.encode(inputs), capacity)
+        width, copies = self.sampler.width, self.sampler.copies
+        if copies > 1:
+            sources, state = self._copied(sources, state, copies)
+        if width > 1:
+            state = self.moves.spread(state, width)
+        search = self.sampler.begin(sources, capacity, self.plan)
+        batch = ops.shape(sources.rows)[0]
+        tokens = ops.full((batch * width,), self.plan.decoder_start, dtype="int32")
+        sound = ops.ones((batch,), dtype="bool")
+        return (sources, state.source), (search, tokens, state.beam, sound)
+
+    def _copied(self, sources: Sources, state: State, copies: int) -> tuple[Sources, State]:
+        """Each source `copies` times, side by side, each with a seed of its own."""
+        rows = ops.repeat(ops.arange(ops.shape(sources.rows)[0], dtype="int32"), copies)
+        seeds = each_own(sources.seeds, copies)
+        sources = Sources(*[ops.take(leaf, rows, axis=0) for leaf in sources])
+        return sources._replace(seeds=seeds), self.moves.select_rows(state, rows)
+
+    def advance(self, fixed: Any, changing: Any, index: Any) -> Any:
+        """One step: advance the network, let the sampler choose, reorder the histories."""
+        (sources, source), (search, tokens, beam, sound) = fixed, changing
+        out = self.moves.step(tokens, State(source, beam), index)
+        logits = ops.cast(out.logits, "float32")
+        sound = self._still_sound(sound, logits, search)
+        search, tokens, parents = self.sampler.advance(search, logits, index, self.plan, sources)
+        state = out.state if parents is None else self.moves.reorder(out.state, parents)
+        return search, tokens, state.beam, sound
+
+    def _still_sound(self, sound: Any, logits: Any, search: Any) -> Any:
+        """`sound`, after a step: a source that was done before does not count.
+
+        A sum over a row is the cheapest thing that no NaN and no infinity escapes.
+        """
+        finite = ops.isfinite(ops.sum(logits, axis=-1))
+        if self.sampler.width > 1:
+            finite = ops.all(ops.reshape(finite, (-1, self.sampler.width)), axis=1)
+        return ops.logical_and(sound, ops.logical_or(finite, self.sampler.finished(search)))
+
+    def finished(self, changing: Any) -> Any:
+        """Whether each source is done, or cannot go on since its logits are not finite: `[B]`."""
+        return ops.logical_or(self.sampler.finished(changing[0]), ops.logical_not(changing[3]))
+
+    def sound(self, changing: Any) -> Any:
+        """Whether the logits of each source were finite so far: bool `[B]`."""
+        return changing[3]
+
+    def select(self, fixed: Any, changing: Any, rows: Any) -> tuple[Any, Any]:
+        """Keep the sources `rows`, int32 `[B']`, and what belongs to them."""
+        (sources, source), (search, tokens, beam, sound) = fixed, changing
+        state = self.moves.select_rows(State(source, beam), rows)
+
+        def take(leaf: Any) -> Any:
+            return ops.take(leaf, rows, axis=0)
+
+        tokens = ops.reshape(take(ops.reshape(tokens, (-1, self.sampler.width))), (-1,))
+        sources, search = (keras.tree.map_structure(take, tree) for tree in (sources, search))
+        return (sources, state.source), (search, tokens, state.beam, take(sound))
+
+    def join(self, first: Any, second: Any, rows: Any) -> tuple[Any, Any]:
+        """Sources of two generations at the same step, as one.
+
+        Args:
+            first, second: a `(fixed, changing)` of each.
+            rows: int32 `[B']`, the sources to keep, those of `second` counted on from those of
+                `first`.
+        """
+        states, others = [], []
+        for (sources, source), (search, tokens, beam, sound) in (first, second):
+            states.append(State(source, beam))
+            others.append((sources, search, tokens, sound))
+        state = self.moves.join(states)
+        sources, search, tokens, sound = join_rows(others)
+        return self.select((sources, state.source), (search, tokens, state.beam, sound), rows)
+
+    def grow(self, fixed: Any, changing: Any, capacity: Any) -> Any:
+        """Make room for `capacity` steps."""
+        search, tokens, beam, sound = changing
+        state = self.moves.grow(State(fixed[1], beam), capacity)
+        return self.sampler.grow(search, capacity, self.plan), tokens, state.beam, sound
+
+    def finish(self, changing: Any) -> Result:
+        """What was found so far."""
+        return self.sampler.finish(changing[0], self.plan)

@@ -1,0 +1,171 @@
+"""Sources at the same step, decoded segment by segment.
+
+Between two segments what is done leaves, what goes on gets more room, and sources that wait at
+the same step may join.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_s2s.decoding.diagnosis import NonFiniteLogits
+from keras_s2s.decoding.driver import Driver
+from keras_s2s.samplers.sampler import Result, Sampler
+
+#: Steps that the first segment has room for; doubled as often as needed.
+FIRST_CAPACITY = 32
+
+#: The place of a row that fills up a batch and belongs to nobody.
+FILLER = -1
+
+
+class Part(NamedTuple):
+    """Results of sources that are done.
+
+    Attributes:
+        places: int `[N]`, whose result each row is (as `Group.places`); `FILLER` for rows
+            without one.
+        result: NumPy arrays `[N, ...]`.
+    """
+
+    places: np.ndarray
+    result: Result
+
+
+class Group:
+    """Sources that have taken the same number of steps, and are decoded together.
+
+    A row of it is a source, or one of the draws of a source (`Sampler.copies`), with all its
+    beams; or a filler.
+
+    Args:
+        driver: runs the loop.
+        places: int `[B]`, the place of each source among all, or `FILLER`.
+        inputs: those of `Loop.start`, as NumPy arrays.
+        steps: the most that any source of the generation takes; groups with the same `steps`
+            have the same capacity at the same step.
+
+    Attributes:
+        places: int `[N]`, the place of each row now in the group, among all draws of all
+            sources: that of the source times `copies`, plus the draw's; `FILLER` for a filler.
+        live: the rows that belong to somebody and are not done.
+        index: the number of the next step.
+    """
+
+    def __init__(
+        self, driver: Driver, places: np.ndarray, inputs: Mapping[str, np.ndarray], steps: int
+    ) -> None:
+        self.driver = driver
+        self.steps = steps
+        self.capacity = driver.capacity_for(FIRST_CAPACITY, steps)
+        self._fixed, self._changing = driver.start(inputs, self.capacity)
+        copies = driver.loop.sampler.copies
+        draws = np.repeat(places, copies) * copies + np.tile(np.arange(copies), len(places))
+        self.places = np.where(np.repeat(places, copies) == FILLER, FILLER, draws)
+        self.live = np.flatnonzero(self.places != FILLER)
+        self.index = 0
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def advance(self, steps: int) -> None:
+        """Take so many steps, or fewer: up to the capacity, or until every source is done.
+
+        Raises:
+            NonFiniteLogits: the logits of a source are NaN or infinite.
+        """
+        if self.index == self.capacity:
+            self.capacity = self.driver.capacity_for(2 * self.capacity, self.steps)
+            self._changing = self.driver.grow(self._fixed, self._changing, self.capacity)
+        end = min(self.capacity, self.steps, self.index + steps)
+        self._changing, self.index, finished, sound = self.driver.segment(
+            self._fixed, self._changing, self.index, end
+        )
+        spoilt = self.places[~sound & (self.places != FILLER)]
+        if spoilt.size:
+            copies = self.driver.loop.sampler.copies
+            raise NonFiniteLogits(sorted(set((spoilt // copies).tolist())), self.index)
+        done = finished if self.index < self.steps else np.ones_like(finished)
+        self.live = np.flatnonzero(~done & (self.places != FILLER))
+
+    def result(self) -> Result:
+        """What was found so far, for every row."""
+        return self.driver.finish(self._changing)
+
+    def done(self) -> list[Part]:
+        """The results of the sources that are done and still have a row; none where none are."""
+        places = self.places.copy()
+        places[self.live] = FILLER
+        return [Part(places, self.result())] if (places != FILLER).any() else []
+
+    def shrink(self, size: int) -> None:
+        """Keep the sources that are not done, in `size` rows."""
+        rows = _filled(self.live, size)
+        self._fixed, self._changing = self.driver.select(self._fixed, self._changing, rows)
+        self._placed(self.places[self.live], size)
+
+    def join(self, other: Group) -> None:
+        """Take in the sources of a group at the same step; those that are done leave both."""
+        assert (self.index, self.capacity) == (other.index, other.capacity)
+        live = np.concatenate([self.live, len(self) + other.live])
+        places = np.concatenate([self.places, other.places])[live]
+        size = self.driver.rows_when_joined(len(live))
+        parts = (self._fixed, self._changing), (other._fixed, other._changing)
+        self._fixed, self._changing = self.driver.join(*parts, _filled(live, size))
+        self._placed(places, size)
+
+    def _placed(self, places: np.ndarray, size: int) -> None:
+        """`places` are those of the first rows; the rest of `size` rows are fillers."""
+        self.places = np.full(size, FILLER)
+        self.places[: len(places)] = places
+        self.live = np.arange(len(places))
+
+
+def _filled(rows: np.ndarray, size: int) -> np.ndarray:
+    """`rows`, filled up with the first of them to `size`; int32."""
+    return np.concatenate([rows, np.repeat(rows[:1], size - len(rows))]).astype("int32")
+
+
+def partial_results(
+    driver: Driver, inputs: Mapping[str, np.ndarray], stride: int
+) -> Iterator[Result]:
+    """The results as they stand after every `stride` steps, and at the end."""
+    places = np.arange(len(inputs["rows"]))
+    group = Group(driver, places, inputs, int(inputs["limits"].max()))
+    while len(group.live):
+        group.advance(stride)
+        yield group.result()
+
+
+def gathered(parts: Sequence[Part], count: int, sampler: Sampler, pad: int) -> Result:
+    """Results of all parts in the places they belong to; draws of a source next to each other.
+
+    Args:
+        count: sources of the generation.
+        sampler: the strategy that found them.
+        pad: fills up ids.
+
+    Returns:
+        NumPy arrays `[count, copies * N, ...]`; histories are as long as the longest result.
+    """
+    copies = sampler.copies
+    n = sampler.num_return_sequences // copies
+    ends = [part.lengths[places != FILLER].max() for places, part in parts]
+    length = int(max(ends, default=0))
+    whole = Result(
+        np.full((count * copies, n, length), pad, np.int32),
+        np.zeros((count * copies, n), np.int32),
+        np.zeros((count * copies, n), np.float32),
+        np.zeros((count * copies, n, length), np.float32),
+    )
+    for places, part in parts:
+        rows = np.flatnonzero(places != FILLER)
+        to, size = places[rows], min(length, part.token_ids.shape[-1])
+        whole.lengths[to], whole.scores[to] = part.lengths[rows], part.scores[rows]
+        whole.token_ids[to, :, :size] = part.token_ids[rows, :, :size]
+        whole.token_log_probs[to, :, :size] = part.token_log_probs[rows, :, :size]
+    n *= copies
+    return Result(*[values.reshape(count, n, *values.shape[2:]) for values in whole])

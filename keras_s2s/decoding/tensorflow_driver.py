@@ -1,0 +1,194 @@
+"""The loop as TensorFlow graphs: in segments, or as one whole for an exported graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_s2s.decoding.driver import Driver, Segment, to_numpy
+from keras_s2s.decoding.loop import Loop
+from keras_s2s.layers.kernels import operations as kernels
+from keras_s2s.samplers.sampler import Result
+
+
+class TensorFlowDriver(Driver):
+    """Graphs traced once: rows, source length and capacity are unknown to them."""
+
+    segment_steps = 8
+
+    def __init__(self, loop: Loop, variables: list[Any], prepared: Any) -> None:
+        super().__init__(loop, variables, prepared)
+        import tensorflow as tf
+
+        scalar, rows = tf.TensorSpec([], tf.int32), tf.TensorSpec([None], tf.int32)
+        self._start = Graph(loop.start, input_specs(), scalar)
+        # The trees' shapes, with None where a size may change.
+        fixed, changing = tf.nest.map_structure(
+            lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), self._start.outputs
+        )
+        self._segment = Graph(self._steps, fixed, changing, scalar, scalar)
+        self._select = Graph(loop.select, fixed, changing, rows)
+        whole = (fixed, changing)
+        self._join = Graph(loop.join, whole, whole, rows)
+        self._grow = Graph(loop.grow, fixed, changing, scalar)
+        self._finish = Graph(loop.finish, changing)
+
+    def _steps(self, fixed: Any, changing: Any, begin: Any, end: Any) -> Any:
+        with kernels.use(self.prepared.holding(self.prepared.tensor)):
+            return tensorflow_segment(self.loop, fixed, changing, begin, end)
+
+    @property
+    def compilations(self) -> int:
+        graphs = (self._start, self._segment, self._select, self._join, self._grow, self._finish)
+        return sum(graph.traced for graph in graphs)
+
+    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Any, Any]:
+        tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
+        return self._start(tensors, ops.convert_to_tensor(capacity, "int32"))
+
+    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> Segment:
+        limits = [ops.convert_to_tensor(limit, "int32") for limit in (begin, end)]
+        changing, index, finished, sound = self._segment(fixed, changing, *limits)
+        return Segment(changing, int(index), finished.numpy(), sound.numpy())
+
+    def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]:
+        return self._select(fixed, changing, ops.convert_to_tensor(rows))
+
+    def join(self, first: Any, second: Any, rows: np.ndarray) -> tuple[Any, Any]:
+        return self._join(first, second, ops.convert_to_tensor(rows))
+
+    def grow(self, fixed: Any, changing: Any, capacity: int) -> Any:
+        return self._grow(fixed, changing, ops.convert_to_tensor(capacity, "int32"))
+
+    def finish(self, changing: Any) -> Result:
+        return to_numpy(self._finish(changing))
+
+
+class Graph:
+    """A TensorFlow graph of a function, traced when it is first needed.
+
+    Args:
+        function: takes trees of tensors.
+        *signature: their `tf.TensorSpec`s.
+    """
+
+    def __init__(self, function: Callable[..., Any], *signature: Any) -> None:
+        self._function = function
+        self._signature = signature
+        self._graph: Any = None
+
+    @property
+    def traced(self) -> bool:
+        return self._graph is not None
+
+    @property
+    def graph(self) -> Any:
+        if self._graph is None:
+            import tensorflow as tf
+
+            function = tf.function(self._function, input_signature=self._signature, autograph=False)
+            self._graph = function.get_concrete_function()
+        return self._graph
+
+    @property
+    def outputs(self) -> Any:
+        """The symbolic results, which know their shapes."""
+        return self.graph.structured_outputs
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.graph(*arguments)
+
+
+def input_specs() -> dict[str, Any]:
+    """TensorFlow's description of the inputs of `Loop.start`."""
+    import tensorflow as tf
+
+    rows = tf.TensorSpec([None], tf.int32)
+    return {
+        "encoder_token_ids": tf.TensorSpec([None, None], tf.int32),
+        "encoder_padding_mask": tf.TensorSpec([None, None], tf.bool),
+        "rows": rows,
+        "seeds": rows,
+        "prefix": tf.TensorSpec([None, None], tf.int32),
+        "prefix_lengths": rows,
+        "limits": rows,
+    }
+
+
+def tensorflow_segment(loop: Loop, fixed: Any, changing: Any, begin: Any, end: Any) -> Any:
+    """Steps `begin` to `end` as TensorFlow ops; see `Driver.segment`."""
+    import tensorflow as tf
+
+    def unfinished(index: Any, changing: Any) -> Any:
+        return tf.logical_and(index < end, tf.logical_not(tf.reduce_all(loop.finished(changing))))
+
+    def body(index: Any, changing: Any) -> Any:
+        new = loop.advance(fixed, changing, index)
+        # A loop's variables keep one static shape; inference may know more, or less, inside.
+        new = tf.nest.map_structure(
+            lambda after, before: tf.ensure_shape(tf.cast(after, before.dtype), before.shape),
+            new,
+            changing,
+        )
+        return index + 1, new
+
+    index, changing = tf.while_loop(unfinished, body, (begin, changing))
+    return changing, index, loop.finished(changing), loop.sound(changing)
+
+
+def tensorflow_graph(loop: Loop, inputs: Mapping[str, Any], first_capacity: int = 64) -> Result:
+    """A whole generation as TensorFlow ops, for an exported graph.
+
+    A loop of segments around the loop of steps: the capacity doubles from one to the next, so
+    that a step costs what the sequences need so far, not what they may reach.
+
+    Args:
+        inputs: those of `Loop.start`; no source's limit is above the plan's.
+    """
+    import tensorflow as tf
+
+    steps = tf.constant(loop.plan.steps)
+    # Unknown to the tracer, so that every size that follows from it may change.
+    first = tf.raw_ops.PlaceholderWithDefault(input=min(first_capacity, loop.plan.steps), shape=[])
+    fixed, changing = loop.start(inputs, first)
+
+    def unfinished(index: Any, capacity: Any, changing: Any) -> Any:
+        done = tf.reduce_all(loop.finished(changing))
+        return tf.logical_and(index < steps, tf.logical_not(done))
+
+    def body(index: Any, capacity: Any, changing: Any) -> Any:
+        grown = tf.minimum(2 * capacity, steps)
+        capacity, changing = tf.cond(
+            index < capacity,
+            lambda: (capacity, changing),
+            lambda: (grown, loop.grow(fixed, changing, grown)),
+        )
+        changing, index, _, _ = tensorflow_segment(loop, fixed, changing, index, capacity)
+        return index, capacity, changing
+
+    shapes = tf.nest.map_structure(lambda leaf: leaf.shape, changing)
+    _, _, changing = tf.while_loop(
+        unfinished,
+        body,
+        (tf.constant(0), first, changing),
+        shape_invariants=(tf.TensorShape([]), tf.TensorShape([]), shapes),
+    )
+    # Nobody can raise in a served graph; an op of it can.
+    sound = tf.debugging.Assert(
+        tf.reduce_all(loop.sound(changing)),
+        ["the model's logits are not finite (NaN or infinite): see `generate` for the cause"],
+    )
+    result, copies = loop.finish(changing), loop.sampler.copies
+    found = tf.debugging.Assert(
+        tf.reduce_all(result.lengths[:, 0] > 0),
+        ["the rules of this generation leave no sequence for a source; lengths:", result.lengths],
+    )
+    with tf.control_dependencies([sound, found]):
+        result = Result(*map(tf.identity, result))
+    # [B * copies, N, ...] -> [B, copies * N, ...]
+    return Result(
+        *[ops.reshape(part, (-1, copies * part.shape[1], *ops.shape(part)[2:])) for part in result]
+    )

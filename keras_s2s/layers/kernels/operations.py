@@ -1,0 +1,210 @@
+"""The operations that a decoding step is made of, each as fast as its backend allows.
+
+Training and decoding call the same functions. By default they are Keras' layers. While a
+sequence is generated a set of faster ones can take their place in the running thread: PyTorch
+runs a step op by op, and there about a hundred `Layer.__call__`s a step, and matrices laid out
+for training, cost more than the arithmetic (`prepared_weights.py`); compiled backends multiply
+faster with a token table that is already transposed (`transposed_table.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_s2s.layers.masks import masked_softmax
+from keras_s2s.layers.positions import sinusoidal_table
+from keras_s2s.layers.transformer.relative_positions import RelativePositions, step_biases
+
+ACTIVATIONS = {
+    "relu": keras.activations.relu,
+    "gelu": lambda x: keras.activations.gelu(x, approximate=False),
+    "gelu_tanh": lambda x: keras.activations.gelu(x, approximate=True),
+    "silu": keras.activations.silu,
+}
+
+
+class Kernels:
+    """Keras' own operations; a subclass has faster ones."""
+
+    def linear(self, dense: keras.layers.Dense, x: Any) -> Any:
+        return dense(x)
+
+    def heads(
+        self, denses: Sequence[keras.layers.Dense], x: Any, num_heads: int, scale: float | None
+    ) -> Sequence[Any]:
+        first, *rest = [dense(x) for dense in denses]
+        parts = [first if scale is None else first * scale, *rest]
+        return [self.split_heads(part, num_heads) for part in parts]
+
+    def activated(self, activation: str, dense: keras.layers.Dense, x: Any) -> Any:
+        return ACTIVATIONS[activation](dense(x))
+
+    def logits(self, table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
+        return with_bias(table(x, reverse=True), bias)
+
+    def layer_norm(self, norm: keras.layers.Layer, x: Any) -> Any:
+        return norm(x)
+
+    def call(self, layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Any:
+        return layer(*arguments, **options)
+
+    def sinusoids(self, start: Any, length: Any, dim: int, layout: str) -> Any:
+        places = ops.arange(length, dtype="int32") + ops.cast(start, "int32")
+        return sinusoidal_table(places, dim, layout)
+
+    def relative_biases(
+        self, tables: Sequence[RelativePositions], index: Any, places: Any, beams: Any
+    ) -> Iterable[Any]:
+        return step_biases(tables, index, places, beams)
+
+    def reshape(self, x: Any, shape: tuple[Any, ...]) -> Any:
+        return ops.reshape(x, shape)
+
+    def split_heads(self, x: Any, num_heads: int) -> Any:
+        x = ops.reshape(x, (-1, ops.shape(x)[1], num_heads, x.shape[-1] // num_heads))
+        return ops.transpose(x, (0, 2, 1, 3))
+
+    def merge_heads(self, x: Any) -> Any:
+        width = x.shape[1] * x.shape[3]
+        return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, ops.shape(x)[2], width))
+
+    def as_bias(self, mask: Any) -> tuple[Any, Any]:
+        return mask, None
+
+    def context(self, query: Any, key: Any, value: Any, mask: Any, bias: Any) -> Any:
+        return attention(query, key, value, mask, lambda weights: weights, bias)[0]
+
+
+_CURRENT: ContextVar[Kernels] = ContextVar("kernels", default=Kernels())  # noqa: B039
+
+
+@contextmanager
+def use(kernels: Kernels) -> Iterator[None]:
+    """Let the functions below be those of `kernels` in this thread."""
+    token = _CURRENT.set(kernels)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def linear(dense: keras.layers.Dense, x: Any) -> Any:
+    """`dense(x)`, for a `Dense` without activation: `[..., D]` -> `[..., N]`."""
+    return _CURRENT.get().linear(dense, x)
+
+
+def heads(
+    denses: Sequence[keras.layers.Dense], x: Any, num_heads: int, scale: float | None
+) -> Sequence[Any]:
+    """`linear` of the same `x [B, T, Dm]` for each layer, in heads: `[B, H, T, D]`.
+
+    The first is multiplied by `scale`, unless that is None.
+    """
+    return _CURRENT.get().heads(denses, x, num_heads, scale)
+
+
+def activated(activation: str, dense: keras.layers.Dense, x: Any) -> Any:
+    """`linear(dense, x)` under one of `ACTIVATIONS`."""
+    return _CURRENT.get().activated(activation, dense, x)
+
+
+def reshape(x: Any, shape: tuple[Any, ...]) -> Any:
+    """`keras.ops.reshape`."""
+    return _CURRENT.get().reshape(x, shape)
+
+
+def logits(table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
+    """Products of `x [..., D]` with the vectors of a token table, plus `bias [V]` or None.
+
+    Returns:
+        float32 `[..., V]`.
+    """
+    return _CURRENT.get().logits(table, x, bias)
+
+
+def layer_norm(norm: keras.layers.Layer, x: Any) -> Any:
+    """`norm(x)`, for a `LayerNormalization` or an `RMSNormalization`."""
+    return _CURRENT.get().layer_norm(norm, x)
+
+
+def call(layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Any:
+    """`layer(...)`, perhaps without what Keras does around a call where that has no effect."""
+    return _CURRENT.get().call(layer, *arguments, **options)
+
+
+def sinusoids(start: Any, length: Any, dim: int, layout: str = "interleaved") -> Any:
+    """Sinusoidal position vectors of the places from `start` on: `[length, dim]`."""
+    return _CURRENT.get().sinusoids(start, length, dim, layout)
+
+
+def relative_biases(
+    tables: Sequence[RelativePositions], index: Any, places: Any, beams: Any
+) -> Iterable[Any]:
+    """`relative_positions.step_biases`: float32 `[1, H, 1, places * K]` of each table."""
+    return _CURRENT.get().relative_biases(tables, index, places, beams)
+
+
+def split_heads(x: Any, num_heads: int) -> Any:
+    """`[B, T, H*D]` -> `[B, H, T, D]`."""
+    return _CURRENT.get().split_heads(x, num_heads)
+
+
+def merge_heads(x: Any) -> Any:
+    """`[B, H, T, D]` -> `[B, T, H*D]`."""
+    return _CURRENT.get().merge_heads(x)
+
+
+def as_bias(mask: Any) -> tuple[Any, Any]:
+    """A mask that several layers use, as `context` takes it: `(mask or None, bias or None)`."""
+    return _CURRENT.get().as_bias(mask)
+
+
+def context(query: Any, key: Any, value: Any, mask: Any, bias: Any = None) -> Any:
+    """What `attention` finds, where nobody asks for the weights: `[B, H, T, D]`."""
+    return _CURRENT.get().context(query, key, value, mask, bias)
+
+
+def attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any,
+    dropout: Callable[[Any], Any],
+    bias: Any = None,
+) -> tuple[Any, Any]:
+    """Attend with scaled queries.
+
+    Args:
+        query: `[B, H, T, D]`, scaled.
+        key, value: `[B, H, S, D]`.
+        mask: bool, broadcastable to `[B, H, T, S]`, True = attend; or None.
+        dropout: applied to the weights.
+        bias: float32, broadcastable to `[B, H, T, S]`, added to the scores; or None.
+
+    Returns:
+        `(context [B, H, T, D], weights [B, H, T, S])`.
+    """
+    scores = ops.matmul(query, ops.swapaxes(key, -1, -2))
+    if bias is not None:
+        scores = ops.cast(scores, "float32") + bias
+    weights = masked_softmax(scores, mask)
+    if bias is not None:
+        weights = ops.cast(weights, value.dtype)
+    return ops.matmul(dropout(weights), value), weights
+
+
+def dropout(layer: keras.layers.Dropout, x: Any, training: bool | None) -> Any:
+    """`layer(x)`, or `x` where it is known not to be training."""
+    return x if training is False else layer(x, training=training)
+
+
+def with_bias(logits: Any, bias: Any) -> Any:
+    """Logits in float32 whatever they were computed in, plus a bias or None."""
+    logits = ops.cast(logits, "float32")
+    return logits if bias is None else logits + ops.cast(bias, "float32")

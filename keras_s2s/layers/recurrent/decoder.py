@@ -1,0 +1,345 @@
+"""Decoder: a stack of GRU, LSTM or simple RNN cells over the target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_s2s.config import AttentionConfig, BridgeConfig, RecurrentDecoderConfig
+from keras_s2s.layers import state as state_moves
+from keras_s2s.layers.base import ExplicitMaskLayer
+from keras_s2s.layers.recurrent.attention import (
+    AdditiveAttention,
+    Attention,
+    BilinearAttention,
+    ConcatAttention,
+    DotAttention,
+)
+from keras_s2s.layers.recurrent.bridge import Bridge, context_vector
+from keras_s2s.layers.recurrent.cells import STATES, recurrent_layer
+from keras_s2s.layers.recurrent.scan import scan
+from keras_s2s.layers.state import Memory, State, fold_beams, unfold_beams
+
+
+def make_attention(config: AttentionConfig, hidden_dim: int) -> Attention:
+    """The attention layer that a configuration names."""
+    units = config.units or hidden_dim
+    makers = {
+        "additive": lambda: AdditiveAttention(units=units, name="attention"),
+        "concat": lambda: ConcatAttention(units=units, name="attention"),
+        "dot": lambda: DotAttention(name="attention"),
+        "general": lambda: BilinearAttention(name="attention"),
+    }
+    return makers[config.score]()
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class RecurrentDecoder(ExplicitMaskLayer):
+    """Writes the target from left to right.
+
+    One step: the input vector (with the context vector, or the last attentional vector, beside
+    it where the configuration says so) goes up the stack of cells; attention, if any, reads the
+    source before [Bahdanau 2015] or after it [Luong 2015]; a tanh readout joins what the output
+    projection needs to see.
+
+    Where no step depends on what another step read from the source, training runs each layer
+    over the whole target at once; otherwise it scans step by step. Decoding always takes single
+    steps. All three use the same cells, attention and readout.
+
+    Args:
+        config: a `RecurrentDecoderConfig`, or the mapping it is made of.
+        bridge: a `BridgeConfig`, or the mapping it is made of.
+    """
+
+    def __init__(
+        self,
+        config: RecurrentDecoderConfig | dict[str, Any],
+        *,
+        bridge: BridgeConfig | dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.config = RecurrentDecoderConfig.model_validate(config)
+        hidden_dim = self.config.hidden_dim
+        state_sizes = [[hidden_dim] * STATES[self.config.cell]] * self.config.num_layers
+        self.bridge = Bridge(bridge, state_sizes=state_sizes, name="bridge")
+        self.rnns = [
+            recurrent_layer(self.config.cell, hidden_dim, name=f"layer_{i}")
+            for i in range(self.config.num_layers)
+        ]
+        self.attention = (
+            make_attention(self.config.attention, hidden_dim) if self.config.attention else None
+        )
+        self.readout = (
+            None
+            if self.config.context == "initial_state"
+            else keras.layers.Dense(hidden_dim, activation="tanh", name="readout")
+        )
+        self.dropout = keras.layers.Dropout(self.config.dropout, name="dropout")
+
+    # The three ways in which the source can enter a step's input.
+
+    @property
+    def _attends_first(self) -> bool:
+        return self.config.attention is not None and self.config.attention.query == "previous"
+
+    @property
+    def _feeds_input(self) -> bool:
+        return self.config.attention is not None and self.config.attention.input_feeding
+
+    @property
+    def _fixed_context(self) -> bool:
+        return self.config.context == "every_step"
+
+    def build(self, tokens_shape: Any, memory_shape: Any) -> None:
+        hidden_dim, embedding_dim = self.config.hidden_dim, tokens_shape[-1]
+        memory = Memory(*memory_shape)
+        values_dim = memory.values[-1]
+        self.bridge.build_for(memory.values, memory.final_state)
+        context_dim = memory.final_state[-1][0][-1] if memory.final_state else values_dim
+
+        input_dim = embedding_dim
+        if self._attends_first:
+            input_dim += values_dim
+        elif self._feeds_input:
+            input_dim += hidden_dim
+        elif self._fixed_context:
+            input_dim += context_dim
+        for layer in self.rnns:
+            layer.build((None, None, input_dim))
+            input_dim = hidden_dim
+        if self.attention is not None:
+            self.attention.build((None, None, hidden_dim), memory.values)
+        if self.readout is not None:
+            width = hidden_dim + (context_dim if self.attention is None else values_dim)
+            if self._attends_first or self._fixed_context:
+                width += embedding_dim
+            self.readout.build((None, None, width))
+
+    # ------------------------------------------------------------------ pieces of a step
+
+    def _with_context(self, x: Any, source: dict[str, Any]) -> Any:
+        """The fixed context vector beside every position: `[B, T, E]` -> `[B, T, E + D]`."""
+        if not self._fixed_context:
+            return x
+        context = source["context"][:, None]
+        shape = (ops.shape(x)[0], ops.shape(x)[1], context.shape[-1])
+        return ops.concatenate([x, ops.broadcast_to(context, shape)], axis=-1)
+
+    def _attend(self, query: Any, source: dict[str, Any]) -> tuple[Any, Any]:
+        """`[B, T, D]` queries to `(context [B, T, Dv], weights [B, T, S])`."""
+        return self.attention(  # type: ignore[misc]
+            query, source["values"], keys=source["keys"], mask=source["mask"]
+        )
+
+    def _read_out(self, hidden: Any, context: Any, x: Any, source: dict[str, Any]) -> Any:
+        """What the output projection sees, `[B, T, hidden_dim]`.
+
+        `tanh(W [h; c])` after Luong's attention; the input's embedding joins where the
+        decoder's own equations have it (Bahdanau's and Cho's deep output).
+        """
+        if self.readout is None:
+            return hidden
+        if self._fixed_context:
+            return self.readout(ops.concatenate([hidden, self._with_context(x, source)], axis=-1))
+        parts = [hidden, context, x] if self._attends_first else [hidden, context]
+        return self.readout(ops.concatenate(parts, axis=-1))
+
+    def _advance(
+        self, x: Any, beam: dict[str, Any], source: dict[str, Any], dropout: list[Any] | None
+    ) -> tuple[dict[str, Any], Any, Any]:
+        """Move every row by one target position.
+
+        Args:
+            x: token vectors `[B, K, E]`: K beams of each source (1 while training).
+            beam: the rows' state.
+            source: the source part of the state.
+            dropout: a mask `[R, hidden_dim]` for the outputs of each layer but the top one.
+
+        Returns:
+            `(beam, readout [B, K, hidden_dim], weights [B, K, S] or None)`.
+        """
+        sources = ops.shape(x)[0]
+        context = weights = None
+        inputs = self._with_context(x, source)
+        if self._attends_first:
+            query = fold_beams(beam["states"][-1][0], sources)
+            context, weights = self._attend(query, source)
+            inputs = ops.concatenate([x, context], axis=-1)
+        elif self._feeds_input:
+            inputs = ops.concatenate([x, fold_beams(beam["feed"], sources)], axis=-1)
+        hidden = unfold_beams(inputs)
+        states = []
+        for i, layer in enumerate(self.rnns):
+            if i and dropout is not None:
+                hidden = hidden * dropout[i - 1]
+            hidden, new = layer.cell(hidden, beam["states"][i])
+            states.append(list(new) if isinstance(new, list | tuple) else [new])
+        hidden = fold_beams(hidden, sources)
+        if self.attention is not None and not self._attends_first:
+            context, weights = self._attend(hidden, source)
+        readout = self._read_out(hidden, context, x, source)
+        new_beam = {"states": states}
+        if self._feeds_input:
+            new_beam["feed"] = unfold_beams(readout)
+        return new_beam, readout, weights
+
+    # ------------------------------------------------------------------ the decoder's moves
+
+    def init_state(self, memory: Memory, capacity: Any = None) -> State:
+        """The state before the first step, one row for each source.
+
+        Args:
+            memory: an encoded batch.
+            capacity: ignored; a recurrent state does not grow with the target.
+        """
+        source: dict[str, Any] = {"mask": memory.mask}
+        if self.attention is not None:
+            source["values"] = memory.values
+            source["keys"] = self.attention.project_keys(memory.values)
+        if self._fixed_context:
+            source["context"] = context_vector(memory)
+        states = self.bridge(memory)
+        beam: dict[str, Any] = {"states": states}
+        if self._feeds_input:
+            beam["feed"] = ops.zeros_like(states[-1][0])
+        return State(source, beam)
+
+    def spread(self, state: State, num_beams: int) -> State:
+        """Give each source, which has one row, `num_beams` equal rows."""
+        return state_moves.spread(state, num_beams)
+
+    def reorder(self, state: State, parents: Any) -> State:
+        """Row r continues the history of row `parents[r]`."""
+        return state_moves.reorder(state, parents)
+
+    def select_rows(self, state: State, rows: Any) -> State:
+        """Keep the sources `rows [B']`, with all their beams, in the order given."""
+        return state_moves.select_rows(state, rows)
+
+    def join(self, states: Sequence[State]) -> State:
+        """The sources of all states, one state's after the other's."""
+        return state_moves.join(states)
+
+    def grow(self, state: State, capacity: Any) -> State:
+        """Nothing to extend: a recurrent state has one size."""
+        return state
+
+    def step(
+        self, x: Any, state: State, index: Any, want_attention: bool = False
+    ) -> tuple[Any, State, Any]:
+        """One decoding step.
+
+        Args:
+            x: token vectors `[R, 1, E]`.
+            state: the state so far.
+            index: the step's number; the recurrent state knows it without being told.
+
+        Returns:
+            `(hidden [R, 1, hidden_dim], state, attention [R, S] or None)`.
+        """
+        sources = ops.shape(state.source["mask"])[0]
+        folded = fold_beams(x[:, 0], sources)
+        beam, readout, weights = self._advance(folded, state.beam, state.source, None)
+        attention = unfold_beams(weights) if want_attention and weights is not None else None
+        return unfold_beams(readout)[:, None], State(state.source, beam), attention
+
+    def call(
+        self,
+        tokens: Any,
+        memory: Memory,
+        mask: Any = None,
+        training: bool | None = None,
+        return_attention: bool = False,
+    ) -> Any:
+        """All target positions at once, with the true inputs (teacher forcing).
+
+        Args:
+            tokens: token vectors of the decoder inputs, `[B, T, E]`.
+            memory: an encoded batch.
+            mask: accepted for symmetry with the Transformer; right padding cannot reach an
+                earlier position of a recurrence.
+            return_attention: also return the attention to the source `[B, T, S]`; None where
+                the decoder has none.
+
+        Returns:
+            hidden vectors `[B, T, hidden_dim]`, or a pair of them and the attention.
+        """
+        memory = Memory(*memory)
+        source, beam = self.init_state(memory)
+        if self._attends_first or self._feeds_input:
+            hidden, weights = self._scan(tokens, source, beam, training, return_attention)
+        else:
+            hidden, weights = self._all_at_once(tokens, source, beam, training)
+        hidden = self.dropout(hidden, training=training)
+        return (hidden, weights) if return_attention else hidden
+
+    def _all_at_once(
+        self, tokens: Any, source: Any, beam: Any, training: bool | None
+    ) -> tuple[Any, Any]:
+        hidden = self._with_context(tokens, source)
+        for i, layer in enumerate(self.rnns):
+            if i:
+                hidden = self.dropout(hidden, training=training)
+            hidden = layer(hidden, initial_state=beam["states"][i], training=training)[0]
+        context = weights = None
+        if self.attention is not None:
+            context, weights = self._attend(hidden, source)
+        return self._read_out(hidden, context, tokens, source), weights
+
+    def _scan(
+        self, tokens: Any, source: Any, beam: Any, training: bool | None, return_attention: bool
+    ) -> Any:
+        masks = self._dropout_masks(tokens, training)
+        xs = {"tokens": ops.swapaxes(tokens, 0, 1), "dropout": masks}  # time first
+        batch = ops.shape(tokens)[0]
+
+        # What a step puts out is carried as well, though no other step reads it: the scan
+        # stacks what it carries.
+        def body(carry: Any, x: Any) -> Any:
+            beam, readout, weights = self._advance(
+                x["tokens"][:, None], carry["beam"], source, x["dropout"]
+            )
+            carry = {"beam": beam, "readout": readout[:, 0]}
+            if return_attention:
+                carry["weights"] = weights[:, 0]
+            return carry
+
+        carry = {
+            "beam": beam,
+            "readout": ops.zeros((batch, self.config.hidden_dim), dtype=tokens.dtype),
+        }
+        if return_attention:
+            carry["weights"] = ops.cast(ops.zeros_like(source["mask"]), tokens.dtype)
+        steps = scan(body, carry, xs)
+        # [T, B, D] -> [B, T, D]
+        weights = ops.swapaxes(steps["weights"], 0, 1) if return_attention else None
+        return ops.swapaxes(steps["readout"], 0, 1), weights
+
+    def _dropout_masks(self, tokens: Any, training: bool | None) -> list[Any]:
+        """Masks `[T, B, D]` between the layers, drawn before the loop.
+
+        A random draw inside a compiled loop would leave its seed behind in the loop.
+        """
+        shape = (ops.shape(tokens)[1], ops.shape(tokens)[0], self.config.hidden_dim)
+        return [
+            self.dropout(ops.ones(shape, dtype=tokens.dtype), training=training)
+            for _ in self.rnns[1:]
+        ]
+
+    def compute_output_spec(
+        self, tokens: Any, memory: Any, mask: Any = None, training: bool | None = None
+    ) -> keras.KerasTensor:
+        return keras.KerasTensor(
+            (*tokens.shape[:-1], self.config.hidden_dim), dtype=self.compute_dtype
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "config": self.config.model_dump(),
+            "bridge": self.bridge.config.model_dump(),
+        }

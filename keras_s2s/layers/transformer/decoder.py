@@ -1,0 +1,341 @@
+"""Decoder: blocks of causal self-attention and attention to the source [Vaswani 2017, 3.1]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_s2s.config import TransformerConfig
+from keras_s2s.layers import state as state_moves
+from keras_s2s.layers.kernels import operations as kernels
+from keras_s2s.layers.masks import causal_mask
+from keras_s2s.layers.state import Memory, State, fold_beams, gather_beams, unfold_beams
+from keras_s2s.layers.transformer import cache
+from keras_s2s.layers.transformer.relative_positions import square_biases
+from keras_s2s.layers.transformer.stack import TransformerBlock, TransformerStack
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class TransformerDecoderBlock(TransformerBlock):
+    """Causal self-attention, cross-attention and feed-forward, each in a residual frame."""
+
+    def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(config, **kwargs)
+        self.self_attention = self._attention("self_attention")
+        self.self_attention_norm = self._norm("self_attention_norm")
+        self.cross_attention = self._attention("cross_attention")
+        self.cross_attention_norm = self._norm("cross_attention_norm")
+        self.feed_forward = self._feed_forward("feed_forward")
+        self.feed_forward_norm = self._norm("feed_forward_norm")
+
+    def build(self, x_shape: Any, memory_shape: Any) -> None:
+        self.self_attention.build(x_shape, x_shape)
+        self.self_attention_norm.build(x_shape)
+        if self.relative_positions is not None:
+            self.relative_positions.build()
+        self.cross_attention.build(x_shape, memory_shape)
+        self.cross_attention_norm.build(x_shape)
+        self.feed_forward.build(x_shape)
+        self.feed_forward_norm.build(x_shape)
+
+    def call(
+        self,
+        x: Any,
+        memory: Any,
+        self_mask: Any = None,
+        memory_mask: Any = None,
+        training: bool | None = None,
+        return_attention: bool = False,
+        self_bias: Any = None,
+    ) -> Any:
+        """All target positions at once.
+
+        Args:
+            x: float tensor `[B, T, hidden_dim]`.
+            memory: encoder outputs `[B, S, Dm]`.
+            self_mask: bool, broadcastable to `[B, H, T, T]`.
+            memory_mask: bool `[B, S]`.
+            return_attention: also return the cross-attention weights `[B, H, T, S]`.
+            self_bias: float32, broadcastable to `[B, H, T, T]`, added to the scores of
+                self-attention; or None.
+
+        Returns:
+            float tensor `[B, T, hidden_dim]`, or a pair of it and the weights.
+        """
+
+        def attend_self(y: Any) -> tuple[Any, None]:
+            y = self.self_attention(y, y, mask=self_mask, training=training, bias=self_bias)
+            return y, None
+
+        keys, values = self.cross_attention.project_memory(memory)
+        source = {"keys": keys, "values": values}
+        seen = (None if memory_mask is None else memory_mask[:, None, None, :]), None
+        x, _, weights = self._block(x, attend_self, source, seen, training, return_attention)
+        return (x, weights) if return_attention else x
+
+    def step(
+        self,
+        x: Any,
+        source: Any,
+        caches: Any,
+        self_mask: Any,
+        memory_seen: tuple[Any, Any],
+        index: Any,
+        want_attention: bool = False,
+        self_bias: Any = None,
+    ) -> Any:
+        """One target position of every row.
+
+        Args:
+            x: float tensor `[B, K, hidden_dim]`: the beams of a source stand side by side.
+            source: cross-attention `keys` and `values`, `[B, H, S, D]` each.
+            caches: self-attention `keys` and `values`, `[R, H, C, D]` each.
+            self_mask: which of the caches' slots each row sees, `[B, 1, K, N]`; or None.
+            memory_seen: mask and bias of cross-attention (`kernels.as_bias`), each None or
+                broadcastable to `[B, H, K, S]`.
+            index: position of this step, a scalar.
+            want_attention: return the cross-attention weights.
+            self_bias: float32, broadcastable to `[B, H, K, N]`, added to the scores of
+                self-attention; or None.
+
+        Returns:
+            `(x [B, K, hidden_dim], caches, cross-attention weights [B, H, K, S] or None)`.
+        """
+
+        sources = ops.shape(x)[0]
+
+        def attend_self(y: Any) -> tuple[Any, Any]:
+            query, key, value = self.self_attention.project_own(y)
+            keys = cache.write(caches["keys"], key, index)
+            values = cache.write(caches["values"], value, index)
+            output, _ = self.self_attention.attend(
+                query,
+                cache.slots(keys, sources, index),
+                cache.slots(values, sources, index),
+                self_mask,
+                training=False,
+                return_weights=False,
+                bias=self_bias,
+            )
+            return output, {"keys": keys, "values": values}
+
+        return self._block(x, attend_self, source, memory_seen, False, want_attention)
+
+    def _block(
+        self,
+        x: Any,
+        attend_self: Any,
+        source: Any,
+        memory_seen: tuple[Any, Any],
+        training: bool | None,
+        return_weights: bool,
+    ) -> tuple[Any, Any, Any]:
+        """The block around any form of self-attention: training and decoding share it."""
+        y, caches = attend_self(self._before(self.self_attention_norm, x))
+        x = self._after(self.self_attention_norm, x, y, training)
+
+        y = self._before(self.cross_attention_norm, x)
+        y, weights = self.cross_attention.attend(
+            self.cross_attention.project_query(y),
+            source["keys"],
+            source["values"],
+            memory_seen[0],
+            training=training,
+            return_weights=return_weights,
+            bias=memory_seen[1],
+        )
+        x = self._after(self.cross_attention_norm, x, y, training)
+
+        y = self._before(self.feed_forward_norm, x)
+        y = kernels.call(self.feed_forward, y, training=training)
+        return self._after(self.feed_forward_norm, x, y, training), caches, weights
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class TransformerDecoder(TransformerStack):
+    """The stack.
+
+    Args:
+        config: a `TransformerConfig`, or the mapping it is made of.
+    """
+
+    def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(config, block=TransformerDecoderBlock, **kwargs)
+
+    def build(self, tokens_shape: Any, memory_shape: Any) -> None:
+        self._build_stack(tokens_shape, memory_shape[0])
+
+    def call(
+        self,
+        tokens: Any,
+        memory: Memory,
+        mask: Any = None,
+        training: bool | None = None,
+        return_attention: bool = False,
+    ) -> Any:
+        """All target positions at once, with the true inputs (teacher forcing).
+
+        Args:
+            tokens: token vectors of the decoder inputs, `[B, T, hidden_dim]`.
+            memory: an encoded batch.
+            mask: bool `[B, T]`, True at real decoder inputs; None where all are.
+            return_attention: also return the attention to the source `[B, T, S]`, the mean
+                over the heads of the top layer.
+
+        Returns:
+            hidden vectors `[B, T, hidden_dim]`, or a pair of them and the attention.
+        """
+        memory = Memory(*memory)
+        length = ops.shape(tokens)[1]
+        self_mask = causal_mask(length)
+        if mask is not None:
+            self_mask = ops.logical_and(self_mask, mask[:, None, None, :])
+        x, weights = tokens, None
+        for block, attended, bias in self._blocks_with_bias(
+            self_mask, lambda tables: square_biases(tables, length)
+        ):
+            x = block(
+                x,
+                memory.values,
+                self_mask=attended,
+                memory_mask=memory.mask,
+                training=training,
+                return_attention=return_attention,
+                self_bias=bias,
+            )
+            if return_attention:
+                x, weights = x
+        x = self._ending(x, training)
+        return (x, ops.mean(weights, axis=1)) if return_attention else x
+
+    def init_state(self, memory: Memory, capacity: Any) -> State:
+        """The state before the first step, one row for each source.
+
+        Args:
+            memory: an encoded batch.
+            capacity: how many steps the caches hold.
+        """
+        layers = []
+        for block in self.blocks:
+            keys, values = block.cross_attention.project_memory(memory.values)
+            layers.append({"keys": cache.settled(keys), "values": cache.settled(values)})
+        sources = ops.shape(memory.values)[0]
+        heads, head_dim = self.config.num_heads, self.blocks[0].self_attention.head_dim
+        beam = {
+            "layers": [
+                {
+                    name: cache.empty(sources, heads, capacity, head_dim, memory.values.dtype)
+                    for name in ("keys", "values")
+                }
+                for _ in self.blocks
+            ]
+        }
+        return State({"mask": memory.mask, "layers": layers}, beam)
+
+    def spread(self, state: State, num_beams: int) -> State:
+        """Give each source, which has one row, `num_beams` equal rows."""
+        layers = keras.tree.map_structure(
+            lambda leaf: cache.spread(leaf, num_beams), state.beam["layers"]
+        )
+        sources, _, capacity, _ = ops.shape(state.beam["layers"][0]["keys"])
+        ancestors = cache.all_own(sources, num_beams, capacity)
+        return State(state.source, {"layers": layers, "ancestors": ancestors})
+
+    def reorder(self, state: State, parents: Any) -> State:
+        """Row r continues the history of row `parents[r]`, one of the same source.
+
+        The caches stay; the ancestors move. Where the number of rows changes, caches are made
+        anew.
+        """
+        layers, ancestors = state.beam["layers"], state.beam.get("ancestors")
+        rows, _, capacity, _ = ops.shape(layers[0]["keys"])
+        parents = ops.convert_to_tensor(parents, dtype="int32")
+        count = ops.shape(parents)[0]
+        # In a graph of unknown sizes the numbers are tensors: beam search keeps its rows.
+        if isinstance(count, int) and isinstance(rows, int) and count != rows:
+            sources = ops.shape(state.source["mask"])[0]
+
+            def moved(leaf: Any) -> Any:
+                found = ops.take(cache.histories(leaf, ancestors, sources), parents, axis=0)
+                return cache.of_histories(found, sources)
+
+            layers = keras.tree.map_structure(moved, layers)
+            ancestors = cache.all_own(sources, count // sources, capacity)
+        elif ancestors is None:
+            return state
+        else:
+            ancestors = ops.take(ancestors, parents, axis=0)
+        return State(state.source, {"layers": layers, "ancestors": ancestors})
+
+    def select_rows(self, state: State, rows: Any) -> State:
+        """Keep the sources `rows [B']`, with all their beams, in the order given."""
+        rows = ops.convert_to_tensor(rows, dtype="int32")
+        sources = ops.shape(state.source["mask"])[0]
+        beam = keras.tree.map_structure(lambda leaf: cache.select(leaf, sources, rows), state.beam)
+        return State(gather_beams(state.source, rows), beam)
+
+    def join(self, states: Sequence[State]) -> State:
+        """The sources of all states, which have the same capacity, one state's after another's."""
+        return state_moves.join(states)
+
+    def grow(self, state: State, capacity: Any) -> State:
+        """Extend the caches to `capacity` steps."""
+        sources = ops.shape(state.source["mask"])[0]
+        beam = dict(state.beam)
+        beam["layers"] = keras.tree.map_structure(
+            lambda leaf: cache.grow(leaf, capacity, sources), beam["layers"]
+        )
+        if "ancestors" in beam:
+            beam["ancestors"] = cache.grow_ancestors(beam["ancestors"], capacity)
+        return State(state.source, beam)
+
+    def step(
+        self, x: Any, state: State, index: Any, want_attention: bool = False
+    ) -> tuple[Any, State, Any]:
+        """One decoding step.
+
+        Args:
+            x: token vectors `[R, 1, hidden_dim]`.
+            state: the state so far.
+            index: the step's number, a scalar; 0 for the decoder start.
+
+        Returns:
+            `(hidden [R, 1, hidden_dim], state, attention [R, S] or None)`.
+        """
+        mask, beam = state.source["mask"], dict(state.beam)
+        sources = ops.shape(mask)[0]
+        if "ancestors" in beam:
+            beam["ancestors"] = cache.own_slots(beam["ancestors"], sources, index)
+        capacity = ops.shape(beam["layers"][0]["keys"])[2]
+        self_mask = cache.visible(beam.get("ancestors"), capacity, sources, index)
+
+        x = fold_beams(x[:, 0], sources)
+        layers = []
+        weights = None
+
+        def biases(tables: Any) -> Any:
+            beams = ops.shape(x)[1] if "ancestors" in beam else 1
+            places = cache.places_read(capacity, index)
+            return kernels.relative_biases(tables, index, places, beams)
+
+        memory_seen = kernels.as_bias(mask[:, None, None, :])
+        blocks = self._blocks_with_bias(self_mask, biases)
+        for (block, attended, bias), source, caches in zip(
+            blocks, state.source["layers"], beam["layers"], strict=True
+        ):
+            x, caches, weights = block.step(
+                x, source, caches, attended, memory_seen, index, want_attention, bias
+            )
+            layers.append(caches)
+        x = self._ending(x, training=False)
+        # [B, H, K, S] -> mean over heads [B, K, S] -> [R, S]
+        attention = unfold_beams(ops.mean(weights, axis=1)) if want_attention else None
+        return unfold_beams(x)[:, None], State(state.source, {**beam, "layers": layers}), attention
+
+    def compute_output_spec(
+        self, tokens: Any, memory: Any, mask: Any = None, training: bool | None = None
+    ) -> keras.KerasTensor:
+        return keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)

@@ -1,0 +1,97 @@
+"""Encoder: a stack of self-attention blocks over the source [Vaswani 2017, section 3.1]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_s2s.config import TransformerConfig
+from keras_s2s.layers.state import Memory
+from keras_s2s.layers.transformer.relative_positions import square_biases
+from keras_s2s.layers.transformer.stack import TransformerBlock, TransformerStack
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class TransformerEncoderBlock(TransformerBlock):
+    """Self-attention and feed-forward, each in a residual frame."""
+
+    bidirectional = True
+
+    def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(config, **kwargs)
+        self.self_attention = self._attention("self_attention")
+        self.self_attention_norm = self._norm("self_attention_norm")
+        self.feed_forward = self._feed_forward("feed_forward")
+        self.feed_forward_norm = self._norm("feed_forward_norm")
+
+    def build(self, x_shape: Any) -> None:
+        self.self_attention.build(x_shape, x_shape)
+        self.self_attention_norm.build(x_shape)
+        if self.relative_positions is not None:
+            self.relative_positions.build()
+        self.feed_forward.build(x_shape)
+        self.feed_forward_norm.build(x_shape)
+
+    def call(self, x: Any, mask: Any = None, training: bool | None = None, bias: Any = None) -> Any:
+        """One layer.
+
+        Args:
+            x: float tensor `[B, S, hidden_dim]`.
+            mask: bool `[B, 1, 1, S]`, True = attend; or None.
+            bias: float32, broadcastable to `[B, H, S, S]`, added to scores; or None.
+
+        Returns:
+            float tensor `[B, S, hidden_dim]`.
+        """
+        y = self._before(self.self_attention_norm, x)
+        y = self.self_attention(y, y, mask=mask, training=training, bias=bias)
+        x = self._after(self.self_attention_norm, x, y, training)
+        y = self.feed_forward(self._before(self.feed_forward_norm, x), training=training)
+        return self._after(self.feed_forward_norm, x, y, training)
+
+    def compute_output_shape(self, x_shape: Any) -> Any:
+        return x_shape
+
+
+@keras.saving.register_keras_serializable("keras_s2s")
+class TransformerEncoder(TransformerStack):
+    """The stack.
+
+    Args:
+        config: a `TransformerConfig`, or the mapping it is made of.
+
+    Example:
+        >>> encoder = TransformerEncoder(
+        ...     {"type": "transformer", "hidden_dim": 8, "num_heads": 2,
+        ...      "intermediate_dim": 16, "num_layers": 2})
+        >>> memory = encoder(keras.random.normal((2, 5, 8)), mask=keras.ops.ones((2, 5), "bool"))
+        >>> memory.values.shape
+        (2, 5, 8)
+    """
+
+    def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(config, block=TransformerEncoderBlock, **kwargs)
+
+    @property
+    def output_dim(self) -> int:
+        """Width of the outputs."""
+        return self.config.hidden_dim
+
+    def build(self, tokens_shape: Any) -> None:
+        self._build_stack(tokens_shape)
+
+    def call(self, tokens: Any, mask: Any, training: bool | None = None) -> Memory:
+        """Encode token vectors `[B, S, hidden_dim]` under `mask`, bool `[B, S]`."""
+        x = tokens
+        length = ops.shape(tokens)[1]
+        for block, attended, bias in self._blocks_with_bias(
+            mask[:, None, None, :], lambda tables: square_biases(tables, length)
+        ):
+            x = block(x, mask=attended, training=training, bias=bias)
+        return Memory(self._ending(x, training), mask, [])
+
+    def compute_output_spec(self, tokens: Any, mask: Any, training: bool | None = None) -> Memory:
+        values = keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
+        return Memory(values, keras.KerasTensor(mask.shape, dtype="bool"), [])

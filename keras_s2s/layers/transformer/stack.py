@@ -1,0 +1,184 @@
+"""What a Transformer's encoder and decoder, and their blocks, have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import keras
+
+from keras_s2s.config import TransformerConfig
+from keras_s2s.layers.base import ExplicitMaskLayer
+from keras_s2s.layers.kernels import operations as kernels
+from keras_s2s.layers.transformer.feed_forward import FeedForward
+from keras_s2s.layers.transformer.half_precision import narrowed, own_dtype, wide_dtype, widened
+from keras_s2s.layers.transformer.multi_head_attention import MultiHeadAttention
+from keras_s2s.layers.transformer.relative_positions import RelativePositions, masked_bias
+
+
+class TransformerBlock(ExplicitMaskLayer):
+    """Base of a block: its parts by configuration, and the residual frame around each of them.
+
+    Args:
+        config: a `TransformerConfig`, or the mapping it is made of.
+
+    Attributes:
+        relative_positions: the block's own biases; None where the stack has one table for all
+            of its blocks, or there are none.
+    """
+
+    #: Whether self-attention sees what comes after the query, too.
+    bidirectional = False
+
+    def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
+        # Inputs keep their dtype: a bias is float32 whatever the parts compute in.
+        super().__init__(autocast=False, **kwargs)
+        self.config = TransformerConfig.model_validate(config)
+        self.dropout = keras.layers.Dropout(
+            self.config.dropout, dtype=wide_dtype(self.compute_dtype), name="dropout"
+        )
+        own = self.config.relative_positions
+        self.relative_positions = (
+            relative_positions(self.config, self.bidirectional) if own and own.per_layer else None
+        )
+
+    def _attention(self, name: str) -> MultiHeadAttention:
+        config = self.config
+        return MultiHeadAttention(
+            hidden_dim=config.hidden_dim,
+            num_heads=config.num_heads,
+            head_dim=config.head_dim,
+            scale=config.scale_attention,
+            use_bias=config.use_bias,
+            dropout=config.attention_dropout,
+            name=name,
+        )
+
+    def _norm(self, name: str) -> keras.layers.Layer:
+        return norm_layer(self.config, name, self.compute_dtype)
+
+    def _feed_forward(self, name: str) -> FeedForward:
+        config = self.config
+        return FeedForward(
+            hidden_dim=config.hidden_dim,
+            intermediate_dim=config.intermediate_dim,
+            activation=config.activation,
+            gated=config.gated,
+            use_bias=config.use_bias,
+            dropout=config.activation_dropout,
+            name=name,
+        )
+
+    def _before(self, norm: keras.layers.Layer, x: Any) -> Any:
+        """What a sub-layer reads."""
+        if self.config.norm_order == "pre":
+            x = kernels.layer_norm(norm, widened(x, self.compute_dtype))
+        return narrowed(x, self.compute_dtype)
+
+    def _after(self, norm: keras.layers.Layer, x: Any, update: Any, training: bool | None) -> Any:
+        """The residual sum of `x` and a sub-layer's `update`."""
+        x, update = widened(x, self.compute_dtype), widened(update, self.compute_dtype)
+        x = x + kernels.dropout(self.dropout, update, training)
+        return kernels.layer_norm(norm, x) if self.config.norm_order == "post" else x
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "config": self.config.model_dump()}
+
+
+class TransformerStack(ExplicitMaskLayer):
+    """Base of a stack: blocks, the biases of their self-attention, and what is at its end.
+
+    Args:
+        config: a `TransformerConfig`, or the mapping it is made of.
+        block: class of the blocks.
+    """
+
+    def __init__(
+        self,
+        config: TransformerConfig | dict[str, Any],
+        *,
+        block: type[TransformerBlock],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.config = TransformerConfig.model_validate(config)
+        self.blocks = [block(self.config, name=f"layer_{i}") for i in range(self.config.num_layers)]
+        shared = self.config.relative_positions
+        self.relative_positions = (
+            relative_positions(self.config, block.bidirectional)
+            if shared and not shared.per_layer
+            else None
+        )
+        self.norm = (
+            norm_layer(self.config, "norm", self.compute_dtype)
+            if self.config.has_final_norm
+            else None
+        )
+        self.dropout = keras.layers.Dropout(self.config.output_dropout, name="dropout")
+
+    def _build_stack(self, tokens_shape: Any, *shapes: Any) -> None:
+        """Build all parts; the blocks read `tokens_shape` and `shapes`."""
+        for block in self.blocks:
+            block.build(tokens_shape, *shapes)
+        if self.relative_positions is not None:
+            self.relative_positions.build()
+        if self.norm is not None:
+            self.norm.build(tokens_shape)
+
+    def _blocks_with_bias(
+        self, mask: Any, biases: Callable[[Sequence[RelativePositions]], Iterable[Any]]
+    ) -> Iterator[tuple[Any, Any, Any]]:
+        """Each block with the mask and the bias of its self-attention.
+
+        Args:
+            mask: bool, broadcastable to `[B, H, T, S]`, or None.
+            biases: of tables of relative positions, one after the other.
+
+        Yields:
+            `(block, mask or None, bias or None)`; where there is a bias it holds the mask, so that
+            where the bias is shared both are put together once for all blocks.
+        """
+        if self.config.relative_positions is None:
+            for block in self.blocks:
+                yield block, mask, None
+        elif self.relative_positions is not None:
+            (bias,) = biases([self.relative_positions])
+            bias = masked_bias(bias, mask)
+            for block in self.blocks:
+                yield block, None, bias
+        else:
+            tables: list[Any] = [block.relative_positions for block in self.blocks]
+            for block, bias in zip(self.blocks, biases(tables), strict=True):
+                yield block, None, masked_bias(bias, mask)
+
+    def _ending(self, x: Any, training: bool | None) -> Any:
+        """The stack's output, from that of its last block."""
+        if self.norm is not None:
+            x = kernels.layer_norm(self.norm, widened(x, self.compute_dtype))
+        return kernels.dropout(self.dropout, narrowed(x, self.compute_dtype), training)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "config": self.config.model_dump()}
+
+
+def norm_layer(config: TransformerConfig, name: str, compute_dtype: str) -> keras.layers.Layer:
+    """Normalisation as the configuration has it.
+
+    Args:
+        compute_dtype: of the layer around it; what it reads may be wider (`half_precision`).
+    """
+    kind = (
+        keras.layers.RMSNormalization if config.norm == "rms" else keras.layers.LayerNormalization
+    )
+    return kind(epsilon=config.norm_epsilon, dtype=own_dtype(compute_dtype), name=name)
+
+
+def relative_positions(config: TransformerConfig, bidirectional: bool) -> RelativePositions:
+    """A table of biases as the configuration has it."""
+    assert config.relative_positions is not None
+    return RelativePositions(
+        config.relative_positions,
+        num_heads=config.num_heads,
+        bidirectional=bidirectional,
+        name="relative_positions",
+    )

@@ -1,0 +1,147 @@
+"""Modules that have moved keep working under their old names for one release, with a warning."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+import warnings
+from collections.abc import Sequence
+from types import ModuleType
+
+PACKAGE = "keras_s2s"
+
+#: Module in version 0.1: where it is now.
+MOVED = {
+    "alignment": "analysis.alignment",
+    "checkpoints.config_table": "checkpoints.huggingface.config_table",
+    "checkpoints.ctranslate2_file": "checkpoints.ctranslate2.model_file",
+    "checkpoints.ctranslate2_reader": "checkpoints.ctranslate2.reader",
+    "checkpoints.ctranslate2_variables": "checkpoints.ctranslate2.variables",
+    "checkpoints.ctranslate2_vocabulary": "checkpoints.ctranslate2.vocabulary",
+    "checkpoints.ctranslate2_writer": "checkpoints.ctranslate2.writer",
+    "checkpoints.family": "checkpoints.huggingface.family",
+    "checkpoints.foreign_names": "checkpoints.files.foreign_names",
+    "checkpoints.generation_table": "checkpoints.huggingface.generation_table",
+    "checkpoints.h5_file": "checkpoints.files.h5_file",
+    "checkpoints.hub": "checkpoints.huggingface.hub",
+    "checkpoints.huggingface_writer": "checkpoints.huggingface.writer",
+    "checkpoints.key_table": "checkpoints.huggingface.key_table",
+    "checkpoints.msgpack_file": "checkpoints.files.msgpack_file",
+    "checkpoints.safetensors_file": "checkpoints.files.safetensors_file",
+    "checkpoints.tensor_file": "checkpoints.files.tensor_file",
+    "checkpoints.token_tables": "checkpoints.huggingface.token_tables",
+    "checkpoints.torch_file": "checkpoints.files.torch_file",
+    "checkpoints.transforms": "checkpoints.huggingface.transforms",
+    "checkpoints.weight_files": "checkpoints.files.weight_files",
+    "cli.line_answers": "cli.lines.answers",
+    "cli.line_input": "cli.lines.input",
+    "cli.line_notes": "cli.lines.notes",
+    "cli.line_output": "cli.lines.output",
+    "data.chinese_numerals": "data.dates.chinese_numerals",
+    "data.drawn_pairs": "data.objectives.drawn_pairs",
+    "data.japanese_eras": "data.dates.japanese_eras",
+    "data.objective": "data.objectives.objective",
+    "data.ordinals": "data.dates.ordinals",
+    "data.sentence_permutation": "data.objectives.sentence_permutation",
+    "data.span_corruption": "data.objectives.span_corruption",
+    "data.text_infilling": "data.objectives.text_infilling",
+    "generation": "decoding.generator",
+    "layers.attention": "layers.recurrent.attention",
+    "layers.bridge": "layers.recurrent.bridge",
+    "layers.cache": "layers.transformer.cache",
+    "layers.feed_forward": "layers.transformer.feed_forward",
+    "layers.half_precision": "layers.transformer.half_precision",
+    "layers.multi_head_attention": "layers.transformer.multi_head_attention",
+    "layers.prepared_weights": "layers.kernels.prepared_weights",
+    "layers.recurrent_decoder": "layers.recurrent.decoder",
+    "layers.recurrent_encoder": "layers.recurrent.encoder",
+    "layers.relative_positions": "layers.transformer.relative_positions",
+    "layers.scan": "layers.recurrent.scan",
+    "layers.transformer_decoder": "layers.transformer.decoder",
+    "layers.transformer_encoder": "layers.transformer.encoder",
+    "layers.transposed_table": "layers.kernels.transposed_table",
+    "plots": "analysis.plots",
+    "samplers.diagnosis": "decoding.diagnosis",
+    "samplers.draw": "samplers.random_numbers",
+    "samplers.driver": "decoding.driver",
+    "samplers.drivers": "decoding.backend_drivers",
+    "samplers.eager_driver": "decoding.eager_driver",
+    "samplers.forced": "decoding.forced_scoring",
+    "samplers.jax_driver": "decoding.jax_driver",
+    "samplers.loop": "decoding.loop",
+    "samplers.schedule": "decoding.schedule",
+    "samplers.segments": "decoding.segments",
+    "samplers.shortlist": "samplers.candidates",
+    "samplers.tensorflow_driver": "decoding.tensorflow_driver",
+    "samplers.top": "samplers.blockwise_top_k",
+    "strict_yaml": "catalog.strict_yaml",
+    "text.added_tokens": "text.pretrained.added_tokens",
+    "text.blenderbot_small": "text.pretrained.blenderbot_small",
+    "text.byt5": "text.pretrained.byt5",
+    "text.byte": "text.trained.byte",
+    "text.byte_level_bpe": "text.trained.byte_level_bpe",
+    "text.character": "text.trained.character",
+    "text.files": "atomic_writing",
+    "text.huggingface": "text.trained.tokenizers_library",
+    "text.huggingface_files": "text.huggingface_writer",
+    "text.language_codes": "text.pretrained.language_codes",
+    "text.m2m_100": "text.pretrained.m2m_100",
+    "text.marian": "text.pretrained.marian",
+    "text.normalization": "text.trained.normalization",
+    "text.pipeline": "text.pretrained.pipeline_tokenizer",
+    "text.pipelines": "text.pretrained.pipeline_builders",
+    "text.plbart": "text.pretrained.plbart",
+    "text.pretrained_tokenizer": "text.pretrained.base",
+    "text.sentencepiece": "text.trained.sentencepiece",
+    "text.sentencepiece_proto": "text.pretrained.sentencepiece_model",
+    "text.token_list": "text.pretrained.token_list",
+    "text.tokenizer_files": "text.pretrained.tokenizer_files",
+    "text.training": "text.trained.trainer",
+    "text.vocabulary": "text.trained.vocabulary",
+    "text.word": "text.trained.word",
+    "text.word_pattern": "text.trained.word_pattern",
+    "text.wordpiece": "text.trained.wordpiece",
+    "training.bleu_tokenizer": "text_metrics.bleu_tokenizer",
+    "training.evaluation": "text_metrics.corpus_metrics",
+    "training.interruption": "recipes.interruption",
+    "training.recipe": "recipes.runner",
+    "training.rouge": "text_metrics.rouge",
+    "training.run_folder": "recipes.run_folder",
+    "training.summary": "recipes.summary",
+    "training.target_language": "text_metrics.target_language",
+}
+
+
+class MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds a module by its old name: the same module object as under its new one."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        package, _, name = fullname.partition(".")
+        if package != PACKAGE or name not in MOVED:
+            return None
+        return importlib.machinery.ModuleSpec(fullname, MovedModules())
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        new = f"{PACKAGE}.{MOVED[spec.name.partition('.')[2]]}"
+        warnings.warn(
+            f"{spec.name} is now {new}; the old name works for one release more",
+            FutureWarning,
+            stacklevel=2,
+        )
+        module = importlib.import_module(new)
+        self._own_spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """The module has run already; it keeps the specification of its own place."""
+        module.__spec__ = self._own_spec
+
+
+def redirect_moved_modules() -> None:
+    """Let imports of old names find the modules in their new places."""
+    if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
+        sys.meta_path.append(MovedModules())

@@ -1,0 +1,422 @@
+"""The recipe runner: from a recipe to a trained preset folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import sys
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TextIO
+
+import keras
+import numpy as np
+import yaml
+
+from keras_s2s.config import (
+    ANSWER_MONITORS,
+    ConfigError,
+    DataConfig,
+    ObjectiveConfig,
+    RecipeConfig,
+    SpecialIds,
+)
+from keras_s2s.data.batches import Batches
+from keras_s2s.data.dates.splits import make_dates
+from keras_s2s.data.limits import ModelLimits
+from keras_s2s.data.lines import read_lines
+from keras_s2s.data.objectives.objective import Objective
+from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
+from keras_s2s.data.objectives.span_corruption import SpanCorruption
+from keras_s2s.data.objectives.text_infilling import TextInfilling
+from keras_s2s.data.pairs import read_pairs
+from keras_s2s.recipes.interruption import Position, what_is_kept
+from keras_s2s.recipes.run_folder import (
+    ATTENTION_FILE,
+    CURVE_FILE,
+    RESULTS_FILE,
+    RunFolder,
+)
+from keras_s2s.recipes.summary import print_summary
+from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text_metrics.corpus_metrics import check_metrics, corpus_metrics, first_answers
+from keras_s2s.text_metrics.target_language import target_language
+from keras_s2s.training.callbacks import GenerationMetrics, ProgressBar, SaveBest, TimeLimit
+from keras_s2s.training.schedules import make_optimizer
+
+logger = logging.getLogger(__name__)
+
+Pairs = list[tuple[str, str]]
+#: A split: pairs, or texts where the recipe has an objective.
+Examples = Pairs | list[str]
+
+
+def run_recipe(
+    recipe: RecipeConfig,
+    directory: str | Path,
+    *,
+    make_model: Callable[..., Any],
+    results: TextIO | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Train, keep the best epoch, measure it on the test split.
+
+    Args:
+        recipe: what to do.
+        directory: becomes a preset folder, with `recipe.yaml`, `results.json` and, where
+            matplotlib is installed, `learning_curve.png` and `attention.png` beside it.
+        make_model: `Seq2SeqLM.from_preset`.
+        results: where sample answers and a summary are printed, which is JSON unless this is a
+            terminal; standard output by default.
+        overwrite: replace a model that the folder holds already.
+
+    Returns:
+        what `results.json` holds: history, metrics, best epoch, seconds, versions.
+
+    Raises:
+        ConfigError: the folder holds a model, and `overwrite` is not set.
+        OSError: the folder cannot be written. Both are found before anything is read.
+        KeyboardInterrupt: its message says what was kept.
+    """
+    folder = RunFolder(Path(directory), overwrite=overwrite)
+    try:
+        return _run(recipe, folder, make_model, results or sys.stdout)
+    finally:
+        folder.leave()
+
+
+def _run(
+    recipe: RecipeConfig, folder: RunFolder, make_model: Callable[..., Any], results: TextIO
+) -> dict[str, Any]:
+    directory = folder.directory
+    training = recipe.training
+    started = time.monotonic()
+    has_plots = _has_matplotlib()
+    if not has_plots:
+        logger.warning("no pictures will be drawn: pip install matplotlib (keras_s2s[plot])")
+
+    # Before an hour of training: a metric that cannot be measured here.
+    check_metrics(recipe.metrics, bleu_tokenize=recipe.evaluation.bleu_tokenize)
+
+    keras.utils.set_random_seed(training.seed)
+    if training.dtype is not None:
+        keras.config.set_dtype_policy(training.dtype)
+
+    splits = load_splits(recipe.data, training.seed)
+    train, validation = splits["train"], splits["validation"]
+    what = "pairs" if recipe.data.objective is None else "texts"
+    logger.info("%s", ", ".join(f"{name}: {len(split):,} {what}" for name, split in splits.items()))
+    preprocessor = Preprocessor.train(train, recipe.text)
+    options: dict[str, Any] = {
+        "objective": make_objective(recipe.data.objective),
+        "seed": training.seed,
+        "batch_size": training.batch_size,
+        "batch_unit": training.batch_unit,
+        "max_source_length": recipe.data.max_source_length,
+        "max_target_length": recipe.data.max_target_length,
+        "overlong": recipe.data.overlong,
+    }
+    batches = Batches(
+        train,
+        preprocessor,
+        num_buckets=training.num_buckets,
+        **options,
+    )
+    logger.info("%s", batches.describe())
+    checks = Batches(
+        validation,
+        preprocessor,
+        num_buckets=min(2, training.num_buckets),
+        shuffle=False,
+        **options,
+    )
+
+    model = make_model(
+        recipe.model,
+        load_weights=False,
+        preprocessor=preprocessor,
+        architecture=recipe.architecture,
+        generation=recipe.generation,
+    )
+    # Now, and not after an hour of training.
+    limits = ModelLimits.of(model.preset.architecture)
+    batches.check_limits(limits, "data.train")
+    checks.check_limits(limits, "data.validation")
+    generating: dict[str, Any] = {}
+    tests = None
+    if recipe.data.objective is not None:
+        tests = Batches(splits["test"], preprocessor, num_buckets=2, shuffle=False, **options)
+        tests.check_limits(limits, "data.test")
+    elif recipe.data.overlong == "truncate":
+        generating["overlong"] = "truncate"
+    else:
+        read = ["test", *(["validation"] if training.monitor in ANSWER_MONITORS else [])]
+        for name in read:
+            _check_sources(splits[name], preprocessor, limits, f"data.{name}")
+
+    total_steps = len(batches) * training.epochs
+    model.compile(
+        make_optimizer(training.optimizer, total_steps),
+        label_smoothing=training.label_smoothing,
+    )
+    logger.info(
+        "%s: %s parameters, %d steps of %d epochs on %s",
+        recipe.model,
+        f"{model.count_params():,}",
+        total_steps,
+        training.epochs,
+        keras.backend.backend(),
+    )
+
+    def save(trained: Any) -> None:
+        folder.save(trained.save_to_preset, _as_yaml(recipe))
+
+    keeper, position = SaveBest(save, training.monitor), Position()
+    callbacks: list[Any] = [position]
+    if training.monitor in ANSWER_MONITORS:
+        metric = ANSWER_MONITORS[training.monitor]
+        bleu_tokenize = recipe.evaluation.bleu_tokenize if metric == "bleu" else None
+        callbacks.append(
+            GenerationMetrics(
+                validation,
+                [metric],
+                tgt_lang=recipe.evaluation.tgt_lang,
+                bleu_tokenize=bleu_tokenize,
+                **generating,
+            )
+        )
+    callbacks += [keeper, ProgressBar()]
+    if training.max_minutes is not None:
+        callbacks.append(TimeLimit(training.max_minutes))
+    try:
+        fitted = model.fit(
+            batches,
+            epochs=training.epochs,
+            validation_data=checks,
+            verbose=0,
+            callbacks=callbacks,
+        )
+    except KeyboardInterrupt:
+        message = what_is_kept(
+            position,
+            len(batches),
+            directory,
+            best_epoch=keeper.best_epoch,
+            has_earlier_model=folder.has_earlier_model,
+        )
+        if keeper.best is None and position.has_begun and not folder.has_earlier_model:
+            save(model)
+        raise KeyboardInterrupt(message) from None
+    if keeper.best is None:
+        logger.warning("%s was never a number: the training diverged", training.monitor)
+        save(model)
+    history = {name: [float(v) for v in values] for name, values in fitted.history.items()}
+    trained = time.monotonic()
+    try:
+        model = make_model(str(directory))  # the best epoch, as a user will load it
+        if tests is None:
+            metrics, samples = measure(model, splits["test"], recipe, **generating)
+        else:
+            metrics, samples = measure_objective(model, tests, recipe)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted while the model was measured; {directory} has it, without "
+            f"{RESULTS_FILE} and pictures"
+        ) from None
+    report = {
+        "recipe": recipe.description,
+        "model": recipe.model,
+        "parameters": model.count_params(),
+        "backend": keras.backend.backend(),
+        "versions": versions(),
+        "best_epoch": (keeper.best_epoch or 0) + 1,
+        "epochs": len(history["loss"]),
+        "training_seconds": round(trained - started, 1),
+        "seconds": round(time.monotonic() - started, 1),
+        "test_pairs": len(splits["test"]),
+        "metrics": metrics,
+        "history": history,
+    }
+    for source, target, answer in samples:
+        mark = "=" if answer == target else "≠"
+        print(f"{source}\n  -> {answer}\n  {mark}  {target}", file=results)
+    texts = [source for source, _, _ in samples] if recipe.data.objective is None else []
+    # A heatmap is of a text, and what an objective makes is none.
+    pictures = _draw(model, history, texts, directory) if has_plots else []
+    folder.write(RESULTS_FILE, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    print_summary(report, directory, pictures, texts[0] if texts else None, results)
+    return report
+
+
+# --------------------------------------------------------------------------------------
+# Data
+# --------------------------------------------------------------------------------------
+
+
+def load_splits(data: DataConfig, seed: int) -> dict[str, Any]:
+    """Training, validation and test pairs of a recipe, or its texts where it has an objective.
+
+    Raises:
+        ConfigError: files are named but no folder, or validation or test is missing.
+        DataError: files that cannot be used.
+    """
+    sizes = {
+        "train_size": data.train_size,
+        "validation_size": data.validation_size,
+        "test_size": data.test_size,
+    }
+    if data.generator == "dates":
+        given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
+        dates = make_dates(seed=seed, **given)
+        logger.info("%s", dates.report)
+        return {"train": dates.train, "validation": dates.validation, "test": dates.test}
+    if data.dir is None:
+        raise ConfigError(
+            "data.dir: no folder is named; say where the files are: --set data.dir=FOLDER"
+        )
+    folder = Path(data.dir)
+    if not folder.is_dir():
+        raise ConfigError(f"data.dir: {folder} is not a folder")
+    named = {"train": data.train, "validation": data.validation, "test": data.test}
+    splits: dict[str, Examples] = {}
+    for name, files in named.items():
+        if files is None:
+            raise ConfigError(
+                f"data.{name}: required, but missing; a recipe needs all three splits"
+            )
+    for name, files in named.items():
+        assert files is not None
+        size = sizes[f"{name}_size"]
+        if files.lines is not None:
+            splits[name] = list(read_lines(folder / files.lines))[:size]
+            continue
+        paths: dict[str, Any] = {key: folder / path for key, path in files.paths.items()}
+        splits[name] = list(read_pairs(**paths, **files.reading))[:size]
+    return splits
+
+
+def _check_sources(
+    pairs: Pairs, preprocessor: Preprocessor, limits: ModelLimits, where: str
+) -> None:
+    """Refuse sources that the model could not generate from at the end of the training."""
+    if limits.source_positions is None:
+        return
+    lengths = [len(row) for row in preprocessor.encode_source([source for source, _ in pairs])]
+    remedy = (
+        "Shorten them, choose data.overlong=truncate, or give the model more positions "
+        "(architecture.shared.embedding.max_positions)"
+    )
+    limits.check_lengths("source", lengths, where, remedy)
+
+
+def make_objective(config: ObjectiveConfig | None) -> list[Objective] | None:
+    """The objectives of a recipe in the order in which they are applied."""
+    if config is None:
+        return None
+    rules: list[Objective] = []
+    if config.sentence_permutation is not None:
+        rules.append(SentencePermutation())
+    if config.span_corruption is not None:
+        rules.append(SpanCorruption(**config.span_corruption.model_dump()))
+    if config.text_infilling is not None:
+        rules.append(TextInfilling(**config.text_infilling.model_dump()))
+    return rules
+
+
+# --------------------------------------------------------------------------------------
+# Results
+# --------------------------------------------------------------------------------------
+
+
+def measure(
+    model: Any, pairs: Pairs, recipe: RecipeConfig, **generation_options: Any
+) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+    """Metrics on `pairs`, and sample answers `(source, target, answer)` spread over them."""
+    sources = [source for source, _ in pairs]
+    targets = [target for _, target in pairs]
+    answers = first_answers(model.generate(sources, batch_size=64, **generation_options))
+    metrics = corpus_metrics(
+        answers,
+        targets,
+        recipe.evaluation.metrics,
+        tgt_lang=recipe.evaluation.tgt_lang or target_language(model.preprocessor),
+        bleu_tokenize=(
+            recipe.evaluation.bleu_tokenize if "bleu" in recipe.evaluation.metrics else None
+        ),
+    )
+    count = min(recipe.evaluation.samples, len(pairs))
+    chosen = np.linspace(0, max(0, len(pairs) - 1), count).astype(int)
+    return metrics, [(sources[i], targets[i], answers[i]) for i in chosen]
+
+
+def measure_objective(
+    model: Any, batches: Batches, recipe: RecipeConfig
+) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+    """Loss and its kin on texts with an objective, and samples `(source, target, answer)`.
+
+    Samples show the special tokens, without which they would say little.
+    """
+    metrics = {
+        name: float(value)
+        for name, value in model.evaluate(batches, verbose=0, return_dict=True).items()
+    }
+    preprocessor = model.preprocessor
+    samples: list[tuple[str, str, str]] = []
+    for x, labels, weights in batches:
+        real = np.flatnonzero(weights[:, 0] > 0)[: recipe.evaluation.samples - len(samples)]
+        if not len(real):
+            break
+        inputs = {name: x[name][real] for name in ("encoder_token_ids", "encoder_padding_mask")}
+        answers = np.asarray(model.generate(inputs))
+        answers = answers[:, 0] if answers.ndim == 3 else answers  # the first of several
+        for row, answer in zip(real, answers, strict=True):
+            source = x["encoder_token_ids"][row][x["encoder_padding_mask"][row]]
+            rows = (source, labels[row][weights[row] > 0], _up_to_eos(answer, model.special_ids))
+            shown = [preprocessor.target.decode(ids, skip_special_ids=False) for ids in rows]
+            samples.append((shown[0], shown[1], shown[2]))
+    return metrics, samples
+
+
+def _up_to_eos(ids: np.ndarray, special_ids: SpecialIds) -> np.ndarray:
+    """Generated ids with their EOS and without the padding after it."""
+    ends = np.flatnonzero(ids == special_ids.target.eos)
+    return ids[: ends[0] + 1] if len(ends) else ids
+
+
+def _draw(model: Any, history: Any, texts: list[str], directory: Path) -> list[Path]:
+    """Draw what there is to see; the files written."""
+    from keras_s2s.analysis.plots import attention_figure, plot_learning_curve
+
+    pictures = [directory / CURVE_FILE]
+    plot_learning_curve(history, pictures[0])
+    decoder = model.preset.architecture.decoder
+    if texts and (decoder.type == "transformer" or decoder.attention is not None):
+        pictures.append(directory / ATTENTION_FILE)
+        attention_figure(model, texts, pictures[1])
+    return pictures
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    names = ("keras", "tensorflow", "jax", "torch", "numpy", "sentencepiece", "sacrebleu", "babel")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _has_matplotlib() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("matplotlib") is not None
+
+
+def _as_yaml(recipe: RecipeConfig) -> str:
+    data = recipe.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,93 @@
+"""Which ids a random draw may choose from: temperature, top-k, top-p and min-p."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from keras_s2s.samplers.blockwise_top_k import top_k
+from keras_s2s.samplers.checks import number, whole
+from keras_s2s.samplers.processors import FORBIDDEN, forbid
+
+#: Below this temperature scores are counted from the best one.
+COLD = 1e-3
+#: Lower temperatures than this are as good as this: the difference of any two scores decides.
+COLDEST = 1e-30
+
+
+class Shortlist:
+    """The settings that samplers which draw have in common, applied in this order.
+
+    Args:
+        temperature: divides the scores; below 1 sharpens, above 1 flattens.
+        top_k: keep the k likeliest ids [Fan 2018]; None or 0 keeps all.
+        top_p: keep the likeliest ids that together have this probability, the one that reaches
+            it included [Holtzman 2020].
+        min_p: drop ids less likely than this share of the likeliest one's probability
+            [Nguyen 2024].
+        keep: ids that are kept in any case.
+    """
+
+    def __init__(
+        self,
+        temperature: float,
+        top_k: int | None,
+        top_p: float | None,
+        min_p: float | None,
+        keep: int = 1,
+    ) -> None:
+        if not 0 < number("temperature", temperature) < float("inf"):
+            raise ValueError(f"temperature={temperature} must be above 0; greedy is its limit")
+        if top_k is not None:
+            top_k = whole("top_k", top_k, 0) or None
+        if top_p is not None and not 0 < number("top_p", top_p) <= 1:
+            raise ValueError(f"top_p={top_p} must lie above 0 and be at most 1")
+        if min_p is not None and not 0 <= number("min_p", min_p) <= 1:
+            raise ValueError(f"min_p={min_p} must lie between 0 and 1")
+        self.temperature = float(temperature)
+        self.top_k = top_k
+        self.top_p = None if top_p is None or top_p == 1 else float(top_p)
+        self.min_p = float(min_p) if min_p else None
+        self.keep = keep
+
+    def __call__(self, scores: Any) -> tuple[Any, Any | None]:
+        """The scores that remain.
+
+        Args:
+            scores: float32 `[R, V]`, logits or log-probabilities.
+
+        Returns:
+            `(scores [R, N], ids int32 [R, N])`, best first; or all scores in the order of their
+            ids, and None. What is dropped, but stands among them, scores `FORBIDDEN`.
+        """
+        scores = self._warped(scores)
+        vocabulary = scores.shape[-1]
+        if self.top_k is None and self.top_p is None and (self.min_p is None or self.keep == 1):
+            return self._likely_enough(scores), None
+        count = vocabulary if self.top_k is None else min(max(self.top_k, self.keep), vocabulary)
+        scores, ids = top_k(scores, count)
+        dropping = scores
+        if self.top_p is not None:
+            probabilities = ops.softmax(scores, axis=-1)
+            before = ops.cumsum(probabilities, axis=-1) - probabilities
+            dropping = forbid(scores, before >= self.top_p)
+        dropping = self._likely_enough(dropping)
+        kept = (ops.arange(count, dtype="int32") < self.keep)[None]
+        return ops.where(kept, scores, dropping), ids
+
+    def _warped(self, scores: Any) -> Any:
+        """The scores over the temperature; what a rule forbids stays forbidden."""
+        if self.temperature == 1:
+            return scores
+        forbidden = scores <= FORBIDDEN
+        if self.temperature < COLD:
+            # What else is unlikely would become less likely than what is forbidden.
+            scores = scores - ops.max(scores, axis=-1, keepdims=True)
+        return forbid(scores / max(self.temperature, COLDEST), forbidden)
+
+    def _likely_enough(self, scores: Any) -> Any:
+        if self.min_p is None:
+            return scores
+        best = ops.max(scores, axis=-1, keepdims=True)
+        return forbid(scores, ops.exp(scores - best) < self.min_p)

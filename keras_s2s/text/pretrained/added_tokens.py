@@ -1,0 +1,216 @@
+"""Tokenizers of Hugging Face folders that transformers runs in Python, and we do as well.
+
+Special tokens are cut out of the text first; what lies between them is split by the kind's own
+rule.  The order in which tokens get ids, and where white space next to them goes, follow
+transformers 5.
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+from collections.abc import Iterable, Mapping
+
+from keras_s2s.config import ConfigError
+from keras_s2s.text.pretrained.base import PretrainedTokenizer, tidy_spaces
+from keras_s2s.text.pretrained.tokenizer_files import (
+    NAMED,
+    Added,
+    Declared,
+    TokenizerFiles,
+    TokenName,
+)
+from keras_s2s.text.settled import HALF, settled_spaces
+
+
+class AddedTokens:
+    """Special tokens of a vocabulary, found in text.
+
+    Args:
+        vocabulary: the tokens that have an id already.
+        declared: what the files declare.
+        named: defaults of the named tokens.
+        extra: further special tokens.
+        fixed: tokens by id that a class brings along; the declared ones replace them.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Mapping[str, int],
+        declared: Declared,
+        *,
+        named: Mapping[str, TokenName],
+        extra: Iterable[TokenName] = (),
+        fixed: Mapping[int, Added] | None = None,
+    ) -> None:
+        every = {**named, **declared.named}
+        order = [
+            *(key for key in NAMED if key in every),
+            *(key for key in every if key not in NAMED),
+        ]
+        self.named = {key: str(every[key]) for key in order}
+        self.special = list(dict.fromkeys([*self.named.values(), *map(str, extra)]))
+        self.by_id: dict[int, Added] = {**(fixed or {}), **declared.added}
+        self.ids: dict[str, int] = {token.content: i for i, token in self.by_id.items()}
+        known = {**vocabulary, **self.ids}
+        for token in self.special:
+            if token in self.ids or not token:
+                continue
+            i = known.setdefault(token, len(known))
+            self.ids[token] = i
+            self.by_id[i] = Added(token, normalized=False, special=True)
+        self._whole = bool(declared.options.get("split_special_tokens", False))
+        self.refresh(self.ids)
+
+    def refresh(self, tokens: Iterable[str]) -> None:
+        """Look for `tokens` in texts, the longest first where several begin."""
+        found = sorted({token for token in tokens if token}, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, found))) if found else None
+
+    def split(self, text: str) -> list[tuple[str, bool]]:
+        """Parts of a text, and whether each is one of the tokens."""
+        if self._whole or self._pattern is None:
+            return [(text, False)] if text else []
+        parts: list[str] = []
+        end = 0
+        for match in self._pattern.finditer(text):
+            parts += [text[end : match.start()], match.group()]
+            end = match.end()
+        parts = [part for part in [*parts, text[end:]] if part]
+        for i, part in enumerate(parts):
+            if part not in self.ids:
+                continue
+            token = self.by_id.get(self.ids[part])
+            if token is None:
+                continue
+            left = parts[i - 1] if i > 0 else None
+            right = parts[i + 1] if i + 1 < len(parts) else None
+            if token.rstrip and right:
+                parts[i + 1] = right.lstrip()
+            if token.lstrip and left:
+                parts[i - 1] = left.rstrip()
+            if token.single_word:
+                if left and left[-1] != " ":
+                    parts[i - 1] += part
+                    parts[i] = ""
+                elif right and right[0] != " ":
+                    parts[i + 1] = part + parts[i + 1]
+                    parts[i] = ""
+        special = set(self.special)
+        return [(part, part in self.ids or part in special) for part in parts if part]
+
+
+class PythonTokenizer(PretrainedTokenizer):
+    """A tokenizer without a pipeline: special tokens, and a rule for what lies between them.
+
+    A kind sets `added` and supplies `_pieces`, `_piece_id`, `_piece` and `_join`.
+    """
+
+    added: AddedTokens
+
+    def __init__(self, files: TokenizerFiles, class_name: str, size: int | None = None) -> None:
+        super().__init__(files, class_name, size)
+        self._tidy = bool(files.config().get("clean_up_tokenization_spaces", False))
+
+    @property
+    def template(self) -> tuple[list[int], list[int]]:
+        """EOS after a text; a language beside it is not counted."""
+        eos = self.eos_id
+        return [], [] if eos is None else [eos]
+
+    def _unknown_id(self, vocabulary: Mapping[str, int], file: str) -> int:
+        """Id of the unknown token.
+
+        Raises:
+            ConfigError: `vocabulary`, which `file` holds, lacks it.
+        """
+        unknown = self.added.named["unk_token"]
+        if unknown not in vocabulary:
+            raise ConfigError(
+                f"{self.files.source}/{file}: the unknown token {unknown!r} is missing"
+            )
+        return vocabulary[unknown]
+
+    # ----------------------------------------------------------------------------------
+    # What a kind supplies
+    # ----------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def _pieces(self, text: str) -> list[str]:
+        """Tokens of text without special tokens."""
+
+    @abc.abstractmethod
+    def _piece_id(self, piece: str) -> int:
+        """Id of a token that was not added."""
+
+    @abc.abstractmethod
+    def _piece(self, i: int) -> str | None:
+        """Token of an id that was not added; `None` where it means nothing."""
+
+    @abc.abstractmethod
+    def _join(self, tokens: list[str]) -> str:
+        """Text of tokens."""
+
+    def _settled_join(self, tokens: list[str]) -> str:
+        """What no further tokens change of the text of tokens."""
+        return self._join(tokens).rstrip(HALF)
+
+    # ----------------------------------------------------------------------------------
+
+    @property
+    def known(self) -> int:
+        """One more than the greatest id with a meaning."""
+        return max(self._end, 1 + max(self.added.by_id, default=-1))
+
+    @property
+    def plain_size(self) -> int:
+        """One more than the greatest id of the vocabulary that is not a special token's."""
+        return 1 + max(set(self._plain_ids()).difference(self._special_ids()), default=-1)
+
+    @property
+    def _end(self) -> int:
+        """One more than the greatest id that was not added."""
+        return 1 + max(self._plain_ids(), default=-1)
+
+    @abc.abstractmethod
+    def _plain_ids(self) -> Iterable[int]:
+        """Ids of the vocabulary before tokens were added."""
+
+    def named_token(self, name: str) -> str | None:
+        """Text of `eos_token` and its like, or `None`."""
+        return self.added.named.get(name)
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = []
+        for part, found in self.added.split(text):
+            for token in [part] if found else self._pieces(part):
+                added = self.added.ids.get(token)
+                ids.append(self._piece_id(token) if added is None else added)
+        return ids
+
+    def _decode(self, ids: list[int]) -> str:
+        text = self._join(self._tokens_of(ids))
+        return tidy_spaces(text) if self._tidy else text
+
+    def _settled(self, ids: list[int]) -> str:
+        text = self._settled_join(self._tokens_of(ids))
+        return settled_spaces(text, tidy_spaces) if self._tidy else text
+
+    def _tokens_of(self, ids: list[int]) -> list[str]:
+        special = self._special_ids()
+        tokens = (self._token_or_none(i) for i in ids if i not in special)
+        return [token for token in tokens if token is not None]
+
+    def _special_ids(self) -> set[int]:
+        return {
+            self.added.ids[token] if token in self.added.ids else self._piece_id(token)
+            for token in self.added.special
+        }
+
+    def _token_or_none(self, i: int) -> str | None:
+        token = self.added.by_id.get(i)
+        return self._piece(i) if token is None else token.content
+
+    def _token(self, i: int) -> str:
+        token = self._token_or_none(i)
+        return f"<id {i}>" if token is None else token

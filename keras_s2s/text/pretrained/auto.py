@@ -1,0 +1,225 @@
+"""Tokenizers from a Hugging Face folder: which class reads it, and what it gives.
+
+The class is chosen as `AutoTokenizer.from_pretrained` of transformers 5 chooses it: the
+`tokenizer_class` of `tokenizer_config.json` or `config.json`, or else the model type's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_s2s.config import ConfigError, LanguagesConfig, SpecialIds
+from keras_s2s.text.languages import languages_of
+from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.pretrained.base import PretrainedTokenizer
+from keras_s2s.text.pretrained.blenderbot_small import BlenderbotSmallTokenizer
+from keras_s2s.text.pretrained.byt5 import ByT5Tokenizer
+from keras_s2s.text.pretrained.m2m_100 import M2M100Tokenizer
+from keras_s2s.text.pretrained.marian import MarianTokenizer
+from keras_s2s.text.pretrained.pipeline_builders import BUILDERS
+from keras_s2s.text.pretrained.pipeline_tokenizer import PipelineTokenizer
+from keras_s2s.text.pretrained.plbart import PLBartTokenizer
+from keras_s2s.text.pretrained.tokenizer_files import (
+    FAIRSEQ_MODEL,
+    MERGES,
+    T5_MODEL,
+    TOKENIZER_CONFIG,
+    TOKENIZER_JSON,
+    VOCAB,
+    VOCABULARY_FILES,
+    WORDPIECE_VOCAB,
+    TokenizerFiles,
+)
+
+_GENERIC = "TokenizersBackend"
+
+#: Model type to the tokenizer class of its own.
+CLASS_OF_MODEL_TYPE: dict[str, str] = {
+    "bart": "RobertaTokenizer",
+    "bert": "BertTokenizer",
+    "blenderbot": "BlenderbotTokenizer",
+    "blenderbot-small": "BlenderbotSmallTokenizer",
+    "byt5": "ByT5Tokenizer",
+    "m2m_100": "M2M100Tokenizer",
+    "marian": "MarianTokenizer",
+    "mbart": "MBartTokenizer",
+    "mt5": "T5Tokenizer",
+    "nllb": "NllbTokenizer",
+    "pegasus": "PegasusTokenizer",
+    "plbart": "PLBartTokenizer",
+    "roberta": "RobertaTokenizer",
+    "t5": "T5Tokenizer",
+    "umt5": _GENERIC,
+}
+
+#: Other names under which folders know a class.
+_ALIASES = {
+    "BartTokenizer": "RobertaTokenizer",
+    "LEDTokenizer": "RobertaTokenizer",
+    "MvpTokenizer": "RobertaTokenizer",
+    "MT5Tokenizer": "T5Tokenizer",
+    "UMT5Tokenizer": "T5Tokenizer",
+    "PreTrainedTokenizer": _GENERIC,
+    "PythonBackend": _GENERIC,
+}
+
+_PYTHON: dict[str, type[PretrainedTokenizer]] = {
+    "MarianTokenizer": MarianTokenizer,
+    "M2M100Tokenizer": M2M100Tokenizer,
+    "PLBartTokenizer": PLBartTokenizer,
+    "ByT5Tokenizer": ByT5Tokenizer,
+    "BlenderbotSmallTokenizer": BlenderbotSmallTokenizer,
+}
+
+
+#: Classes whose template is EOS and a language, which a call may name.
+_LANGUAGES_AROUND = {
+    "MBartTokenizer",
+    "MBart50Tokenizer",
+    "NllbTokenizer",
+    "M2M100Tokenizer",
+    "PLBartTokenizer",
+}
+
+
+#: What reads these files where nothing names a class.
+_BY_FILES = (
+    ("T5Tokenizer", (T5_MODEL,)),
+    ("MBartTokenizer", (FAIRSEQ_MODEL,)),
+    ("RobertaTokenizer", (VOCAB, MERGES)),
+    ("BertTokenizer", (WORDPIECE_VOCAB,)),
+)
+
+
+@dataclass(frozen=True)
+class PretrainedTokenizers:
+    """What a Hugging Face folder says of text.
+
+    Attributes:
+        source: tokenizer of the encoder's side.
+        target: of the decoder's side; the same object but for Marian.
+        languages: codes of a multilingual model, or None.
+        bos: id that the tokenizer puts before every text, or None: `SourceIds.bos` and
+            `TargetIds.bos`.
+        eos: id that it puts after every text, or None: `SourceIds.eos`.
+        class_name: the class of transformers that reads these files.
+    """
+
+    source: PretrainedTokenizer
+    target: PretrainedTokenizer
+    languages: LanguagesConfig | None
+    bos: int | None
+    eos: int | None
+    class_name: str
+
+    def preprocessor(self, special_ids: SpecialIds) -> Preprocessor:
+        """Text to ids of this model; the languages are added where `special_ids` has none.
+
+        Raises:
+            ConfigError: tokenizers and ids do not belong together.
+        """
+        if special_ids.languages is None and self.languages is not None:
+            special_ids = special_ids.model_copy(update={"languages": self.languages})
+        return Preprocessor(self.source, self.target, special_ids)
+
+
+def load_pretrained_tokenizers(
+    folder: str | Path,
+    model_type: str | None,
+    *,
+    config_class: str | None = None,
+    source_size: int | None = None,
+    target_size: int | None = None,
+) -> PretrainedTokenizers | None:
+    """Read the tokenizer files of a Hugging Face folder.
+
+    Args:
+        folder: the folder.
+        model_type: `model_type` of its `config.json`.
+        config_class: `tokenizer_class` of its `config.json`, where that has one.
+        source_size: ids of the model's encoder; a tokenizer may have fewer.
+        target_size: ids of the model's decoder; the encoder's, where it is not given.
+
+    Returns:
+        the tokenizers, or None where the folder has none.
+
+    Raises:
+        FileNotFoundError: some of the files are there, but one that the class needs is not.
+        ConfigError: a file cannot be read, or nothing here can read the class's files.
+
+    Example:
+        >>> tokenizers = load_pretrained_tokenizers("opus-mt-en-de", "marian")
+        >>> tokenizers.source.encode("Hello")
+        [10537]
+    """
+    files = TokenizerFiles.from_folder(folder)
+    class_name = tokenizer_class(files, model_type, config_class)
+    if class_name is None:
+        return None
+    if target_size is None:
+        target_size = source_size
+    source: PretrainedTokenizer
+    target: PretrainedTokenizer
+    if class_name == "MarianTokenizer":
+        source = MarianTokenizer(files, class_name, source_size, "source")
+        target = MarianTokenizer(files, class_name, target_size, "target")
+    else:
+        make = _PYTHON.get(class_name, PipelineTokenizer)
+        sizes = [size for size in (source_size, target_size) if size is not None]
+        source = target = make(files, class_name, max(sizes, default=None))
+    for tokenizer in (source, target):
+        tokenizer.check_size()
+    languages = languages_of(source)
+    bos = eos = None
+    if class_name in _LANGUAGES_AROUND:
+        eos = source.eos_id
+    else:
+        before, after = source.template
+        if len(before) > 1 or len(after) > 1:
+            raise ConfigError(
+                f"{folder}/{TOKENIZER_JSON}: its template puts {len(before)} ids before and "
+                f"{len(after)} after a text; at most one each can be used"
+            )
+        bos, eos = next(iter(before), None), next(iter(after), None)
+    return PretrainedTokenizers(source, target, languages, bos, eos, class_name)
+
+
+def tokenizer_class(
+    files: TokenizerFiles, model_type: str | None, config_class: str | None = None
+) -> str | None:
+    """The transformers class that reads `files`; None where there is nothing to read.
+
+    Raises:
+        ConfigError: no class here reads them.
+    """
+    own = CLASS_OF_MODEL_TYPE.get(model_type or "")
+    written = files.config().get("tokenizer_class") or config_class
+    name = _canonical(written) if isinstance(written, str) else None
+    if not any(file in files for file in VOCABULARY_FILES):
+        # ByT5 has no vocabulary file, and may have no files at all.
+        byt5 = "ByT5Tokenizer" in (name, own)
+        return "ByT5Tokenizer" if byt5 and (TOKENIZER_CONFIG in files or own) else None
+    # UMT5's own class reads a tokenizer.json as it is, whatever class the folder names.
+    if own == _GENERIC and TOKENIZER_JSON in files:
+        return _GENERIC
+    choice = name or own
+    if choice in _PYTHON or (choice in BUILDERS and choice != _GENERIC):
+        return choice
+    if TOKENIZER_JSON in files:
+        return _GENERIC
+    if choice is None or own == _GENERIC:
+        for name_of, needed in _BY_FILES:
+            if all(file in files for file in needed):
+                return name_of
+    raise ConfigError(
+        f"{files.source}: its tokenizer files ({', '.join(sorted(files.contents))}) are for the "
+        f"class {written!r} of model type {model_type!r}, which cannot be read here; add a "
+        f"{TOKENIZER_JSON} (transformers writes it: AutoTokenizer.from_pretrained(DIR)"
+        ".save_pretrained(DIR)), or remove the files to work on ids"
+    )
+
+
+def _canonical(name: str) -> str:
+    name = name.removesuffix("Fast")
+    return _ALIASES.get(name, name)

@@ -1,0 +1,32 @@
+"""Modules under their old names are the modules in their new places, with a warning."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import pytest
+from small_models import slow_where_compiled
+
+import keras_s2s
+from keras_s2s.moved_modules import MOVED
+
+
+@slow_where_compiled
+def test_old_names_give_the_same_modules_and_warn():
+    assert len(MOVED) >= 60
+    for old, new in MOVED.items():
+        sys.modules.pop(f"keras_s2s.{old}", None)
+        with pytest.warns(FutureWarning, match=f"keras_s2s.{new};"):
+            found = importlib.import_module(f"keras_s2s.{old}")
+        assert found is importlib.import_module(f"keras_s2s.{new}"), old
+        assert found.__name__ == f"keras_s2s.{new}"
+        assert found.__spec__.name == f"keras_s2s.{new}", "the module keeps its own place"
+
+
+@slow_where_compiled
+def test_a_name_is_imported_from_an_old_module():
+    with pytest.warns(FutureWarning, match=r"keras_s2s\.analysis\.plots"):
+        sys.modules.pop("keras_s2s.plots", None)
+        from keras_s2s.plots import plot_attention
+    assert plot_attention is keras_s2s.plot_attention
