@@ -568,7 +568,7 @@ class Seq2SeqLM(keras.Model):
                 the others.
             seed: for samplers that draw: one, or one for each row; None is random.
             batch_size: sources decoded at a time; results do not depend on it. Where there are
-                more, the memory of up to three batches is used (`samplers/schedule.py`).
+                more, the memory of up to three batches is used (`decoding/schedule.py`).
             overlong: "truncate" cuts a source that is longer than the model's positions, as
                 transformers does (EOS and language stay), and logs a warning; "error" refuses it.
             output_attentions: fill `GenerationOutput.attentions`; with `return_output`.

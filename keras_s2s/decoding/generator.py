@@ -138,7 +138,7 @@ class Generator:
                 number of steps for all.
             seeds: what `row_seeds` made, in place of `seed`.
             places: of the rows among the caller's sources, for rules that ask; None counts.
-            batch_size: sources decoded at a time (see `samplers/schedule.py`). Rows are sorted by
+            batch_size: sources decoded at a time (see `decoding/schedule.py`). Rows are sorted by
                 length first, and handed back in their own order; results do not depend on it.
             want_attention: also compute the attention of the hypotheses to their sources.
         """

@@ -123,7 +123,7 @@ def test_half_precision(folder, dtype):
     other.save_pretrained(folder)
     model = Seq2SeqLM.from_preset(folder, dtype=dtype, verbose=False)
     assert model.load_report.dtypes == (dtype,)
-    wide = "float32" if dtype == "float16" else dtype  # see layers/half_precision.py
+    wide = "float32" if dtype == "float16" else dtype  # see layers/transformer/half_precision.py
     for variable in model.weights:
         widened = "norm/" in variable.path or "feed_forward/outer/" in variable.path
         widened = widened and "embedding" not in variable.path
