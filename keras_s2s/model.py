@@ -738,26 +738,37 @@ class Seq2SeqLM(keras.Model):
         src_lang: Language = None,
         tgt_lang: Language = None,
         return_token_log_probs: bool = False,
+        return_attention: bool = False,
         batch_size: int = 32,
         overlong: Overlong = "error",
     ) -> Any:
-        """Log-probability of targets, given their sources.
+        """Returns the log-probability of given targets, given their sources.
 
         Args:
             sources, targets: texts, or lists of ids; target ids as labels (no decoder start).
             src_lang, tgt_lang: languages of texts, as in `generate`. Ids have theirs in them, but
                 for a language that the decoder starts with: that `tgt_lang` names, too.
             return_token_log_probs: also return the log-probability of each id.
+            return_attention: also return the attention of each target id to the source ids, while
+                the decoder reads the target: that of its top layer, the mean of its heads.
+            batch_size: pairs scored at a time; results do not depend on it.
             overlong: as in `generate`, of sources and targets.
 
         Returns:
             float32 `[B]` (a float for a single text), the sum over each target's ids, EOS
-            included; with `return_token_log_probs` a pair of it and a list of `[T]` arrays.
+            included. Where more is asked for, a tuple: these sums; with `return_token_log_probs`
+            a list of B float32 arrays `[T]`; with `return_attention` a list of B float32 arrays
+            `[T, S]`, whose rows sum to 1. T and S are each pair's own lengths in ids.
 
         Raises:
-            ValueError: ids outside a vocabulary, rows that are empty or too long, or numbers of
-                rows that differ.
+            ValueError: ids outside a vocabulary, rows that are empty or too long, numbers of
+                rows that differ, or `return_attention` for a decoder without attention.
             TypeError: texts on one side and ids on the other.
+
+        Example:
+            >>> model.score("ein Hund", "a dog")
+            -0.7
+            >>> log_prob, attention = model.score("ein Hund", "a dog", return_attention=True)
         """
         batch_size = whole("batch_size", batch_size)
         single = isinstance(sources, str)
@@ -771,12 +782,20 @@ class Seq2SeqLM(keras.Model):
         for start, members in self._target_starts(tgt_lang, len(sources)).items():
             for i in members:
                 starts[i] = start.decoder_start
-        log_probs, _ = self.generator.score(
-            source_rows, target_rows, starts=starts, batch_size=batch_size
+        log_probs, attention = self.generator.score(
+            source_rows,
+            target_rows,
+            starts=starts,
+            batch_size=batch_size,
+            want_attention=return_attention,
         )
         sums = np.asarray([part.sum() for part in log_probs], np.float32)
-        result: Any = float(sums[0]) if single else sums
-        return (result, log_probs) if return_token_log_probs else result
+        result: list[Any] = [float(sums[0]) if single else sums]
+        if return_token_log_probs:
+            result.append(log_probs)
+        if return_attention:
+            result.append(attention)
+        return tuple(result) if len(result) > 1 else result[0]
 
     # ------------------------------------------------------------------ export
 

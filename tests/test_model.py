@@ -166,6 +166,25 @@ def test_score_is_the_sum_of_log_probabilities(model):
     np.testing.assert_allclose(alone, scores[:1], rtol=1e-5, atol=1e-5)
 
 
+def test_score_returns_attention_when_asked(model):
+    special = model.special_ids
+    eos, start = special.target.eos, special.target.decoder_start
+    targets = [[5, 6, eos], [7, eos], [8, 4, 11, 6, eos]]
+    scores, attention = model.score(SOURCES, targets, return_attention=True)
+    np.testing.assert_allclose(scores, model.score(SOURCES, targets), rtol=1e-6)
+    inputs = model_inputs(SOURCES, [[start, *row[:-1]] for row in targets], special)
+    _, expected = Probe(model).logits_and_attention(inputs)
+    assert [part.shape for part in attention] == [(3, 5), (2, 2), (5, 7)]
+    for part, whole in zip(attention, expected, strict=True):
+        np.testing.assert_allclose(part, whole[: part.shape[0], : part.shape[1]], atol=1e-5)
+    parts = model.score(SOURCES, targets, return_token_log_probs=True, return_attention=True)
+    assert [len(part) for part in parts] == [3, 3, 3]
+    assert [row.shape for row in parts[1]] == [(3,), (2,), (5,)]
+    without = make_model(shrunken_preset("lstm_seq2seq"))
+    with pytest.raises(ValueError, match="no attention to show"):
+        without.score(SOURCES, targets, return_attention=True)
+
+
 def test_score_of_texts(text_model):
     one = text_model.score("ein Hund", "a dog")
     assert isinstance(one, float) and one < 0

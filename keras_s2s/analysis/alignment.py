@@ -1,4 +1,4 @@
-"""Which source word each target word was made from, as the attention has it."""
+"""Word alignment: links each target word to the source word that it attends to most."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from keras_s2s.text.truncation import Overlong, check_overlong
 
 
 class Alignment(NamedTuple):
-    """Words of a sentence pair and the links between them.
+    """The words of a sentence pair and the links between them.
 
     Attributes:
         source, target: the words, split at spaces.
-        links: `(place in source, place in target)`, one for each target word, in its order.
+        links: `(source position, target position)`, one for each target word, in target order.
     """
 
     source: list[str]
@@ -23,7 +23,7 @@ class Alignment(NamedTuple):
     links: list[tuple[int, int]]
 
     def __str__(self) -> str:
-        """The links in the field's usual form: `0-0 2-1 1-2`."""
+        """Returns the links in the usual Pharaoh format: `0-0 2-1 1-2`."""
         return " ".join(f"{source}-{target}" for source, target in self.links)
 
 
@@ -36,18 +36,17 @@ def word_alignment(
     tgt_lang: str | None = None,
     **generation_options: Any,
 ) -> Alignment:
-    """Link each target word to the source word that it attended to most.
+    """Links each target word to the source word that it attends to most.
 
-    A word's attention is the sum over its tokens, of the decoder's top layer and the mean of its
-    heads. The decoder writes a token after having looked where it needs to, so that this is a
-    fair alignment for recurrent decoders [Bahdanau 2015, 5.2.1] and a rough one for deep
-    Transformers.
+    A word's attention is the sum over its tokens, in the decoder's top layer, averaged over its
+    heads. This is a good alignment for recurrent decoders, which attend to the source word that
+    they translate next [Bahdanau 2015, 5.2.1], and a rough one for deep Transformers.
 
     Args:
         model: a `Seq2SeqLM` with attention and a preprocessor.
         source: a source text.
-        target: a target text; None takes the model's own answer, the first where the options
-            ask for several.
+        target: a target text; None takes what the model generates, the first text where the
+            options ask for several.
         src_lang, tgt_lang: languages of a multilingual model; by default the model's own.
         **generation_options: to `generate`, where `target` is None; `overlong` in any case.
 
@@ -85,7 +84,7 @@ def attended_ids(
     overlong: Overlong = "error",
     **generation_options: Any,
 ) -> tuple[list[int], list[int], np.ndarray]:
-    """Source ids (S), target ids (T) and the attention between them, float32 `[T, S]`.
+    """Returns source ids (S), target ids (T) and the attention between them, float32 `[T, S]`.
 
     Args:
         model, source, target, src_lang, tgt_lang, generation_options: as in `word_alignment`.
@@ -93,7 +92,7 @@ def attended_ids(
     """
     text = model.preprocessor
     if text is None:
-        raise ValueError("the model has no preprocessor, so there are no tokens to write down")
+        raise ValueError("the model has no preprocessor, so there are no tokens to align")
     check_overlong(overlong)
     cuts = overlong == "truncate"
     source_ids = text.encode_source(
@@ -104,30 +103,39 @@ def attended_ids(
         overlong=overlong,
     )[0]
     if target is None:
+        # `generate` itself returns the attention of what it generated.
         told = {"src_lang": src_lang, "tgt_lang": tgt_lang, "overlong": overlong if cuts else None}
         told = {name: value for name, value in told.items() if value is not None}
-        output = model.generate([source], return_output=True, **told, **generation_options)
+        output = model.generate(
+            [source], return_output=True, output_attentions=True, **told, **generation_options
+        )
         # Of several hypotheses the first, which is the best one.
-        best = output.token_ids.reshape(-1, output.token_ids.shape[-1])[0]
-        target_ids = best[: output.lengths.reshape(-1)[0]].tolist()
-    else:
-        target_ids = text.encode_target(
-            [target],
-            tgt_lang,
-            max_length=model.network.max_target_length if cuts else None,
-            overlong=overlong,
-        )[0]
-    begun = {}
-    if tgt_lang is not None or text.special_ids.languages is not None:
-        begun = {"starts": [text.target_start(tgt_lang).decoder_start]}
-    _, attention = model.generator.score([source_ids], [target_ids], want_attention=True, **begun)
+        first = (0,) * output.lengths.ndim
+        length = int(output.lengths[first])
+        target_ids = output.token_ids[first][:length].tolist()
+        return source_ids, target_ids, output.attentions[first][:length, : len(source_ids)]
+    target_ids = text.encode_target(
+        [target],
+        tgt_lang,
+        max_length=model.network.max_target_length if cuts else None,
+        overlong=overlong,
+    )[0]
+    # Ids have their languages in them, except one that the decoder starts with.
+    languages = text.special_ids.languages
+    started = languages is not None and languages.target == "decoder_start"
+    _, attention = model.score(
+        [source_ids],
+        [target_ids],
+        tgt_lang=tgt_lang if started else None,
+        return_attention=True,
+    )
     return source_ids, target_ids, attention[0]
 
 
 def _words(
     ids: Sequence[int], decode: Callable[[list[list[int]]], list[str]]
 ) -> tuple[list[str], list[int]]:
-    """Words of a text, and for each of its ids the word it belongs to; -1 for none."""
+    """Returns the words of a text, and for each of its ids the word it belongs to; -1 for none."""
     prefixes = decode([list(ids[: end + 1]) for end in range(len(ids))])
     places, before = [], ""
     for prefix in prefixes:

@@ -1,7 +1,7 @@
 """Teacher forcing: the decoder reads the true target, one position behind its labels.
 
-This is the one place where targets are shifted. Users give raw targets; models, losses and
-samplers never shift anything.
+This is the only place where targets are shifted, for training and for scoring. Users give raw
+targets; models, losses and samplers never shift anything.
 
     target ids          T1     T2     T3     EOS
     decoder inputs      START  T1     T2     T3     PAD
@@ -21,16 +21,20 @@ from keras_s2s.data.errors import DataError
 
 
 def teacher_forcing(
-    target_ids: Sequence[Sequence[int] | np.ndarray], decoder_start: int, pad: int, length: int
+    target_ids: Sequence[Sequence[int] | np.ndarray],
+    decoder_start: int | Sequence[int],
+    pad: int,
+    length: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Decoder inputs, labels and weights of raw targets.
+    """Makes decoder inputs, labels and weights from raw targets.
 
-    What is real comes from the lengths of the rows: `pad` may equal EOS or the decoder start.
+    Padding is told by the lengths of the rows: `pad` may equal EOS or the decoder start.
 
     Args:
         target_ids: B rows of target ids that end in EOS and have no decoder start in front.
             An empty row fills the batch up: padding of weight 0.
-        decoder_start: the decoder's first input.
+        decoder_start: the decoder's first input: one id for all rows, or one for each row (models
+            whose decoder starts with the target's language).
         pad: fills rows up to `length`.
         length: padded length T.
 
@@ -40,12 +44,16 @@ def teacher_forcing(
         weights: float32 `[B, T]`, 1 on the row's ids, its EOS included, and 0 after them.
 
     Raises:
-        ValueError: a row is longer than `length`.
+        ValueError: a row is longer than `length`, or there are not as many decoder starts as rows.
 
     Example:
         >>> teacher_forcing([[7, 8, 1]], decoder_start=0, pad=0, length=4)
         (array([[0, 7, 8, 0]]), array([[7, 8, 1, 0]]), array([[1., 1., 1., 0.]]))
     """
+    starts = np.asarray(decoder_start, dtype="int32")
+    if starts.ndim and len(starts) != len(target_ids):
+        raise ValueError(f"{len(starts)} decoder starts for {len(target_ids)} target rows")
+    starts = np.broadcast_to(starts, len(target_ids))
     decoder_inputs = np.full((len(target_ids), length), pad, dtype="int32")
     labels = np.full((len(target_ids), length), pad, dtype="int32")
     weights = np.zeros((len(target_ids), length), dtype="float32")
@@ -55,7 +63,7 @@ def teacher_forcing(
             raise ValueError(f"target row {row} has {size} ids, more than length {length}")
         if size == 0:
             continue
-        decoder_inputs[row, 0] = decoder_start
+        decoder_inputs[row, 0] = starts[row]
         decoder_inputs[row, 1:size] = ids[:-1]
         labels[row, :size] = ids
         weights[row, :size] = 1.0

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from keras_s2s.config import SpecialIds
+from keras_s2s.data.teacher_forcing import teacher_forcing
 from keras_s2s.decoding.backend_drivers import make_driver, make_kernels
 from keras_s2s.decoding.diagnosis import (
     NonFiniteError,
@@ -399,17 +400,21 @@ class Generator:
     def _targets(
         self, rows: Sequence[Sequence[int]], starts: Sequence[int], inputs: Any
     ) -> dict[str, np.ndarray]:
-        size, length = inputs["encoder_token_ids"].shape[0], max(len(row) for row in rows)
+        """Decoder inputs and labels of `rows`, padded to as many rows as `inputs` has."""
+        length = max(len(row) for row in rows)
         if keras.backend.backend() == "jax":
             limit = self.network.max_target_length
             rounded = round_up_length(length)
             length = rounded if limit is None else max(length, min(rounded, limit))
-        target = self.special_ids.target
-        labels, mask = pad_rows(rows, size, length, target.pad)
-        begun = [[start, *row[:-1]] for start, row in zip(starts, rows, strict=True)]
-        ids, _ = pad_rows(begun, size, length, target.pad)
-        labels[len(rows) :], mask[len(rows) :], ids[len(rows) :] = labels[0], mask[0], ids[0]
-        return {"decoder_token_ids": ids, "decoder_padding_mask": mask, "labels": labels}
+        # Filler rows repeat the first.
+        fillers = inputs["encoder_token_ids"].shape[0] - len(rows)
+        ids, labels, weights = teacher_forcing(
+            [*rows, *[rows[0]] * fillers],
+            [*starts, *[starts[0]] * fillers],
+            self.special_ids.target.pad,
+            length,
+        )
+        return {"decoder_token_ids": ids, "decoder_padding_mask": weights > 0, "labels": labels}
 
     def _attention(
         self, rows: Any, ids: Any, lengths: Any, start: int, batch_size: int

@@ -18,16 +18,21 @@ class Looker:
 
     def __init__(self, text, attention) -> None:
         self.preprocessor = text
-        self.generator = SimpleNamespace(score=self._score)
         self.attention = attention
 
-    def _score(self, sources, targets, want_attention):
-        assert want_attention
+    def score(self, sources, targets, tgt_lang, return_attention):
+        assert tgt_lang is None and return_attention
         return None, [self.attention(len(targets[0]), len(sources[0]))]
 
-    def generate(self, sources, return_output):
+    def generate(self, sources, return_output, output_attentions):
+        assert return_output and output_attentions
+        source = self.preprocessor.encode_source(sources)[0]
         ids = self.preprocessor.encode_target(["z xy"])[0]
-        return SimpleNamespace(token_ids=np.asarray([ids]), lengths=np.asarray([len(ids)]))
+        return SimpleNamespace(
+            token_ids=np.asarray([ids]),
+            lengths=np.asarray([len(ids)]),
+            attentions=np.asarray([self.attention(len(ids), len(source))]),
+        )
 
 
 @pytest.mark.parametrize("kind", ["character", "word", "byte", "byte_level_bpe"])
@@ -57,12 +62,18 @@ def test_the_models_own_answer_is_aligned() -> None:
 
 def test_of_several_answers_the_first_is_aligned() -> None:
     class Several(Looker):
-        def generate(self, sources, return_output, num_return_sequences):
+        def generate(self, sources, return_output, output_attentions, num_return_sequences):
+            source = self.preprocessor.encode_source(sources)[0]
             rows = self.preprocessor.encode_target(["z xy", "xy"])
             ids = np.zeros((1, num_return_sequences, max(map(len, rows))), int)
             for place, row in enumerate(rows):
                 ids[0, place, : len(row)] = row
-            return SimpleNamespace(token_ids=ids, lengths=np.asarray([list(map(len, rows))]))
+            best = self.attention(ids.shape[-1], len(source))
+            return SimpleNamespace(
+                token_ids=ids,
+                lengths=np.asarray([list(map(len, rows))]),
+                attentions=np.stack([best, np.zeros_like(best)])[None],
+            )
 
     text = s2s.text.Preprocessor.train(PAIRS, "word")
     model = Several(text, lambda t, s: np.eye(t, s))

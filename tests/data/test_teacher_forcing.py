@@ -44,6 +44,16 @@ def test_empty_row_is_filler():
     assert weights.tolist() == [[0, 0], [1, 0]]
 
 
+def test_each_row_may_have_a_start_of_its_own():
+    """Where the decoder starts with the target's language, and scoring mixes languages."""
+    inputs, labels, weights = teacher_forcing([[7, 8, EOS], [], [5, EOS]], [11, 12, 13], PAD, 4)
+    assert inputs.tolist() == [[11, 7, 8, PAD], [PAD] * 4, [13, 5, PAD, PAD]]
+    assert labels.tolist() == [[7, 8, EOS, PAD], [PAD] * 4, [5, EOS, PAD, PAD]]
+    assert weights.tolist() == [[1, 1, 1, 0], [0] * 4, [1, 1, 0, 0]]
+    with pytest.raises(ValueError, match="1 decoder starts for 2 target rows"):
+        teacher_forcing([[EOS], [7, EOS]], [11], PAD, 2)
+
+
 def test_too_long_row_is_refused():
     with pytest.raises(ValueError, match="target row 1 has 3 ids, more than length 2"):
         teacher_forcing([[EOS], [7, 8, EOS]], START, PAD, 2)

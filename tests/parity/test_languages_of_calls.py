@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from parity.test_huggingface_text import make
-from small_models import slow_where_compiled
+from small_models import Probe, model_inputs, slow_where_compiled
 
 from keras_s2s import Seq2SeqLM, word_alignment
 from keras_s2s.analysis.alignment import attended_ids
@@ -212,6 +212,63 @@ def test_attention(twins, name):
         np.testing.assert_allclose(found[2], attentions[-1][0].mean(0).numpy(), atol=1e-4)
     links = word_alignment(pair.ours, TEXTS[0], "Two men", **options)
     assert (links.source, links.target) == (TEXTS[0].split(), ["Two", "men"])
+
+
+@slow_where_compiled
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_attention_of_scores(twins, name):
+    """`score(return_attention=True)`, each row in a target language of its own, in one batch.
+
+    It equals the attention of a teacher-forced call that starts with the row's own id, and
+    transformers' cross-attentions; where the decoder starts with the language, another start
+    gives another attention.
+    """
+    pair = twins(name)
+    pair.model.set_attn_implementation("eager")
+    labels = ["Two men", "A dog sleeps", "The fox"]
+    scores, log_probs, attention = pair.ours.score(
+        TEXTS,
+        labels,
+        **pair.options(pair.targets),
+        return_token_log_probs=True,
+        return_attention=True,
+    )
+    np.testing.assert_array_equal(
+        scores, pair.ours.score(TEXTS, labels, **pair.options(pair.targets))
+    )
+    probe = Probe(pair.ours)
+
+    def teacher_forced(source: list[int], inputs: list[int]) -> np.ndarray:
+        batch = model_inputs([source], [inputs], pair.ours.special_ids)
+        return probe.logits_and_attention(batch)[1][0]
+
+    for row, (text, label, target) in enumerate(zip(TEXTS, labels, pair.targets, strict=True)):
+        source = pair.inputs(text, target)["input_ids"][0].tolist()
+        start, *forced = pair.begins(target)
+        ids = [*forced, *pair.target_ids(label), pair.tokenizer.eos_token_id]
+
+        with torch.no_grad():
+            output = pair.model(
+                input_ids=torch.tensor([source]),
+                decoder_input_ids=torch.tensor([[start, *ids[:-1]]]),
+                output_attentions=True,
+            )
+        assert attention[row].shape == (len(ids), len(source))
+        assert log_probs[row].shape == (len(ids),)
+        assert scores[row] == pytest.approx(log_probs[row].sum(), abs=1e-4)
+        np.testing.assert_allclose(attention[row].sum(axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(
+            attention[row], teacher_forced(source, [start, *ids[:-1]]), atol=1e-5
+        )
+        theirs = output.cross_attentions[-1][0].mean(0).numpy()
+        np.testing.assert_allclose(attention[row], theirs, atol=1e-4)
+        if name in STARTED:
+            default = pair.model.config.decoder_start_token_id
+            other = teacher_forced(source, [default, *ids[:-1]])
+            assert np.abs(attention[row] - other).max() > 1e-3
+        found = attended_ids(pair.ours, text, label, **pair.options(target))
+        assert found[:2] == (source, ids)
+        np.testing.assert_allclose(found[2], attention[row], atol=1e-5)
 
 
 @slow_where_compiled
