@@ -19,8 +19,8 @@ from small_models import Probe, covered, make_model, shrunken_preset, slow_where
 from keras_s2s.data import DataError
 from keras_s2s.data import batches as batches_module
 from keras_s2s.data.teacher_forcing import teacher_forcing
-from keras_s2s.layers import transformer_decoder
 from keras_s2s.layers.recurrent.attention import Attention
+from keras_s2s.layers.transformer import decoder as transformer_decoder
 from keras_s2s.layers.transformer.multi_head_attention import MultiHeadAttention
 from keras_s2s.network import Network
 from keras_s2s.samplers import Beam, Greedy, Plan
@@ -189,7 +189,7 @@ def test_loss_averaged_over_padding(monkeypatch):
 
 @slow_where_compiled
 def test_padding_mask_off(monkeypatch):
-    from keras_s2s.layers import kernels
+    from keras_s2s.layers.kernels import operations as kernels
 
     softmax = kernels.masked_softmax
 
