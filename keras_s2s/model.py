@@ -184,7 +184,7 @@ class Seq2SeqLM(keras.Model):
                 found.config,
                 architecture or {},
                 preprocessor if found.adopts or architecture else None,
-                source=str(source),
+                origin=str(source),
                 generation=generation,
             )
             if load_weights:

@@ -52,11 +52,11 @@ def _of_side(part: RecurrentEncoderConfig | RecurrentDecoderConfig | Transformer
     return positions + directions * GATES[part.cell] * (first + later) + units * width
 
 
-def refuse_beyond_memory(architecture: ArchitectureConfig, source: str) -> None:
+def refuse_beyond_memory(architecture: ArchitectureConfig, origin: str) -> None:
     """Refuse a network that this machine cannot hold, before it is made.
 
     Args:
-        source: where the configuration came from, for the message.
+        origin: where the configuration came from, for the message.
 
     Raises:
         ConfigError: its weights alone are larger than all memory.
@@ -69,7 +69,7 @@ def refuse_beyond_memory(architecture: ArchitectureConfig, source: str) -> None:
             for side, part in (("encoder", architecture.encoder), ("decoder", architecture.decoder))
         )
         raise ConfigError(
-            f"{source}: a network of these sizes has at least {count:,} weights, which this "
+            f"{origin}: a network of these sizes has at least {count:,} weights, which this "
             f"machine's {math.floor(memory / 2**30)} GiB of memory cannot hold: source_vocab_size "
             f"{architecture.source_vocab_size}, target_vocab_size "
             f"{architecture.target_vocab_size}, {sizes}"

@@ -25,7 +25,7 @@ def changed(
     architecture: Mapping[str, Any],
     preprocessor: Preprocessor | None,
     *,
-    source: str,
+    origin: str,
     generation: GenerationConfig | Mapping[str, Any] | None = None,
 ) -> PresetConfig:
     """`config` with differences.
@@ -34,7 +34,7 @@ def changed(
         config: a valid preset.
         architecture: keys of `ArchitectureConfig` (and `shared`) that win over the preset's.
         preprocessor: sets vocabulary sizes and special ids; None leaves them.
-        source: where the preset came from, for error messages.
+        origin: where the preset came from, for error messages.
         generation: defaults of `generate` in place of the preset's; None leaves them.
 
     Raises:
@@ -52,9 +52,9 @@ def changed(
     data = catalog.overlay(config.model_dump(), changes)
     if data["architecture"] != config.model_dump()["architecture"]:
         data["parameters"] = None  # the declared count was the preset's own
-    _check_joint(data, preprocessor, source)
+    _check_joint(data, preprocessor, origin)
     written = shared_keys(architecture, ("architecture",))
-    return read_config(PresetConfig, data, source=source, written=written)
+    return read_config(PresetConfig, data, origin=origin, written=written)
 
 
 def from_description(
@@ -67,22 +67,22 @@ def from_description(
     Raises:
         ConfigError: a key or value that is not valid, with file, key and nearest key.
     """
-    source, data = "architecture", description
+    origin, data = "architecture", description
     if not isinstance(data, Mapping):
-        source, data = str(description), catalog.read_yaml(Path(str(description)))
+        origin, data = str(description), catalog.read_yaml(Path(str(description)))
     if "architecture" not in data and "base" not in data:
         data = {"architecture": data}
-    settings = catalog.collect(data, source=source)
+    settings = catalog.collect(data, origin=origin)
     settings.data.setdefault("description", "An architecture of its own.")
     if preprocessor is not None:
         settings.add(_of_preprocessor(preprocessor), "the preprocessor")
-        _check_joint(settings.data, preprocessor, source)
+        _check_joint(settings.data, preprocessor, origin)
     if special_ids is not None:
         settings.data["special_ids"] = (
             special_ids.model_dump() if isinstance(special_ids, SpecialIds) else special_ids
         )
     settings.data.setdefault("special_ids", _trained_special_ids())
-    return settings.read(PresetConfig, source)
+    return settings.read(PresetConfig, origin)
 
 
 def with_preprocessor(config: PresetConfig, preprocessor: Preprocessor) -> PresetConfig:
@@ -132,12 +132,12 @@ def check_vocabularies(architecture: ArchitectureConfig, preprocessor: Preproces
             )
 
 
-def _check_joint(data: Mapping[str, Any], preprocessor: Preprocessor | None, source: str) -> None:
+def _check_joint(data: Mapping[str, Any], preprocessor: Preprocessor | None, origin: str) -> None:
     """Refuse one table for two vocabularies, also where their sizes happen to agree."""
     shared = data["architecture"].get("share_embeddings")
     if preprocessor is not None and shared and not preprocessor.joint:
         raise ConfigError(
-            f"{source}: architecture.share_embeddings is true, one table for both sides, but "
+            f"{origin}: architecture.share_embeddings is true, one table for both sides, but "
             "source and target have tokenizers of their own; train one for both "
             "(Preprocessor.train(..., joint=True)), or pass "
             'architecture={"share_embeddings": False}'

@@ -30,7 +30,7 @@ description: A run.
 model: tiny
 architecture: {shared: {hidden_dim: 16}}
 text: {source: {kind: word}}
-data: {generator: dates}
+data: {task: dates}
 training: {epochs: 1}
 """
 
@@ -180,7 +180,7 @@ def test_a_file_of_ones_own_may_stand_on_the_zoo_or_beside_it(zoo, tmp_path):
 
 
 def test_resolve_takes_settings_that_are_in_no_file(zoo):
-    data = catalog.resolve({"base": "tiny", "description": "Mine."}, source="here", zoo=zoo)
+    data = catalog.resolve({"base": "tiny", "description": "Mine."}, origin="here", zoo=zoo)
     assert data["description"] == "Mine."
     assert "base" not in data
     assert data["architecture"]["decoder"]["num_layers"] == 2
@@ -462,7 +462,7 @@ def test_a_folder_is_not_a_file(tmp_path):
 
 def test_merge_keys_are_no_duplicates():
     text = "x: &x {b: 1, c: 2}\ny: &y\n  <<: *x\n  b: 3\nz:\n  <<: *y\n  b: 4\n"
-    assert parse_yaml(text, source="text")["z"] == {"b": 4, "c": 2}
+    assert parse_yaml(text, origin="text")["z"] == {"b": 4, "c": 2}
 
 
 plain_data = st.recursive(
@@ -478,7 +478,7 @@ plain_data = st.recursive(
 @given(plain_data)
 def test_plain_data_is_read_as_pyyaml_reads_it(data):
     text = yaml.safe_dump(data, allow_unicode=True)
-    assert parse_yaml(text, source="text") == yaml.safe_load(text)
+    assert parse_yaml(text, origin="text") == yaml.safe_load(text)
 
 
 # --------------------------------------------------------------------------------------

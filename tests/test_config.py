@@ -195,7 +195,7 @@ def test_examples_are_valid_and_cover_the_declarations():
                 visit(getattr(value, name))
 
     for cls, data in EXAMPLES:
-        visit(read_config(cls, data, source="example.yaml"))
+        visit(read_config(cls, data, origin="example.yaml"))
     declared = {
         cls for cls in Strict.__subclasses__() if cls.__module__.startswith("keras_s2s.config.")
     }
@@ -237,7 +237,7 @@ def test_every_typo_names_file_key_and_nearest_key(how):
         owner = parent_of(mutated, path)
         owner[typo] = owner.pop(key)
         with pytest.raises(ConfigError) as error:
-            read_config(cls, mutated, source="zoo/mine.yaml")
+            read_config(cls, mutated, origin="zoo/mine.yaml")
         message = str(error.value)
         dotted = ".".join((*path[:-1], typo))
         line = next(line for line in message.splitlines() if line.startswith(f"  {dotted}: "))
@@ -258,7 +258,7 @@ def test_a_side_without_a_known_type(side, value, part):
     if value is not None:
         mutated["architecture"][side]["type"] = value
     with pytest.raises(ConfigError) as error:
-        read_config(PresetConfig, mutated, source="mine.yaml")
+        read_config(PresetConfig, mutated, origin="mine.yaml")
     line = next(
         line for line in str(error.value).splitlines() if f"architecture.{side}.type: " in line
     )
@@ -280,7 +280,7 @@ def test_every_wrong_kind_of_value_is_refused_with_its_key():
             mutated = copy.deepcopy(data)
             parent_of(mutated, path)[path[-1]] = wrong
             with pytest.raises(ConfigError) as error:
-                read_config(cls, mutated, source="mine.yaml")
+                read_config(cls, mutated, origin="mine.yaml")
             assert str(error.value).startswith("mine.yaml: ")
             assert ".".join(path[:-1]) in str(error.value)
             checked += 1
@@ -304,7 +304,7 @@ def test_every_required_key_is_missed_by_name():
         mutated = copy.deepcopy(data)
         del parent_of(mutated, path)[path[-1]]
         try:
-            read_config(cls, mutated, source="mine.yaml")
+            read_config(cls, mutated, origin="mine.yaml")
         except ConfigError as error:
             assert str(error).startswith("mine.yaml: ")
             assert path[-1] in str(error) or "needs" in str(error) or "either" in str(error)
@@ -318,7 +318,7 @@ def test_problems_are_reported_together():
     mutated["generation"]["num_beams"] = 0
     mutated["descriptoin"] = "x"
     with pytest.raises(ConfigError) as error:
-        read_config(PresetConfig, mutated, source="mine.yaml")
+        read_config(PresetConfig, mutated, origin="mine.yaml")
     assert len(str(error.value).splitlines()) == 4
 
 
@@ -327,13 +327,13 @@ def test_origins_are_named():
     mutated["generation"]["num_beams"] = 0
     origins = {("generation", "num_beams"): "base.yaml"}
     with pytest.raises(ConfigError, match=r"num_beams: .* \(got 0\) \[from base\.yaml\]"):
-        read_config(PresetConfig, mutated, source="mine.yaml", origins=origins)
+        read_config(PresetConfig, mutated, origin="mine.yaml", origins=origins)
 
 
 @pytest.mark.parametrize("data", [None, [], "text", 5])
 def test_what_is_no_mapping(data):
     with pytest.raises(ConfigError, match=r"mine\.yaml: expected a mapping"):
-        read_config(PresetConfig, data, source="mine.yaml")
+        read_config(PresetConfig, data, origin="mine.yaml")
 
 
 # --------------------------------------------------------------------------------------
@@ -389,7 +389,7 @@ def test_what_is_no_mapping(data):
         (RecipeConfig, RECIPE, "training.monitor", "val_blue", "val_bleu", "'val_loss'"),
         (RecipeConfig, RECIPE, "evaluation.bleu_tokenize", "ja-mecap", "ja-mecab", "'flores200'"),
         (RecipeConfig, RECIPE, "data.overlong", "drp", "drop", "'truncate' or 'error'"),
-        (RecipeConfig, RECIPE, "data.generator", "date", "dates", "expected 'dates' (got 'date')"),
+        (RecipeConfig, RECIPE, "data.task", "date", "dates", "expected 'dates' (got 'date')"),
         (
             PresetConfig,
             RECURRENT,
@@ -414,7 +414,7 @@ def test_a_value_outside_a_closed_set(cls, data, path, value, nearest, expected)
     keys = tuple(path.split("."))
     parent_of(mutated, keys)[keys[-1]] = value
     with pytest.raises(ConfigError) as error:
-        read_config(cls, mutated, source="mine.yaml")
+        read_config(cls, mutated, origin="mine.yaml")
     first, line = str(error.value).splitlines()
     assert first.startswith("mine.yaml: ")
     assert line.startswith(f"  {path}: expected ")
@@ -426,7 +426,7 @@ def test_a_value_inside_a_list_is_found():
     mutated = copy.deepcopy(RECIPE)
     mutated["evaluation"]["metrics"] = ["bleu", "chfr"]
     with pytest.raises(ConfigError, match=r"metrics\.1: .* \(got 'chfr'\); did you mean 'chrf'\?"):
-        read_config(RecipeConfig, mutated, source="mine.yaml")
+        read_config(RecipeConfig, mutated, origin="mine.yaml")
 
 
 def test_what_compares_answers_with_targets():
@@ -434,7 +434,7 @@ def test_what_compares_answers_with_targets():
         data = copy.deepcopy(RECIPE)
         data["training"]["monitor"] = monitor
         data["evaluation"] = {"metrics": names, "bleu_tokenize": "char" if names else None}
-        return read_config(RecipeConfig, data, source="mine.yaml").metrics
+        return read_config(RecipeConfig, data, origin="mine.yaml").metrics
 
     assert metrics("val_loss", "bleu") == ("bleu",)
     assert metrics("val_bleu", "bleu") == ("bleu",)
@@ -495,15 +495,15 @@ def test_contradictions(data, side, changes, part):
     owner = mutated["architecture"] if side is None else mutated["architecture"][side]
     owner.update(changes)
     with pytest.raises(ConfigError) as error:
-        read_config(PresetConfig, mutated, source="mine.yaml")
+        read_config(PresetConfig, mutated, origin="mine.yaml")
     assert part in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        ({"generator": "dates"}, "either a generator or train files"),
-        ({"train": None}, "either a generator or train files"),
+        ({"task": "dates"}, "either a task or train files"),
+        ({"train": None}, "either a task or train files"),
         ({"train": {"source": "a"}}, "either source and target, or pairs"),
         ({"train": {"source": "a", "target": "b", "pairs": "c"}}, "either source and target"),
         (
@@ -522,8 +522,16 @@ def test_contradicting_data(changes, part):
     mutated = copy.deepcopy(RECIPE)
     mutated["data"].update(changes)
     with pytest.raises(ConfigError) as error:
-        read_config(RecipeConfig, mutated, source="mine.yaml")
+        read_config(RecipeConfig, mutated, origin="mine.yaml")
     assert part in str(error.value)
+
+
+def test_the_former_name_of_a_task():
+    data = {**copy.deepcopy(RECIPE), "data": {"generator": "dates"}}
+    with pytest.warns(FutureWarning, match=r"data\.generator is now data\.task"):
+        found = read_config(RecipeConfig, data, origin="mine.yaml")
+    assert found.data.task == "dates"
+    assert "generator" not in found.model_dump()["data"]
 
 
 # --------------------------------------------------------------------------------------
@@ -537,7 +545,7 @@ def test_shared_says_once_what_both_sides_have():
     encoder = {key: value for key, value in sides["encoder"].items() if key not in common}
     shared = {**sides, "shared": common, "encoder": encoder, "decoder": {}}
     spelled_out = ArchitectureConfig.model_validate(sides)
-    assert read_config(ArchitectureConfig, shared, source="shared") == spelled_out
+    assert read_config(ArchitectureConfig, shared, origin="shared") == spelled_out
     assert "shared" in shared, "the caller's mapping is left alone"
 
 
@@ -576,7 +584,7 @@ def test_a_mistake_under_shared_is_reported_there_and_once(cls, above, shared, e
     for key in reversed(above):
         data = {**TRANSFORMER, key: data}
     with pytest.raises(ConfigError) as error:
-        read_config(cls, data, source="mine.yaml")
+        read_config(cls, data, origin="mine.yaml")
     _, line = str(error.value).splitlines()
     head, _, tail = expected.partition(" .* ")
     assert line.startswith("  " + ".".join((*above, head)))
@@ -587,7 +595,7 @@ def test_a_mistake_under_shared_is_reported_there_and_once(cls, above, shared, e
 def test_shared_that_cannot_be_spread(changes):
     data = {**TRANSFORMER["architecture"], **changes}
     with pytest.raises(ConfigError, match=r"mine\.yaml.*\n.*expected a mapping of keys, got 5"):
-        read_config(ArchitectureConfig, data, source="mine.yaml")
+        read_config(ArchitectureConfig, data, origin="mine.yaml")
 
 
 # --------------------------------------------------------------------------------------
@@ -646,7 +654,7 @@ def test_a_transformer_encoder_has_no_state_to_copy():
     data["architecture"]["encoder"] = TRANSFORMER["architecture"]["encoder"]
     data["architecture"]["bridge"]["type"] = "copy"
     with pytest.raises(ConfigError, match=r"architecture\.bridge\.type: copy has nothing to copy"):
-        read_config(PresetConfig, data, source="mine.yaml")
+        read_config(PresetConfig, data, origin="mine.yaml")
 
 
 # --------------------------------------------------------------------------------------
@@ -657,13 +665,13 @@ def test_a_transformer_encoder_has_no_state_to_copy():
 @given(st.sampled_from(EXAMPLES))
 def test_written_and_read_again_it_is_the_same(example):
     cls, data = example
-    first = read_config(cls, data, source="first")
-    assert read_config(cls, first.model_dump(), source="again") == first
-    assert read_config(cls, first.model_dump(mode="json"), source="json") == first
+    first = read_config(cls, data, origin="first")
+    assert read_config(cls, first.model_dump(), origin="again") == first
+    assert read_config(cls, first.model_dump(mode="json"), origin="json") == first
 
 
 def test_configurations_are_frozen():
-    preset = read_config(PresetConfig, TRANSFORMER, source="example")
+    preset = read_config(PresetConfig, TRANSFORMER, origin="example")
     with pytest.raises(ValueError, match="frozen"):
         preset.generation.num_beams = 2
 

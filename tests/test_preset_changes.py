@@ -22,7 +22,7 @@ ARCHITECTURE = {
 
 def test_differences_win_and_the_declared_count_goes():
     base = load_preset("gru_bahdanau")
-    config = changed(base, {"shared": {"hidden_dim": 8}}, None, source="gru_bahdanau")
+    config = changed(base, {"shared": {"hidden_dim": 8}}, None, origin="gru_bahdanau")
     assert config.architecture.encoder.hidden_dim == config.architecture.decoder.hidden_dim == 8
     assert config.architecture.encoder.bidirectional
     assert (base.parameters is None, config.parameters is None) == (False, True)
@@ -43,7 +43,7 @@ def test_differences_win_and_the_declared_count_goes():
 )
 def test_wrong_differences(architecture, line):
     with pytest.raises(ConfigError) as error:
-        changed(load_preset("gru_bahdanau"), architecture, None, source="gru_bahdanau")
+        changed(load_preset("gru_bahdanau"), architecture, None, origin="gru_bahdanau")
     first, only = str(error.value).splitlines()
     assert first.startswith("gru_bahdanau: ")
     assert only.startswith(f"  {line}")

@@ -1,4 +1,4 @@
-"""Finds the zoo's presets and the recipes, and resolves what they are based on.
+"""Finds presets of the zoo and recipes, and merges them with what they are based on.
 
     zoo/families/NAME.yaml    how a family is built; a partial preset, not listed
     zoo/presets/NAME.yaml     `base:` and what differs from it

@@ -1,4 +1,6 @@
-"""Folders of the zoo and of recipes, the names in them, and errors for names that are not."""
+"""Finds the files of the zoo and of recipes by name or path, and reports names that do not
+exist.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +26,17 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def zoo_folder() -> Path:
-    """The folder that holds `families/` and `presets/`."""
+    """Returns the folder that holds `families/` and `presets/`."""
     return _shipped("zoo")
 
 
 def recipes_folder() -> Path:
-    """The folder that holds the recipes."""
+    """Returns the folder that holds the recipes."""
     return _shipped("recipes")
 
 
 def _shipped(name: str) -> Path:
-    # The wheel's folder comes first: beside an installed package, `zoo` may be anybody's.
+    # The wheel's folder comes first: a `zoo` beside an installed package may be another project's.
     candidates = [_PACKAGE / f"_{name}", _PACKAGE.parent / name]
     for folder in candidates:
         if folder.is_dir():
@@ -81,7 +83,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def read_once(path: Path) -> Any:
-    """`read_yaml`, once for all the entries that are based on one file."""
+    """Reads a YAML file, and keeps it for the other entries that are based on it."""
     status = path.stat() if path.is_file() else None
     key = (status.st_mtime_ns, status.st_size) if status else ()
     return copy.deepcopy(_read_unchanged(path, key))
@@ -93,7 +95,7 @@ def _read_unchanged(path: Path, key: tuple[int, ...]) -> Any:
 
 
 def preset_path(name_or_path: str | Path, *, zoo: Path | None = None) -> Path:
-    """The file of a preset: a name in the zoo, or the path of a YAML file.
+    """Returns the file of a preset: a name in the zoo, or the path of a YAML file.
 
     Raises:
         ConfigError: no such preset (the message gives the nearest names), or no such file.
@@ -102,7 +104,7 @@ def preset_path(name_or_path: str | Path, *, zoo: Path | None = None) -> Path:
 
 
 def recipe_path(name_or_path: str | Path, *, recipes: Path | None = None) -> Path:
-    """The file of a recipe: a name in the recipes folder, or the path of a YAML file.
+    """Returns the file of a recipe: a name in the recipes folder, or the path of a YAML file.
 
     Raises:
         ConfigError: no such recipe (the message gives the nearest names), or no such file.
@@ -127,13 +129,15 @@ def locate(what: str, name_or_path: str | Path, folder: Path) -> Path:
 
 
 def _has_folders(name: str) -> bool:
-    """Whether a word is a path rather than a name: `runs/mine`, `./mine`, `~`."""
+    """Returns whether a word is written as a path rather than as a name: `runs/mine`, `./mine`,
+    `~`.
+    """
     separators = [separator for separator in (os.sep, os.altsep) if separator]
     return name.startswith((".", "~")) or any(separator in name for separator in separators)
 
 
 def _no_such_path(what: str, path: str, names: list[str], is_yaml: bool) -> str:
-    """The message for a path that leads to nothing of use; of the names only near ones."""
+    """Returns the message about a path that does not exist, with similar names."""
     if Path(path).exists():
         return f"{path}: expected the YAML file of a {what}, its name ending in .yaml"
     is_folder = what == "preset" and not is_yaml
@@ -147,13 +151,13 @@ def _no_such_path(what: str, path: str, names: list[str], is_yaml: bool) -> str:
 
 
 def is_entry(name_or_path: str | Path, *, zoo: Path | None = None) -> bool:
-    """Whether this names a preset of the zoo, or is written as the path of a YAML file."""
+    """Returns whether this is the name of a preset of the zoo, or the path of a YAML file."""
     written = str(name_or_path)
     return written.endswith((".yaml", ".yml")) or written in list_presets(zoo=zoo)
 
 
 def no_such_model(name_or_path: str | Path, *, zoo: Path | None = None) -> ConfigError:
-    """The error for what is neither a folder nor an entry; it has the nearest of both.
+    """Returns the error for a model that is neither a folder nor a preset, with similar names.
 
     Example:
         >>> print(no_such_model("gru_bahdana"))
@@ -187,7 +191,7 @@ def no_such_model(name_or_path: str | Path, *, zoo: Path | None = None) -> Confi
 
 
 def nearest_or_all(name: str, names: list[str], what: str) -> str:
-    """The end of a message about an unknown name: near names, or how to see all."""
+    """Returns the end of a message about an unknown name: similar names, or how to list all."""
     if near := did_you_mean(name, names, n=3):
         return f"; {near}"
     if not names:

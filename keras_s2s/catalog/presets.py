@@ -1,4 +1,4 @@
-"""Reads presets of the zoo with everything they are based on."""
+"""Reads presets of the zoo, merged with everything they are based on."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from keras_s2s.catalog.settings import Settings, collect_over_bases, collect_pre
 from keras_s2s.config import ConfigError, PointerConfig, PresetConfig
 
 
-def resolve(data: Any, *, source: str, zoo: Path | None = None) -> dict[str, Any]:
-    """Merge a preset's settings into those of its `base:`.
+def resolve(data: Any, *, origin: str, zoo: Path | None = None) -> dict[str, Any]:
+    """Merges a preset's settings into those of the entry that its `base:` names.
 
     Args:
         data: what a YAML file holds, `base:` included or not.
-        source: where it came from, for error messages. If it is the path of a file, a relative
+        origin: where it came from, for error messages. If it is the path of a file, a relative
             base is looked for beside that file, otherwise in the working directory.
         zoo: a zoo folder to use instead of the one that ships with the package.
 
@@ -25,20 +25,20 @@ def resolve(data: Any, *, source: str, zoo: Path | None = None) -> dict[str, Any
     Raises:
         ConfigError: a base that does not exist, or a chain of bases that comes back to itself.
     """
-    return collect(data, source=source, zoo=zoo).data
+    return collect(data, origin=origin, zoo=zoo).data
 
 
-def collect(data: Any, *, source: str, zoo: Path | None = None) -> Settings:
-    """As `resolve`, with the file that each setting came from.
+def collect(data: Any, *, origin: str, zoo: Path | None = None) -> Settings:
+    """Merges settings as `resolve` does, and keeps which file each one came from.
 
     Example:
-        >>> collect({"base": "transformer_base"}, source="mine").read(PresetConfig, "mine")
+        >>> collect({"base": "transformer_base"}, origin="mine").read(PresetConfig, "mine")
     """
-    return collect_over_bases(data, source, _folder_of(source), zoo)
+    return collect_over_bases(data, origin, _folder_of(origin), zoo)
 
 
-def _folder_of(source: str) -> Path | None:
-    return Path(source).resolve().parent if Path(source).is_file() else None
+def _folder_of(origin: str) -> Path | None:
+    return Path(origin).resolve().parent if Path(origin).is_file() else None
 
 
 def load_preset(
@@ -47,7 +47,7 @@ def load_preset(
     *,
     zoo: Path | None = None,
 ) -> PresetConfig:
-    """Read a preset with everything it is based on.
+    """Reads a preset, merged with everything it is based on.
 
     Args:
         name_or_path: a name in the zoo, or the path of a YAML file.
@@ -77,7 +77,7 @@ def load_preset(
 def load_entry(
     name_or_path: str | Path, *, zoo: Path | None = None
 ) -> PresetConfig | PointerConfig:
-    """As `load_preset`, and also an entry that only points to a checkpoint.
+    """Reads a preset as `load_preset` does, or one that only points to a checkpoint.
 
     Example:
         >>> load_entry("opus_mt_ko_en").source
@@ -91,7 +91,7 @@ def load_entry(
 
 
 def _is_pointer(settings: Settings) -> bool:
-    """Whether settings say where weights are, but neither how many ids there are nor which."""
+    """Returns whether settings name a checkpoint and leave its sizes and ids to that."""
     architecture = settings.data.get("architecture") or {}
     return (
         settings.data.get("source") is not None
@@ -101,7 +101,7 @@ def _is_pointer(settings: Settings) -> bool:
 
 
 def preset_chain(name_or_path: str | Path, *, zoo: Path | None = None) -> list[Path]:
-    """The files a preset is made of: its own, its base's, that one's base, and so on.
+    """Returns the files that a preset is made of: its own, that of its base, and so on.
 
     Raises:
         ConfigError: as `load_preset`, except that settings are not validated.

@@ -19,7 +19,7 @@ def load_recipe(
     recipes: Path | None = None,
     zoo: Path | None = None,
 ) -> RecipeConfig:
-    """Read a recipe, and check that its architecture fits the preset it starts from.
+    """Reads a recipe, and checks that its architecture fits the preset it starts from.
 
     Args:
         name_or_path: a name in the recipes folder, or the path of a YAML file.
@@ -42,15 +42,17 @@ def load_recipe(
     if not isinstance(data, Mapping):
         raise ConfigError(f"{path}: expected a mapping of keys, got {type(data).__name__}")
     settings.add(data, str(path))
-    for change, source in _override_layers(overrides):
-        settings.add(change, source)
+    for change, origin in _override_layers(overrides):
+        settings.add(change, origin)
     recipe = settings.read(RecipeConfig, str(path))
     _check_model(recipe, settings, str(path), zoo)
     return recipe
 
 
 def _check_model(recipe: RecipeConfig, settings: Settings, path: str, zoo: Path | None) -> None:
-    """Refuse a recipe whose model is unknown, or whose architecture does not fit that model."""
+    """Raises an error for a recipe whose model is unknown, or whose architecture does not fit
+    it.
+    """
     try:
         preset = collect_preset(recipe.model, zoo)
     except ConfigError as error:
@@ -67,7 +69,7 @@ def _check_model(recipe: RecipeConfig, settings: Settings, path: str, zoo: Path 
 def _override_layers(
     overrides: Mapping[str, Any] | Iterable[str],
 ) -> list[tuple[dict[str, Any], str]]:
-    """One layer of settings for each override, with what an error calls it."""
+    """Returns each override as settings, and the name of its origin for error messages."""
     if isinstance(overrides, Mapping):
         return [(_nest(str(key), value), f"override {key}") for key, value in overrides.items()]
     if isinstance(overrides, str):
@@ -79,13 +81,13 @@ def _override_layers(
             raise ConfigError(
                 f"--set {text}: expected key=value with a dotted key, e.g. training.epochs=3"
             )
-        source = f"--set {text}"
-        layers.append((_nest(key.strip(), parse_yaml(value, source=source)), source))
+        origin = f"--set {text}"
+        layers.append((_nest(key.strip(), parse_yaml(value, origin=origin)), origin))
     return layers
 
 
 def _nest(dotted: str, value: Any) -> dict[str, Any]:
-    """`a.b`, 1 -> `{"a": {"b": 1}}`."""
+    """Returns a dotted key and its value as nested mappings: `{"a": {"b": 1}}` for `a.b` and 1."""
     for part in reversed(dotted.split(".")):
         value = {part: value}
     return value

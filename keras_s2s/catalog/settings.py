@@ -1,4 +1,4 @@
-"""Layers of settings, each with the file it came from, and what `base:` names."""
+"""Merges layers of settings, and keeps which file each setting came from."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from keras_s2s.config import (
 
 
 def overlay(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Put one layer of preset settings over another.
+    """Merges one layer of preset settings over another.
 
-    A plain deep merge, with one thing more: `architecture.shared` is spread over encoder and
-    decoder layer by layer, so that what `changes` shares wins over what `base` says of a side.
+    A deep merge, before which each layer's `architecture.shared` is copied to its encoder and
+    decoder, so that what `changes` shares wins over what `base` says of one side.
 
     Example:
         >>> family = {"architecture": {"encoder": {"num_layers": 6}}}
@@ -48,7 +48,7 @@ def _spread(layer: Mapping[str, Any]) -> dict[str, Any]:
     spread = dict(layer)
     architecture = spread.get("architecture")
     if isinstance(architecture, Mapping):
-        # What cannot be spread stays as it is: validation reports it with file and key.
+        # What cannot be copied stays as it is: validation reports it with file and key.
         with contextlib.suppress(ValueError):
             spread["architecture"] = spread_shared(architecture)
     return spread
@@ -56,11 +56,11 @@ def _spread(layer: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass
 class Settings:
-    """Merged layers, and which of them set each key.
+    """Merged layers of settings, with the layer that set each key.
 
     Attributes:
         data: the settings, `architecture.shared` spread over both sides.
-        origins: the source of the layer that set a key; None for a mapping that several set.
+        origins: the origin of the layer that set a key; None for a mapping that several set.
         written: for a key that was spread from `shared`: its path there.
         chain: the files of a preset and its bases.
     """
@@ -70,56 +70,56 @@ class Settings:
     written: dict[KeyPath, KeyPath] = field(default_factory=dict)
     chain: list[Path] = field(default_factory=list)
 
-    def add(self, layer: Mapping[str, Any], source: str) -> None:
-        """Put a layer of settings over those so far; `source` is what errors call it."""
+    def add(self, layer: Mapping[str, Any], origin: str) -> None:
+        """Merges a layer over those so far; `origin` is its name in error messages."""
         if "architecture" in layer:
-            # These were those of what lies below: a changed network has another count, and
-            # nobody's weights.
+            # These describe the base: a changed network has another number of parameters, and
+            # no published weights.
             for key in ("parameters", "source", "license"):
                 self.data.pop(key, None)
         self.data = overlay(self.data, layer)
-        self._record(_spread(layer), source, ())
+        self._record(_spread(layer), origin, ())
         self.written.update(shared_keys(layer.get("architecture"), ("architecture",)))
 
-    def read(self, cls: type[ConfigT], source: str) -> ConfigT:
-        """Validate the settings as `cls`; see `read_config`."""
+    def read(self, cls: type[ConfigT], origin: str) -> ConfigT:
+        """Validates the settings as `cls`; see `read_config`."""
         origins = {keys: origin for keys, origin in self.origins.items() if origin is not None}
-        return read_config(cls, self.data, source=source, origins=origins, written=self.written)
+        return read_config(cls, self.data, origin=origin, origins=origins, written=self.written)
 
-    def _record(self, layer: Mapping[str, Any], source: str, above: KeyPath) -> None:
+    def _record(self, layer: Mapping[str, Any], origin: str, above: KeyPath) -> None:
         for key, value in layer.items():
             here = (*above, key)
             self.written.pop(here, None)
             if isinstance(value, Mapping):
                 # A mapping that several layers write belongs to none of them.
-                known = self.origins.get(here, source)
-                self.origins[here] = source if known == source else None
-                self._record(value, source, here)
+                known = self.origins.get(here, origin)
+                self.origins[here] = origin if known == origin else None
+                self._record(value, origin, here)
             else:
-                self.origins[here] = source
+                self.origins[here] = origin
 
 
 def collect_over_bases(
-    data: Any, source: str, folder: Path | None, zoo: Path | None, chain: Iterable[Path] = ()
+    data: Any, origin: str, folder: Path | None, zoo: Path | None, chain: Iterable[Path] = ()
 ) -> Settings:
-    """The settings of `data` over those of its `base:`, that one's base, and so on."""
+    """Merges `data` over its base, that one over its own base, and so on."""
     layers: list[tuple[Mapping[str, Any], str]] = []
     chain = list(chain)
     while True:
         if not isinstance(data, Mapping):
-            raise ConfigError(f"{source}: expected a mapping of keys, got {type(data).__name__}")
-        layers.append(({key: data[key] for key in data if key != "base"}, source))
+            raise ConfigError(f"{origin}: expected a mapping of keys, got {type(data).__name__}")
+        layers.append(({key: data[key] for key in data if key != "base"}, origin))
         if "base" not in data:
             break
-        path = _base_path(data["base"], source, folder, zoo or zoo_folder())
+        path = _base_path(data["base"], origin, folder, zoo or zoo_folder())
         if path in chain:
             cycle = [*chain[chain.index(path) :], path]
             raise ConfigError(
-                f"{source}: base: {data['base']} comes back to where it began: "
+                f"{origin}: base: {data['base']} comes back to where it began: "
                 + " -> ".join(str(step) for step in cycle)
             )
         chain.append(path)
-        data, source, folder = read_once(path), str(path), path.parent
+        data, origin, folder = read_once(path), str(path), path.parent
     settings = Settings(chain=chain)
     families = (zoo or zoo_folder()) / "families"
     for layer, layer_source in reversed(layers):
@@ -130,12 +130,12 @@ def collect_over_bases(
 
 
 def _without_tables(family: Mapping[str, Any]) -> dict[str, Any]:
-    """A family's settings without its tables of other formats, which `load_tables` reads."""
+    """Returns a family's settings without its tables for other formats (see `load_tables`)."""
     return {key: value for key, value in family.items() if key != TABLES}
 
 
 def load_family(family: str, *, zoo: Path | None = None) -> dict[str, Any]:
-    """A family's settings over those of its base, not yet validated: sizes are its presets'.
+    """Reads a family, merged over its base; not validated, since its presets give the sizes.
 
     Raises:
         ConfigError: no such family, or a base that cannot be read.
@@ -146,7 +146,7 @@ def load_family(family: str, *, zoo: Path | None = None) -> dict[str, Any]:
 
 
 def load_tables(family: str, *, zoo: Path | None = None) -> dict[str, Any]:
-    """A family's tables of Hugging Face's names, over those of its base; empty if it has none.
+    """Reads a family's tables of Hugging Face's names, merged over those of its base.
 
     Raises:
         ConfigError: no such family; or a base that cannot be read.
@@ -173,14 +173,14 @@ def collect_preset(name_or_path: str | Path, zoo: Path | None) -> Settings:
     return collect_over_bases(read_yaml(path), str(path), path.parent, zoo, chain=[path])
 
 
-def _base_path(base: Any, source: str, folder: Path | None, zoo: Path) -> Path:
+def _base_path(base: Any, origin: str, folder: Path | None, zoo: Path) -> Path:
     if not isinstance(base, str):
-        raise ConfigError(f"{source}: base: expected a name or the path of a file, got {base!r}")
+        raise ConfigError(f"{origin}: base: expected a name or the path of a file, got {base!r}")
     if base.endswith((".yaml", ".yml")):
         path = (folder or Path.cwd()) / base
         if path.is_file():
             return path.resolve()
-        raise ConfigError(f"{source}: base: {base}: no such file: {path}")
+        raise ConfigError(f"{origin}: base: {base}: no such file: {path}")
     shelf, _, name = base.rpartition("/")
     places = [
         key
@@ -189,7 +189,7 @@ def _base_path(base: Any, source: str, folder: Path | None, zoo: Path) -> Path:
     ]
     if len(places) > 1:
         raise ConfigError(
-            f"{source}: base: {base} is both a family and a preset; write families/{base} "
+            f"{origin}: base: {base} is both a family and a preset; write families/{base} "
             f"or presets/{base}"
         )
     if not places:
@@ -198,7 +198,7 @@ def _base_path(base: Any, source: str, folder: Path | None, zoo: Path) -> Path:
         if shelf:
             known = [f"{key}/{entry}" for key, names in shelves.items() for entry in names]
         raise ConfigError(
-            f"{source}: base: no family or preset is called {base!r}"
+            f"{origin}: base: no family or preset is called {base!r}"
             + nearest_or_all(base, known, "family or preset")
         )
     return (zoo / places[0] / f"{name}.yaml").resolve()

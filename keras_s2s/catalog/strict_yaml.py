@@ -1,4 +1,4 @@
-"""YAML, read safely and strictly: plain data only, and no key said twice."""
+"""Reads YAML safely and strictly: plain data only, and no key twice in a mapping."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_s2s.config import ConfigError
 
 
 class _Strict:
-    """Refuses a key that its mapping already has; plain YAML keeps the last one silently."""
+    """Raises an error for a key that occurs twice in a mapping, of which PyYAML keeps the last."""
 
     def get_single_node(self) -> Any:
         # Here a mapping is as it was written; later `<<` has copied other keys into it.
@@ -55,15 +55,15 @@ def _refuse_twins(node: yaml.MappingNode) -> None:
 
 
 class _StrictLoader(_Strict, yaml.SafeLoader):
-    """In Python; its messages say more."""
+    """The loader in Python, whose messages say more."""
 
 
 class _FastLoader(_Strict, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """By libyaml, where PyYAML was built with it: ten times as fast."""
+    """The loader of libyaml, where PyYAML was built with it: ten times as fast."""
 
 
 def read_yaml(path: str | Path) -> Any:
-    """Read one YAML file.
+    """Reads a YAML file.
 
     Returns:
         What it holds: mappings, lists, strings, numbers, booleans, `None`.
@@ -89,17 +89,17 @@ def read_yaml(path: str | Path) -> Any:
         ) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    data = parse_yaml(text, source=str(path))
+    data = parse_yaml(text, origin=str(path))
     if data is None:
         raise ConfigError(f"{path}: the file is empty")
     return data
 
 
-def parse_yaml(text: str, *, source: str) -> Any:
-    """Read one YAML document from a string; `source` is what an error calls it.
+def parse_yaml(text: str, *, origin: str) -> Any:
+    """Reads a YAML document from a string; `origin` is its name in error messages.
 
     Raises:
-        ConfigError: not YAML, or a key set twice; the message names `source` and the line.
+        ConfigError: not YAML, or a key set twice; the message names `origin` and the line.
     """
     # The loaders are SafeLoaders: they build plain data and call nothing.
     with contextlib.suppress(yaml.YAMLError, RecursionError):
@@ -110,12 +110,12 @@ def parse_yaml(text: str, *, source: str) -> Any:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         what = ", ".join(part for part in (error.context, error.problem) if part)
-        raise ConfigError(f"{source}{where}: not valid YAML: {what}") from None
+        raise ConfigError(f"{origin}{where}: not valid YAML: {what}") from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         raise ConfigError(
-            f"{source}, line {line}: not valid YAML: the character U+{error.character:04X} "
+            f"{origin}, line {line}: not valid YAML: the character U+{error.character:04X} "
             "is not allowed; remove it"
         ) from None
     except RecursionError:
-        raise ConfigError(f"{source}: not valid YAML: nested too deeply") from None
+        raise ConfigError(f"{origin}: not valid YAML: nested too deeply") from None

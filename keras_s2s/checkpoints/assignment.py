@@ -25,7 +25,7 @@ class Assignments:
     """Fills variables, and keeps account of tensors whose values cannot be used.
 
     Args:
-        source: the file or folder, for messages.
+        origin: the file or folder, for messages.
 
     Example:
         >>> fill = Assignments(path)
@@ -34,8 +34,8 @@ class Assignments:
         >>> fill.finish()
     """
 
-    def __init__(self, source: Any) -> None:
-        self.source = source
+    def __init__(self, origin: Any) -> None:
+        self.origin = origin
         self._spoilt: list[str] = []
         self._too_large: list[str] = []
 
@@ -65,25 +65,25 @@ class Assignments:
         """
         if self._spoilt:
             raise CheckpointError(
-                f"{self.source}: {len(self._spoilt)} tensors hold values that are not finite (NaN "
+                f"{self.origin}: {len(self._spoilt)} tensors hold values that are not finite (NaN "
                 f"or infinite)\n{_listed(self._spoilt)}\n  the training that wrote them had "
                 "diverged, or the file is damaged: take an earlier checkpoint, or fetch it again"
             )
         if self._too_large:
             raise CheckpointError(
-                f"{self.source}: {len(self._too_large)} tensors hold values beyond 65,504, the "
+                f"{self.origin}: {len(self._too_large)} tensors hold values beyond 65,504, the "
                 f"most that float16 holds\n{_listed(self._too_large)}\n  load them with "
                 "dtype='bfloat16' or dtype='float32'"
             )
 
 
-def check_finite(source: Any, variables: Any) -> None:
+def check_finite(origin: Any, variables: Any) -> None:
     """See that weights, which something else has loaded, are finite.
 
     Raises:
         CheckpointError: names those that are not.
     """
-    fill = Assignments(source)
+    fill = Assignments(origin)
     for variable in variables:
         if keras.backend.is_float_dtype(variable.dtype):
             fill.look(variable.path, np.asarray(keras.ops.convert_to_numpy(variable.value)))

@@ -144,7 +144,7 @@ def refuse_adapted(directory: str | Path, variables: Sequence[Any], but: str) ->
 def load_config(directory: str | Path) -> PresetConfig:
     """Read `preset.yaml` of a model folder."""
     path = Path(directory) / CONFIG_FILE
-    return read_config(PresetConfig, read_yaml(path), source=str(path))
+    return read_config(PresetConfig, read_yaml(path), origin=str(path))
 
 
 def load_preprocessor(directory: str | Path, config: PresetConfig) -> Preprocessor | None:

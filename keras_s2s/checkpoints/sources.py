@@ -130,7 +130,7 @@ class HuggingFace(Source):
             "languages": tokenizers.languages and tokenizers.languages.model_dump(),
         }
         data = merge(self.config.model_dump(), {"special_ids": ids})
-        self.config = read_config(PresetConfig, data, source=self.folder.config_path)
+        self.config = read_config(PresetConfig, data, origin=self.folder.config_path)
         self.preprocessor = tokenizers.preprocessor(self.config.special_ids)
 
     def check(self, *, strict: bool) -> None:

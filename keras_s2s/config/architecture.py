@@ -1,4 +1,4 @@
-"""The architecture of a network: embeddings, encoder, bridge, decoder, output."""
+"""Configuration of a network's architecture: embeddings, encoder, bridge, decoder, output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_s2s.config.strict import LARGEST, Count, Depth, Flag, Number, Positiv
 
 
 class EmbeddingConfig(Strict):
-    """Token embedding, and positions where the layers above do not see order themselves."""
+    """A token embedding and, where the layers above need them, positions."""
 
     dim: Positive | None = Field(None, description="Width; `None` is the hidden_dim of its side.")
     scale: Flag = Field(False, description="Multiply embeddings by sqrt(dim) [Vaswani 2017, 3.4].")
@@ -54,7 +54,7 @@ class EmbeddingConfig(Strict):
 
 
 class AttentionConfig(Strict):
-    """How a recurrent decoder reads the encoder's outputs."""
+    """How a recurrent decoder attends to the encoder's outputs."""
 
     score: Literal["additive", "dot", "general", "concat"] = Field(
         description="additive [Bahdanau 2015]; dot, general (bilinear), concat [Luong 2015]."
@@ -82,7 +82,7 @@ class AttentionConfig(Strict):
 
 
 class RecurrentEncoderConfig(Strict):
-    """Stack of GRU, LSTM or simple RNN layers over the source."""
+    """A stack of GRU, LSTM or simple RNN layers over the source."""
 
     type: Literal["recurrent"]
     cell: Literal["gru", "lstm", "rnn"]
@@ -94,7 +94,7 @@ class RecurrentEncoderConfig(Strict):
 
 
 class RecurrentDecoderConfig(Strict):
-    """Stack of GRU, LSTM or simple RNN cells over the target."""
+    """A stack of GRU, LSTM or simple RNN cells over the target."""
 
     type: Literal["recurrent"]
     cell: Literal["gru", "lstm", "rnn"]
@@ -121,7 +121,7 @@ class RecurrentDecoderConfig(Strict):
 
 
 class RelativePositionsConfig(Strict):
-    """Learned biases of self-attention by distance in buckets [Raffel 2020, section 2.1]."""
+    """Learned biases of self-attention for bucketed distances [Raffel 2020, section 2.1]."""
 
     num_buckets: Annotated[int, Field(ge=4, le=LARGEST, strict=True)] = 32
     max_distance: Positive = Field(128, description="Distances from here on share the last bucket.")
@@ -138,7 +138,7 @@ class RelativePositionsConfig(Strict):
 
 
 class TransformerConfig(Strict):
-    """What encoder and decoder blocks of a Transformer share."""
+    """Settings that the encoder and decoder blocks of a Transformer have in common."""
 
     type: Literal["transformer"]
     hidden_dim: Positive
@@ -198,7 +198,7 @@ DecoderConfig = Annotated[
 
 
 class BridgeConfig(Strict):
-    """How the encoder's final state becomes a recurrent decoder's initial state."""
+    """How the encoder's final state becomes the initial state of a recurrent decoder."""
 
     type: Literal["copy", "dense", "zero"] = "copy"
     activation: Literal["linear", "tanh", "relu"] = Field(
@@ -207,7 +207,7 @@ class BridgeConfig(Strict):
 
 
 class OutputConfig(Strict):
-    """From the decoder's hidden vectors to logits."""
+    """The projection of the decoder's hidden vectors to logits."""
 
     tie_embeddings: Flag = Field(
         False, description="The projection is the transpose of the target embedding [Press 2017]."
@@ -219,7 +219,7 @@ class OutputConfig(Strict):
 
 
 class ArchitectureConfig(Strict):
-    """A whole encoder-decoder network."""
+    """The architecture of a whole encoder-decoder network."""
 
     source_vocab_size: Positive
     target_vocab_size: Positive
@@ -262,7 +262,7 @@ class ArchitectureConfig(Strict):
         return self
 
     def _states_fit(self, decoder: RecurrentDecoderConfig) -> None:
-        """A copied state has the decoder's cell, depth and width."""
+        """Checks that a copied state has the decoder's cell, depth and width."""
         if self.bridge is None or self.bridge.type != "copy":
             return
         key = ("bridge", "type")
@@ -289,7 +289,7 @@ class ArchitectureConfig(Strict):
             )
 
     def _scores_fit(self, decoder: RecurrentDecoderConfig) -> None:
-        """A dot product needs two vectors of one width."""
+        """Checks that dot-product attention compares vectors of the same width."""
         width = output_dim(self.encoder)
         score = decoder.attention.score if decoder.attention else None
         if score == "dot" and width != decoder.hidden_dim:
@@ -302,11 +302,11 @@ class ArchitectureConfig(Strict):
 
 
 def output_dim(encoder: RecurrentEncoderConfig | TransformerConfig) -> int:
-    """Width of an encoder's outputs: both directions side by side."""
+    """Returns the width of an encoder's outputs, both directions counted."""
     both_ways = isinstance(encoder, RecurrentEncoderConfig) and encoder.bidirectional
     return encoder.hidden_dim * (2 if both_ways else 1)
 
 
 def embedding_dim(side: RecurrentEncoderConfig | RecurrentDecoderConfig | TransformerConfig) -> int:
-    """Width of a side's token embedding (`hidden_dim` unless it says otherwise)."""
+    """Returns the width of a side's token embedding (`hidden_dim` by default)."""
     return side.embedding.dim or side.hidden_dim

@@ -1,4 +1,4 @@
-"""Errors of configurations."""
+"""Errors about configurations."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ KeyPath = tuple[Any, ...]
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message names file, key, value and remedy."""
+    """Raised for a configuration that cannot be used; the message names file, key, value and
+    remedy.
+    """
 
 
 class MissingFileError(ConfigError, FileNotFoundError):
-    """A file that a folder needs and does not have; the message names it."""
+    """Raised for a file that a folder needs and does not have; the message names it."""
 
 
 class Misfit(ValueError):
-    """A setting that does not fit another one, raised by a validator above both.
+    """Raised by a validator for a setting that does not fit another one.
 
     Args:
         keys: the setting to change, as a path below the configuration that validates.

@@ -1,4 +1,4 @@
-"""Generation defaults of a model."""
+"""Defaults of the generation options of a model."""
 
 from __future__ import annotations
 

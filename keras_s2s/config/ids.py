@@ -1,4 +1,4 @@
-"""Special ids and language codes: decoder start, BOS, EOS, PAD and forced ids."""
+"""Configuration of special ids (decoder start, BOS, EOS, PAD, forced ids) and language codes."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from keras_s2s.config.strict import Strict, TokenId
 
 
 class SourceIds(Strict):
-    """Ids with a meaning of their own on the encoder's side."""
+    """Special ids of the encoder's side."""
 
     pad: TokenId = Field(description="Fills a batch's rows up to the same length.")
     eos: TokenId | None = Field(None, description="Appended to every source, if set.")
     bos: TokenId | None = Field(None, description="Put before every source, if set.")
-    unk: TokenId | None = Field(None, description="Stands for text outside the vocabulary.")
+    unk: TokenId | None = Field(None, description="Represents text outside the vocabulary.")
 
 
 class TargetIds(Strict):
-    """Ids with a meaning of their own on the decoder's side."""
+    """Special ids of the decoder's side."""
 
     decoder_start: TokenId = Field(description="The decoder's first input; never a label.")
     eos: TokenId = Field(description="Ends every target; the last label.")
     pad: TokenId = Field(description="Fills a batch's rows up to the same length.")
     bos: TokenId | None = Field(None, description="Put before every target as a label, if set.")
-    unk: TokenId | None = Field(None, description="Stands for text outside the vocabulary.")
+    unk: TokenId | None = Field(None, description="Represents text outside the vocabulary.")
     forced_bos: TokenId | None = Field(None, description="First generated id.")
     forced_eos: TokenId | None = Field(
         None, description="Last id when the maximum length is reached."
@@ -35,7 +35,7 @@ class TargetIds(Strict):
 
 
 class LanguagesConfig(Strict):
-    """Languages of a multilingual model, and where their ids stand.
+    """Languages of a multilingual model, and where sources and targets name theirs.
 
     Example:
         >>> LanguagesConfig(codes={"en_XX": 7, "ko_KR": 8}, source="prefix", target="forced_bos")
@@ -65,10 +65,10 @@ class LanguagesConfig(Strict):
 
 
 class SpecialIds(Strict):
-    """The one place where ids with a meaning are written down.
+    """Special ids of a model: the only place where they are written down.
 
-    Tokenizers are checked against it; batches, masks and samplers read it.  It exists
-    also for a model that has no tokenizer.
+    Tokenizers are checked against them; batches, masks and samplers read them. A model without a
+    tokenizer has them as well.
     """
 
     source: SourceIds

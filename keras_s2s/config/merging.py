@@ -7,7 +7,9 @@ from typing import Any
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge: mappings are merged key by key, anything else in `changes` replaces."""
+    """Merges two mappings key by key, at every depth; other values of `changes` replace those of
+    `base`.
+    """
     merged = dict(base)
     for key, value in changes.items():
         if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):

@@ -1,4 +1,4 @@
-"""Words that look like a misspelt one, for error messages."""
+"""Finds words that look like a misspelt one, for error messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def close_words(word: str, valid: Iterable[str], *, n: int = 1, cutoff: float = 0.5) -> list[str]:
-    """The valid words that look most like `word`, best first; words it is a part of come last.
+    """Returns the valid words that look most like `word`, best first, then those that contain it.
 
     Args:
         word: what was written.
@@ -27,13 +27,13 @@ def close_words(word: str, valid: Iterable[str], *, n: int = 1, cutoff: float = 
 
 
 def either(values: Iterable[object]) -> str:
-    """`'a', 'b' or 'c'`, as YAML writes the values; empty where there is none."""
+    """Returns choices as text, `'a', 'b' or 'c'`, each as YAML writes it; "" for no choices."""
     shown = [str(value).lower() if isinstance(value, bool) else repr(value) for value in values]
     return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 def did_you_mean(word: str, valid: Iterable[str], *, n: int = 1, cutoff: float = 0.5) -> str:
-    """`did you mean 'x'?`, or an empty text where nothing looks like `word`.
+    """Returns the hint `did you mean 'x'?`, or "" where no valid word looks like `word`.
 
     Example:
         >>> did_you_mean("beem", ["beam", "greedy"])

@@ -1,4 +1,4 @@
-"""Pre-training objectives."""
+"""Configuration of pre-training objectives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras_s2s.config.strict import Strict
 
 
 class SpanCorruptionConfig(Strict):
-    """T5's pre-training task [Raffel 2020]: predict spans that sentinels stand for."""
+    """T5's pre-training task [Raffel 2020]: predict spans that were replaced by sentinels."""
 
     noise_density: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.15, description="Share of a text that is lost."
@@ -35,11 +35,11 @@ class TextInfillingConfig(Strict):
 
 
 class SentencePermutationConfig(Strict):
-    """The other half of BART's task: the sentences of a text come in another order."""
+    """BART's second pre-training task [Lewis 2020]: put shuffled sentences back in order."""
 
 
 class ObjectiveConfig(Strict):
-    """How one text becomes a source and a target, drawn anew in every epoch.
+    """How a source and a target are made from one text, drawn anew in every epoch.
 
     Example:
         >>> ObjectiveConfig(span_corruption={})  # T5

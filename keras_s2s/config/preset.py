@@ -1,4 +1,4 @@
-"""Entries of the zoo."""
+"""Configuration of presets, the entries of the zoo."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from keras_s2s.config.text import TextConfig
 
 
 class OriginConfig(Strict):
-    """What a folder of another format said that has no key of its own here.
+    """Settings of a folder of another format that have no key of their own here.
 
-    Kept so that writing the model back gives its owners what they had.
+    They are kept so that a folder written back in that format has them again.
     """
 
     format: Literal["huggingface", "ctranslate2"]
@@ -30,7 +30,7 @@ class OriginConfig(Strict):
 
 
 class PresetConfig(Strict):
-    """One entry of the zoo, after its `base:` chain has been merged into it."""
+    """A preset: architecture, special ids and generation defaults of a model."""
 
     description: str
     paper: str | None = Field(None, description="Reference of the architecture.")
@@ -65,7 +65,7 @@ class PresetConfig(Strict):
 
 
 class PointerConfig(Strict):
-    """An entry of the zoo that says where a checkpoint is, and leaves its sizes to the folder.
+    """A preset that says where a checkpoint is, whose own configuration gives the sizes.
 
     Example:
         >>> PointerConfig(description="Mine.", family="marian", source="hf://me/opus-mt-mine")

@@ -1,4 +1,4 @@
-"""Reads a configuration, and explains what is wrong with it."""
+"""Reads a configuration, and explains what is wrong with an invalid one."""
 
 from __future__ import annotations
 
@@ -21,27 +21,28 @@ def read_config(
     cls: type[ConfigT],
     data: Any,
     *,
-    source: str,
+    origin: str,
     origins: Mapping[KeyPath, str] | None = None,
     written: Mapping[KeyPath, KeyPath] | None = None,
 ) -> ConfigT:
-    """Validate `data` as `cls`.
+    """Validates `data` as a configuration of class `cls`.
 
     Args:
         cls: the configuration class.
         data: what a YAML reader returned.
-        source: where it came from (a file name), for the error message.
-        origins: for keys, as paths, that came from elsewhere (a base, the command line): where.
-        written: for keys that were written elsewhere before `data` was made (under `shared`, or
-            in another format's words): that place
-            (see `shared_keys`). What `data` itself shares need not be said.
+        origin: where it came from (a file name), for the error message.
+        origins: origins of keys, given as paths, that came from elsewhere (a base, the command
+            line).
+        written: paths at which keys were written before `data` was made from them (under
+            `shared`, or in another format; see `shared_keys`). Keys under `shared` in `data`
+            itself need not be listed.
 
     Raises:
         ConfigError: every problem on a line of its own, with file, key, value and, for an
             unknown key or a value outside a closed set, the nearest valid one.
     """
     if not isinstance(data, Mapping):
-        raise ConfigError(f"{source}: expected a mapping of keys, got {type(data).__name__}")
+        raise ConfigError(f"{origin}: expected a mapping of keys, got {type(data).__name__}")
     try:
         return cls.model_validate(data)
     except ValidationError as error:
@@ -50,27 +51,29 @@ def read_config(
             **shared_keys(data.get("architecture"), ("architecture",)),
             **(written or {}),
         }
-        lines = _lines(cls, error.errors(), source, origins or {}, written)
+        lines = _lines(cls, error.errors(), origin, origins or {}, written)
         raise ConfigError(
-            f"{source}: not a valid {cls.__name__}\n" + "\n".join(f"  {line}" for line in lines)
+            f"{origin}: not a valid {cls.__name__}\n" + "\n".join(f"  {line}" for line in lines)
         ) from None
 
 
 def _lines(
     cls: type[BaseModel],
     problems: Iterable[Any],
-    source: str,
+    origin: str,
     origins: Mapping[KeyPath, str],
     written: Mapping[KeyPath, KeyPath],
 ) -> list[str]:
-    """A line for each problem, and one for what both sides have from `shared`."""
+    """Returns a line for each problem; a problem that both sides have from `shared` is named
+    once.
+    """
     sides: dict[str, set[Any]] = {}
     for problem in problems:
         keys, message = _explain(cls, problem)
         place = written.get(keys, keys)
-        origin = origins.get(keys, source)
+        came_from = origins.get(keys, origin)
         dotted = ".".join(str(key) for key in place) or "(top level)"
-        line = f"{dotted}: {message}" + ("" if origin == source else f" [from {origin}]")
+        line = f"{dotted}: {message}" + ("" if came_from == origin else f" [from {came_from}]")
         # Where a key was moved from `shared`, its path differs in one place: the side.
         alike = len(place) == len(keys)
         moved = (
@@ -84,8 +87,8 @@ def _lines(
 
 
 def _explain(cls: type[BaseModel], problem: Any) -> tuple[KeyPath, str]:
-    """The key that a problem is about, as a path, and what to say of it."""
-    # A discriminated union puts its tag into the location; the user did not write it.
+    """Returns the key that a problem is about, as a path, and its explanation."""
+    # A discriminated union adds its tag to the location; the user did not write it.
     owner, keys = _walk(cls, [part for part in problem["loc"]])
     if problem["type"] == "extra_forbidden":
         valid = sorted(owner.model_fields) if owner else []
@@ -112,7 +115,7 @@ def _explain(cls: type[BaseModel], problem: Any) -> tuple[KeyPath, str]:
 def _explain_tag(
     models: list[type[BaseModel]], keys: KeyPath, value: Mapping[str, Any]
 ) -> tuple[KeyPath, str]:
-    """What to say of a part whose `type` is missing, misspelt or unknown."""
+    """Returns the explanation for a part whose `type` is missing, misspelt or unknown."""
     tags = [_tag(model) for model in models]
     if "type" in value:
         return (*keys, "type"), _explain_choice(value["type"], tags)
@@ -124,27 +127,29 @@ def _explain_tag(
 
 
 def _explain_choice(value: Any, choices: Sequence[Any]) -> str:
-    """What to say of a value outside a closed set."""
+    """Returns the explanation for a value that is not one of the choices."""
     close = _nearest(value, [choice for choice in choices if isinstance(choice, str)])
     hint = f"; did you mean {close!r}?" if close else ""
     return f"expected {either(choices)} (got {value!r}){hint}"
 
 
 def _nearest(written: Any, valid: Sequence[str]) -> str | None:
-    """The valid word that looks most like what was written."""
+    """Returns the valid word that looks most like the written one, or None."""
     close = close_words(str(written).lower().replace("-", "_"), valid)
     return close[0] if close else None
 
 
 def _annotation(owner: type[BaseModel] | None, keys: KeyPath) -> Any:
-    """The annotation of the field that the last name in `keys` names."""
+    """Returns the annotation of the field that the last name in `keys` names."""
     names = [key for key in keys if isinstance(key, str)]
     field = owner.model_fields.get(names[-1]) if owner and names else None
     return field.annotation if field else None
 
 
 def _choices(annotation: Any) -> list[Any]:
-    """Every value of the closed set inside an annotation; none where it is open."""
+    """Returns all choices of the `Literal` types inside an annotation; none where any value is
+    valid.
+    """
     if annotation is bool:
         return [True, False]
     if typing.get_origin(annotation) is Literal:
@@ -153,7 +158,7 @@ def _choices(annotation: Any) -> list[Any]:
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
-    """Every configuration class inside an annotation."""
+    """Returns every configuration class inside an annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if typing.get_origin(annotation) in (Union, types.UnionType, Annotated):
@@ -162,7 +167,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _walk(cls: type[BaseModel], location: list[Any]) -> tuple[type[BaseModel] | None, KeyPath]:
-    """The class that owns the last name of `location`, and the keys without union tags."""
+    """Returns the class that owns the last name of `location`, and the keys without union tags."""
     owner: type[BaseModel] | None = cls
     candidates: list[type[BaseModel]] = [cls]
     keys: list[Any] = []

@@ -1,7 +1,9 @@
-"""Recipes: data, optimiser, training and evaluation of one training run."""
+"""Configuration of recipes: data, optimiser, training and evaluation of a training run."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -14,7 +16,7 @@ from keras_s2s.config.text import TextConfig
 
 
 class FilesConfig(Strict):
-    """A split as two line-aligned files, one file of pairs, or one of texts for an objective.
+    """The files of a split: two line-aligned files, a file of pairs, or a file of single texts.
 
     Example:
         >>> FilesConfig(source="train.en.gz", target="train.de.gz")
@@ -65,21 +67,23 @@ class FilesConfig(Strict):
 
     @property
     def paths(self) -> dict[str, str]:
-        """The files that are named, by their argument of `data.read_pairs`."""
+        """Returns the paths of the files by the names of `data.read_pairs`' arguments."""
         given = {"source": self.source, "target": self.target, "pairs": self.pairs}
         return {name: path for name, path in given.items() if path is not None}
 
     @property
     def reading(self) -> dict[str, Any]:
-        """How the pair file is read: the other arguments of `data.read_pairs` that are set."""
+        """Returns the other arguments of `data.read_pairs` that are set."""
         names = ("format", "columns", "quotes", "source_key", "target_key")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 class DataConfig(Strict):
-    """Where a recipe's text pairs come from."""
+    """Where the text pairs of a recipe come from."""
 
-    generator: Literal["dates"] | None = Field(None, description="A task generated at run time.")
+    task: Literal["dates"] | None = Field(
+        None, description="Name of a task whose pairs are generated at run time."
+    )
     dir: str | None = Field(None, description="Folder of the files; --set data.dir=FOLDER.")
     objective: ObjectiveConfig | None = Field(
         None, description="Pre-training: makes sources and targets of single texts (lines)."
@@ -94,14 +98,24 @@ class DataConfig(Strict):
     max_target_length: Positive | None = Field(None, description="In ids, EOS included.")
     overlong: Literal["drop", "truncate", "error"] = "drop"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _former_name(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "generator" in data and "task" not in data:
+            warnings.warn(
+                "data.generator is now data.task; the old name works for one release more",
+                FutureWarning,
+                stacklevel=2,
+            )
+            return {"task" if key == "generator" else key: data[key] for key in data}
+        return data
+
     @model_validator(mode="after")
     def _generated_or_files(self) -> DataConfig:
-        if (self.generator is None) == (self.train is None):
-            raise ValueError("data needs either a generator or train files")
-        if self.objective is not None and self.generator is not None:
-            raise Misfit(
-                ("objective",), f"works on lines, not on the pairs of generator: {self.generator}"
-            )
+        if (self.task is None) == (self.train is None):
+            raise ValueError("data needs either a task or train files")
+        if self.objective is not None and self.task is not None:
+            raise Misfit(("objective",), f"works on lines, not on the pairs of task: {self.task}")
         for name in ("train", "validation", "test"):
             files = getattr(self, name)
             if files is not None and (files.lines is None) != (self.objective is None):
@@ -141,7 +155,7 @@ ANSWER_MONITORS: dict[str, str] = {
 
 
 class TrainingConfig(Strict):
-    """How a recipe trains."""
+    """Number of epochs, batch sizes, early stopping and the like of a recipe."""
 
     epochs: Positive
     batch_size: Positive = 64
@@ -185,7 +199,7 @@ BleuTokenizer = Literal[
 
 
 class EvaluationConfig(Strict):
-    """What is measured on the test split after training.
+    """Metrics that are measured on the test split after training.
 
     Example:
         >>> EvaluationConfig(metrics=("bleu",), tgt_lang="ja", bleu_tokenize="char")
@@ -204,7 +218,7 @@ class EvaluationConfig(Strict):
 
 
 class RecipeConfig(Strict):
-    """One training run from text pairs to a preset folder."""
+    """A training run, from text pairs to a preset folder."""
 
     description: str
     model: str = Field(description="Zoo entry the network starts from.")
@@ -219,7 +233,7 @@ class RecipeConfig(Strict):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """All that compares answers with targets: after training, and for `training.monitor`."""
+        """All metrics that compare generated texts with targets, `training.monitor` included."""
         watched = ANSWER_MONITORS.get(self.training.monitor)
         return tuple(dict.fromkeys((*self.evaluation.metrics, *((watched,) if watched else ()))))
 

@@ -1,4 +1,4 @@
-"""Settings of an architecture that are stated once for encoder and decoder."""
+"""Settings of an architecture that are written once for encoder and decoder, under `shared:`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SIDES = ("encoder", "decoder")
 
 
 def spread_shared(architecture: Mapping[str, Any]) -> dict[str, Any]:
-    """`shared:` states once what encoder and decoder have in common; a side's own key wins.
+    """Copies the settings under `shared:` to encoder and decoder, whose own keys win.
 
     Raises:
         ValueError: what is shared, or a side, is not a mapping.
@@ -30,7 +30,7 @@ def spread_shared(architecture: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shared_keys(architecture: Any, above: KeyPath = ()) -> dict[KeyPath, KeyPath]:
-    """For each key that `spread_shared` puts on a side: where it was written.
+    """Returns where each key that `spread_shared` copies was written.
 
     Args:
         architecture: settings with or without `shared`, not yet spread.

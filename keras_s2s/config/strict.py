@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Strict(BaseModel):
-    """Base of every configuration: unknown keys are refused, values cannot be changed."""
+    """Base class of every configuration: unknown keys are errors, and values cannot be changed."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
@@ -31,7 +31,8 @@ Rate = Annotated[Number, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1, le=LARGEST, strict=True)]
 Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 TokenId = Count
-#: Each is a row of every cache: more than any search uses, less than memory ends.
+#: Each beam is a row of every cache: more than any search uses, fewer than fill the memory.
 Beams = Annotated[int, Field(ge=1, le=2**14, strict=True)]
-#: The deepest published Transformer has 500 a side [Wang 2022]; a slip of the pen has millions.
+#: The deepest published Transformer has 500 layers a side [Wang 2022]; a typing error may ask for
+#: millions.
 Depth = Annotated[int, Field(ge=1, le=1024, strict=True)]

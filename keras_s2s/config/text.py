@@ -1,4 +1,4 @@
-"""Tokenizers of both sides."""
+"""Configuration of the tokenizers of both sides."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TokenizerConfig(Strict):
 
 
 class TextConfig(Strict):
-    """Tokenizers of both sides."""
+    """The tokenizers of source and target."""
 
     source: TokenizerConfig
     target: TokenizerConfig | None = Field(None, description="`None`: the same as source.")

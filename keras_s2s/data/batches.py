@@ -265,12 +265,12 @@ class Batches(keras.utils.PyDataset):
         self._served.clear()
 
     def _planned(self, epoch: int) -> list[_Planned]:
-        generator = np.random.default_rng((self.seed, epoch)) if self.shuffle else None
+        rng = np.random.default_rng((self.seed, epoch)) if self.shuffle else None
         batches = []
         left_over = np.empty(0, dtype="int64")
         for number, (bucket, members) in enumerate(zip(self._buckets, self._members, strict=True)):
-            if generator is not None:
-                members = generator.permutation(members)
+            if rng is not None:
+                members = rng.permutation(members)
             # Shorter examples first: they go on at most until a bucket fills a batch.
             waiting = np.concatenate([left_over, members])
             full = len(waiting) // bucket.rows * bucket.rows
@@ -283,8 +283,8 @@ class Batches(keras.utils.PyDataset):
             batches.append(_Planned(len(self._buckets) - 1, left_over))
 
         order = list(range(len(batches)))
-        if generator is not None:
-            order = generator.permutation(len(batches)).tolist()
+        if rng is not None:
+            order = rng.permutation(len(batches)).tolist()
         for position, pick in enumerate((max, min)):
             if position < len(order):
                 extreme = pick(order[position:], key=lambda i: batches[i].bucket)

@@ -268,7 +268,7 @@ def load_splits(data: DataConfig, seed: int) -> dict[str, Any]:
         "validation_size": data.validation_size,
         "test_size": data.test_size,
     }
-    if data.generator == "dates":
+    if data.task == "dates":
         given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
         dates = make_dates(seed=seed, **given)
         logger.info("%s", dates.report)

@@ -1,4 +1,4 @@
-"""Text to ids and back: tokenizers, their training, and the preprocessor of a model."""
+"""Tokenizers, their training, and the preprocessor of a model: text to ids and back."""
 
 from keras_s2s.text.huggingface_writer import write_pretrained_tokenizers
 from keras_s2s.text.preprocessor import Preprocessor

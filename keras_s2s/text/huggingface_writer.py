@@ -1,10 +1,10 @@
-"""Tokenizers as the files of a Hugging Face folder, which transformers' AutoTokenizer reads.
+"""Writes tokenizers as the files of a Hugging Face folder, which transformers' AutoTokenizer reads.
 
-A tokenizer that came from such a folder goes back as the files it came from.  Of the kinds that
-this package trains, SentencePiece's become a `MarianTokenizer`, whose text goes through the
-SentencePiece library itself; those with a pipeline, characters and bytes become a
-`tokenizer.json`.  transformers then gives the same ids, but for a text that begins like one of
-Marian's language codes (`>>...<<`).
+A tokenizer that was read from such a folder is written as the files it was read from. Of the kinds
+that this package trains, SentencePiece's become a `MarianTokenizer`, whose text goes through the
+SentencePiece library itself; those with a pipeline, characters and bytes become a `tokenizer.json`.
+transformers then gives the same ids, but for a text that begins like one of Marian's language codes
+(`>>...<<`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from keras_s2s.text.trained.wordpiece import WordPieceTokenizer
 
 
 def write_pretrained_tokenizers(folder: str | Path, preprocessor: Preprocessor) -> list[Path]:
-    """Write a preprocessor's tokenizers into a Hugging Face folder.
+    """Writes a preprocessor's tokenizers into a Hugging Face folder.
 
     Tokenizer files that the folder has from before are replaced, since a mixture of two
     tokenizers would be read as one.
@@ -78,7 +78,7 @@ def write_pretrained_tokenizers(folder: str | Path, preprocessor: Preprocessor) 
 
 
 def huggingface_files(preprocessor: Preprocessor) -> dict[str, bytes]:
-    """Name and content of the files that `write_pretrained_tokenizers` writes.
+    """Returns the files that `write_pretrained_tokenizers` writes: name to content.
 
     Raises:
         ConfigError: the tokenizers have no such form.
@@ -105,7 +105,9 @@ def huggingface_files(preprocessor: Preprocessor) -> dict[str, bytes]:
 
 
 def _as_given(preprocessor: Preprocessor, tokenizer: PretrainedTokenizer) -> dict[str, bytes]:
-    """The files that a tokenizer came from, with the default languages of the preprocessor."""
+    """Returns the files that a tokenizer was read from, with the preprocessor's default
+    languages.
+    """
     contents = dict(tokenizer.files.contents)
     languages = preprocessor.special_ids.languages
     if languages is None or languages == languages_of(tokenizer):
@@ -133,7 +135,7 @@ def _as_given(preprocessor: Preprocessor, tokenizer: PretrainedTokenizer) -> dic
 
 
 def with_languages_in_files(preprocessor: Preprocessor) -> Preprocessor:
-    """The same, with its default languages in the files that its tokenizers came from.
+    """Returns the preprocessor with its default languages also in its tokenizers' files.
 
     Raises:
         ConfigError: those files have no place for them.

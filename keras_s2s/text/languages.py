@@ -1,4 +1,4 @@
-"""Languages of a multilingual model: its codes, and what a call makes of them."""
+"""Languages of a multilingual model: their codes, ids and places in sources and targets."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _DEFAULTS = {
 
 
 class TargetStart(NamedTuple):
-    """How decoding begins in a language."""
+    """The ids with which decoding starts in a language."""
 
     decoder_start: int
     forced_bos: int | None
 
 
 def languages_of(tokenizer: PretrainedTokenizer) -> LanguagesConfig | None:
-    """The languages of a pretrained tokenizer; None where it has none.
+    """Returns the languages of a pretrained tokenizer; None where it has none.
 
-    Where the folder names no source language it is the one that transformers takes: English.
+    Where the folder names no source language, the default is that of transformers: English.
     """
     options = tokenizer.files.declared().options
     if isinstance(tokenizer, MarianTokenizer):
@@ -85,12 +85,14 @@ def languages_of(tokenizer: PretrainedTokenizer) -> LanguagesConfig | None:
 
 
 def _inside(codes: dict[str, int], tokenizer: PretrainedTokenizer) -> dict[str, int]:
-    """The languages whose ids the model has: a small one may lack those at the end."""
+    """Returns the languages whose ids the model has: a small one may lack those at the end."""
     return {code: i for code, i in codes.items() if tokenizer.size is None or i < tokenizer.size}
 
 
 def _pipeline_codes(tokenizer: PretrainedTokenizer) -> dict[str, int]:
-    """Codes that the vocabulary holds: the published list, and special tokens of their form."""
+    """Returns the language codes in the vocabulary: published ones, and special tokens of their
+    form.
+    """
     declared = tokenizer.files.declared()
     more = [str(token) for token in (*(declared.extra or ()), *(declared.additional or ()))]
     form = _LISTS[tokenizer.class_name]
@@ -105,7 +107,9 @@ def _pipeline_codes(tokenizer: PretrainedTokenizer) -> dict[str, int]:
 
 
 def _plain(code: str, codes: dict[str, int]) -> str | None:
-    """A code as the list has it: `__java__` is `java`, `>>fra<<` is `fra`."""
+    """Returns a code as the model spells it: `__java__` is `java`, `>>fra<<` is `fra`; None if
+    unknown.
+    """
     for form in (code, code.removeprefix("__").removesuffix("__"), code.strip("<>")):
         if form in codes:
             return form
@@ -113,7 +117,7 @@ def _plain(code: str, codes: dict[str, int]) -> str | None:
 
 
 def target_start(special_ids: SpecialIds, tgt_lang: str | None = None) -> TargetStart:
-    """Decoder start and first generated id of a language.
+    """Returns decoder start and first generated id of a language.
 
     Args:
         special_ids: of the model.
@@ -140,7 +144,7 @@ def target_start(special_ids: SpecialIds, tgt_lang: str | None = None) -> Target
 def with_defaults(
     special_ids: SpecialIds, src_lang: str | None = None, tgt_lang: str | None = None
 ) -> SpecialIds:
-    """Special ids with other default languages; their targets begin in `tgt_lang`.
+    """Returns special ids with other default languages; targets begin in `tgt_lang`.
 
     Args:
         special_ids: of the model.
@@ -171,7 +175,7 @@ def with_defaults(
 
 
 def refuse_source_language(languages: LanguagesConfig, src_lang: Any) -> None:
-    """Refuse a source language where sources do not say theirs.
+    """Raises an error for a source language where sources do not name theirs.
 
     Raises:
         ConfigError: they do not.
@@ -184,7 +188,7 @@ def refuse_source_language(languages: LanguagesConfig, src_lang: Any) -> None:
 
 
 def spread(language: Language, rows: int, name: str) -> list[str | None]:
-    """One language or one a row, as one a row.
+    """Returns a language for each row, from one for all rows or a list.
 
     Args:
         language: what a call was given.
@@ -212,7 +216,7 @@ def spread(language: Language, rows: int, name: str) -> list[str | None]:
 
 
 def language_id(languages: LanguagesConfig | None, code: str, name: str) -> int:
-    """Id of a language.
+    """Returns the id of a language.
 
     Args:
         languages: of the model.

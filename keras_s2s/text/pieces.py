@@ -1,4 +1,4 @@
-"""Text as it grows: what of an unfinished sequence can be shown already."""
+"""Streams text: finds the part of an unfinished sequence that can be shown already."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from keras_s2s.text.preprocessor import Preprocessor
 def text_pieces(
     preprocessor: Preprocessor, results: Iterable[tuple[Any, Any]]
 ) -> Iterator[list[str]]:
-    """What is new in the text of each row.
+    """Yields the new part of each row's text.
 
-    A later id can change how earlier ones read: the bytes of one character are several ids, a sign
-    joins the word before it. So a piece is shown once nothing that may follow changes it.
+    A later id can change the text of earlier ones: the bytes of one character may be several ids,
+    and a punctuation mark joins the word before it. A piece is shown once nothing that may follow
+    changes it.
 
     Args:
         preprocessor: ids -> text.
@@ -24,7 +25,7 @@ def text_pieces(
         a text for each row, possibly empty; joined up they are the text of the last result.
 
     Raises:
-        RuntimeError: a tokenizer has changed a text that it had called settled.
+        RuntimeError: a tokenizer has changed a text that `settled` had returned.
     """
     shown: list[str] = []
     rows: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""Both sides of a text pair to ids, and generated ids to text."""
+"""The preprocessor: encodes sources and targets as ids, and decodes generated ids to text."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ FOLDER = "tokenizer"
 
 
 class Preprocessor:
-    """Source and target tokenizer, and the special ids around what they encode.
+    """Encodes and decodes the texts of a model: two tokenizers, and the special ids around a text.
 
-    Where the special ids have languages, texts are encoded in one: the one a call names, or else
-    the default.
+    Texts of a multilingual model are encoded in a language: the one a call names, or else the
+    default.
 
     Args:
         source: tokenizer of the encoder's side.
@@ -73,7 +73,7 @@ class Preprocessor:
         vocab_size: int | None = None,
         joint: bool | None = None,
     ) -> Preprocessor:
-        """Train the tokenizers of both sides; decoding starts with the target's BOS.
+        """Trains the tokenizers of both sides on text pairs.
 
         Args:
             pairs: source and target texts; read once. For a joint tokenizer also single texts.
@@ -124,7 +124,7 @@ class Preprocessor:
         return cls(source, target, special_ids)
 
     def __repr__(self) -> str:
-        """Tokenizers, special ids and default languages in a line."""
+        """Returns tokenizers, special ids and default languages in a line."""
         tokenizers = f"source={self.source!r}, target=" + (
             "source" if self.joint else repr(self.target)
         )
@@ -147,7 +147,7 @@ class Preprocessor:
         return self.source is self.target
 
     def encodes_like(self, other: Preprocessor) -> bool:
-        """Whether both have the same special ids and the same tokens, id by id.
+        """Returns whether another preprocessor has the same special ids and tokens, id by id.
 
         Default languages, and how their targets begin, may differ (see `in_languages`).
         """
@@ -174,16 +174,16 @@ class Preprocessor:
         max_length: int | None = None,
         overlong: Overlong = "error",
     ) -> list[list[int]]:
-        """Ids of source texts, with BOS, EOS and language where the special ids set them.
+        """Encodes source texts as ids, with BOS, EOS and language where the special ids set them.
 
         Args:
             texts: the texts.
             src_lang: their language, or one for each.
-            tgt_lang: the language to translate into, or one for each; the source says it in
-                models that are told so, others ignore it here.
+            tgt_lang: the language to translate into, or one for each; it matters here for models
+                whose sources name it (Marian).
             max_length: most ids of a source, special ones counted; None is no limit.
-            overlong: "truncate" cuts the text of longer ones, as transformers does: what stands
-                around it stays. "error" refuses them.
+            overlong: "truncate" cuts the text of longer ones, as transformers does, and keeps the
+                special ids around it; "error" raises an error.
 
         Raises:
             ConfigError: the model has no such language, or none at all.
@@ -195,7 +195,7 @@ class Preprocessor:
     def frame_source(
         self, rows: list[list[int]], src_lang: Language = None, tgt_lang: Language = None
     ) -> list[list[int]]:
-        """Rows of source ids with BOS, EOS and language around them (see `encode_source`)."""
+        """Adds BOS, EOS and language to rows of source ids (see `encode_source`)."""
         ids, languages = self.special_ids.source, self.special_ids.languages
         rows = surround(rows, ids.bos, ids.eos, once=self.source.ends_once)
         sources = self._languages("src_lang", src_lang, len(rows))
@@ -220,9 +220,9 @@ class Preprocessor:
         max_length: int | None = None,
         overlong: Overlong = "error",
     ) -> list[list[int]]:
-        """Ids of target texts as the labels need them: language and BOS where set, and EOS.
+        """Encodes target texts as labels: with language and BOS where set, and with EOS.
 
-        There is no decoder start among them: labels are shifted once, where batches are made.
+        They do not contain the decoder start: labels are shifted where batches are made.
         Where the decoder starts with the language (mBART-25, PLBART), labels do not hold it.
 
         Args:
@@ -238,7 +238,7 @@ class Preprocessor:
         return self.fit_rows(rows, "target", max_length, overlong)
 
     def frame_target(self, rows: list[list[int]], tgt_lang: Language = None) -> list[list[int]]:
-        """Rows of target ids with BOS, EOS and language around them (see `encode_target`)."""
+        """Adds BOS, EOS and language to rows of target ids (see `encode_target`)."""
         ids, languages = self.special_ids.target, self.special_ids.languages
         rows = surround(rows, ids.bos, ids.eos, once=self.target.ends_once)
         targets = self._languages("tgt_lang", tgt_lang, len(rows))
@@ -249,10 +249,10 @@ class Preprocessor:
     def encode_target_prefix(
         self, text: str, tgt_lang: str | None = None, *, first: int | None = None
     ) -> list[int]:
-        """Ids that a generated target beginning with `text` begins with.
+        """Encodes the beginning of a generated target: `text`, after its language and BOS.
 
         They are the ids that generation in `tgt_lang` is forced to begin with, BOS where set, and
-        the text's own without EOS. An empty text gives none: it asks for nothing.
+        the text's own without EOS. An empty text gives no ids.
 
         Args:
             text: what the target begins with.
@@ -281,7 +281,7 @@ class Preprocessor:
         *,
         limit: str = "max_length={}",
     ) -> list[list[int]]:
-        """Rows with their special ids, none longer than `max_length` (see `encode_source`).
+        """Limits rows with special ids to `max_length` ids each (see `encode_source`).
 
         Args:
             rows: ids of texts as `frame_source` or `frame_target` returns them.
@@ -306,7 +306,7 @@ class Preprocessor:
     # ----------------------------------------------------------------------------------
 
     def target_start(self, tgt_lang: str | None = None) -> TargetStart:
-        """Decoder start and first generated id of a language; the model's own without one.
+        """Returns decoder start and first generated id of a language.
 
         Args:
             tgt_lang: code of the language; None for the default.
@@ -319,10 +319,10 @@ class Preprocessor:
     def in_languages(
         self, src_lang: str | None = None, tgt_lang: str | None = None
     ) -> Preprocessor:
-        """The same tokenizers with other default languages: for training in one direction.
+        """Returns a preprocessor with other default languages: for training in one direction.
 
-        The special ids of the result begin targets in `tgt_lang`. Given to a model
-        (`model.preprocessor = ...`), they are its defaults, and are saved and exported with it.
+        Its targets begin in `tgt_lang`. Once it is given to a model (`model.preprocessor = ...`),
+        these are the model's default languages, and are saved and exported with it.
 
         Raises:
             ConfigError: the model has no such language, or none at all.
@@ -336,7 +336,9 @@ class Preprocessor:
         return Preprocessor(self.source, self.target, special_ids)
 
     def _languages(self, name: str, language: Language, rows: int) -> list[int | None]:
-        """Id of each row's language, by default the model's; None where there is none."""
+        """Returns the id of each row's language, by default the model's; None where there is
+        none.
+        """
         languages = self.special_ids.languages
         codes = spread(language, rows, name)
         default: int | None = None
@@ -361,7 +363,7 @@ class Preprocessor:
     # ----------------------------------------------------------------------------------
 
     def decode_target(self, ids: Iterable[Iterable[int]]) -> list[str]:
-        """Text of each row of target ids, up to its EOS.
+        """Decodes each row of target ids to a text, up to its EOS.
 
         Args:
             ids: integers `[B, T]`, an array or lists of any lengths; with or without the
@@ -370,7 +372,8 @@ class Preprocessor:
         return [self.target.decode(row) for row, _ in self._target_content(ids)]
 
     def settled_target(self, ids: Iterable[Iterable[int]]) -> list[str]:
-        """What is certain of the text of each row, however it goes on; all of it after an EOS.
+        """Returns the beginning of each row's text that no further ids change; all of it after an
+        EOS.
 
         Args:
             ids: as in `decode_target`.
@@ -381,7 +384,7 @@ class Preprocessor:
         ]
 
     def _target_content(self, ids: Iterable[Iterable[int]]) -> Iterator[tuple[list[int], bool]]:
-        """Ids of each row's text, and whether an EOS has ended it."""
+        """Yields the ids of each row's text, and whether an EOS has ended it."""
         special, languages = self.special_ids.target, self.special_ids.languages
         dropped = {special.pad, special.bos, special.decoder_start}
         if languages is not None:
@@ -396,7 +399,7 @@ class Preprocessor:
             yield without_special(row, special.eos, dropped), special.eos in row
 
     def decode_source(self, ids: Iterable[Iterable[int]]) -> list[str]:
-        """Text of each row of source ids `[B, S]`, up to its EOS, without padding or language."""
+        """Decodes each row of source ids `[B, S]` to a text, without padding, EOS or language."""
         special, languages = self.special_ids.source, self.special_ids.languages
         dropped = {special.pad, *(languages.codes.values() if languages is not None else ())}
         texts = []
@@ -407,11 +410,11 @@ class Preprocessor:
         return texts
 
     def source_tokens(self, ids: Iterable[int]) -> list[str]:
-        """A printable piece per id of one source `[S]`, special ones included."""
+        """Returns a printable token for each id of one source `[S]`, special ones included."""
         return [self.source.printable(i) for i in id_row(ids)]
 
     def target_tokens(self, ids: Iterable[int]) -> list[str]:
-        """A printable piece per id of one target `[T]`, special ones included."""
+        """Returns a printable token for each id of one target `[T]`, special ones included."""
         return [self.target.printable(i) for i in id_row(ids)]
 
     # ----------------------------------------------------------------------------------
@@ -419,7 +422,8 @@ class Preprocessor:
     # ----------------------------------------------------------------------------------
 
     def save(self, directory: str | Path) -> list[Path]:
-        """Write `tokenizer/source.*` and, unless joint, `tokenizer/target.*` into a folder.
+        """Writes `tokenizer/source.*` and, unless both sides share it, `tokenizer/target.*` into a
+        folder.
 
         The special ids belong to the configuration that is saved beside them.
 
@@ -429,7 +433,7 @@ class Preprocessor:
         folder = Path(directory) / FOLDER
         if self.joint:
             written = self.source.save(folder, "source")
-            # A target left by an earlier saving would make this one look separate.
+            # A target tokenizer saved there earlier would be read as this one's.
             for stale in folder.glob("target.*"):
                 stale.unlink()
             return written
@@ -437,7 +441,7 @@ class Preprocessor:
 
     @classmethod
     def load(cls, directory: str | Path, special_ids: SpecialIds) -> Preprocessor:
-        """Read what `save` wrote; without `tokenizer/target.json` the tokenizer is joint.
+        """Reads what `save` wrote; without `tokenizer/target.json` both sides share one tokenizer.
 
         Raises:
             FileNotFoundError: a tokenizer file is missing.
@@ -475,4 +479,4 @@ def _text_config(
                 data[side] = {**data[side], "vocab_size": vocab_size}
     if joint is not None:
         data["joint"] = joint
-    return read_config(TextConfig, data, source="Preprocessor.train")
+    return read_config(TextConfig, data, origin="Preprocessor.train")

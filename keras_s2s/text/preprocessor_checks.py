@@ -44,7 +44,7 @@ def check_side(side: str, special: SourceIds | TargetIds, tokenizer: Tokenizer) 
 
 
 def apart_from_languages(preprocessor: Preprocessor) -> SpecialIds:
-    """Special ids without what `in_languages` changes."""
+    """Returns special ids without what `in_languages` changes, for a comparison."""
     ids = preprocessor.special_ids
     if ids.languages is None:
         return ids

@@ -1,4 +1,4 @@
-"""Every kind of tokenizer by name, and reading one from a folder."""
+"""Lists every kind of tokenizer by name, and reads saved tokenizers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ GIVEN_TOKENIZERS: dict[str, type[Tokenizer]] = {"token_list": TokenListTokenizer
 
 
 def load_tokenizer(directory: str | Path, prefix: str) -> Tokenizer:
-    """Read a tokenizer that `Tokenizer.save` wrote, whatever its kind.
+    """Reads a tokenizer that `Tokenizer.save` wrote, whatever its kind.
 
     Raises:
         FileNotFoundError: a file is missing.

@@ -1,4 +1,4 @@
-"""The error of a call of which some rows cannot be used."""
+"""The error about rows of a call that cannot be used."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 
 class RowError(ValueError):
-    """Some rows of a call cannot be used; the message names the first one.
+    """Raised for rows of a call that cannot be used; the message names the first one.
 
-    A caller who knows where the rows came from can say so, and go on with the others.
+    A caller that knows where the rows came from can report that, and continue with the others.
 
     Args:
         side: "source" or "target".

@@ -1,4 +1,4 @@
-"""Rows of ids: special ids put around a text, and taken off."""
+"""Adds special ids to rows of ids, and removes them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 def surround(
     rows: list[list[int]], bos: int | None, eos: int | None, *, once: bool = False
 ) -> list[list[int]]:
-    """Rows with BOS before and EOS after them; with `once` no second EOS where one stands."""
+    """Puts BOS before and EOS after each row; with `once` no second EOS after one that is there."""
     before = [] if bos is None else [bos]
     after = [] if eos is None else [eos]
     return [before + row + ([] if once and row[-1:] == after else after) for row in rows]
 
 
 def without_special(row: list[int], eos: int | None, dropped: set[int | None]) -> list[int]:
-    """The ids before the first EOS, without those that are dropped wherever they stand."""
+    """Returns the ids before the first EOS, without those in `dropped`."""
     if eos is not None and eos in row:
         row = row[: row.index(eos)]
     return [i for i in row if i not in dropped]

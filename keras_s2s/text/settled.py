@@ -1,14 +1,14 @@
-"""What of a text is certain while it grows: the part that no later ids change.
+"""Finds the part of a growing text that no later ids change.
 
-Two things make the end of a text uncertain. Bytes may be half a character (U+FFFD so far), and
-rules of writing remove spaces when they see what follows: `do n't` becomes `don't`.
+The end of a text may still change for two reasons: bytes may be a part of a character (U+FFFD so
+far), and rules of writing remove spaces that something follows: `do n't` becomes `don't`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-#: What stands for bytes that are no character, or not yet.
+#: What bytes are decoded to that are no character, or not yet.
 HALF = "\ufffd"
 
 #: Characters that are not spaces and may decide on a space before them. The rules of `tidy_spaces`
@@ -18,7 +18,7 @@ AHEAD = 4
 
 
 def settled_spaces(text: str, clean: Callable[[str], str]) -> str:
-    """The beginning of `clean(text + more)` that is the same whatever `more` is.
+    """Returns the beginning of `clean(text + more)` that is the same for any `more`.
 
     Args:
         text: text before spaces are removed, as far as it is known.
@@ -42,7 +42,7 @@ def settled_spaces(text: str, clean: Callable[[str], str]) -> str:
 
 
 def _up_to(text: str, count: int) -> str:
-    """The beginning of `text` that ends with its `count`-th character that is no space."""
+    """Returns the beginning of `text` that ends with its `count`-th non-space character."""
     end = 0
     while count:
         count -= text[end] != " "

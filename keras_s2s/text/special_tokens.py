@@ -1,9 +1,8 @@
-"""The special tokens of every vocabulary this package trains, and their order.
+"""Special tokens of the vocabularies that this package trains, and their order.
 
-A trained tokenizer puts them first, so their position in `SPECIAL_TOKENS` is their id. Sentinels
-and the mask token, which pre-training needs, stand where the kind has room for them.
-Everything else asks a tokenizer's `pad_id`, `unk_id`, `bos_id` and `eos_id`, because a
-vocabulary that was trained elsewhere has them elsewhere.
+A trained tokenizer puts them first, so that their position in `SPECIAL_TOKENS` is their id; where
+sentinels and the mask token for pre-training are, depends on its kind. Other code reads a
+tokenizer's `pad_id`, `unk_id`, `bos_id` and `eos_id`, since other vocabularies have other ids.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ MASK_TOKEN = "<mask>"
 
 
 def sentinel_token(number: int) -> str:
-    """A sentinel of span corruption, counted from 0; spelled as in Hugging Face's T5."""
+    """Returns a sentinel of span corruption, counted from 0; spelled as in Hugging Face's T5."""
     return f"<extra_id_{number}>"
 
 
 def extra_tokens(sentinels: int, mask: bool) -> tuple[str, ...]:
-    """The tokens of pre-training that a vocabulary is asked to have."""
+    """Returns the tokens for pre-training that a configuration asks for."""
     return (*map(sentinel_token, range(sentinels)), *((MASK_TOKEN,) if mask else ()))
 
 

@@ -1,6 +1,7 @@
-"""Rows of a table in memory (pandas, Polars), which iterates over its columns' names.
+"""Reads rows of a table in memory (a DataFrame of pandas or Polars).
 
-Known by their methods: neither library is imported.
+Tables are recognised by their methods: neither library is imported. Iterating over a table itself
+gives the names of its columns.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from typing import Any
 
 
 def is_table(data: Any) -> bool:
-    """Whether something is a DataFrame."""
+    """Returns whether something is a DataFrame."""
     return hasattr(data, "columns") and (hasattr(data, "itertuples") or hasattr(data, "iter_rows"))
 
 
 def pair_columns(table: Any, source_key: str = "source", target_key: str = "target") -> list[Any]:
-    """The columns of source and target: those of these names, or else the only two.
+    """Returns the columns of source and target: those with these names, or else the only two.
 
     Raises:
         ValueError: there are no such columns.
@@ -37,7 +38,7 @@ def pair_columns(table: Any, source_key: str = "source", target_key: str = "targ
 
 
 def table_rows(table: Any, columns: Sequence[Any] | None = None) -> Iterator[tuple[Any, ...]]:
-    """Rows of a table as tuples; a missing value, as an empty cell of a file is read, is "".
+    """Yields the rows of a table as tuples; a missing value is "", as for an empty cell of a file.
 
     Args:
         table: a DataFrame.
@@ -52,7 +53,7 @@ def table_rows(table: Any, columns: Sequence[Any] | None = None) -> Iterator[tup
 
 
 def pairs_of(data: Any) -> Any:
-    """Pairs of a table, in its order; anything else as it is.
+    """Returns the pairs of a table, in its order; anything else unchanged.
 
     Raises:
         ValueError: the table has other columns.
@@ -61,7 +62,7 @@ def pairs_of(data: Any) -> Any:
 
 
 def texts_of(data: Any) -> Any:
-    """The texts of a table with one column; anything else as it is.
+    """Returns the texts of a table with one column; anything else unchanged.
 
     Raises:
         ValueError: the table has more columns, or none.

@@ -1,8 +1,8 @@
-"""What every tokenizer offers: text to ids, ids to text, and files.
+"""Base class of all tokenizers: text to ids, ids to text, saving and loading.
 
 Ids of special tokens (padding, unknown, beginning and end of a sentence) are never
-produced from text: a text that spells `</s>` is encoded as the characters it consists
-of.  Adding BOS and EOS is the preprocessor's work.
+produced from text: a text that spells `</s>` is encoded as these characters. The preprocessor adds
+BOS and EOS.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ FORMAT_VERSION = 1
 
 
 class Tokenizer(abc.ABC):
-    """Text to ids and back.
+    """Base class of tokenizers: encodes text as ids, and decodes ids to text.
 
-    A kind implements `_encode`, `_decode`, `vocabulary_size`, `_token`, `token_to_id` and
-    the three hooks of its files (`_settings`, `_files`, `_restore`).
+    A subclass implements `_encode`, `_decode`, `vocabulary_size`, `_token` and `token_to_id`, and
+    `_settings`, `_files` and `_restore` for its files.
 
     Example:
         >>> tokenizer = train_tokenizer(["hello"], TokenizerConfig(kind="character"))
@@ -48,7 +48,7 @@ class Tokenizer(abc.ABC):
     ends_once: ClassVar[bool] = False
 
     def __repr__(self) -> str:
-        """Kind and size in a line."""
+        """Returns kind and size in a line."""
         return f"<{self.kind} tokenizer, {self.vocabulary_size:,} ids>"
 
     # ----------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ class Tokenizer(abc.ABC):
     # ----------------------------------------------------------------------------------
 
     def encode(self, text: str) -> list[int]:
-        """Ids of one text, without special ids.
+        """Encodes one text as ids, without special ids.
 
         Raises:
             TypeError: `text` is not a str.
@@ -66,7 +66,7 @@ class Tokenizer(abc.ABC):
         return self._encode(text)
 
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
-        """Ids of many texts; the same as `encode` of each, faster where the kind allows it.
+        """Encodes many texts, faster than one by one where the kind allows it.
 
         Raises:
             TypeError: `texts` is a single str, or one of them is not a str.
@@ -79,10 +79,9 @@ class Tokenizer(abc.ABC):
         return self._encode_batch(texts)
 
     def decode(self, ids: Iterable[int], *, skip_special_ids: bool = True) -> str:
-        """Text of ids.
+        """Decodes ids to a text.
 
-        Padding, BOS and EOS are left out; the unknown id is shown as U+2047 (⁇), since
-        something did stand there.
+        Padding, BOS and EOS are left out; the unknown id is shown as U+2047 (⁇).
 
         Args:
             ids: integers, a list or a one-dimensional array.
@@ -110,11 +109,11 @@ class Tokenizer(abc.ABC):
         return " ".join(parts)
 
     def decode_batch(self, batch: Iterable[Iterable[int]]) -> list[str]:
-        """Text of each row of ids (see `decode`)."""
+        """Decodes each row of ids to a text (see `decode`)."""
         return [self.decode(ids) for ids in batch]
 
     def settled(self, ids: Iterable[int]) -> str:
-        """What no further ids change: a beginning of `decode(ids + more)`, whatever `more` is.
+        """Returns the beginning of `decode(ids)` that no further ids change.
 
         Args:
             ids: integers, a list or a one-dimensional array.
@@ -131,7 +130,7 @@ class Tokenizer(abc.ABC):
 
     @property
     def truncation_side(self) -> Literal["right", "left"]:
-        """The end of a text that is cut off where it is too long."""
+        """The end of a text that is cut off where the text is too long."""
         return "right"
 
     # ----------------------------------------------------------------------------------
@@ -145,10 +144,10 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def token_to_id(self, token: str) -> int | None:
-        """Id of a vocabulary entry (special tokens included), or `None`."""
+        """Returns the id of a vocabulary entry (special tokens included), or `None`."""
 
     def id_to_token(self, i: int) -> str:
-        """Vocabulary entry of an id.
+        """Returns the vocabulary entry of an id.
 
         Raises:
             IndexError: the id is outside the vocabulary.
@@ -156,7 +155,7 @@ class Tokenizer(abc.ABC):
         return self._token(self._check_ids([i])[0])
 
     def printable(self, i: int) -> str:
-        """Vocabulary entry of an id as a person reads it: spaces visible, controls named."""
+        """Returns the vocabulary entry of an id in readable form, with visible spaces."""
         return make_visible(self.id_to_token(i))
 
     @property
@@ -197,10 +196,10 @@ class Tokenizer(abc.ABC):
     # ----------------------------------------------------------------------------------
 
     def save(self, directory: str | Path, prefix: str) -> list[Path]:
-        """Write `{prefix}.json` and the kind's vocabulary files into `directory`.
+        """Writes `{prefix}.json` and the kind's vocabulary files into `directory`.
 
-        Each file is written beside and renamed, the JSON last; it holds the checksums of the
-        others, so that a mixture of two savings is recognised when it is read.
+        Each file is written under another name and renamed, the JSON last; it holds the checksums
+        of the others, so that a mixture of two saved tokenizers is an error when it is read.
 
         Returns:
             The files written.
@@ -227,7 +226,7 @@ class Tokenizer(abc.ABC):
 
     @classmethod
     def load(cls, directory: str | Path, prefix: str) -> Self:
-        """Read what `save` wrote.
+        """Reads a tokenizer that `save` wrote.
 
         Raises:
             FileNotFoundError: a file is missing.
@@ -262,40 +261,40 @@ class Tokenizer(abc.ABC):
             ) from error
 
     # ----------------------------------------------------------------------------------
-    # What a kind supplies
+    # What a subclass implements
     # ----------------------------------------------------------------------------------
 
     @abc.abstractmethod
     def _encode(self, text: str) -> list[int]:
-        """Ids of a checked text."""
+        """Encodes a checked text."""
 
     def _encode_batch(self, texts: list[str]) -> list[list[int]]:
         return [self._encode(text) for text in texts]
 
     @abc.abstractmethod
     def _decode(self, ids: list[int]) -> str:
-        """Text of checked ids, none of which is padding, BOS or EOS."""
+        """Decodes checked ids, none of which is padding, BOS or EOS."""
 
     def _settled(self, ids: list[int]) -> str:
-        """What no further ids change of the text of checked ids; a kind that knows says more."""
+        """Returns the beginning of the text of checked ids that no further ids change."""
         return ""
 
     @abc.abstractmethod
     def _token(self, i: int) -> str:
-        """Vocabulary entry of a checked id."""
+        """Returns the vocabulary entry of a checked id."""
 
     @abc.abstractmethod
     def _settings(self) -> dict[str, Any]:
-        """What the JSON file says beside the kind."""
+        """Returns the settings in the JSON file of a saved tokenizer, other than its kind."""
 
     @abc.abstractmethod
     def _files(self) -> dict[str, bytes]:
-        """File suffix to content."""
+        """Returns the vocabulary files of the tokenizer: file suffix to content."""
 
     @classmethod
     @abc.abstractmethod
     def _restore(cls, settings: dict[str, Any], files: dict[str, bytes]) -> Self:
-        """The inverse of `_settings` and `_files`."""
+        """Makes a tokenizer from what `_settings` and `_files` returned."""
 
     # ----------------------------------------------------------------------------------
 
@@ -324,7 +323,7 @@ class Tokenizer(abc.ABC):
 
 
 def check_texts(texts: Sequence[str]) -> None:
-    """Refuse what is not text, naming the text and the position.
+    """Raises an error for an element that is not text, with its position.
 
     Raises:
         TypeError: an element is not a str.
@@ -349,12 +348,12 @@ def check_texts(texts: Sequence[str]) -> None:
 
 
 def description_path(directory: Path, prefix: str) -> Path:
-    """The JSON file that describes a saved tokenizer."""
+    """Returns the JSON file that describes a saved tokenizer."""
     return directory / f"{prefix}.json"
 
 
 def read_description(directory: str | Path, prefix: str) -> dict[str, Any]:
-    """Read and check the JSON file of a saved tokenizer.
+    """Reads and checks the JSON file of a saved tokenizer.
 
     Raises:
         FileNotFoundError: there is none.

@@ -1,4 +1,4 @@
-"""Rows of ids that are too long: refused, or cut so that the special ids around the text stay.
+"""Limits the lengths of rows of ids: raises an error, or cuts the text and keeps its special ids.
 
 Letters: R rows, L ids of a row.
 """
@@ -22,14 +22,14 @@ Side = Literal["source", "target"]
 
 
 class Frame(NamedTuple):
-    """How many special ids stand before and after the text of a row."""
+    """The numbers of special ids before and after the text of a row."""
 
     before: int
     after: int
 
 
 def frame_of(row: Sequence[int], special_ids: SpecialIds, side: Side) -> Frame:
-    """The special ids around the text of `row`: BOS, EOS and languages, where they are there.
+    """Returns how many special ids of `row` (BOS, EOS, languages) surround its text.
 
     Args:
         row: ids as `Preprocessor.frame_source` or `frame_target` makes them, `[L]`.
@@ -67,7 +67,7 @@ def truncated(
     cut: Cut = "right",
     ends_once: bool = False,
 ) -> list[int]:
-    """`row` cut to `length` ids, as transformers cuts it: the text is cut, its frame stays.
+    """Returns `row` cut to `length` ids as transformers cuts it: text is removed, special ids stay.
 
     Args:
         row: ids of a text with its special ids, `[L]`.
@@ -115,7 +115,7 @@ def fitting(
     cut: Cut = "right",
     ends_once: bool = False,
 ) -> list[list[int]]:
-    """Rows of which none has more than `length` ids.
+    """Returns rows that have at most `length` ids each.
 
     How many were cut is logged as a warning.
 
@@ -153,7 +153,7 @@ def fitting(
 
 
 def check_overlong(overlong: str) -> None:
-    """Refuse what is not one of `Overlong`.
+    """Raises an error for a value that is not one of `Overlong`.
 
     Raises:
         ValueError: with those that are.

@@ -1,4 +1,4 @@
-"""Characters that leave no mark, as something a person can see."""
+"""Makes characters visible that leave no mark: control characters, spaces, direction marks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONTROLS = {
 
 
 def named(text: str) -> str:
-    """A text whose control characters, marks of direction and special spaces are named.
+    """Replaces control characters, direction marks and special spaces by their names.
 
     Example:
         >>> named("a\\n\\u200f\\u202fb")
@@ -31,7 +31,7 @@ def named(text: str) -> str:
 
 
 def make_visible(token: str) -> str:
-    """The same for a token, whose spaces are written as `▁`."""
+    """Makes a token visible as `named` does, with spaces written as `▁`."""
     # One by one: the names have spaces of their own.
     return "".join("▁" if c == " " else named(c) for c in token)
 

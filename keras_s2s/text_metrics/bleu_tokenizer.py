@@ -1,4 +1,4 @@
-"""Which of sacreBLEU's tokenizers BLEU is measured with, and whether it can be had here."""
+"""Chooses the tokenizer of sacreBLEU that BLEU is measured with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ _EXTRA = {"ja-mecab": "ja", "ko-mecab": "ko"}
 
 
 def tokenizer_for(way: Segmentation) -> tuple[str, str]:
-    """Name of the tokenizer that is the field's for a segmentation, and a note on its absence.
+    """Returns the name of the usual BLEU tokenizer of a segmentation, and a note where it is
+    absent.
 
     Japanese and Korean need MeCab; without it they are measured by characters, and the note, else
     empty, says so.
@@ -39,7 +40,7 @@ def tokenizer_for(way: Segmentation) -> tuple[str, str]:
 
 
 def make_tokenizer(name: str) -> Any:
-    """One of sacreBLEU's tokenizers, without ever downloading anything.
+    """Makes one of sacreBLEU's tokenizers, without downloading anything.
 
     Args:
         name: out of `BLEU_TOKENIZERS`.
@@ -76,7 +77,7 @@ def make_tokenizer(name: str) -> Any:
 
 
 def _check_file(name: str) -> None:
-    """Refuse a tokenizer whose SentencePiece model is not in sacreBLEU's cache."""
+    """Raises an error for a tokenizer whose SentencePiece model is not in sacreBLEU's cache."""
     from sacrebleu.tokenizers import tokenizer_spm
 
     if name not in tokenizer_spm.SPM_MODELS:

@@ -1,4 +1,4 @@
-"""How good generated texts are: BLEU and chrF by sacreBLEU, ROUGE, and exact match."""
+"""Metrics of generated texts: BLEU and chrF by sacreBLEU, ROUGE, and exact match."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class TextMetrics:
     """Metrics of generated texts against one reference each.
 
     Args:
-        metrics: names out of `METRICS`; `rouge` stands for rouge1, rouge2 and rougeL.
-        references: the texts that answers should be.
+        metrics: names out of `METRICS`; `rouge` is short for rouge1, rouge2 and rougeL.
+        references: the expected texts.
         tgt_lang: their language, or one for each. BLEU's and ROUGE's tokenizers follow it; where
             it is not known, the script of the references.
         bleu_tokenize: one of sacreBLEU's tokenizers, instead of the language's.
@@ -86,7 +86,7 @@ class TextMetrics:
         return BLEU(tokenize=name, references=references)
 
     def measure(self, hypotheses: Sequence[str]) -> dict[str, float]:
-        """Values from 0 to 100 by name; `signatures` says how they were measured.
+        """Returns the metrics by name, from 0 to 100; `signatures` says how they were measured.
 
         Args:
             hypotheses: generated texts, detokenised, one for each reference.
@@ -109,7 +109,7 @@ class TextMetrics:
 
 
 def first_answers(answers: Sequence[str | Sequence[str]]) -> list[str]:
-    """One answer for each source: the first, which is the best, where a model gives several.
+    """Returns one text for each source: the first, which is the best, where there are several.
 
     Example:
         >>> first_answers([["a dog", "the dog"], ["a cat", "cats"]])
@@ -119,7 +119,7 @@ def first_answers(answers: Sequence[str | Sequence[str]]) -> list[str]:
 
 
 def check_metrics(metrics: Sequence[str], *, bleu_tokenize: str | None = None) -> None:
-    """Find out before any work whether metrics can be measured here.
+    """Raises an error for metrics that cannot be measured here, before any work is done.
 
     Args:
         metrics: names.
@@ -150,7 +150,7 @@ def corpus_metrics(
     tgt_lang: Language = None,
     bleu_tokenize: str | None = None,
 ) -> dict[str, float | str]:
-    """Measure hypotheses against one reference each.
+    """Measures generated texts against one reference each.
 
     Args:
         hypotheses: generated texts, detokenised.

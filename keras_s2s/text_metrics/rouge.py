@@ -1,7 +1,7 @@
-"""ROUGE by the package rouge-score, with a tokenizer for each language.
+"""ROUGE as the package rouge-score computes it, with a tokenizer for each language.
 
 rouge-score's own tokenizer keeps a-z and 0-9 and drops every other letter: Korean, Chinese or Hindi
-answers would all score 0, and a German word with an umlaut would be two.
+texts would all score 0, and a German word with an umlaut would be two.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from keras_s2s.text_metrics.bleu_tokenizer import make_tokenizer, tokenizer_for
 from keras_s2s.text_metrics.target_language import segmentation
 
-#: The values that the metric `rouge` stands for.
+#: The values that the metric `rouge` consists of.
 ROUGE = ("rouge1", "rouge2", "rougeL")
 
 # Without a named language, so few letters beyond a-z are those of borrowed words in English.
@@ -26,7 +26,8 @@ _JOINERS = "\u200c\u200d"
 
 
 class Words:
-    """Words as Unicode has them: letters with their marks, and digits, in lower case.
+    """Splits a text into lowercase words as Unicode defines them: letters with their marks, and
+    digits.
 
     Equal to rouge-score's own tokenizer on ASCII.
 
@@ -38,7 +39,7 @@ class Words:
     signature = "words"
 
     def tokenize(self, text: str) -> list[str]:
-        """The words of a text."""
+        """Returns the words of a text."""
         text = unicodedata.normalize("NFC", text).lower()
         kept = (c if c in _JOINERS or _of_a_word(c) else " " for c in text)
         # A joiner or a mark alone is no word.
@@ -46,7 +47,8 @@ class Words:
 
 
 class Segmented:
-    """Words as one of sacreBLEU's tokenizers finds them, without punctuation, in lower case.
+    """Splits a text into lowercase words as one of sacreBLEU's tokenizers does, without
+    punctuation.
 
     Args:
         name: of the tokenizer.
@@ -57,13 +59,13 @@ class Segmented:
         self.signature = self._split.signature()
 
     def tokenize(self, text: str) -> list[str]:
-        """The words of a text."""
+        """Returns the words of a text."""
         tokens = self._split(unicodedata.normalize("NFC", text)).lower().split()
         return [token for token in tokens if any(map(_of_a_word, token))]
 
 
 def check_rouge() -> None:
-    """Refuse to measure without the package.
+    """Raises an error where the package rouge-score is not installed.
 
     Raises:
         ImportError: rouge-score is not installed.
@@ -80,7 +82,7 @@ def check_rouge() -> None:
 def rouge_tokenizer(
     tgt_lang: str | Sequence[str | None] | None, references: Sequence[str]
 ) -> tuple[Any, str]:
-    """The tokenizer for a language, and a phrase that says why this one.
+    """Returns the tokenizer for a language, and the reason for it as a phrase.
 
     - English: rouge-score's own, so that figures are those of other programs.
     - Chinese, Japanese and Korean: that of BLEU (characters where MeCab is not installed).
@@ -88,8 +90,8 @@ def rouge_tokenizer(
     - others: words, by Unicode.
 
     Args:
-        tgt_lang: language of the references, or one for each; None where it is not known, and
-            then they tell by their letters.
+        tgt_lang: language of the references, or one for each; None where it is not known: then
+            the script of the references decides.
         references: the texts.
     """
     way, why = segmentation(tgt_lang, references)
@@ -117,7 +119,7 @@ def rouge_tokenizer(
 def rouge_scores(
     hypotheses: Sequence[str], references: Sequence[str], tokenizer: Any
 ) -> dict[str, float]:
-    """ROUGE-1, ROUGE-2 and ROUGE-L: F-measures, averaged over the texts, from 0 to 100.
+    """Returns ROUGE-1, ROUGE-2 and ROUGE-L: F-measures from 0 to 100, averaged over the texts.
 
     Args:
         hypotheses: generated texts.
@@ -132,7 +134,7 @@ def rouge_scores(
 
 
 def rouge_signature(tokenizer: Any) -> str:
-    """What a ROUGE has to be reported with, in the form of sacreBLEU's signatures."""
+    """Returns the settings of a ROUGE value, in the form of sacreBLEU's signatures."""
     version = metadata.version("rouge-score")
     return f"nrefs:1|case:lc|stem:no|tok:{tokenizer.signature}|version:{version}"
 

@@ -1,7 +1,7 @@
-"""How the words of a language are told apart: by spaces, or not.
+"""Decides how the words of a language are found: by spaces, or by a segmenter.
 
-BLEU and ROUGE compare words, and have to find them first. The target language says how: the one a
-call names, else the model's own; where neither is known, the script of the references does.
+BLEU and ROUGE compare words. How these are found depends on the target language: the one a call
+names, or else the model's own; where neither is known, on the script of the references.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from keras_s2s.text.preprocessor import Preprocessor
 
-#: Whose rules find the words: `characters` for scripts that put no spaces between them and have
+#: How words are found: `characters` for scripts that put no spaces between them and have
 #: no segmenter in sacreBLEU, `words` for those that do.
 Segmentation = Literal["zh", "ja", "ko", "characters", "words"]
 
@@ -41,7 +41,7 @@ _SAMPLE = 2000
 
 
 def of_code(code: str) -> Segmentation | None:
-    """What a language's code says; None where it names no language of a special kind.
+    """Returns the segmentation for a language code; None where the language has no special one.
 
     Args:
         code: in any of the forms in use: `zh`, `zh_CN`, `zho_Hans`, `>>cmn_Hans<<`, `ja-JP`.
@@ -58,7 +58,7 @@ def of_code(code: str) -> Segmentation | None:
 
 
 def of_texts(texts: Sequence[str]) -> Segmentation:
-    """What most letters of some texts say.
+    """Returns the segmentation for the script of most letters in some texts.
 
     Example:
         >>> of_texts(["今天天气很好。"]), of_texts(["今日はいい天気です。"]), of_texts(["Good."])
@@ -85,7 +85,7 @@ def of_texts(texts: Sequence[str]) -> Segmentation:
 def segmentation(
     tgt_lang: str | Sequence[str | None] | None, references: Sequence[str]
 ) -> tuple[Segmentation, str]:
-    """How to find the words of the references, and why so.
+    """Returns how words of the references are found, and the reason as a phrase.
 
     Args:
         tgt_lang: their language, or one for each; None where it is not known.
@@ -108,16 +108,16 @@ def segmentation(
     way = next(iter(ways), None)
     if way is not None and None not in ways:
         return way, f"the target language is {', '.join(named)}"
-    # Also where a language was named: texts that are plainly in another script are.
+    # Also where a language was named: texts that are clearly in another script are.
     return of_texts(references), "it is the script of the references"
 
 
 def target_language(preprocessor: Preprocessor | None) -> str | None:
-    """The language a model answers in where a call names none; None where it does not say.
+    """Returns the language that a model generates by default; None where it does not say.
 
-    Says it: the default target language (`in_languages`), the language that decoding is forced to
-    begin with, and `target_lang` in the tokenizer configuration of a Marian folder. The name of
-    a folder says nothing.
+    It is told by the default target language (`in_languages`), the language that decoding is forced
+    to begin with, or `target_lang` in the tokenizer configuration of a Marian folder, never by the
+    name of a folder.
     """
     if preprocessor is None:
         return None

@@ -116,7 +116,7 @@ def test_rules_of_a_recipe() -> None:
         (["data.objective.span_corruption.noise_density=1.0"], r"noise_density: .*less than 1"),
         (["evaluation.metrics=[bleu]"], r"evaluation\.metrics: .*set metrics: \[\]"),
         (["training.monitor=val_bleu"], r"training\.monitor: val_bleu compares answers"),
-        (["data.train=null", "data.generator=dates"], r"data\.objective: works on lines"),
+        (["data.train=null", "data.task=dates"], r"data\.objective: works on lines"),
     ],
 )
 def test_what_does_not_fit_is_named(changes, message) -> None:

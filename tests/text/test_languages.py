@@ -107,7 +107,7 @@ def preprocessor_of(name: str, found: PretrainedTokenizers, **target) -> Preproc
             **target,
         },
     }
-    return found.preprocessor(read_config(SpecialIds, ids, source="test"))
+    return found.preprocessor(read_config(SpecialIds, ids, origin="test"))
 
 
 @slow_where_compiled
@@ -308,4 +308,4 @@ def test_defaults_that_are_no_codes():
         "languages": languages,
     }
     with pytest.raises(ConfigError, match=r"languages\.default_source.*did you mean 'en_XX'"):
-        read_config(SpecialIds, ids, source="test")
+        read_config(SpecialIds, ids, origin="test")

@@ -185,7 +185,7 @@ def _preset(
             "special_ids": ids or nothing,
             "generation": {**SEARCH, "max_length": max(2, length)},
         },
-        source=str(path),
+        origin=str(path),
     )
 
 

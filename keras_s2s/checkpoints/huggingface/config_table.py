@@ -10,14 +10,14 @@ from keras_s2s.checkpoints.huggingface.family import ConfigRule, FamilyTables
 
 
 def read_keys(
-    rules: Mapping[str, ConfigRule], config: Mapping[str, Any], source: str
+    rules: Mapping[str, ConfigRule], config: Mapping[str, Any], origin: str
 ) -> dict[str, Any]:
     """Settings of ours, `architecture` and `special_ids`, out of their configuration.
 
     Args:
         rules: the family's table.
         config: their keys; those that no rule names are left alone.
-        source: the file, for error messages.
+        origin: the file, for error messages.
 
     Raises:
         CheckpointError: a value that the table has no translation for, or one setting under two
@@ -28,15 +28,15 @@ def read_keys(
         value = _value(key, rules, config)
         if rule.also is not None and config.get(rule.also) not in (None, value):
             raise CheckpointError(
-                f"{source}: {key} is {value!r} and {rule.also} {config[rule.also]!r}, but both "
+                f"{origin}: {key} is {value!r} and {rule.also} {config[rule.also]!r}, but both "
                 f"are names of one setting; remove {rule.also}, or make them agree"
             )
-        for path, part in zip(_paths(rule), _translated(key, rule, value, source), strict=True):
+        for path, part in zip(_paths(rule), _translated(key, rule, value, origin), strict=True):
             _put(settings, path, part)
     return settings
 
 
-def check_derived(tables: FamilyTables, config: Mapping[str, Any], source: str) -> None:
+def check_derived(tables: FamilyTables, config: Mapping[str, Any], origin: str) -> None:
     """Refuse keys that contradict the key which implies them.
 
     Raises:
@@ -48,7 +48,7 @@ def check_derived(tables: FamilyTables, config: Mapping[str, Any], source: str) 
         if value is None or implied is None or any(_alike(value, each) for each in implied):
             continue
         raise CheckpointError(
-            f"{source}: {key} is {value!r}, but {rule.of} "
+            f"{origin}: {key} is {value!r}, but {rule.of} "
             f"{_value(rule.of, tables.config, config)!r} means {implied[0]!r}; transformers "
             f"would follow {key}. Correct the one that is wrong"
         )
@@ -59,7 +59,7 @@ def unread_notes(
     unread: Mapping[str, Any],
     read: Container[str],
     config: Mapping[str, Any],
-    source: str,
+    origin: str,
 ) -> list[str]:
     """What to say of keys that nothing here reads: unknown ones, and values that may matter.
 
@@ -68,7 +68,7 @@ def unread_notes(
         unread: of all families.
         read: keys that are read beside the family's rules.
         config: their keys.
-        source: the file's name.
+        origin: the file's name.
     """
     known = {*tables.config, *(rule.also for rule in tables.config.values()), *tables.derived}
     allowed = {**unread, **tables.unread}
@@ -83,11 +83,11 @@ def unread_notes(
         meant = allowed[key] if isinstance(allowed[key], list) else [allowed[key]]
         if "any" not in meant and not any(_alike(value, each) for each in meant):
             notes.append(
-                f"{key} is {shortened(value)} in {source} and is not used; models of this family "
+                f"{key} is {shortened(value)} in {origin} and is not used; models of this family "
                 f"have {' or '.join(map(repr, meant))} here"
             )
     if strange:
-        notes.append(f"keys of {source} that are not understood and not used: {', '.join(strange)}")
+        notes.append(f"keys of {origin} that are not understood and not used: {', '.join(strange)}")
     return notes
 
 
@@ -160,13 +160,13 @@ def _value(key: str, rules: Mapping[str, ConfigRule], config: Mapping[str, Any])
     return rule.default if value is None else value
 
 
-def _translated(key: str, rule: ConfigRule, value: Any, source: str) -> list[Any]:
+def _translated(key: str, rule: ConfigRule, value: Any, origin: str) -> list[Any]:
     """Our value for each path of a rule."""
     if rule.values is None:
         return _spread(rule, value)
     if str(value) not in rule.values:
         raise CheckpointError(
-            f"{source}: {key} is {value!r}, which this package does not have; it knows "
+            f"{origin}: {key} is {value!r}, which this package does not have; it knows "
             + ", ".join(rule.values)
         )
     return _spread(rule, rule.values[str(value)])

@@ -156,7 +156,7 @@ def family_tables(family: str) -> FamilyTables | None:
     if not tables:
         return None
     tables["config"] = {key: rule for key, rule in tables["config"].items() if rule is not None}
-    return read_config(FamilyTables, tables, source=f"families/{family}: huggingface")
+    return read_config(FamilyTables, tables, origin=f"families/{family}: huggingface")
 
 
 def family_of(model_type: Any) -> str | None:

@@ -66,7 +66,7 @@ class Defaults(NamedTuple):
     notes: list[str]
 
 
-def read_generation(data: Mapping[str, Any], source: str, *, strict: bool = True) -> Defaults:
+def read_generation(data: Mapping[str, Any], origin: str, *, strict: bool = True) -> Defaults:
     """Generation defaults out of `generation_config.json`, or of an older `config.json`.
 
     Args:
@@ -81,20 +81,20 @@ def read_generation(data: Mapping[str, Any], source: str, *, strict: bool = True
     settings.setdefault("max_length", UNSET_MAX_LENGTH)
     if (new := data.get("max_new_tokens")) is not None:
         if not isinstance(new, int) or isinstance(new, bool):
-            raise CheckpointError(f"{source}: max_new_tokens is {new!r}, expected a whole number")
+            raise CheckpointError(f"{origin}: max_new_tokens is {new!r}, expected a whole number")
         settings["max_length"] = new + 1
     for key in ("top_k", "min_p", "top_p"):
         if settings.get(key) == 0:  # transformers: do not use it
             del settings[key]
     if settings.get("temperature") == 0 and not settings.get("do_sample"):
         del settings["temperature"]
-        notes.append(f"temperature is 0 in {source}, which no draw can have; it is not used")
+        notes.append(f"temperature is 0 in {origin}, which no draw can have; it is not used")
     ids: dict[str, int] = {}
     for key, ours in IDS.items():
         value = data.get(key)
         if isinstance(value, list):
             if len(value) > 1:
-                notes.append(f"{key} is {value} in {source}; here the first alone is meant")
+                notes.append(f"{key} is {value} in {origin}; here the first alone is meant")
             value = value[0] if value else None
         if value is not None:
             ids[ours] = value
@@ -102,9 +102,9 @@ def read_generation(data: Mapping[str, Any], source: str, *, strict: bool = True
         ids["decoder_start"] = data["bos_token_id"]  # as transformers starts then
     for key, value in data.items() if strict else ():
         if key not in KNOWN and value is not None and value != NEUTRAL.get(key):
-            notes.append(f"{key}={value!r} in {source} has no counterpart here and is not used")
+            notes.append(f"{key}={value!r} in {origin} has no counterpart here and is not used")
     try:
-        return Defaults(read_config(GenerationConfig, settings, source=source), ids, notes)
+        return Defaults(read_config(GenerationConfig, settings, origin=origin), ids, notes)
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
 

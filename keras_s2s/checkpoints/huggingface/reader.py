@@ -166,7 +166,7 @@ class HuggingFaceFolder:
             tables=self._table_names(),
         ).model_dump()
         return read_config(
-            PresetConfig, data, source=self.config_path, written=their_keys(self.tables.config)
+            PresetConfig, data, origin=self.config_path, written=their_keys(self.tables.config)
         )
 
     def _note_unread(self) -> None:

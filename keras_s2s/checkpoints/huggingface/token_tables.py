@@ -38,7 +38,7 @@ def resolve_tables(
     present: Set[str],
     config: Mapping[str, Any],
     equal: Callable[[str, str], bool],
-    source: str,
+    origin: str,
 ) -> Resolved:
     """Find the three tables.
 
@@ -58,12 +58,12 @@ def resolve_tables(
     def first(*candidates: str) -> str | None:
         return next((name for name in candidates if name in present), None)
 
-    _check_flags(names, config, source)
+    _check_flags(names, config, origin)
     decoder = first(names.decoder, names.shared, names.output, names.encoder)
     encoder = first(names.encoder, names.shared, names.decoder, names.output)
     if encoder is None or decoder is None:
         raise CheckpointError(
-            f"{source}: no token table: none of {names.shared}, {names.encoder}, "
+            f"{origin}: no token table: none of {names.shared}, {names.encoder}, "
             f"{names.decoder}, {names.output} is in the folder"
         )
     may_tie = names.tie is None or config.get(names.tie) is not False
@@ -96,10 +96,10 @@ def resolve_tables(
     return Resolved(tables, encoder == decoder, output == decoder, tied, unused)
 
 
-def _check_flags(names: TokenTables, config: Mapping[str, Any], source: str) -> None:
+def _check_flags(names: TokenTables, config: Mapping[str, Any], origin: str) -> None:
     for key in (names.tie, names.share, names.own_output):
         if key is not None and not isinstance(config.get(key), bool | None):
-            raise CheckpointError(f"{source}: {key} is {config[key]!r}, expected true or false")
+            raise CheckpointError(f"{origin}: {key} is {config[key]!r}, expected true or false")
 
 
 def expected_tables(names: TokenTables, config: Mapping[str, Any]) -> tuple[bool, bool]:

@@ -192,7 +192,7 @@ def _misfits(
                 # Rows before the first position are never read: they are left out, or added.
                 offset = mine[side]["embedding"]["position_offset"]
                 data[side]["embedding"]["position_offset"] = offset
-        theirs = read_config(ArchitectureConfig, data, source=family)
+        theirs = read_config(ArchitectureConfig, data, origin=family)
     except CheckpointError as error:
         return [str(error)]
     except ConfigError as error:

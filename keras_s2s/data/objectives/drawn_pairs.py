@@ -91,8 +91,8 @@ class DrawnPairs:
 
     def pair(self, row: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Source and target ids of a text in an epoch, int32 `[S]` and `[T]`."""
-        generator = np.random.default_rng((self._seed, epoch, self._numbers[row]))
-        source, target = self._objective(self._texts[row], generator)
+        rng = np.random.default_rng((self._seed, epoch, self._numbers[row]))
+        source, target = self._objective(self._texts[row], rng)
         return self._source.around(source), self._target.around(target)
 
     def _lengths(self) -> np.ndarray:

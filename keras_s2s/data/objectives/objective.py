@@ -38,9 +38,7 @@ class Objective(abc.ABC):
         return f"{type(self).__name__}({settings})"
 
     @abc.abstractmethod
-    def __call__(
-        self, ids: np.ndarray, generator: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Source int32 `[S]` and target int32 `[T]` of a text, `ids` int32 `[L]`."""
 
     @abc.abstractmethod
@@ -86,12 +84,10 @@ class Chain(Objective):
         """Texts of fewer ids cannot be used."""
         return max(objective.shortest for objective in self.objectives)
 
-    def __call__(
-        self, ids: np.ndarray, generator: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         source = target = ids
         for objective in self.objectives:
-            source, own = objective(source, generator)
+            source, own = objective(source, rng)
             if not objective.restores_text:
                 target = own
         return source, target

@@ -62,12 +62,10 @@ class SentencePermutation(Objective):
             )
         return SentencePermutation(end_ids=ends)
 
-    def __call__(
-        self, ids: np.ndarray, generator: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         ids = np.asarray(ids, "int32")
         sentences = self.sentences(ids)
-        order = generator.permutation(len(sentences))
+        order = rng.permutation(len(sentences))
         return np.concatenate([sentences[i] for i in order] or [ids]), ids
 
     def sentences(self, ids: np.ndarray) -> list[np.ndarray]:

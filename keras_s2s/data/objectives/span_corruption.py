@@ -93,12 +93,10 @@ class SpanCorruption(Objective):
             sentinels=np.asarray(sentinels).tolist(),
         )
 
-    def __call__(
-        self, ids: np.ndarray, generator: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        return corrupt_spans(ids, self.noise_mask(len(ids), generator), self._known_sentinels())
+    def __call__(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return corrupt_spans(ids, self.noise_mask(len(ids), rng), self._known_sentinels())
 
-    def noise_mask(self, length: int, generator: np.random.Generator) -> np.ndarray:
+    def noise_mask(self, length: int, rng: np.random.Generator) -> np.ndarray:
         """Which ids of a text are lost, bool `[L]`.
 
         Raises:
@@ -106,11 +104,11 @@ class SpanCorruption(Objective):
         """
         noise, spans = self._counts(length)
         kept = length - noise
-        lost_runs = _divide(noise, spans, generator)
+        lost_runs = _divide(noise, spans, rng)
         if self.ends_in_span:
-            kept_runs = np.append(_divide(kept, spans, generator), 0)
+            kept_runs = np.append(_divide(kept, spans, rng), 0)
         else:  # one run more, which may be empty
-            kept_runs = _divide(kept + 1, spans + 1, generator)
+            kept_runs = _divide(kept + 1, spans + 1, rng)
             kept_runs[-1] -= 1
         runs = np.zeros(2 * spans + 1, int)  # kept, lost, kept, lost, ..., kept
         runs[::2], runs[1::2] = kept_runs, lost_runs
@@ -199,7 +197,7 @@ def _replaced(ids: np.ndarray, hidden: np.ndarray, sentinels: np.ndarray) -> np.
     return result[first | ~hidden]
 
 
-def _divide(total: int, parts: int, generator: np.random.Generator) -> np.ndarray:
+def _divide(total: int, parts: int, rng: np.random.Generator) -> np.ndarray:
     """Lengths of `parts` parts of `total`, none of them empty, all divisions equally likely."""
-    cuts = np.sort(generator.choice(total - 1, parts - 1, replace=False)) + 1
+    cuts = np.sort(rng.choice(total - 1, parts - 1, replace=False)) + 1
     return np.diff(np.concatenate([[0], cuts, [total]]))

@@ -75,17 +75,15 @@ class TextInfilling(Objective):
             mask_id=mask_id,
         )
 
-    def __call__(
-        self, ids: np.ndarray, generator: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         if self.mask_id is None:
             raise ValueError("the mask id is not known; pass mask_id=..., or call bind(tokenizer)")
         ids = np.asarray(ids, "int32")
-        lengths = self.span_lengths(len(ids), generator)
+        lengths = self.span_lengths(len(ids), rng)
         kept = len(ids) - int(lengths.sum())
         # The source: ids that are kept and spans, in any order. [kept + spans]
         is_span = np.zeros(kept + len(lengths), bool)
-        is_span[generator.choice(len(is_span), len(lengths), replace=False)] = True
+        is_span[rng.choice(len(is_span), len(lengths), replace=False)] = True
         covers = np.ones(len(is_span), int)
         covers[is_span] = lengths
         hidden = np.repeat(is_span, covers)  # [L]
@@ -93,21 +91,21 @@ class TextInfilling(Objective):
         source[~is_span] = ids[~hidden]
         return source, ids
 
-    def span_lengths(self, length: int, generator: np.random.Generator) -> np.ndarray:
+    def span_lengths(self, length: int, rng: np.random.Generator) -> np.ndarray:
         """Lengths of the spans of a text of `length` ids, zeros among them, in random order."""
         if not length:
             return np.zeros(0, int)
         lost = min(max(round(length * self.mask_share), 1), length)
         drawn = np.zeros(0, int)
         while drawn.sum() < lost:
-            drawn = np.concatenate([drawn, generator.poisson(self.mean_span_length, lost)])
+            drawn = np.concatenate([drawn, rng.poisson(self.mean_span_length, lost)])
         ends = np.cumsum(drawn)
         last = int(np.searchsorted(ends, lost))  # the first span with which they suffice
         lengths = drawn[: last + 1]
         lengths[last] -= ends[last] - lost
         room = lost - int((lengths > 0).sum())
         surplus = np.flatnonzero(lengths == 0)[room:]
-        return generator.permutation(np.delete(lengths, surplus))
+        return rng.permutation(np.delete(lengths, surplus))
 
     def longest(self, length: int) -> tuple[int, int]:
         return length, length

@@ -1,7 +1,7 @@
-"""Tokenizers of Hugging Face folders that transformers runs in Python, and we do as well.
+"""Base class of the tokenizers that transformers implements in Python, as this package does.
 
-Special tokens are cut out of the text first; what lies between them is split by the kind's own
-rule.  The order in which tokens get ids, and where white space next to them goes, follow
+Special tokens are cut out of the text first; the parts between them are split by a subclass. The
+order in which tokens get ids, and to which part white space next to them belongs, are those of
 transformers 5.
 """
 
@@ -24,14 +24,14 @@ from keras_s2s.text.settled import HALF, settled_spaces
 
 
 class AddedTokens:
-    """Special tokens of a vocabulary, found in text.
+    """The special tokens of a vocabulary, which are found in text.
 
     Args:
         vocabulary: the tokens that have an id already.
         declared: what the files declare.
         named: defaults of the named tokens.
         extra: further special tokens.
-        fixed: tokens by id that a class brings along; the declared ones replace them.
+        fixed: tokens by id that a class has by default; the declared ones replace them.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class AddedTokens:
         self.refresh(self.ids)
 
     def refresh(self, tokens: Iterable[str]) -> None:
-        """Look for `tokens` in texts, the longest first where several begin."""
+        """Looks for `tokens` in texts from now on, the longest first where several begin."""
         found = sorted({token for token in tokens if token}, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, found))) if found else None
 
     def split(self, text: str) -> list[tuple[str, bool]]:
-        """Parts of a text, and whether each is one of the tokens."""
+        """Splits a text into special tokens and the parts between them."""
         if self._whole or self._pattern is None:
             return [(text, False)] if text else []
         parts: list[str] = []
@@ -101,9 +101,9 @@ class AddedTokens:
 
 
 class PythonTokenizer(PretrainedTokenizer):
-    """A tokenizer without a pipeline: special tokens, and a rule for what lies between them.
+    """Base class of tokenizers that split the text between special tokens by a rule of their own.
 
-    A kind sets `added` and supplies `_pieces`, `_piece_id`, `_piece` and `_join`.
+    A subclass sets `added` and implements `_pieces`, `_piece_id`, `_piece` and `_join`.
     """
 
     added: AddedTokens
@@ -114,12 +114,12 @@ class PythonTokenizer(PretrainedTokenizer):
 
     @property
     def template(self) -> tuple[list[int], list[int]]:
-        """EOS after a text; a language beside it is not counted."""
+        """No ids before a text, and EOS after it."""
         eos = self.eos_id
         return [], [] if eos is None else [eos]
 
     def _unknown_id(self, vocabulary: Mapping[str, int], file: str) -> int:
-        """Id of the unknown token.
+        """Returns the id of the unknown token.
 
         Raises:
             ConfigError: `vocabulary`, which `file` holds, lacks it.
@@ -127,32 +127,32 @@ class PythonTokenizer(PretrainedTokenizer):
         unknown = self.added.named["unk_token"]
         if unknown not in vocabulary:
             raise ConfigError(
-                f"{self.files.source}/{file}: the unknown token {unknown!r} is missing"
+                f"{self.files.origin}/{file}: the unknown token {unknown!r} is missing"
             )
         return vocabulary[unknown]
 
     # ----------------------------------------------------------------------------------
-    # What a kind supplies
+    # What a subclass implements
     # ----------------------------------------------------------------------------------
 
     @abc.abstractmethod
     def _pieces(self, text: str) -> list[str]:
-        """Tokens of text without special tokens."""
+        """Splits text without special tokens into tokens."""
 
     @abc.abstractmethod
     def _piece_id(self, piece: str) -> int:
-        """Id of a token that was not added."""
+        """Returns the id of a token that was not added."""
 
     @abc.abstractmethod
     def _piece(self, i: int) -> str | None:
-        """Token of an id that was not added; `None` where it means nothing."""
+        """Returns the token of an id that was not added; `None` where the id is unused."""
 
     @abc.abstractmethod
     def _join(self, tokens: list[str]) -> str:
-        """Text of tokens."""
+        """Joins tokens to a text."""
 
     def _settled_join(self, tokens: list[str]) -> str:
-        """What no further tokens change of the text of tokens."""
+        """Returns the beginning of the text of tokens that no further tokens change."""
         return self._join(tokens).rstrip(HALF)
 
     # ----------------------------------------------------------------------------------
@@ -174,10 +174,10 @@ class PythonTokenizer(PretrainedTokenizer):
 
     @abc.abstractmethod
     def _plain_ids(self) -> Iterable[int]:
-        """Ids of the vocabulary before tokens were added."""
+        """Returns the ids of the vocabulary before tokens were added."""
 
     def named_token(self, name: str) -> str | None:
-        """Text of `eos_token` and its like, or `None`."""
+        """Returns the text of `eos_token` or another named token, or `None`."""
         return self.added.named.get(name)
 
     def _encode(self, text: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""Tokenizers from a Hugging Face folder: which class reads it, and what it gives.
+"""Reads the tokenizers of a Hugging Face folder with the class that transformers would choose.
 
 The class is chosen as `AutoTokenizer.from_pretrained` of transformers 5 chooses it: the
 `tokenizer_class` of `tokenizer_config.json` or `config.json`, or else the model type's own.
@@ -94,7 +94,7 @@ _BY_FILES = (
 
 @dataclass(frozen=True)
 class PretrainedTokenizers:
-    """What a Hugging Face folder says of text.
+    """The tokenizers of a Hugging Face folder, and the ids that they put around a text.
 
     Attributes:
         source: tokenizer of the encoder's side.
@@ -114,7 +114,7 @@ class PretrainedTokenizers:
     class_name: str
 
     def preprocessor(self, special_ids: SpecialIds) -> Preprocessor:
-        """Text to ids of this model; the languages are added where `special_ids` has none.
+        """Makes the preprocessor of a model with these tokenizers.
 
         Raises:
             ConfigError: tokenizers and ids do not belong together.
@@ -132,7 +132,7 @@ def load_pretrained_tokenizers(
     source_size: int | None = None,
     target_size: int | None = None,
 ) -> PretrainedTokenizers | None:
-    """Read the tokenizer files of a Hugging Face folder.
+    """Reads the tokenizer files of a Hugging Face folder.
 
     Args:
         folder: the folder.
@@ -188,7 +188,7 @@ def load_pretrained_tokenizers(
 def tokenizer_class(
     files: TokenizerFiles, model_type: str | None, config_class: str | None = None
 ) -> str | None:
-    """The transformers class that reads `files`; None where there is nothing to read.
+    """Returns the transformers class that reads `files`; None where there is nothing to read.
 
     Raises:
         ConfigError: no class here reads them.
@@ -213,7 +213,7 @@ def tokenizer_class(
             if all(file in files for file in needed):
                 return name_of
     raise ConfigError(
-        f"{files.source}: its tokenizer files ({', '.join(sorted(files.contents))}) are for the "
+        f"{files.origin}: its tokenizer files ({', '.join(sorted(files.contents))}) are for the "
         f"class {written!r} of model type {model_type!r}, which cannot be read here; add a "
         f"{TOKENIZER_JSON} (transformers writes it: AutoTokenizer.from_pretrained(DIR)"
         ".save_pretrained(DIR)), or remove the files to work on ids"

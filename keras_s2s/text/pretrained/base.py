@@ -1,4 +1,4 @@
-"""What the tokenizers of Hugging Face folders have in common."""
+"""Base class of the tokenizers of Hugging Face folders."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ logger = logging.getLogger(__name__)
 
 
 class PretrainedTokenizer(Tokenizer):
-    """A tokenizer made of the files of a Hugging Face folder, which it keeps byte by byte.
+    """A tokenizer made from the files of a Hugging Face folder, which it keeps unchanged.
 
-    Unlike the kinds that this package trains, it does produce special ids from text: where a
-    text spells `</s>` or `<extra_id_0>`, transformers gives that token's id, and so does this.
+    Unlike the tokenizers that this package trains, it produces special ids from text, as
+    transformers does: a text that spells `</s>` or `<extra_id_0>` is encoded as that token's id.
     Decoding leaves out every special token, the unknown one too, as transformers does.
 
     Args:
         files: the tokenizer files.
         class_name: the class that transformers would choose for them.
-        size: ids of the model; a model often has more than its tokenizer.  `None` is none more.
+        size: number of ids of the model, which often has more than its tokenizer; `None` is the
+            tokenizer's.
     """
 
     def __init__(self, files: TokenizerFiles, class_name: str, size: int | None = None) -> None:
@@ -34,7 +35,7 @@ class PretrainedTokenizer(Tokenizer):
         self.size = size
 
     # ----------------------------------------------------------------------------------
-    # What a kind supplies
+    # What a subclass implements
     # ----------------------------------------------------------------------------------
 
     @property
@@ -49,7 +50,7 @@ class PretrainedTokenizer(Tokenizer):
 
     @abc.abstractmethod
     def named_token(self, name: str) -> str | None:
-        """Text of the special token that the files call `name`: `eos_token`, for example."""
+        """Returns the text of the special token that the files call `name`, e.g. `eos_token`."""
 
     @property
     @abc.abstractmethod
@@ -66,7 +67,7 @@ class PretrainedTokenizer(Tokenizer):
     # ----------------------------------------------------------------------------------
 
     def encode(self, text: str) -> list[int]:
-        """Ids of one text, those of the special tokens that it spells included.
+        """Encodes one text as ids, those of special tokens that it spells included.
 
         Raises:
             TypeError: `text` is not a str.
@@ -77,7 +78,8 @@ class PretrainedTokenizer(Tokenizer):
         return ids
 
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
-        """Ids of many texts; the same as `encode` of each, faster where the kind allows it.
+        """Encodes many texts: the ids that `encode` gives for each, faster where the kind allows
+        it.
 
         Raises:
             TypeError: `texts` is a single str, or one of them is not a str.
@@ -101,12 +103,12 @@ class PretrainedTokenizer(Tokenizer):
             side = str(stored.get("direction")).lower() if isinstance(stored, Mapping) else None
         if side not in (None, "right", "left"):
             raise ConfigError(
-                f"{self.files.source}: truncation_side is {side!r}; expected 'right' or 'left'"
+                f"{self.files.origin}: truncation_side is {side!r}; expected 'right' or 'left'"
             )
         return "left" if side == "left" else "right"
 
     def check_size(self) -> None:
-        """Hold the tokenizer against the size of the model.
+        """Checks that the model has every id that the tokenizer gives.
 
         Special tokens beyond the model's ids are logged, since a text need not have them.
 
@@ -118,14 +120,14 @@ class PretrainedTokenizer(Tokenizer):
         if self.plain_size > self.size:
             last = self.plain_size - 1
             raise ConfigError(
-                f"{self.files.source}: its tokenizer gives ids up to {last} "
+                f"{self.files.origin}: its tokenizer gives ids up to {last} "
                 f"({self._token(last)!r}), but the model's vocabulary has {self.size} (0 to "
                 f"{self.size - 1}); tokenizer files and weights belong to different models"
             )
         logger.warning(
             "%s: special tokens of the tokenizer have ids from %d (%r) on, which the model does "
             "not have; a text with one of them is refused",
-            self.files.source,
+            self.files.origin,
             self.size,
             self._token(self.size),
         )
@@ -203,17 +205,17 @@ class PretrainedTokenizer(Tokenizer):
         return cls(kept, settings["class"], size, **options)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The libraries' objects hold memory of their own; a copy is made from the files.
+        # The libraries' objects cannot be copied; a copy is made from the files.
         return type(self)._restore, (self._settings(), self._files())
 
 
 def tokens_by_id(ids: Mapping[str, int]) -> dict[int, str]:
-    """A vocabulary the other way round."""
+    """Returns a vocabulary as a mapping from id to token."""
     return {i: token for token, i in ids.items()}
 
 
 def tidy_spaces(text: str) -> str:
-    """Remove the spaces before English punctuation and clitics.
+    """Removes the spaces before English punctuation and clitics.
 
     It is what `clean_up_tokenization_spaces: true` in a `tokenizer_config.json` asks for.
 

@@ -20,7 +20,7 @@ _NOT_SPACE = r"\S|[\x1c-\x1f]"
 
 
 class BlenderbotSmallTokenizer(PythonTokenizer):
-    """Blenderbot-small (90M); it puts no special ids around a text.
+    """The tokenizer of Blenderbot-small (90M); it puts no special ids around a text.
 
     Args:
         files: `vocab.json` and `merges.txt`.
@@ -64,7 +64,7 @@ class BlenderbotSmallTokenizer(PythonTokenizer):
         return [], []
 
     def token_to_id(self, token: str) -> int | None:
-        """Id of a piece or special token, or `None`."""
+        """Returns the id of a piece or special token, or `None`."""
         return self.added.ids.get(token, self.vocabulary.get(token))
 
     def _plain_ids(self) -> Iterable[int]:
@@ -81,7 +81,7 @@ class BlenderbotSmallTokenizer(PythonTokenizer):
         return pieces
 
     def _merged(self, word: str) -> tuple[str, ...]:
-        """Pieces of one word: the best-ranked pair is merged until none is left."""
+        """Returns the pieces of a word: the best-ranked pair is merged until none is left."""
         word = word.lower()
         symbols = [*word[:-1], word[-1] + _WORD_END]
         if len(symbols) == 1:

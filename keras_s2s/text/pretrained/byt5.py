@@ -12,7 +12,7 @@ _OFFSET = len(_NAMES)
 
 
 class ByT5Tokenizer(PythonTokenizer):
-    """ByT5; it needs no vocabulary file, only the class's name in `tokenizer_config.json`.
+    """The tokenizer of ByT5; it needs no vocabulary file.
 
     Args:
         files: `tokenizer_config.json`, if there is one.
@@ -43,7 +43,9 @@ class ByT5Tokenizer(PythonTokenizer):
         self.added = AddedTokens(vocabulary, declared, named=names, extra=extra, fixed=fixed)
 
     def token_to_id(self, token: str) -> int | None:
-        """Id of a byte, written as the Latin-1 character of that number, or of a token."""
+        """Returns the id of a byte, written as the Latin-1 character of that number, or of a
+        token.
+        """
         if token in self.added.ids:
             return self.added.ids[token]
         return ord(token) + _OFFSET if len(token) == 1 and ord(token) < 256 else None

@@ -1,4 +1,4 @@
-"""M2M-100's tokenizer: SentencePiece pieces, ids from `vocab.json`, languages behind them."""
+"""M2M-100's tokenizer: SentencePiece pieces, ids from `vocab.json`, languages after them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_s2s.text.pretrained.tokenizer_files import FAIRSEQ_MODEL, VOCAB, Toke
 
 
 class M2M100Tokenizer(PythonTokenizer):
-    """M2M-100 and WMT21's dense models.
+    """The tokenizer of M2M-100 and WMT21's dense models.
 
     Args:
         files: `sentencepiece.bpe.model` and `vocab.json`.
@@ -48,7 +48,7 @@ class M2M100Tokenizer(PythonTokenizer):
         option = declared.options.get("language_codes", "m2m100")
         if option not in M2M_100:
             raise ConfigError(
-                f"{files.source}: language_codes is {option!r}; expected {' or '.join(M2M_100)}"
+                f"{files.origin}: language_codes is {option!r}; expected {' or '.join(M2M_100)}"
             )
         base = len(self.vocabulary)
         #: Language to id; the tokens stand behind the vocabulary.
@@ -57,7 +57,7 @@ class M2M100Tokenizer(PythonTokenizer):
         self._language_tokens = tokens_by_id(self._language_ids)
 
     def token_to_id(self, token: str) -> int | None:
-        """Id of a piece, a language's token or a special token, or `None`."""
+        """Returns the id of a piece, a language's token or a special token, or `None`."""
         for ids in (self.added.ids, self._language_ids, self.vocabulary):
             if token in ids:
                 return ids[token]

@@ -19,7 +19,7 @@ from keras_s2s.text.pretrained.tokenizer_files import (
 
 
 class MarianTokenizer(PythonTokenizer):
-    """One side of an OPUS-MT model.
+    """The tokenizer of one side of an OPUS-MT model.
 
     Both sides share `vocab.json`, unless `separate_vocabs` is set.  A language code such as
     `>>fra<<` at the beginning of a text is a token.
@@ -84,7 +84,7 @@ class MarianTokenizer(PythonTokenizer):
         )
 
     def token_to_id(self, token: str) -> int | None:
-        """Id of a piece or special token, or `None`."""
+        """Returns the id of a piece or special token, or `None`."""
         return self.added.ids.get(token, self.vocabulary.get(token))
 
     def _plain_ids(self) -> Iterable[int]:

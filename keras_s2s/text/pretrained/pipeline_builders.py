@@ -1,9 +1,9 @@
-"""Pipelines of the `tokenizers` library from the files of a Hugging Face folder.
+"""Builds pipelines of the `tokenizers` library from the files of a Hugging Face folder.
 
 Each tokenizer class of transformers 5 builds its pipeline from a vocabulary, whether that comes
 from `tokenizer.json` or from an older file, and takes only the vocabulary, the normalisation rules
 and the template from `tokenizer.json`; `generic` takes that file as it is.  The functions below
-follow them, since a model's ids are what its home library made of the same files.
+follow them, since a model was trained on the ids that they give.
 
 All of them return a pipeline together with the special tokens that are still to be added.
 """
@@ -57,7 +57,7 @@ from keras_s2s.text.pretrained.tokenizer_json import (
 
 @dataclass(frozen=True)
 class Built:
-    """A finished pipeline.
+    """A finished pipeline and its special tokens.
 
     Attributes:
         pipeline: a `tokenizers.Tokenizer`.
@@ -69,7 +69,7 @@ class Built:
 
 
 def build_pipeline(class_name: str, files: TokenizerFiles) -> Built:
-    """The pipeline that the transformers class `class_name` would build from `files`.
+    """Builds the pipeline that transformers' class `class_name` builds from `files`.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -85,7 +85,7 @@ def build_pipeline(class_name: str, files: TokenizerFiles) -> Built:
         raise
     except Exception as error:  # the library raises bare Exception
         raise ConfigError(
-            f"{files.source}: no {class_name} can be made of its tokenizer files ({error})"
+            f"{files.origin}: no {class_name} can be made of its tokenizer files ({error})"
         ) from None
     pipeline = draft.pipeline
     pipeline.no_padding()
@@ -95,7 +95,9 @@ def build_pipeline(class_name: str, files: TokenizerFiles) -> Built:
 
 
 def _t5(files: TokenizerFiles, declared: Declared) -> Draft:
-    """T5, mT5, UMT5: sentinels `<extra_id_0>` ... from the last id downwards."""
+    """Builds the pipeline of T5, mT5, UMT5: sentinels `<extra_id_0>` ... from the last id
+    downwards.
+    """
     from tokenizers import Tokenizer, models
 
     named = named_tokens(declared, eos_token="</s>", unk_token="<unk>", pad_token="<pad>")
@@ -122,7 +124,9 @@ def _t5(files: TokenizerFiles, declared: Declared) -> Draft:
 
 
 def _pegasus(files: TokenizerFiles, declared: Declared) -> Draft:
-    """Pegasus: `<pad> </s> <mask_1> <mask_2> <unk_2> ... <unk_102>` before the pieces."""
+    """Builds the pipeline of Pegasus: `<pad> </s> <mask_1> <mask_2> <unk_2> ... <unk_102>` before
+    the pieces.
+    """
     from tokenizers import Regex, Tokenizer, models, normalizers
 
     named = named_tokens(
@@ -148,7 +152,7 @@ def _pegasus(files: TokenizerFiles, declared: Declared) -> Draft:
     unknown = str(named["unk_token"])
     position = next((i for i, (piece, _) in enumerate(vocab) if i and piece == unknown), None)
     if position is None:
-        raise ConfigError(f"{files.source}: the vocabulary has no {unknown}")
+        raise ConfigError(f"{files.origin}: the vocabulary has no {unknown}")
     pipeline = Tokenizer(models.Unigram(vocab, unk_id=position))
     one_space = normalizers.Replace(Regex(r" {2,}"), " ")
     before = precompiled(charsmap) if charsmap else normalizers.Replace(Regex(r"\n"), " ")
@@ -164,7 +168,7 @@ def _pegasus_vocabulary(
     sentence_mask: str | None,
     unused: Sequence[str],
 ) -> Scored:
-    """The order of the published models: the mask of sentences, then that of words.
+    """Returns the special tokens in the order of the published models.
 
     transformers 5.23 leaves one of them out where `special_tokens_map.json` names the other, as
     google/pegasus-xsum's does: each of its ids is then one too low for the model's embeddings.
@@ -178,7 +182,7 @@ def _pegasus_vocabulary(
 
 
 def _mbart(files: TokenizerFiles, declared: Declared) -> Draft:
-    """mBART-25: fairseq's ids, language codes behind the pieces."""
+    """Builds the pipeline of mBART-25: fairseq's ids, language codes after the pieces."""
     from tokenizers import Tokenizer, models
 
     named = fairseq_named(declared, Added("<mask>", lstrip=True))
@@ -195,7 +199,7 @@ def _mbart(files: TokenizerFiles, declared: Declared) -> Draft:
 
 
 def _mbart50(files: TokenizerFiles, declared: Declared) -> Draft:
-    """mBART-50: as mBART-25, with SentencePiece's own rules for text."""
+    """Builds the pipeline of mBART-50: as mBART-25, with SentencePiece's own rules for text."""
     from tokenizers import Regex, Tokenizer, models, normalizers
 
     named = fairseq_named(declared, Added("<mask>", lstrip=True), bos=False)
@@ -217,7 +221,7 @@ def _mbart50(files: TokenizerFiles, declared: Declared) -> Draft:
 
 
 def _nllb(files: TokenizerFiles, declared: Declared) -> Draft:
-    """NLLB: byte-pair merges with fairseq's ids."""
+    """Builds the pipeline of NLLB: byte-pair merges with fairseq's ids."""
     from tokenizers import Regex, Tokenizer, models, normalizers
 
     named = fairseq_named(declared, Added("<mask>", lstrip=True, normalized=True, special=True))
@@ -255,7 +259,7 @@ def _nllb(files: TokenizerFiles, declared: Declared) -> Draft:
 
 
 def _byte_level(files: TokenizerFiles, declared: Declared, *, blenderbot: bool = False) -> Draft:
-    """BART and its like: byte-level byte-pair merges as in GPT-2."""
+    """Builds the pipeline of BART and similar models: byte-level byte-pair merges as in GPT-2."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
     class_name = "BlenderbotTokenizer" if blenderbot else "RobertaTokenizer"
@@ -297,7 +301,7 @@ def _byte_level(files: TokenizerFiles, declared: Declared, *, blenderbot: bool =
 
 
 def _bert(files: TokenizerFiles, declared: Declared) -> Draft:
-    """BERT: WordPiece."""
+    """Builds the pipeline of BERT: WordPiece."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     named = named_tokens(
@@ -331,7 +335,7 @@ def _bert(files: TokenizerFiles, declared: Declared) -> Draft:
 
 
 def _generic(files: TokenizerFiles, declared: Declared) -> Draft:
-    """A `tokenizer.json` as it is."""
+    """Builds the pipeline that a `tokenizer.json` describes."""
     named = {key: declared.named[key] for key in ordered_tokens(declared.named)}
     return Draft(read_json(files), named, declared.extra or declared.additional or ())
 
@@ -351,7 +355,7 @@ BUILDERS: dict[str, Callable[[TokenizerFiles, Declared], Draft]] = {
 
 
 def template_of(pipeline: Any) -> tuple[list[int], list[int]]:
-    """Ids that a pipeline's own template puts before and after a text."""
+    """Returns the ids that a pipeline's own template puts before and after a text."""
     for text in ("a", "1", "."):
         plain = pipeline.encode(text, add_special_tokens=False).ids
         full = pipeline.encode(text, add_special_tokens=True).ids

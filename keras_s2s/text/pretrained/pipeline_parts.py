@@ -1,4 +1,4 @@
-"""Parts of pipelines: special tokens, vocabularies, normalisers and pre-tokenizers."""
+"""Parts of `tokenizers` pipelines: special tokens, vocabularies, normalisers and pre-tokenizers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Draft:
 
 
 def named_tokens(declared: Declared, **defaults: TokenName) -> dict[str, TokenName]:
-    """Named tokens in their canonical order, then those of one model only."""
+    """Returns the named tokens in their canonical order, then those of one model only."""
     every = {**defaults, **declared.named}
     return {key: every[key] for key in ordered_tokens(every)}
 
@@ -52,7 +52,7 @@ def ordered_tokens(named: Mapping[str, Any]) -> list[str]:
 
 
 def fairseq_named(declared: Declared, mask: TokenName, *, bos: bool = True) -> dict[str, TokenName]:
-    """The names of fairseq's models; a mask that the files give as text keeps its stripping."""
+    """Returns the special tokens of fairseq's models, with the mask's stripping."""
     defaults: dict[str, TokenName] = {
         "eos_token": "</s>",
         "unk_token": "<unk>",
@@ -73,7 +73,9 @@ def fairseq_named(declared: Declared, mask: TokenName, *, bos: bool = True) -> d
 
 
 def add_tokens(draft: Draft, declared: Declared) -> None:
-    """Add declared tokens by id, then named, then extra ones; those in the vocabulary keep ids."""
+    """Adds declared tokens by id, then named, then extra ones; tokens of the vocabulary keep their
+    ids.
+    """
     from tokenizers import AddedToken
 
     tokens: list[TokenName] = [declared.added[i] for i in sorted(declared.added)]
@@ -108,7 +110,7 @@ def add_tokens(draft: Draft, declared: Declared) -> None:
 
 
 def make_template(before: Sequence[str], after: Sequence[str]) -> Callable[[Any], None]:
-    """What puts special tokens before and after a text."""
+    """Returns the post-processor that puts special tokens before and after a text."""
 
     def finish(pipeline: Any) -> None:
         from tokenizers import processors
@@ -127,11 +129,11 @@ def read_proto(files: TokenizerFiles, name: str, class_name: str) -> SentencePie
     try:
         return read_sentencepiece(content)
     except ConfigError as error:
-        raise ConfigError(f"{files.source}/{name}: {error}") from None
+        raise ConfigError(f"{files.origin}/{name}: {error}") from None
 
 
 def spm_added(proto: SentencePieceProto) -> list[TokenName]:
-    """Control pieces and user-defined ones, which are looked for in the text."""
+    """Returns the control pieces and user-defined pieces, which are found in text."""
     control = set(proto.control)
     both = control | set(proto.user_defined)
     return [
@@ -144,7 +146,7 @@ def spm_added(proto: SentencePieceProto) -> list[TokenName]:
 def fairseq_scores(
     pieces: Scored, named: Mapping[str, TokenName], languages: Sequence[str], first: str
 ) -> Scored:
-    """`<s> <pad> </s> <unk>` for SentencePiece's own three, then pieces, languages, the mask."""
+    """Returns a vocabulary with fairseq's ids: `<s> <pad> </s> <unk>`, pieces, languages, mask."""
     special = [named[key] for key in (first, "pad_token", "eos_token", "unk_token")]
     behind = [*languages, named["mask_token"]]
     return [
@@ -155,7 +157,7 @@ def fairseq_scores(
 
 
 def merges_of(pieces: Sequence[str]) -> list[tuple[str, str]]:
-    """Merges behind a list of pieces: each way to put one together from two others."""
+    """Returns the merges behind a list of pieces: each way to make one from two others."""
     known = set(pieces)
     return [
         (piece[:cut], piece[cut:])
@@ -185,7 +187,7 @@ def precompiled(charsmap: bytes) -> Any:
 
 
 def metaspace(pipeline: Any) -> None:
-    """`▁` for each space and before the text; the decoder undoes it."""
+    """Sets a pre-tokeniser that writes `▁` for each space and before the text, and its decoder."""
     from tokenizers import decoders, pre_tokenizers
 
     settings: dict[str, Any] = {"replacement": SPACE, "prepend_scheme": "always", "split": True}
@@ -194,7 +196,7 @@ def metaspace(pipeline: Any) -> None:
 
 
 def split_at_white_space(pipeline: Any) -> None:
-    """As `metaspace`, but white space of any kind and length separates words."""
+    """Sets the pre-tokeniser of `metaspace`, for words apart by any white space."""
     from tokenizers import pre_tokenizers
 
     metaspace(pipeline)

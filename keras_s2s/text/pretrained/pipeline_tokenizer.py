@@ -13,7 +13,8 @@ from keras_s2s.text.settled import HALF, settled_spaces
 
 
 class PipelineTokenizer(PretrainedTokenizer):
-    """T5, Pegasus, mBART, NLLB, BART, Blenderbot, and whatever has a `tokenizer.json`.
+    """A tokenizer that runs a pipeline of the `tokenizers` library: T5, BART, mBART, NLLB and
+    others.
 
     Args:
         files: the tokenizer files.
@@ -63,11 +64,11 @@ class PipelineTokenizer(PretrainedTokenizer):
         return template_of(self.pipeline)
 
     def named_token(self, name: str) -> str | None:
-        """Text of `eos_token` and its like, or `None`."""
+        """Returns the text of `eos_token` or another named token, or `None`."""
         return self._named.get(name)
 
     def token_to_id(self, token: str) -> int | None:
-        """Id of a vocabulary entry or special token, or `None`."""
+        """Returns the id of a vocabulary entry or special token, or `None`."""
         return self.pipeline.token_to_id(token)
 
     def _encode(self, text: str) -> list[int]:
@@ -94,7 +95,7 @@ class PipelineTokenizer(PretrainedTokenizer):
 
     def _token(self, i: int) -> str:
         token = self.pipeline.id_to_token(i)
-        # Models round their vocabularies up; such an id means nothing.
+        # Models round their vocabularies up; such an id has no token.
         return f"<id {i}>" if token is None else token
 
 
@@ -102,7 +103,7 @@ _BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
 def _decoders(decoder: dict[str, Any] | None) -> set[str] | None:
-    """Names of the parts of a decoder whose text only grows with more ids; None where it may not.
+    """Returns the parts of a decoder whose text only grows with more ids; None where it may not.
 
     Args:
         decoder: as `tokenizer.json` has it; None puts a space between any two tokens.

@@ -22,7 +22,7 @@ _OFFSET = 1
 
 
 class PLBartTokenizer(PythonTokenizer):
-    """PLBART, "base" or "multi" by the option `language_codes`.
+    """The tokenizer of PLBART, "base" or "multi" by the option `language_codes`.
 
     Args:
         files: `sentencepiece.bpe.model`.
@@ -46,7 +46,7 @@ class PLBartTokenizer(PythonTokenizer):
         option = declared.options.get("language_codes", "base")
         if option not in PLBART:
             raise ConfigError(
-                f"{files.source}: language_codes is {option!r}; expected {' or '.join(PLBART)}"
+                f"{files.origin}: language_codes is {option!r}; expected {' or '.join(PLBART)}"
             )
         self.processor = load_processor(files, FAIRSEQ_MODEL, class_name)
         pieces = self.processor.get_piece_size()
@@ -75,7 +75,7 @@ class PLBartTokenizer(PythonTokenizer):
             more = [token for token in declared.additional or () if token not in tokens]
             extra = [*tokens, *more]
         # Tokens get ids among SentencePiece's own, and those with a place in fairseq's list
-        # are then given that place: they are found in text, but no longer swallow spaces.
+        # are then given that place: they are found in text, but spaces next to them are kept.
         own = {self.processor.id_to_piece(i): i for i in range(pieces)}
         self.added = AddedTokens(own, declared, named=names, extra=extra)
         found = list(self.added.ids)
@@ -87,7 +87,7 @@ class PLBartTokenizer(PythonTokenizer):
         self.added.refresh([*found, *self.added.special])
 
     def token_to_id(self, token: str) -> int | None:
-        """Id of a piece, a language's token or a special token, or `None`."""
+        """Returns the id of a piece, a language's token or a special token, or `None`."""
         if token in self.added.ids:
             return self.added.ids[token]
         if token in self._fixed:

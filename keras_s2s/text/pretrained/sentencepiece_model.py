@@ -1,4 +1,4 @@
-"""The parts of a SentencePiece model file that the library itself does not hand out.
+"""Reads the parts of a SentencePiece model file that the library does not give access to.
 
 A `.model` file is a protocol buffer: fields of a number, a wire type and a value.  Only the few
 fields below are read, so that neither protobuf nor a generated module is needed.
@@ -39,7 +39,7 @@ class SentencePieceProto:
 
 
 def read_sentencepiece(content: bytes) -> SentencePieceProto:
-    """Read a `.model` file.
+    """Reads a `.model` file.
 
     Raises:
         ConfigError: the bytes are not one.
@@ -76,7 +76,7 @@ def read_sentencepiece(content: bytes) -> SentencePieceProto:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Number and value of each field; bytes for all but varints."""
+    """Yields number and value of each field; values are bytes, except those of varints."""
     position, size = 0, len(data)
     value: Any
     while position < size:
@@ -99,7 +99,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """A little-endian number of seven bits a byte, and where it ends."""
+    """Returns a little-endian number of seven bits a byte, and the position after it."""
     value = shift = 0
     while True:
         byte = data[position]
@@ -111,7 +111,7 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
 
 
 def load_processor(files: TokenizerFiles, name: str, class_name: str) -> Any:
-    """The library's processor of a model file in a Hugging Face folder.
+    """Returns the SentencePiece processor for a model file of a Hugging Face folder.
 
     Raises:
         FileNotFoundError: the file is missing.
@@ -124,7 +124,7 @@ def load_processor(files: TokenizerFiles, name: str, class_name: str) -> Any:
         processor = sentencepiece.SentencePieceProcessor(model_proto=content)
         size = processor.get_piece_size()
     except RuntimeError as error:
-        raise ConfigError(f"{files.source}/{name}: not a SentencePiece model ({error})") from None
+        raise ConfigError(f"{files.origin}/{name}: not a SentencePiece model ({error})") from None
     if not size:
-        raise ConfigError(f"{files.source}/{name}: not a SentencePiece model (it holds no pieces)")
+        raise ConfigError(f"{files.origin}/{name}: not a SentencePiece model (it holds no pieces)")
     return processor

@@ -1,4 +1,4 @@
-"""A list of tokens that was given, not trained, over text that is cut in the plainest ways."""
+"""A tokenizer made of a given list of tokens, for text that is split at spaces or characters."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Split = Literal["space", "character"]
 _SPECIAL = ("pad", "unk", "bos", "eos")
 #: What cuts tokens apart. Others, such as the no-break space, may be part of a token.
 _GAP = re.compile(r"[ \t\r\n]+")
-#: What stands for a space in vocabularies of characters that have no space itself.
+#: The token for a space in vocabularies of characters without the space itself.
 _SPACE_MARK = "▁"
 
 
 class TokenListTokenizer(Tokenizer):
-    """Tokens of a given list.
+    """A tokenizer whose tokens are a given list.
 
-    With `split="space"` a text is not natural text but tokens side by side, as a tokenizer outside
-    of the model made them (`▁Hello ▁world </s>`). So, unlike with any other kind, a special token
-    in the text is that token. With `split="character"` each character is a token.
+    With `split="space"` a text consists of tokens with spaces between them, as a tokenizer outside
+    of the model made them (`▁Hello ▁world </s>`); a special token in the text is that token. With
+    `split="character"` each character is a token.
 
     Args:
         tokens: in id order. Where one occurs twice, text gets the first id.
@@ -71,7 +71,7 @@ class TokenListTokenizer(Tokenizer):
         return len(self.tokens)
 
     def token_to_id(self, token: str) -> int | None:
-        """The first id of a token, or `None`."""
+        """Returns the first id of a token, or `None`."""
         return self._ids.get(token)
 
     @property

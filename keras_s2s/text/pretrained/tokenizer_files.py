@@ -1,4 +1,4 @@
-"""The tokenizer files of a Hugging Face folder, and what they declare.
+"""Reads the tokenizer files of a Hugging Face folder, and what they declare.
 
 A folder says in several places which tokens are special: `tokenizer_config.json`, and in older
 folders `special_tokens_map.json`, `added_tokens.json` and `tokenizer.json`.  They are read in the
@@ -62,14 +62,14 @@ NAMED = (
 
 @dataclass(frozen=True)
 class Added:
-    """A token that is looked for in the text before anything else happens to it.
+    """A token that is found in text before any other step.
 
     Attributes:
         content: its text.
-        lstrip: it swallows white space before it.
-        rstrip: it swallows white space after it.
-        single_word: it is found between spaces only.
-        normalized: it is looked for in the normalised text; `None` is: unless it is special.
+        lstrip: white space before it belongs to it.
+        rstrip: white space after it belongs to it.
+        single_word: it is found only where spaces surround it.
+        normalized: it is looked for in the normalised text; `None` means: unless it is special.
         special: decoding leaves it out.
     """
 
@@ -85,7 +85,7 @@ class Added:
 
     @classmethod
     def read(cls, value: Mapping[str, Any], **changes: Any) -> Added:
-        """From a JSON mapping, of which unknown keys are left out."""
+        """Makes a token from a JSON mapping, whose unknown keys are ignored."""
         known = {key: value[key] for key in cls.__dataclass_fields__ if key in value}
         if not isinstance(known.get("content"), str):
             raise TypeError(f"a token whose content is {known.get('content')!r}, expected text")
@@ -101,10 +101,10 @@ TokenName = str | Added
 
 @dataclass
 class Declared:
-    """What a folder's files say of special tokens and options.
+    """The special tokens and options that a folder's files declare.
 
     Attributes:
-        named: `eos_token` and its like, also those of one model only; insertion order counts.
+        named: `eos_token` and other named tokens, also those of one model only, in order.
         extra: further special tokens; None where the files have no such key.
         additional: the same under its older name, where both are given.
         added: tokens by id.
@@ -118,7 +118,7 @@ class Declared:
     options: dict[str, Any] = field(default_factory=dict)
 
     def name(self, key: str, default: TokenName) -> TokenName:
-        """A named token, or `default` where the files do not have the key."""
+        """Returns a named token, or `default` where the files do not have the key."""
         return self.named.get(key, default)
 
 
@@ -127,11 +127,11 @@ class TokenizerFiles:
     """Tokenizer files by name, and where they came from (for error messages)."""
 
     contents: Mapping[str, bytes]
-    source: str
+    origin: str
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> TokenizerFiles:
-        """Read whatever tokenizer files a folder has."""
+        """Reads the tokenizer files of a folder."""
         folder = Path(folder)
         contents = {
             name: (folder / name).read_bytes() for name in ALL_FILES if (folder / name).is_file()
@@ -142,7 +142,7 @@ class TokenizerFiles:
         return name in self.contents
 
     def require(self, name: str, class_name: str) -> bytes:
-        """Content of a file.
+        """Returns the content of a file.
 
         Raises:
             FileNotFoundError: it is missing.
@@ -150,13 +150,13 @@ class TokenizerFiles:
         if name not in self.contents:
             found = ", ".join(sorted(self.contents)) or "none"
             raise MissingFileError(
-                f"{self.source}/{name} is missing; a {class_name} needs it (tokenizer files "
+                f"{self.origin}/{name} is missing; a {class_name} needs it (tokenizer files "
                 f"there: {found})"
             )
         return self.contents[name]
 
     def json(self, name: str, class_name: str = "tokenizer") -> dict[str, Any]:
-        """Content of a JSON file that holds a mapping.
+        """Returns the content of a JSON file that holds a mapping.
 
         Raises:
             FileNotFoundError: it is missing.
@@ -165,15 +165,15 @@ class TokenizerFiles:
         try:
             data = json.loads(self.require(name, class_name))
         except ValueError as error:
-            raise ConfigError(f"{self.source}/{name}: not a JSON file ({error})") from None
+            raise ConfigError(f"{self.origin}/{name}: not a JSON file ({error})") from None
         if not isinstance(data, dict):
             raise ConfigError(
-                f"{self.source}/{name}: expected a mapping of keys, got {type(data).__name__}"
+                f"{self.origin}/{name}: expected a mapping of keys, got {type(data).__name__}"
             )
         return data
 
     def vocabulary(self, name: str, class_name: str) -> dict[str, int]:
-        """Content of a `vocab.json`: token to id.
+        """Returns the content of a `vocab.json`: token to id.
 
         Raises:
             FileNotFoundError: it is missing.
@@ -183,16 +183,16 @@ class TokenizerFiles:
         for token, i in data.items():
             if not isinstance(i, int) or isinstance(i, bool) or i < 0:
                 raise ConfigError(
-                    f"{self.source}/{name}: {token!r} has id {i!r}, expected a number"
+                    f"{self.origin}/{name}: {token!r} has id {i!r}, expected a number"
                 )
         return data
 
     def config(self) -> dict[str, Any]:
-        """Content of `tokenizer_config.json`; empty where there is none."""
+        """Returns the content of `tokenizer_config.json`; empty where there is none."""
         return self.json(TOKENIZER_CONFIG) if TOKENIZER_CONFIG in self else {}
 
     def declared(self) -> Declared:
-        """Special tokens and options.
+        """Returns the special tokens and options that the files declare.
 
         Raises:
             ConfigError: a token is described in a way that cannot be read.
@@ -203,7 +203,7 @@ class TokenizerFiles:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(
-                f"{self.source}: the special tokens in {TOKENIZER_CONFIG}, {SPECIAL_TOKENS_MAP}, "
+                f"{self.origin}: the special tokens in {TOKENIZER_CONFIG}, {SPECIAL_TOKENS_MAP}, "
                 f"{ADDED_TOKENS} or {TOKENIZER_JSON} cannot be read ({error!r})"
             ) from None
 

@@ -22,13 +22,13 @@ def read_json(files: TokenizerFiles) -> Any:
     try:
         return Tokenizer.from_str(content.decode("utf-8"))
     except Exception as error:  # the library raises bare Exception
-        raise ConfigError(f"{files.source}/{TOKENIZER_JSON}: {error}") from None
+        raise ConfigError(f"{files.origin}/{TOKENIZER_JSON}: {error}") from None
 
 
 def _model(files: TokenizerFiles) -> dict[str, Any]:
     model = files.json(TOKENIZER_JSON).get("model")
     if not isinstance(model, dict) or "vocab" not in model:
-        raise ConfigError(f"{files.source}/{TOKENIZER_JSON}: model.vocab is missing")
+        raise ConfigError(f"{files.origin}/{TOKENIZER_JSON}: model.vocab is missing")
     return model
 
 
@@ -36,7 +36,7 @@ def json_scores(files: TokenizerFiles) -> Scored:
     vocab = _model(files)["vocab"]
     if not isinstance(vocab, list):
         raise ConfigError(
-            f"{files.source}/{TOKENIZER_JSON}: model.vocab is a {type(vocab).__name__}, expected "
+            f"{files.origin}/{TOKENIZER_JSON}: model.vocab is a {type(vocab).__name__}, expected "
             "the list of pieces and scores of a Unigram model"
         )
     return [(str(piece), float(score)) for piece, score in vocab]

@@ -1,4 +1,4 @@
-"""What the tokenizers that this package trains have in common."""
+"""Base class of the tokenizers that this package trains."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from keras_s2s.text.tokenizer import Tokenizer
 
 
 class TrainedTokenizer(Tokenizer):
-    """A tokenizer trained here: no text gives the id of a sentinel or of the mask token.
+    """Base class of tokenizers trained here; no text produces a sentinel or the mask token.
 
     Decoding leaves them out, as it does padding, BOS and EOS.
     """

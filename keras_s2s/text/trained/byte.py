@@ -1,4 +1,4 @@
-"""A token per UTF-8 byte: a closed vocabulary that needs no training."""
+"""Byte tokenizer: a token for each UTF-8 byte; it needs no training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_s2s.text.visible import make_visible
 
 
 class ByteTokenizer(TrainedTokenizer):
-    """UTF-8 bytes after the special ids; lossless apart from the normalisation.
+    """A tokenizer whose tokens are UTF-8 bytes; lossless apart from the normalisation.
 
     Decoding bytes that are not UTF-8 (a model may generate any) gives U+FFFD for each
     broken sequence.
@@ -46,11 +46,11 @@ class ByteTokenizer(TrainedTokenizer):
         return len(self._tokens)
 
     def token_to_id(self, token: str) -> int | None:
-        """Id of a byte written `<0x41>` or of a special token, or `None`."""
+        """Returns the id of a byte written `<0x41>` or of a special token, or `None`."""
         return self._ids.get(token)
 
     def printable(self, i: int) -> str:
-        """An ASCII byte as its character, any other as `<0xE2>`."""
+        """Returns an ASCII byte as its character, any other as `<0xE2>`."""
         token = self.id_to_token(i)
         if i < self.offset or i - self.offset >= 128:
             return token

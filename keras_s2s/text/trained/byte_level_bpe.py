@@ -1,4 +1,4 @@
-"""Byte-pair merges over bytes, as in GPT-2 and BART [Radford 2019]."""
+"""Byte-level BPE tokenizer, as in GPT-2 and BART [Radford 2019]."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MINIMUM_VOCABULARY = 256 + len(SPECIAL_TOKENS)
 
 
 class ByteLevelBPETokenizer(HuggingFaceTokenizer):
-    """Merged bytes; every text can be encoded, and comes back apart from the normalisation.
+    """A tokenizer that merges bytes by BPE; every text can be encoded and comes back, normalised.
 
     A word's leading space belongs to its token.  Bytes that are not UTF-8 decode to U+FFFD.
     """
@@ -48,7 +48,7 @@ class ByteLevelBPETokenizer(HuggingFaceTokenizer):
         lowercase: bool = False,
         extra: Sequence[str] = (),
     ) -> Self:
-        """Train on a list of texts; the same texts give the same merges.
+        """Trains on a list of texts; the same texts give the same merges.
 
         No text gives the `extra` tokens.
 
@@ -85,7 +85,9 @@ class ByteLevelBPETokenizer(HuggingFaceTokenizer):
         return cls(json.dumps(description))
 
     def printable(self, i: int) -> str:
-        """The token's text, or its bytes as `<0xE2>` where they are not whole characters."""
+        """Returns the token's text, or its bytes as `<0xE2>` where they are not whole
+        characters.
+        """
         token = self.id_to_token(i)
         if token in SPECIAL_TOKENS:
             return token
@@ -103,9 +105,10 @@ class ByteLevelBPETokenizer(HuggingFaceTokenizer):
 
 
 def byte_characters() -> list[str]:
-    """The printable character that stands for each byte in the vocabulary, in byte order.
+    """Returns the printable characters that represent the 256 bytes in the vocabulary, in byte
+    order.
 
-    Printable Latin-1 bytes stand for themselves; the others follow from U+0100 on.
+    Printable Latin-1 bytes are represented by themselves, the others by characters from U+0100 on.
     """
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     substitutes = iter(range(0x100, 0x200))

@@ -1,4 +1,4 @@
-"""A token per Unicode code point."""
+"""Character tokenizer: a token for each Unicode code point."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from keras_s2s.text.trained.vocabulary import Vocabulary
 
 
 class CharacterTokenizer(TrainedTokenizer):
-    """Unicode code points; lossless for known characters, apart from the normalisation.
+    """A tokenizer whose tokens are Unicode code points; lossless for known characters, apart from
+    the normalisation.
 
     Args:
         vocabulary: the known characters.
@@ -34,7 +35,9 @@ class CharacterTokenizer(TrainedTokenizer):
         vocab_size: int | None,
         extra: Sequence[str] = (),
     ) -> CharacterTokenizer:
-        """The most frequent characters of `texts`, and `extra` tokens that no text gives."""
+        """Makes a tokenizer of the most frequent characters of `texts`, and of `extra` tokens for
+        pre-training.
+        """
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(normalizer(text))
@@ -46,7 +49,7 @@ class CharacterTokenizer(TrainedTokenizer):
         return len(self.vocabulary)
 
     def token_to_id(self, token: str) -> int | None:
-        """Id of a character or special token, or `None`."""
+        """Returns the id of a character or special token, or `None`."""
         return self.vocabulary.ids.get(token)
 
     def _encode(self, text: str) -> list[int]:

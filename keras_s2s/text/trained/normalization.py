@@ -28,7 +28,7 @@ DEFAULT_FORMS: dict[str, Form] = {
 
 @dataclass(frozen=True)
 class Normalizer:
-    r"""Unicode normal form, then lowercase.
+    r"""Brings text into a Unicode normal form, then lowercases it.
 
     Example:
         >>> Normalizer("nfkc", lowercase=True)("\uff26ine \ufb01sh")
@@ -45,7 +45,7 @@ class Normalizer:
             raise ConfigError(f"lowercase is {self.lowercase!r}; expected true or false")
 
     def __call__(self, text: str) -> str:
-        """The normalised text."""
+        """Returns the normalised text."""
         text = self._compose(text)
         if self.lowercase:
             # Lowercasing can leave a sequence that composes (and a form must be its own
@@ -60,12 +60,12 @@ class Normalizer:
 
 
 def resolve_form(config: TokenizerConfig) -> Form:
-    """The normal form a configuration asks for, or its kind's own."""
+    """Returns the normal form that a configuration asks for, or the default of its kind."""
     return config.normalization or DEFAULT_FORMS[config.kind]
 
 
 def sentencepiece_rule(form: Form, lowercase: bool) -> str:
-    """Name of the SentencePiece normalisation rule, which its model file then contains.
+    """Returns the name of the SentencePiece normalisation rule, which its model file then contains.
 
     Lowercasing there knows no context: a final sigma becomes U+03C3, as in `tokenizers`,
     where Python's `str.lower` (and TensorFlow's) writes U+03C2.
@@ -88,7 +88,7 @@ def sentencepiece_rule(form: Form, lowercase: bool) -> str:
 
 
 def huggingface_normalizers(form: Form) -> list[Any]:
-    """The `tokenizers` normalisers of a form (none for `none`)."""
+    """Returns the `tokenizers` normalisers of a form (none for `none`)."""
     from tokenizers import normalizers
 
     steps: dict[Form, list[Any]] = {

@@ -1,4 +1,4 @@
-"""SentencePiece unigram and BPE models [Kudo 2018, Sennrich 2016]."""
+"""SentencePiece tokenizers: unigram and BPE models [Kudo 2018, Sennrich 2016]."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ RESERVED_CHARACTER = "\u2585"
 
 
 class SentencePieceTokenizer(TrainedTokenizer):
-    """A SentencePiece model; normalisation and special ids are those inside the model.
+    """A tokenizer that runs a SentencePiece model, with the normalisation and special ids inside
+    it.
 
     The rule `nmt_nfkc` also collapses white space and removes control characters; with
     the rule `identity` and byte fallback a text comes back exactly, but for U+2581 (▁),
@@ -58,7 +59,7 @@ class SentencePieceTokenizer(TrainedTokenizer):
         byte_fallback: bool = True,
         extra: Sequence[str] = (),
     ) -> Self:
-        """Train on a list of texts; none gives the `extra` tokens, which come after `</s>`.
+        """Trains on a list of texts; the `extra` tokens, which no text produces, come after `</s>`.
 
         The same texts give the same bytes: one thread, and every sentence is used, so that
         the trainer never draws at random.  Where the texts support fewer than `vocab_size`
@@ -92,7 +93,7 @@ class SentencePieceTokenizer(TrainedTokenizer):
                 byte_fallback=byte_fallback,
                 normalization_rule_name=rule,
                 remove_extra_whitespaces=rule != "identity",
-                # Longer sentences would be dropped without a word.
+                # Longer sentences would be dropped silently.
                 max_sentence_length=max(4192, *(len(text.encode()) for text in texts)),
                 pad_id=ids[PAD_TOKEN],
                 unk_id=ids[UNK_TOKEN],
@@ -118,7 +119,7 @@ class SentencePieceTokenizer(TrainedTokenizer):
         return self.processor.get_piece_size()
 
     def token_to_id(self, token: str) -> int | None:
-        """Id of a piece (`▁` for the space), or `None`."""
+        """Returns the id of a piece (`▁` for the space), or `None`."""
         i = self.processor.piece_to_id(token)
         # Unknown pieces are answered with the unknown id.
         return i if self.processor.id_to_piece(i) == token else None
@@ -170,14 +171,14 @@ class SentencePieceTokenizer(TrainedTokenizer):
 
 
 class SentencePieceUnigramTokenizer(SentencePieceTokenizer):
-    """A unigram language model over pieces [Kudo 2018]."""
+    """A SentencePiece tokenizer with a unigram language model over pieces [Kudo 2018]."""
 
     kind = "sentencepiece_unigram"
     _model_type = "unigram"
 
 
 class SentencePieceBPETokenizer(SentencePieceTokenizer):
-    """Byte-pair merges over characters [Sennrich 2016]."""
+    """A SentencePiece tokenizer that merges characters by BPE [Sennrich 2016]."""
 
     kind = "sentencepiece_bpe"
     _model_type = "bpe"

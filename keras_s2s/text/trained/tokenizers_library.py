@@ -1,4 +1,4 @@
-"""What the kinds built on Hugging Face's `tokenizers` library have in common."""
+"""Base class of the tokenizers that use Hugging Face's `tokenizers` library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from keras_s2s.text.trained.base import TrainedTokenizer
 
 
 class HuggingFaceTokenizer(TrainedTokenizer):
-    """A pipeline of the `tokenizers` library: normaliser, pre-tokeniser, model.
+    """A tokenizer that runs a pipeline of the `tokenizers` library: normaliser, pre-tokeniser,
+    model.
 
     Its JSON (a `tokenizer.json`) is self-contained.  Special tokens are entries of the
     vocabulary, but not "added tokens", which the library would look for in the text.
@@ -28,7 +29,7 @@ class HuggingFaceTokenizer(TrainedTokenizer):
             self.pipeline = tokenizers.Tokenizer.from_str(json)
         except Exception as error:  # the library raises bare Exception
             raise ConfigError(f"not a tokenizer.json ({error})") from None
-        # BOS and EOS are the preprocessor's; a shape of its own would contradict it.
+        # The preprocessor adds BOS and EOS; a template here would add them again.
         self.pipeline.no_padding()
         self.pipeline.no_truncation()
 
@@ -38,7 +39,7 @@ class HuggingFaceTokenizer(TrainedTokenizer):
         return self.pipeline.get_vocab_size()
 
     def token_to_id(self, token: str) -> int | None:
-        """Id of a vocabulary entry or special token, or `None`."""
+        """Returns the id of a vocabulary entry or special token, or `None`."""
         return self.pipeline.token_to_id(token)
 
     def _encode(self, text: str) -> list[int]:

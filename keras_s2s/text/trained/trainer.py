@@ -1,4 +1,4 @@
-"""Training a tokenizer of any kind on text."""
+"""Trains a tokenizer of any kind on text."""
 
 from __future__ import annotations
 
@@ -37,10 +37,9 @@ _SENTENCEPIECE = {
 
 
 def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
-    """Train a tokenizer; the same texts and configuration give the same tokenizer.
+    """Trains a tokenizer; the same texts and configuration give the same tokenizer.
 
-    A vocabulary larger than the texts support becomes as large as they support, which is
-    logged.
+    A vocabulary is smaller than asked for where the texts have fewer tokens, which is logged.
 
     Args:
         texts: sentences or documents; read once.

@@ -1,4 +1,4 @@
-"""A list of tokens whose positions are their ids."""
+"""Vocabularies: lists of tokens whose positions are their ids."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_s2s.text.special_tokens import SPECIAL_TOKENS, UNK_TOKEN
 
 
 class Vocabulary:
-    """Tokens by id and ids by token, the special tokens first.
+    """A vocabulary: tokens by id and ids by token, the special tokens first.
 
     Args:
         tokens: ordinary tokens in id order, without the special ones.
@@ -32,7 +32,7 @@ class Vocabulary:
     def from_counts(
         cls, counts: Counter[str], max_size: int | None, extra: Sequence[str] = ()
     ) -> Vocabulary:
-        """The most frequent tokens, ties in code-point order.
+        """Makes a vocabulary of the most frequent tokens, ties in code-point order.
 
         Args:
             counts: token to number of occurrences.
@@ -48,13 +48,13 @@ class Vocabulary:
         return len(self.tokens)
 
     def to_bytes(self) -> bytes:
-        """The ordinary tokens as a JSON list, a token a line."""
+        """Returns the ordinary tokens as a JSON list, a token a line."""
         tokens = self.tokens[len(SPECIAL_TOKENS) :]
         return (json.dumps(tokens, ensure_ascii=False, indent=0) + "\n").encode()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Vocabulary:
-        """The inverse of `to_bytes`."""
+        """Makes a vocabulary from what `to_bytes` returned."""
         tokens = json.loads(content)
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise ConfigError("the vocabulary file does not hold a JSON list of tokens")

@@ -1,4 +1,4 @@
-"""A token per word or punctuation mark."""
+"""Word tokenizer: a token for each word or punctuation mark."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ JOINER = "\uffed"
 
 
 class WordTokenizer(TrainedTokenizer):
-    """Words, numbers, symbols and punctuation marks.
+    """A tokenizer whose tokens are words, numbers, symbols and punctuation marks.
 
-    Text is split at white space, then by `word_pattern.token_pattern`.  A token that stood
-    directly behind another begins with `￭`, so that decoding gives the text back, apart
+    Text is split at white space, then by `word_pattern.token_pattern`.  A token that
+    directly follows another begins with `￭`, so that decoding gives the text back, apart
     from the normalisation, unknown words, and white space, which becomes single spaces.
 
     Args:
@@ -47,7 +47,9 @@ class WordTokenizer(TrainedTokenizer):
         vocab_size: int | None,
         extra: Sequence[str] = (),
     ) -> WordTokenizer:
-        """The most frequent tokens of `texts`, and `extra` tokens that no text gives."""
+        """Makes a tokenizer of the most frequent tokens of `texts`, and of `extra` tokens for
+        pre-training.
+        """
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(split_words(normalizer(text)))
@@ -59,7 +61,7 @@ class WordTokenizer(TrainedTokenizer):
         return len(self.vocabulary)
 
     def token_to_id(self, token: str) -> int | None:
-        """Id of a token (with its joiner mark) or special token, or `None`."""
+        """Returns the id of a token (with its joiner mark) or special token, or `None`."""
         return self.vocabulary.ids.get(token)
 
     def _encode(self, text: str) -> list[int]:
@@ -90,7 +92,7 @@ class WordTokenizer(TrainedTokenizer):
 
 
 def split_words(text: str) -> list[str]:
-    """Tokens of a text, those without white space before them marked by `￭`."""
+    """Splits a text into tokens; those without white space before them are marked by `￭`."""
     tokens: list[str] = []
     end = -1
     for match in compiled_token_pattern().finditer(text):
@@ -101,7 +103,7 @@ def split_words(text: str) -> list[str]:
 
 
 def join_words(tokens: Iterable[str]) -> str:
-    """The inverse of `split_words`, with single spaces."""
+    """Joins tokens that `split_words` made, with single spaces."""
     parts: list[str] = []
     for token in tokens:
         # A lone mark is the character itself, from the text.

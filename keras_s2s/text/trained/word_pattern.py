@@ -27,7 +27,7 @@ _PLANES = (range(0x40000), range(0xE0000, 0xE1000))
 
 @functools.cache
 def token_pattern() -> str:
-    """The pattern of one token; valid for `re` and for RE2.
+    """Returns the pattern of one token; valid for `re` and for RE2.
 
     The alternatives: a Han character; a run of letters, digits, marks and underscores
     (apostrophes between them included, as in `don't`); an emoji with its modifiers and
@@ -50,12 +50,12 @@ def token_pattern() -> str:
 
 @functools.cache
 def compiled_token_pattern() -> re.Pattern[str]:
-    """`token_pattern`, compiled for Python."""
+    """Returns `token_pattern`, compiled for Python's `re`."""
     return re.compile(token_pattern())
 
 
 def _ranges(belongs: Callable[[str, str], bool]) -> str:
-    """The inside of a character class: every code point that belongs, by its category."""
+    """Returns the ranges of a character class: every code point of some categories."""
     parts: list[str] = []
     first = last = -1
     for code in itertools.chain(*_PLANES):

@@ -1,4 +1,4 @@
-"""WordPiece, with BERT's splitting of text into words [Schuster 2012, Devlin 2019]."""
+"""WordPiece tokenizer, with BERT's splitting of text into words [Schuster 2012, Devlin 2019]."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ _DETOKENIZATION = (
 
 
 class WordPieceTokenizer(HuggingFaceTokenizer):
-    """The longest known pieces of each word; a word with an unknown character is unknown.
+    """A tokenizer that splits each word into the longest known pieces.
 
-    Words are split at white space and punctuation, Han characters stand alone.  Where
-    spaces stood is not kept: decoding restores them by rules of writing.
+    A word with an unknown character is the unknown token. Words are split at white space and
+    punctuation; each Han character is a word. The places of spaces are not kept: decoding restores
+    them by rules of English writing.
     """
 
     kind = "wordpiece"
@@ -50,7 +51,7 @@ class WordPieceTokenizer(HuggingFaceTokenizer):
         lowercase: bool = False,
         extra: Sequence[str] = (),
     ) -> Self:
-        """Train on a list of texts; the same texts give the same pieces.
+        """Trains on a list of texts; the same texts give the same pieces.
 
         No text gives the `extra` tokens.
 
@@ -108,7 +109,7 @@ class WordPieceTokenizer(HuggingFaceTokenizer):
         return settled_spaces(self._joined(ids), detokenize)
 
     def _joined(self, ids: list[int]) -> str:
-        """Words and punctuation marks with a space between any two."""
+        """Returns words and punctuation marks joined by spaces."""
         unk = self.unk_id
         parts: list[str] = []
         for i in ids:
@@ -121,7 +122,7 @@ class WordPieceTokenizer(HuggingFaceTokenizer):
 
 
 def detokenize(text: str) -> str:
-    """Remove the spaces that splitting at punctuation put in.
+    """Removes the spaces that splitting at punctuation inserted.
 
     Example:
         >>> detokenize("Well , it ' s 10 : 30 ( 3 . 5 % ) .")
@@ -133,7 +134,9 @@ def detokenize(text: str) -> str:
 
 
 def detokenization_rules() -> list[tuple[str, str]]:
-    """Patterns and replacements of `detokenize`, in order; valid for `re` and for RE2."""
+    """Returns the patterns and replacements of `detokenize`, in order; valid for `re` and for
+    RE2.
+    """
     return [
         (pattern, replacement)
         for pattern, replacement, times in _DETOKENIZATION
@@ -142,7 +145,7 @@ def detokenization_rules() -> list[tuple[str, str]]:
 
 
 def _alphabet(pipeline: Any, texts: Iterable[str]) -> list[str]:
-    """Every character that begins a word, then every one inside a word, sorted."""
+    """Returns every character that begins a word, then every one inside a word, sorted."""
     words: set[str] = set()
     for text in texts:
         normalized = pipeline.normalizer.normalize_str(text)
