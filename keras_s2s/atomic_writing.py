@@ -1,7 +1,7 @@
-"""Writes files and folders beside their place, then renames them.
+"""Writes files and folders under another name, then renames them.
 
-Readers see the old content or the new one, never half of it; what an error or an interrupt leaves
-behind is removed.
+Readers see the old content or the new one, never a mixture; after an error or an interrupt the
+unfinished files are removed.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-#: What `moved_into` calls the folder it writes into, before the number of the process.
+#: Name of the folder that `moved_into` writes into, before the number of the process.
 BESIDE = ".saving-"
 
 
 @contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
-    """Yield the path of a file to write, and rename it to `path` at the end.
+    """Yields the path of a file to write, and renames it to `path` at the end.
 
     If the block raises, the new file is removed and `path` stays as it was.
     """
@@ -32,14 +32,14 @@ def replaced_file(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to a file that appears under its name once it is complete."""
+    """Writes `content` to a file that appears under its name only when it is complete."""
     with replaced_file(path) as beside:
         beside.write_bytes(content)
 
 
 @contextmanager
 def replaced_folder(target: Path, check: Callable[[], None]) -> Iterator[Path]:
-    """Yield a new folder beside `target` to write into, and rename it to `target` at the end.
+    """Yields a new folder beside `target` to write into, and renames it to `target` at the end.
 
     If the block raises, the new folder is removed and `target` stays as it was.
 
@@ -71,7 +71,7 @@ def replaced_folder(target: Path, check: Callable[[], None]) -> Iterator[Path]:
 
 @contextmanager
 def moved_into(folder: Path, names: Sequence[str], replaced: Sequence[str] = ()) -> Iterator[Path]:
-    """Yield a new folder to write into, and move what was written into `folder` at the end.
+    """Yields a new folder to write into, and moves what was written into `folder` at the end.
 
     Args:
         folder: exists; other files in it stay.

@@ -1,4 +1,4 @@
-"""How large a network is, told from its configuration before any memory is taken."""
+"""Computes how large a network is from its configuration, before memory is allocated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GATES = {"gru": 3, "lstm": 4, "rnn": 1}
 
 
 def smallest_count(architecture: ArchitectureConfig) -> int:
-    """Numbers that a network holds at least: its tables and its largest matrices.
+    """Returns a lower bound of a network's number of weights: its tables and largest matrices.
 
     Example:
         >>> smallest_count(load_preset("transformer_base").architecture) > 50_000_000
@@ -53,7 +53,7 @@ def _of_side(part: RecurrentEncoderConfig | RecurrentDecoderConfig | Transformer
 
 
 def refuse_beyond_memory(architecture: ArchitectureConfig, origin: str) -> None:
-    """Refuse a network that this machine cannot hold, before it is made.
+    """Raises an error for a network that this machine cannot hold, before it is made.
 
     Args:
         origin: where the configuration came from, for the message.
@@ -77,7 +77,7 @@ def refuse_beyond_memory(architecture: ArchitectureConfig, origin: str) -> None:
 
 
 def _memory() -> int | None:
-    """Bytes of physical memory; None where the system does not tell."""
+    """Returns the bytes of physical memory; None where the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):

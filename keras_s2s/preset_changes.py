@@ -1,4 +1,4 @@
-"""A preset with differences: another architecture, another vocabulary, other defaults."""
+"""Changes the architecture, vocabulary or defaults of a preset."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def changed(
     origin: str,
     generation: GenerationConfig | Mapping[str, Any] | None = None,
 ) -> PresetConfig:
-    """`config` with differences.
+    """Returns `config` with another architecture, vocabulary or other generation defaults.
 
     Args:
         config: a valid preset.
@@ -62,7 +62,7 @@ def from_description(
     preprocessor: Preprocessor | None,
     special_ids: SpecialIds | Mapping[str, Any] | None,
 ) -> PresetConfig:
-    """A preset from an architecture's keys, a preset's keys, or a YAML file of either.
+    """Makes a preset from an architecture's keys, a preset's keys, or a YAML file of either.
 
     Raises:
         ConfigError: a key or value that is not valid, with file, key and nearest key.
@@ -86,10 +86,10 @@ def from_description(
 
 
 def with_preprocessor(config: PresetConfig, preprocessor: Preprocessor) -> PresetConfig:
-    """`config` with the special ids and default languages of a preprocessor.
+    """Returns `config` with the special ids and default languages of a preprocessor.
 
-    What the preprocessor leaves open (forced ids) stays as it is, unless it has languages, which
-    say how targets begin.
+    Ids that the preprocessor does not set (forced ids) stay as they are, unless it has languages,
+    which determine how targets begin.
 
     Raises:
         ValueError: the tokenizers have more ids than the network, or targets begin or end with
@@ -119,7 +119,7 @@ def with_preprocessor(config: PresetConfig, preprocessor: Preprocessor) -> Prese
 
 
 def check_vocabularies(architecture: ArchitectureConfig, preprocessor: Preprocessor) -> None:
-    """Refuse tokenizers with more ids than the network has.
+    """Raises an error for tokenizers with more ids than the network has.
 
     Raises:
         ConfigError: with both sizes.
@@ -133,7 +133,7 @@ def check_vocabularies(architecture: ArchitectureConfig, preprocessor: Preproces
 
 
 def _check_joint(data: Mapping[str, Any], preprocessor: Preprocessor | None, origin: str) -> None:
-    """Refuse one table for two vocabularies, also where their sizes happen to agree."""
+    """Raises an error for a shared table and two vocabularies, also of equal sizes."""
     shared = data["architecture"].get("share_embeddings")
     if preprocessor is not None and shared and not preprocessor.joint:
         raise ConfigError(
@@ -159,7 +159,7 @@ def _vocabularies(preprocessor: Preprocessor) -> dict[str, int]:
 
 
 def _trained_special_ids() -> dict[str, Any]:
-    """The ids that tokenizers trained here have: their special tokens come first."""
+    """Returns the special ids of tokenizers trained here, whose special tokens come first."""
     pad, unk, bos, eos = range(len(SPECIAL_TOKENS))
     return {
         "source": {"pad": pad, "eos": eos, "unk": unk},

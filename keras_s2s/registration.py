@@ -3,8 +3,8 @@
 A `.keras` file names its classes, and Keras looks a name up among what
 `register_keras_serializable` has registered; it imports no module for it. `import keras_s2s`
 imports neither Keras nor anything built on it, so that programs which need no network start at
-once. What closes the gap are stand-ins: registered as soon as Keras is there, they import the
-module of a class when a configuration asks for it, and the class takes its own place then.
+once. Therefore stand-ins are registered as soon as Keras is imported: when a configuration names a
+class, its stand-in imports the module, and the class itself is registered instead.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ HOMES = {
 
 
 def stand_in(name: str) -> type:
-    """A class that Keras can hold in the place of the class `name`."""
+    """Returns a class that Keras can register in place of the class `name`, without importing
+    it.
+    """
 
     def from_config(cls: type, config: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         real = getattr(importlib.import_module(f"{PACKAGE}.{HOMES[name]}"), name)
@@ -66,14 +68,14 @@ def stand_in(name: str) -> type:
 
 
 def register_stand_ins() -> None:
-    """Register a stand-in for every class whose module is not imported yet."""
+    """Registers a stand-in for every class whose module is not imported yet."""
     objects = sys.modules["keras"].saving.get_custom_objects()
     for name in HOMES:
         objects.setdefault(f"{PACKAGE}>{name}", stand_in(name))
 
 
 def register_with_keras() -> None:
-    """Register the stand-ins: now, or as soon as somebody imports Keras."""
+    """Registers the stand-ins: now, or as soon as Keras is imported."""
     if getattr(sys.modules.get("keras"), "saving", None) is not None:
         register_stand_ins()
     elif not any(isinstance(finder, _KerasFinder) for finder in sys.meta_path):

@@ -1,4 +1,4 @@
-"""A lock that threads get in the order in which they asked for it."""
+"""A lock that threads get in the order in which they ask for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import deque
 class Turns:
     """A reentrant lock, first come, first served; a context manager.
 
-    Python's own locks promise no order: a thread that gives one back and asks again at once, as a
+    Python's own locks guarantee no order: a thread that releases one and asks again at once, as a
     training loop does, mostly gets it before those that wait.
 
     Example:
@@ -36,7 +36,7 @@ class Turns:
         try:
             mine.acquire()  # released by the thread before
         except BaseException:
-            # Interrupted while waiting: nobody must hand the lock over to a thread that has gone.
+            # Interrupted while waiting: the lock must not be given to a thread that has gone.
             with self._guard:
                 if mine in self._waiting:
                     self._waiting.remove(mine)
@@ -52,7 +52,7 @@ class Turns:
                 self._hand_over()
 
     def _hand_over(self) -> None:
-        """Let the next one in; meanwhile the place is taken, so that nobody cuts in."""
+        """Lets the next thread in; meanwhile the lock is held, so that no other thread gets it."""
         if self._waiting:
             self._owner = -1
             self._waiting.popleft().release()

@@ -1,4 +1,4 @@
-"""Pictures: attention heatmaps and learning curves. They need matplotlib (`keras_s2s[plot]`)."""
+"""Draws attention heatmaps and learning curves with matplotlib (`keras_s2s[plot]`)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FONTS = (
 #: Inches; what is longer is drawn smaller, and not every token is named.
 MOST_WIDTH, MOST_HEIGHT = 24.0, 18.0
 
-#: Of a token's name; the rest is left out.
+#: Most letters of a token's name that are shown.
 MOST_LETTERS = 32
 
 # Inches of a token's row or column, and of a letter of its name.
@@ -63,12 +63,12 @@ def plot_attention(
     ax: Any = None,
     **generation_options: Any,
 ) -> Any:
-    """Draw which source tokens each target token looked at.
+    """Draws how much each target token attends to each source token.
 
     Args:
         model: a `Seq2SeqLM` with attention and a preprocessor.
         source: a source text.
-        target: a target text; None takes the model's own answer.
+        target: a target text; None takes what the model generates.
         src_lang, tgt_lang: languages of a multilingual model; by default the model's own.
         path: write the picture there, too.
         ax: matplotlib axes to draw on; None makes a figure.
@@ -100,7 +100,7 @@ def plot_attention(
 def attention_of(
     model: Any, source: str, target: str | None = None, **options: Any
 ) -> tuple[list[str], list[str], np.ndarray]:
-    """Source tokens (S), target tokens (T) and the attention between them, `[T, S]`.
+    """Returns source tokens (S), target tokens (T) and the attention between them, `[T, S]`.
 
     Args:
         model, source, target, options: as in `alignment.attended_ids`.
@@ -113,10 +113,10 @@ def attention_of(
 def draw_attention(
     ax: Any, source_tokens: Sequence[str], target_tokens: Sequence[str], weights: np.ndarray
 ) -> None:
-    """A heatmap `[T, S]`: source from left to right, target from top to bottom.
+    """Draws a heatmap `[T, S]`: source from left to right, target from top to bottom.
 
-    The colours go from 0 to the largest weight. The mean over a Transformer's heads spreads over
-    many tokens: on a scale up to 1 it would be one dark surface.
+    The colours go from 0 to the largest weight, not to 1: the mean over a Transformer's heads is
+    small everywhere.
     """
     sources, targets = list(map(_label, source_tokens)), list(map(_label, target_tokens))
     fonts, missing = fonts_for("".join(sources + targets))
@@ -136,7 +136,7 @@ def draw_attention(
     ax.set_yticks(range(0, len(targets), every_target), targets[::every_target])
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
-    # Pieces of a few letters would run into each other side by side; characters need no turn.
+    # Names of several letters would overlap side by side; single characters are not rotated.
     for label, token in zip(ax.get_xticklabels(), sources[::every_source], strict=True):
         label.set_rotation(90 if len(token) > 2 else 0)
     for label in (*ax.get_xticklabels(), *ax.get_yticklabels()):
@@ -154,7 +154,7 @@ def _label(token: str) -> str:
 
 
 def _figure_size(sources: Sequence[str], targets: Sequence[str]) -> tuple[float, float]:
-    """Inches for the tokens, their names, and what stands around them."""
+    """Returns the size of a figure in inches, with room for the tokens and their names."""
     beside, above = (max(len(_label(token)) for token in side) for side in (targets, sources))
     return (
         min(MOST_WIDTH, 1.8 + _LETTER * beside + _TOKEN * len(sources)),
@@ -163,12 +163,12 @@ def _figure_size(sources: Sequence[str], targets: Sequence[str]) -> tuple[float,
 
 
 def _stride(tokens: int, inches: float) -> int:
-    """Every how many tokens one is named, so that names do not cover each other."""
+    """Returns n such that every n-th token is named without names covering each other."""
     return max(1, -(-tokens * 4 // max(1, round(inches * 4 / 0.16))))
 
 
 def plot_learning_curve(history: Mapping[str, Sequence[float]], path: str | Path) -> None:
-    """Draw losses (left) and the other values (right) by epoch.
+    """Draws losses (left) and the other values (right) by epoch.
 
     Args:
         history: `History.history` of `fit`.
@@ -209,9 +209,9 @@ def plot_learning_curve(history: Mapping[str, Sequence[float]], path: str | Path
 
 
 def fonts_for(text: str) -> tuple[list[str], str]:
-    """Families that a text can be drawn with, and the characters that no installed font has.
+    """Returns font families for a text, and the characters that no installed font has.
 
-    What is missing is told, with the package that has it, in a log message.
+    Missing characters are logged, with the package to install.
     """
     families, missing = _coverage("".join(sorted(set(text))))
     if missing:
@@ -228,7 +228,9 @@ def fonts_for(text: str) -> tuple[list[str], str]:
 
 
 def installed_fonts() -> list[str]:
-    """Those of `FONTS` that matplotlib finds; a character is taken from the first that has it."""
+    """Returns those of `FONTS` that matplotlib finds; a character is drawn with the first that has
+    it.
+    """
     from matplotlib import font_manager
 
     names = {font.name for font in font_manager.fontManager.ttflist}
@@ -236,13 +238,15 @@ def installed_fonts() -> list[str]:
 
 
 def can_draw(text: str) -> bool:
-    """Whether the installed fonts have every character of `text`."""
+    """Returns whether the installed fonts have every character of `text`."""
     return not _coverage("".join(sorted(set(text))))[1]
 
 
 @functools.cache
 def _coverage(characters: str) -> tuple[list[str], str]:
-    """Families needed for some characters, those of `FONTS` first, and what none of them has."""
+    """Returns font families for some characters, those of `FONTS` first, and the characters in
+    none.
+    """
     from matplotlib import font_manager
     from matplotlib.ft2font import FT2Font
 
@@ -270,7 +274,8 @@ def _coverage(characters: str) -> tuple[list[str], str]:
 def attention_figure(
     model: Any, sources: Sequence[str], path: str | Path, most: int = 4, **options: Any
 ) -> None:
-    """Draw the attention of up to `most` sources, those first that the installed fonts can write.
+    """Draws the attention of up to `most` sources, preferring those that the installed fonts can
+    write.
 
     Args:
         model: a `Seq2SeqLM` with attention and a preprocessor.

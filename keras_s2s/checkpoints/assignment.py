@@ -1,7 +1,7 @@
-"""Filling a variable from a file's array without holding it more often than needed.
+"""Assigns arrays of a file to variables with as few copies in memory as possible.
 
-The one place here that asks which backend runs: a token table may be a quarter of a model, and
-`Variable.assign` makes one or two copies of it on the way.
+How this is done depends on the backend: a token table may be a quarter of a model, and
+`Variable.assign` makes one or two copies of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LARGEST_HALF = 65504 + 16
 
 
 class Assignments:
-    """Fills variables, and keeps account of tensors whose values cannot be used.
+    """Assigns arrays to variables, and collects the tensors whose values cannot be used.
 
     Args:
         origin: the file or folder, for messages.
@@ -40,7 +40,7 @@ class Assignments:
         self._too_large: list[str] = []
 
     def __call__(self, name: str, variable: Any, array: np.ndarray) -> None:
-        """`assign`, and a look at the values."""
+        """Assigns an array to a variable, and checks its values."""
         array = as_floats(array)
         if self.look(name, array) and variable.dtype == "float16":
             largest = np.abs(array).max(initial=0)
@@ -49,7 +49,7 @@ class Assignments:
         assign(variable, array)
 
     def look(self, name: str, array: np.ndarray) -> bool:
-        """Whether all values are finite; what is not is kept for `finish`."""
+        """Returns whether all values are finite; a tensor with others is kept for `finish`."""
         array = as_floats(array)
         if all_finite(array):
             return True
@@ -58,7 +58,7 @@ class Assignments:
         return False
 
     def finish(self) -> None:
-        """See that every tensor could be used.
+        """Raises an error if some tensors could not be used.
 
         Raises:
             CheckpointError: names those that could not.
@@ -78,7 +78,7 @@ class Assignments:
 
 
 def check_finite(origin: Any, variables: Any) -> None:
-    """See that weights, which something else has loaded, are finite.
+    """Raises an error if weights that were loaded by other code are not finite.
 
     Raises:
         CheckpointError: names those that are not.
@@ -95,20 +95,20 @@ def _listed(lines: list[str]) -> str:
 
 
 def all_finite(array: np.ndarray) -> bool:
-    """Whether no value is NaN or infinite, at about the price of reading them once."""
+    """Returns whether no value is NaN or infinite, at about the cost of reading them once."""
     with np.errstate(all="ignore"):
         # Whatever is not finite shows in the sum; large values alone may make it infinite, too.
         return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())
 
 
 def as_floats(array: np.ndarray) -> np.ndarray:
-    """`array` in a type that NumPy and every backend know."""
+    """Returns `array` in a type that NumPy and every backend know."""
     # Not every backend knows ml_dtypes' bfloat16.
     return array if array.dtype.name in ("float32", "float64") else array.astype("float32")
 
 
 def assign(variable: Any, array: np.ndarray) -> None:
-    """Set `variable` to `array`, of any float type and layout, in the variable's own type."""
+    """Sets `variable` to `array`, of any float type and layout, in the variable's own type."""
     array = as_floats(array)
     backend = keras.backend.backend()
     if backend == "torch":

@@ -1,7 +1,9 @@
-"""What goes wrong with a model folder."""
+"""Errors about model folders."""
 
 from __future__ import annotations
 
 
 class CheckpointError(ValueError):
-    """Weights or files that do not fit their model; the message lists file and tensors."""
+    """Raised for weights or files that do not fit their model; the message lists file and
+    tensors.
+    """

@@ -1,4 +1,4 @@
-"""What loading a checkpoint did: nothing is left to be guessed."""
+"""The report of what loading a checkpoint did with each tensor and variable."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LoadReport:
-    """An account of one loading.
+    """What was loaded from a folder, what was tied, left at random, or not used.
 
     Attributes:
         source: folder or name.
         family: of the zoo.
         files: that the weights came from.
         loaded: tensors that were read, by their names there.
-        tied: tensors there that are one with another: `name = name`.
+        tied: tensors there that share their values: `name = name`.
         fresh: variables here that no tensor filled, by their paths.
         unused: tensors there that nothing here needs.
         computed: tensors there that are computed here, and were found to hold the same values.
         parameters: how many the model has.
         dtypes: of the tensors that were read.
-        tokenizer: what reads and writes text; None for a model that works on ids.
+        tokenizer: description of the tokenizers; None for a model that works on ids.
         generation: defaults of `generate` that differ from the package's own.
-        notes: what a user should know: disagreements, settings that have no meaning here.
+        notes: remarks for the user: disagreements, settings that are not used here.
 
     Example:
         >>> model = Seq2SeqLM.from_preset("opus-mt-en-de/")
@@ -47,7 +47,7 @@ class LoadReport:
     computed: tuple[str, ...] = ()
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """What a notebook shows: the report, not the names of hundreds of tensors."""
+        """Shows the report in a notebook, without the names of hundreds of tensors."""
         printer.text(str(self))
 
     def __str__(self) -> str:

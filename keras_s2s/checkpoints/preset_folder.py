@@ -1,4 +1,4 @@
-"""Our own checkpoint: a folder of YAML, safetensors and tokenizer files.
+"""Writes and reads this package's own model folders: YAML, safetensors and tokenizer files.
 
 preset.yaml          architecture, special ids, generation defaults
 model.safetensors    one tensor for each weight, named by its path in the model
@@ -34,12 +34,12 @@ WEIGHTS_FILE = "model.safetensors"
 
 
 def is_preset_folder(path: str | Path) -> bool:
-    """Whether `path` is a folder that `save_preset` wrote."""
+    """Returns whether `path` is a folder that `save_preset` wrote."""
     return (Path(path) / CONFIG_FILE).is_file()
 
 
 def not_a_preset_folder(path: str | Path) -> CheckpointError:
-    """The error for a folder that is none of those that can be read."""
+    """Returns the error for a folder of none of the known kinds."""
     found = sorted(entry.name for entry in Path(path).iterdir())[:8]
     return CheckpointError(
         f"{path}: no model in this folder: it has neither {CONFIG_FILE} (ours), nor config.json "
@@ -49,7 +49,7 @@ def not_a_preset_folder(path: str | Path) -> CheckpointError:
 
 
 def named_weights(variables: Sequence[Any]) -> dict[str, Any]:
-    """Variables by their path.
+    """Returns the variables by their paths.
 
     Raises:
         CheckpointError: two variables share a path, so that one would overwrite the other.
@@ -68,11 +68,10 @@ def save_preset(
     variables: Sequence[Any],
     preprocessor: Preprocessor | None,
 ) -> list[Path]:
-    """Write a model folder.
+    """Writes a model folder.
 
-    Everything is written into a folder beside it first and moved in at the end, the
-    configuration last: a crash leaves no half-written file, and other files in `directory`
-    stay as they are.
+    Everything is written into a temporary folder first and moved at the end, the configuration
+    last: a crash leaves no half-written file, and other files in `directory` stay as they are.
 
     Returns:
         the files written.
@@ -103,12 +102,12 @@ def save_preset(
 
 
 def refuse_adapted(directory: str | Path, variables: Sequence[Any], but: str) -> None:
-    """Refuse weights that a model freshly built from its configuration does not have.
+    """Raises an error for weights that a model built from the configuration does not have.
 
     Args:
-        directory: what was to be written.
+        directory: the folder that was to be written.
         variables: of the model.
-        but: why they have no place there.
+        but: the reason, for the message.
 
     Raises:
         CheckpointError: there are such; names a layer, and the remedy.
@@ -142,20 +141,20 @@ def refuse_adapted(directory: str | Path, variables: Sequence[Any], but: str) ->
 
 
 def load_config(directory: str | Path) -> PresetConfig:
-    """Read `preset.yaml` of a model folder."""
+    """Reads the `preset.yaml` of a model folder."""
     path = Path(directory) / CONFIG_FILE
     return read_config(PresetConfig, read_yaml(path), origin=str(path))
 
 
 def load_preprocessor(directory: str | Path, config: PresetConfig) -> Preprocessor | None:
-    """Read the tokenizers of a model folder; None where it has none."""
+    """Reads the tokenizers of a model folder; None where it has none."""
     if not (Path(directory) / TOKENIZER_FOLDER).is_dir():
         return None
     return Preprocessor.load(directory, config.special_ids)
 
 
 def check_sizes(directory: str | Path, config: PresetConfig) -> None:
-    """Hold the sizes of `preset.yaml` against the tensors, before a network is made.
+    """Compares the sizes of `preset.yaml` with the tensors, before a network is made.
 
     Raises:
         FileNotFoundError: the folder has no weights.
@@ -187,7 +186,7 @@ def _stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def load_weights(directory: str | Path, variables: Sequence[Any]) -> None:
-    """Fill `variables` from a model folder, one tensor at a time.
+    """Assigns the weights of a model folder to `variables`, one tensor at a time.
 
     Raises:
         FileNotFoundError: the folder has no weights.

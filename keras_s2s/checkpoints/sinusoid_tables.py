@@ -1,4 +1,4 @@
-"""Sinusoidal positions as the tables that other engines store."""
+"""Sinusoidal positions as the tables that other libraries store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_s2s.layers.positions import sinusoidal_rates
 Layout = Literal["interleaved", "halves", "tensor2tensor"]
 
 LAYOUTS: tuple[Layout, ...] = ("interleaved", "halves", "tensor2tensor")
-#: Offsets worth looking for: none, CTranslate2's own, fairseq's.
+#: Offsets that are tried: none, CTranslate2's own, fairseq's.
 OFFSETS = (0, 1, 2)
 #: How far a stored table may be off: its type's precision, and angles of thousands in float32.
 TOLERANCE = {"float32": 2e-3, "float16": 4e-3, "bfloat16": 1e-2}
@@ -23,7 +23,7 @@ ROUNDING = {"float64": 1e-4, "float32": 1e-4, "float16": 6e-4, "bfloat16": 5e-3}
 
 
 def sinusoid_table(layout: Layout, first: int, rows: int, dim: int) -> np.ndarray:
-    """Vectors of the positions `first` to `first + rows - 1`.
+    """Returns the vectors of the positions `first` to `first + rows - 1`.
 
     Args:
         layout: see `EmbeddingConfig.sinusoids`.
@@ -48,7 +48,8 @@ def sinusoid_table(layout: Layout, first: int, rows: int, dim: int) -> np.ndarra
 def is_sinusoids(
     table: np.ndarray, dtype: str, layout: Layout, *, zero_row: int | None = None
 ) -> bool:
-    """Whether a stored table `[rows, dim]` is that of the positions from 0 on, but for rounding.
+    """Returns whether a stored table `[rows, dim]` equals that of the positions from 0 on, up to
+    rounding.
 
     Args:
         table: any float type.
@@ -66,9 +67,10 @@ def is_sinusoids(
 
 
 def find_sinusoids(table: np.ndarray, dtype: str) -> EmbeddingConfig | None:
-    """The positions that a stored table `[rows, dim]` was computed from; None: it was trained.
+    """Returns the settings that a stored table `[rows, dim]` was computed from; None if it was
+    trained.
 
-    A table of zeros stands for no positions at all.
+    A table of zeros means no positions at all.
 
     Args:
         table: float32.

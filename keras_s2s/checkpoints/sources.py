@@ -1,4 +1,6 @@
-"""Whatever `from_preset` is given, as one kind of thing: a configuration, text, and weights."""
+"""Opens what `from_preset` is given: finds out its kind, and reads configuration, tokenizers and
+weights.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,14 @@ HUB = "hf://"
 
 
 class Source(abc.ABC):
-    """Where a model comes from.
+    """Base class of the kinds of model sources: configuration, preprocessor and weights of a model.
 
     Attributes:
-        name: what messages call it.
-        config: what the model is.
+        name: its name in messages.
+        config: configuration of the model.
         preprocessor: text <-> ids; None where there is no tokenizer.
-        notes: what a report should say.
-        adopts: a preprocessor of the caller's may change vocabulary and special ids, since no
+        notes: remarks for the report.
+        adopts: whether the caller's preprocessor may change vocabulary and special ids, since no
             weights depend on them.
     """
 
@@ -43,14 +45,14 @@ class Source(abc.ABC):
     adopts: bool = False
 
     def check(self, *, strict: bool) -> None:  # noqa: B027  (most have nothing to compare)
-        """Hold the sizes of `config` against the weights, before memory is taken for them."""
+        """Compares the sizes of `config` with those of the weights, before memory is allocated."""
 
     @abc.abstractmethod
     def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
-        """Fill the variables of the model that `config` describes."""
+        """Assigns the weights to the variables of the model that `config` describes."""
 
     def close(self) -> None:  # noqa: B027  (most have nothing open)
-        """Let go of files."""
+        """Closes files."""
 
     def __enter__(self) -> Source:
         return self
@@ -60,7 +62,7 @@ class Source(abc.ABC):
 
 
 class Architecture(Source):
-    """A zoo entry without trained weights."""
+    """A preset of the zoo without trained weights."""
 
     adopts = True
 
@@ -111,7 +113,7 @@ class HuggingFace(Source):
                 raise
 
     def _read_text(self) -> None:
-        """The folder's tokenizers, and what they put around a text."""
+        """Reads the folder's tokenizers, and the ids that they put around a text."""
         architecture = self.config.architecture
         tokenizers = load_pretrained_tokenizers(
             self.folder.path,
@@ -184,7 +186,7 @@ def open_source(
     tokenizer: TokenizerChoice = None,
     decoder_start_token: str | None = None,
 ) -> Source:
-    """Find out what `source` is, and read all but its weights.
+    """Opens a model source, and reads everything but its weights.
 
     Args:
         source: a zoo entry's name; a folder that `save_to_preset` wrote, a Hugging Face folder,
@@ -225,7 +227,7 @@ def open_source(
 def _open_folder(
     path: Path, name: str, with_weights: bool, with_text: bool, own: Mapping[str, Any]
 ) -> Source:
-    """A folder by what lies in it."""
+    """Opens a folder, whose kind its files tell."""
     is_ours = preset_folder.is_preset_folder(path)
     is_huggingface = not is_ours and is_huggingface_folder(path)
     if not is_ours and not is_huggingface and is_ctranslate2_folder(path):
@@ -245,7 +247,7 @@ def _refuse_ctranslate2_options(own: Mapping[str, Any], name: str) -> None:
 
 
 def disagreements(pointer: PresetConfig | PointerConfig, folder: PresetConfig) -> list[str]:
-    """Where a zoo entry and the folder it points to differ; the folder wins.
+    """Returns where a zoo entry and the folder it points to differ; the folder wins.
 
     Only what the entry states is compared, not what it leaves to defaults.
     """
@@ -265,7 +267,7 @@ def disagreements(pointer: PresetConfig | PointerConfig, folder: PresetConfig) -
 
 
 def describe_text(preprocessor: Preprocessor | None) -> str | None:
-    """The tokenizers of a preprocessor, in a line."""
+    """Returns the tokenizers of a preprocessor, in a line."""
     if preprocessor is None:
         return None
     sides = [preprocessor.source] + ([] if preprocessor.joint else [preprocessor.target])
@@ -273,7 +275,7 @@ def describe_text(preprocessor: Preprocessor | None) -> str | None:
 
 
 def unusual(generation: GenerationConfig) -> dict[str, object]:
-    """Settings that differ from the package's defaults."""
+    """Returns the settings that differ from the package's defaults."""
     defaults = GenerationConfig()
     return {name: value for name, value in generation if value != getattr(defaults, name)}
 

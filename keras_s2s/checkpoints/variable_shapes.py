@@ -1,4 +1,4 @@
-"""Shapes of a network's variables, told from its configuration: nothing is made for it."""
+"""Shapes of a network's variables, computed from its configuration without making it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from keras_s2s.config import ArchitectureConfig, TransformerConfig
 
 
 def variable_shapes(architecture: ArchitectureConfig) -> dict[str, tuple[int, ...]] | None:
-    """Path of every variable -> its shape; None for networks that are no Transformers.
+    """Returns the shape of every variable by its path; None for networks other than Transformers.
 
-    The table of CTranslate2's variables names all of ours, with their shapes.
+    They are taken from the table of CTranslate2's variables, which has all of them.
     """
     sides = (architecture.encoder, architecture.decoder)
     if not all(isinstance(side, TransformerConfig) for side in sides):
         return None
     shapes: dict[str, tuple[int, ...]] = {}
     for entry in entries(architecture):
-        # One of theirs is several of ours along its first axis.
+        # A variable of CTranslate2 may hold several weights along its first axis.
         shape = (entry.shape[0] // len(entry.paths), *entry.shape[1:])
         for path in entry.paths:
             shapes.setdefault(path, shape[::-1] if entry.transposed else shape)

@@ -1,4 +1,4 @@
-"""The `keras-s2s` program: its commands, and how it ends when something goes wrong.
+"""The `keras-s2s` program: its commands, and its exit codes.
 
 Exit codes: 0 done, 1 could not be done, 2 not understood, 130 interrupted.  Results go to
 standard output, everything else to standard error.
@@ -69,7 +69,7 @@ def _program(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code.
+    """Runs the command line, and returns its exit code.
 
     Args:
         arguments: the words after the program's name; `None` takes the process's own.
@@ -112,7 +112,7 @@ def _run(words: list[str]) -> int:
 
 
 def _interruption(stop: BaseException) -> str:
-    """What a command said when it was interrupted; Typer makes an exit of the interrupt."""
+    """Returns the message of a command that was interrupted, which Typer turns into an exit."""
     link: BaseException | None = stop
     while link is not None and not isinstance(link, KeyboardInterrupt):
         link = link.__cause__ or link.__context__
@@ -120,7 +120,7 @@ def _interruption(stop: BaseException) -> str:
 
 
 def _flush() -> bool:
-    """Hand over what was printed; `False` where the reader, say `head`, has gone."""
+    """Flushes standard output; returns `False` where its reader, e.g. `head`, has closed it."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""What several commands take: the model to answer with, the file to write."""
+"""Checks of command-line arguments that several commands have in common."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HUB = "hf://"
 
 
 def check_model(model: str) -> None:
-    """Refuse, before a backend is imported, what cannot be a model to answer with.
+    """Raises an error, before a backend is imported, for what cannot be a model to generate with.
 
     Args:
         model: as the user wrote it: a folder, a zoo entry that points to one, or
@@ -37,7 +37,7 @@ def check_model(model: str) -> None:
 
 
 def load_model(model: str, **options: Any) -> Any:
-    """The model in a folder, or of a zoo entry that points to one.
+    """Loads the model of a folder, or of a zoo entry that points to one.
 
     Args:
         model: as the user wrote it; see `check_model`.
@@ -53,7 +53,7 @@ def load_model(model: str, **options: Any) -> Any:
 
 
 def check_text(network: Any, model: str) -> None:
-    """Refuse a model that cannot read text.
+    """Raises an error for a model that cannot read text.
 
     Raises:
         ValueError: its folder has no tokenizer files.
@@ -66,7 +66,7 @@ def check_text(network: Any, model: str) -> None:
 
 
 def check_input(path: str | Path | None) -> None:
-    """Refuse a file that cannot be read, before any work is done for it.
+    """Raises an error for a file that cannot be read, before any work is done for it.
 
     Raises:
         OSError: there is none, or it is a folder.
@@ -82,13 +82,13 @@ def check_input(path: str | Path | None) -> None:
 
 
 def check_overlong(overlong: str) -> None:
-    """Refuse a word that `--overlong` does not know."""
+    """Raises an error for a value that `--overlong` does not have."""
     if overlong not in ("error", "truncate"):
         raise ValueError(f"--overlong {overlong}: expected error or truncate")
 
 
 def check_output(path: Path | None) -> None:
-    """Refuse a file that cannot be written, before any work is done for it.
+    """Raises an error for a file that cannot be written, before any work is done for it.
 
     Raises:
         ValueError: its folder does not exist, or it is a folder itself.

@@ -1,4 +1,4 @@
-"""`keras-s2s convert`: a model from one library's format to another's."""
+"""`keras-s2s convert`: converts a model from one library's format to another's."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def convert(
         bool, typer.Option("--overwrite", help="Replace what is in the folder.")
     ] = False,
 ) -> None:
-    """Write a model in another format. What was read is reported on standard error."""
+    """Writes a model in another format. What was read is reported on standard error."""
     if to not in TO:
         raise ValueError(f"--to {to}: expected one of {', '.join(TO)}")
     if quantization is not None and to != "ctranslate2":

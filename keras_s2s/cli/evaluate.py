@@ -1,4 +1,4 @@
-"""`keras-s2s evaluate`: generate from a file and measure against its references."""
+"""`keras-s2s evaluate`: generates texts for a file, and measures them against references."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def evaluate(
         ),
     ] = "error",
 ) -> None:
-    """Measure a model on a test set; the last line of standard output is JSON.
+    """Measures a model on a test set, and prints the results as JSON on the last line.
 
     Where a model gives several answers, the first one counts. --output has a line for each line of
     the sources; pairs with a blank side are left out of the measure.

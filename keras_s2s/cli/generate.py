@@ -1,4 +1,4 @@
-"""`keras-s2s generate`: answer texts, one line each."""
+"""`keras-s2s generate`: generates texts for source texts, one a line."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def generate(
         ),
     ] = False,
 ) -> None:
-    """Answer texts. Each answer is a line on standard output, in the order of the texts.
+    """Generates texts for source texts: a line on standard output for each, in their order.
 
     There are as many lines as texts, or N times as many with N answers for each: a blank text has
     blank answers. So has one that cannot be answered; it is named, and the exit code is 1.

@@ -7,7 +7,7 @@ import sys
 
 
 def show_messages() -> None:
-    """Let the package's own messages through, as plain lines; results stay alone on stdout."""
+    """Shows the package's own messages on standard error, as plain lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("keras_s2s")
@@ -17,7 +17,7 @@ def show_messages() -> None:
 
 
 def hide_messages() -> None:
-    """Undo `show_messages`, for a process that goes on after a command."""
+    """Undoes `show_messages`, for a process that continues after a command."""
     logger = logging.getLogger("keras_s2s")
     logger.handlers = []
     logger.setLevel(logging.NOTSET)

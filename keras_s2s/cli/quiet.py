@@ -1,4 +1,4 @@
-"""Keeps the start-up messages of a backend, which nobody asked for, from a command's own.
+"""Keeps the backends from logging their start.
 
 Each backend is told by its own environment variables, before it is imported:
 
@@ -10,7 +10,7 @@ Each backend is told by its own environment variables, before it is imported:
 A variable that is set already stays as it is. TensorFlow's libraries (which Keras also loads for
 work on another backend) write some lines while they are loaded, before they read any variable.
 Those are dropped by a small process that reads what C++ code writes to standard error and passes on
-all other lines, the last words of a crash too; what Python writes goes past it.
+all other lines, also those of a crash; what Python writes does not go through it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ for line in sys.stdin.buffer:
 
 @contextlib.contextmanager
 def quiet_backends(wanted: bool = True) -> Iterator[None]:
-    """Ask the backends to be quiet; afterwards the environment is as it was.
+    """Asks the backends not to log; afterwards the environment is as it was.
 
     Args:
         wanted: False lets everything through.
@@ -61,7 +61,7 @@ def quiet_backends(wanted: bool = True) -> Iterator[None]:
 
 
 def import_backend() -> None:
-    """Import Keras and its backend, without the lines that they log while they are loaded.
+    """Imports Keras and its backend, without the lines that they log while they load.
 
     Raises:
         ImportError: the backend is not installed; the message says what to do.
@@ -98,7 +98,7 @@ def _not_installed(backend: str) -> str:
 
 @contextlib.contextmanager
 def without_load_messages() -> Iterator[None]:
-    """What C++ code writes to standard error passes a process that drops lines of `DROPPED`."""
+    """Filters standard error of C++ code through a process that drops the lines in `DROPPED`."""
     python = sys.stderr
     try:
         python.flush()
@@ -123,7 +123,7 @@ def without_load_messages() -> Iterator[None]:
         os.dup2(real, 2)
         direct.close()
         reader.stdin.close()
-        # Whoever inherited the pipe may hold it open; nobody waits for that.
+        # A process that inherited the pipe may keep it open; it is not waited for.
         with contextlib.suppress(subprocess.TimeoutExpired):
             reader.wait(timeout=2)
 

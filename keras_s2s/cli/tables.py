@@ -1,4 +1,4 @@
-"""Tables on standard output that lose nothing, in a narrow terminal or in a pipe."""
+"""Prints tables on standard output without cutting cells, in a narrow terminal or in a pipe."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-# Below this width of a terminal, columns become towers of single letters.
+# In a narrower terminal, columns would be a few letters wide.
 _NARROWEST = 16
 
 
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None
 ) -> None:
-    """Print rows of text.
+    """Prints rows of text.
 
     In a terminal cells wrap to its width, and where there is no room for columns each row
     becomes a block of lines.  In a pipe or a file a row is one line, however long.

@@ -1,4 +1,4 @@
-"""`keras-s2s train`: run a recipe."""
+"""`keras-s2s train`: runs a recipe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def train(
         bool, typer.Option("--overwrite", help="Replace a model that the folder holds already.")
     ] = False,
 ) -> None:
-    """Train a model by a recipe; print sample answers and a summary.
+    """Trains a model by a recipe; prints sample texts and a summary.
 
     The folder holds the best epoch as a preset, and results.json. The summary is JSON on the last
     line where standard output is no terminal. Ctrl-C leaves the best model so far.

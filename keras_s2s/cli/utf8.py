@@ -1,6 +1,6 @@
-"""Standard output in UTF-8, as files and standard input are, whatever the locale says.
+"""Writes standard output in UTF-8, as files and standard input are, in every locale.
 
-Otherwise an answer that the locale has no letters for would be an error after all the work: with
+Otherwise a text that the locale cannot represent would be an error after all the work: with
 `PYTHONIOENCODING=latin-1`, or on Windows where the output is redirected.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def utf8_output() -> Iterator[None]:
-    """Write UTF-8 to standard output and standard error; afterwards they are as they were."""
+    """Writes UTF-8 to standard output and standard error; afterwards they are as they were."""
     changed: list[tuple[Any, str, str | None]] = []
     # The name of a file may hold bytes that are no UTF-8; they come out as they came in.
     for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
@@ -25,6 +25,6 @@ def utf8_output() -> Iterator[None]:
         yield
     finally:
         for stream, encoding, was in changed:
-            # The reader may have gone, the stream may be closed.
+            # The stream may be closed, e.g. by its reader.
             with contextlib.suppress(OSError, ValueError):
                 stream.reconfigure(encoding=encoding, errors=was)

@@ -1,4 +1,4 @@
-"""`keras-s2s zoo`: what the zoo holds, and every setting of one preset."""
+"""`keras-s2s zoo`: lists the presets of the zoo, and shows every setting of one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def list_command(
         bool, typer.Option("--markdown", help="As docs/presets.md has it, with descriptions.")
     ] = False,
 ) -> None:
-    """List the presets: architectures to train, then public checkpoints by family."""
+    """Lists the presets: architectures to train, then public checkpoints by family."""
     from keras_s2s.cli.zoo_tables import print_markdown, print_zoo
 
     if markdown:
@@ -32,7 +32,7 @@ def list_command(
 def show_command(
     name: Annotated[str, typer.Argument(help="A preset's name, or the path of a YAML file.")],
 ) -> None:
-    """Show one preset: every setting with its value and meaning, defaults and bases resolved."""
+    """Shows one preset: every setting with its value and meaning, defaults and bases resolved."""
     from keras_s2s.cli.zoo_tables import print_preset
 
     print_preset(name)

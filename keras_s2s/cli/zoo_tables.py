@@ -1,4 +1,4 @@
-"""What the zoo holds, as tables: the presets in lines, and one preset with every setting."""
+"""Tables of the zoo: the presets, or every setting of one preset."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from keras_s2s.config import (
 
 
 def print_zoo() -> None:
-    """The presets: architectures to train, then public checkpoints by family."""
+    """Prints the presets: architectures to train, then public checkpoints by family."""
     architectures, families = [], dict[str, list[tuple[str, ...]]]()
     for name in catalog.list_presets():
         entry = catalog.load_entry(name)
@@ -38,7 +38,7 @@ def print_zoo() -> None:
 
 
 def print_markdown() -> None:
-    """The tables of docs/presets.md, one for each family."""
+    """Prints the tables of docs/presets.md, one for each family."""
     columns = ("name", "size", "tokenizer", "license", "source", "description")
     entries = {name: catalog.load_entry(name) for name in catalog.list_presets()}
     groups: dict[str, list[str]] = {}
@@ -58,13 +58,15 @@ def print_markdown() -> None:
 
 
 def _link(source: str | None) -> str:
-    """A page of the hub as Markdown; empty for an architecture without weights."""
+    """Returns a link to a page of the hub in Markdown; empty for an architecture without
+    weights.
+    """
     name = (source or "").removeprefix("hf://")
     return f"[{name}](https://huggingface.co/{name})" if name else ""
 
 
 def print_preset(name: str) -> None:
-    """One preset: every setting with its value and meaning, defaults and bases resolved."""
+    """Prints a preset: every setting with its value and meaning, defaults and bases resolved."""
     preset = catalog.load_entry(name)
     chain = [str(path) for path in catalog.preset_chain(name)]
     files = [("file", chain[0], "")] + [("base", base, "") for base in chain[1:]]
@@ -83,7 +85,9 @@ class Section(NamedTuple):
 
 
 def _sections(title: str, config: BaseModel, path: str = "") -> list[Section]:
-    """A section of the plain settings, then the sections of each part, dotted by path."""
+    """Returns a section of the plain settings, then the sections of each part, with dotted
+    names.
+    """
     rows, parts = [], []
     for key, declared in type(config).model_fields.items():
         value = getattr(config, key)
@@ -96,7 +100,7 @@ def _sections(title: str, config: BaseModel, path: str = "") -> list[Section]:
 
 
 def _as_yaml(value: Any) -> str:
-    """A value as it is written in a zoo file."""
+    """Returns a value as it is written in a zoo file."""
     if isinstance(value, str):
         return value
     text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
@@ -109,7 +113,7 @@ def _as_yaml(value: Any) -> str:
 
 
 def _architecture(name: str, preset: PresetConfig) -> tuple[str, ...]:
-    """An architecture without weights in a row."""
+    """Returns the row of an architecture without weights."""
     parameters = "" if preset.parameters is None else f"{preset.parameters:,}"
     about = preset.description + (f" [{preset.paper.split(',')[0]}]" if preset.paper else "")
     architecture = preset.architecture
@@ -117,13 +121,13 @@ def _architecture(name: str, preset: PresetConfig) -> tuple[str, ...]:
 
 
 def _checkpoint(name: str, entry: PresetConfig | PointerConfig) -> tuple[str, ...]:
-    """A public checkpoint in a row; a size that only its folder says is left empty."""
+    """Returns the row of a public checkpoint; a size that only its folder has is left empty."""
     parameters = entry.parameters if isinstance(entry, PresetConfig) else None
     return name, _millions(parameters), entry.license or "", str(entry.source)
 
 
 def _millions(parameters: int | None) -> str:
-    """A count that is easy to compare: `61 M`, `2.85 B`."""
+    """Returns a count in readable form: `61 M`, `2.85 B`."""
     if parameters is None:
         return ""
     return f"{parameters / 1e9:.2f} B" if parameters >= 1e9 else f"{parameters / 1e6:.0f} M"

@@ -1,4 +1,4 @@
-"""Models for other engines to run."""
+"""Exports models: TensorFlow SavedModels, and folders for other engines."""
 
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.formats import FORMATS, export_as

@@ -1,4 +1,4 @@
-"""`python -m keras_s2s.export PRESET_FOLDER DIRECTORY`: the second process of an export.
+"""The second process of an export: rebuilds a network and writes its SavedModel.
 
 PRESET_FOLDER is what `second_process` prepared, DIRECTORY an empty folder.
 """
@@ -19,7 +19,7 @@ from keras_s2s.export.second_process import REQUEST_FILE
 
 
 def main(folder: str, directory: str) -> None:
-    """Rebuild the network from `folder` and write the SavedModel into `directory`."""
+    """Rebuilds the network from `folder` and writes the SavedModel into `directory`."""
     asked = json.loads((Path(folder) / REQUEST_FILE).read_text(encoding="utf-8"))
     keras.config.set_dtype_policy(asked.pop("dtype_policy"))
     config = load_config(folder)

@@ -1,4 +1,4 @@
-"""A network as a CTranslate2 folder, for that engine to run: tokens in, tokens out."""
+"""Exports a network as a CTranslate2 folder, for that engine to run: tokens in, tokens out."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def export_ctranslate2(
     quantization: str | None = None,
     **_: Any,
 ) -> Path:
-    """Write a folder that `ctranslate2.Translator` loads.
+    """Writes a folder that `ctranslate2.Translator` loads.
 
-    How it searches is chosen there, at each call; such a folder holds no search.
+    The search is chosen by CTranslate2's caller at each call; the folder does not store it.
 
     Args:
         directory: folder to write; made if missing.

@@ -1,17 +1,17 @@
-"""The error of an export that cannot be made."""
+"""Errors about exports that cannot be made."""
 
 from __future__ import annotations
 
 
 class ExportError(ValueError):
-    """A model that cannot be exported as asked; the message says why and what to do."""
+    """Raised for a model or an option that an export format does not support."""
 
 
 class TokenizerExportError(ExportError):
-    """A tokenizer that has no twin in a TensorFlow graph.
+    """Raised for a tokenizer that has no equivalent in a TensorFlow graph.
 
     Attributes:
-        reason: why, without what to do from Python.
+        reason: the cause, without the remedy for callers in Python.
     """
 
     def __init__(self, reason: str, remedy: str) -> None:

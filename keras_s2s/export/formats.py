@@ -34,7 +34,7 @@ FORMATS: dict[str, Format] = {
 def export_as(
     format: str, directory: str | Path, options: Mapping[str, Any], **arguments: Any
 ) -> Path:
-    """Export to the format of this name.
+    """Exports a model in the format of this name.
 
     Args:
         format: a key of `FORMATS`.

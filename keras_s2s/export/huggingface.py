@@ -1,4 +1,4 @@
-"""A model as a Hugging Face folder: configuration, weights and tokenizer files."""
+"""Exports a model as a Hugging Face folder: configuration, weights and tokenizer files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def export_huggingface(
     max_shard_bytes: int = SHARD_BYTES,
     **_: Any,
 ) -> Path:
-    """Write a folder that transformers, and `from_preset`, load.
+    """Writes a folder that transformers and `from_preset` load.
 
     Args:
         directory: folder to write; made if missing.
@@ -54,7 +54,9 @@ def export_huggingface(
 
 
 def _spells_ids(preprocessor: Preprocessor) -> bool:
-    """Whether tokens are the ids in decimal, as a CTranslate2 folder of a model of ids has them."""
+    """Returns whether tokens are ids in decimal, as in a CTranslate2 folder of a model without
+    tokenizer.
+    """
     return all(
         isinstance(side, TokenListTokenizer)
         and all(side.id_to_token(i) == str(i) for i in range(side.vocabulary_size))

@@ -1,4 +1,4 @@
-"""TensorFlow twin of `text.Preprocessor`: source texts to padded ids, target ids to texts.
+"""The preprocessor in TensorFlow ops: source texts to padded ids, target ids to texts.
 
 Letters: B texts, S source ids, T target ids, N rows of target ids.
 """
@@ -14,12 +14,12 @@ from keras_s2s.export.in_graph_tokenizers import (
 )
 from keras_s2s.text.preprocessor import Preprocessor
 
-#: No id: it holds the place of a text between its special ids.
+#: Not an id: the place of a text between its special ids.
 _TEXT = -1
 
 
 def check_preprocessor(preprocessor: Preprocessor) -> None:
-    """Refuse, without TensorFlow, a preprocessor that has no equal twin.
+    """Raises an error, without importing TensorFlow, for a preprocessor that cannot be exported.
 
     Raises:
         ExportError: a tokenizer's kind or option is not supported.
@@ -29,13 +29,13 @@ def check_preprocessor(preprocessor: Preprocessor) -> None:
 
 
 class InGraphPreprocessor:
-    """Source texts to ids and target ids to texts, as TensorFlow ops.
+    """Encodes source texts and decodes target ids in TensorFlow ops.
 
     Args:
-        preprocessor: the original.
+        preprocessor: the preprocessor to express in TensorFlow ops.
 
     Attributes:
-        resources: what the exported module must hold on to.
+        resources: objects that the exported module must keep a reference to.
 
     Raises:
         ExportError: a tokenizer has no twin.
@@ -54,14 +54,16 @@ class InGraphPreprocessor:
             *(target.pad_id, target.bos_id, target.eos_id),
             *(() if languages is None else languages.codes.values()),
         )
-        # What stands around any text, in the default languages.
+        # The special ids around any text, in the default languages.
         marked = preprocessor.frame_source([[_TEXT]])[0]
         at = marked.index(_TEXT)
         self._before, self._after = marked[:at], marked[at + 1 :]
         self._dropped = sorted({i for i in dropped if i is not None})
 
     def encode_source(self, texts: Any) -> tuple[Any, Any]:
-        """String `texts [B]` to int32 ids and their bool mask, `[B, S]` both, S at least 1."""
+        """Encodes string `texts [B]` as int32 ids and their bool mask, `[B, S]` both, S at
+        least 1.
+        """
         import tensorflow as tf
 
         special = self.special_ids.source
@@ -83,7 +85,7 @@ class InGraphPreprocessor:
         return padded, tf.sequence_mask(lengths, longest)
 
     def decode_target(self, ids: Any, lengths: Any) -> Any:
-        """Text of generated rows, up to their EOS and without special ids.
+        """Decodes generated rows to texts, up to their EOS and without special ids.
 
         Args:
             ids: int32 `[N, T]`, after the decoder start.

@@ -1,6 +1,6 @@
-"""TensorFlow twins of the tokenizers in `text`: the same ids and texts, as graph ops.
+"""Tokenizers in TensorFlow ops, which give the same ids and texts as those in Python.
 
-A twin and its Python original agree on every text whose characters are known to both Unicode
+Both versions of a tokenizer agree on every text whose characters are known to both Unicode
 versions involved, that of Python's `unicodedata` and that of the ICU inside TensorFlow:
 normalising or lowercasing a character that only one of them knows can differ. Bytes that are not
 UTF-8, which a `str` cannot hold, become U+FFFD.
@@ -28,10 +28,11 @@ NORMAL_FORMS = {"nfc": "NFC", "nfkc": "NFKC"}
 
 
 class InGraphTokenizer(abc.ABC):
-    """A tokenizer as TensorFlow ops.
+    """Base class of tokenizers in TensorFlow ops.
 
     Attributes:
-        resources: what the exported module must hold on to, tables and models for example.
+        resources: objects that the exported module must keep a reference to, e.g. tables and
+        models.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -40,7 +41,8 @@ class InGraphTokenizer(abc.ABC):
     @staticmethod
     @abc.abstractmethod
     def check(tokenizer: Any) -> None:
-        """Refuse, without TensorFlow, a tokenizer whose twin would not be equal.
+        """Raises an error, without importing TensorFlow, for a tokenizer that has no equivalent in
+        TensorFlow.
 
         Raises:
             ExportError: naming the tokenizer's kind and the option.
@@ -48,15 +50,17 @@ class InGraphTokenizer(abc.ABC):
 
     @abc.abstractmethod
     def encode(self, texts: Any) -> Any:
-        """Valid UTF-8 `texts`, string `[B]`, to ragged int32 `[B, L]` without special ids."""
+        """Encodes valid UTF-8 `texts`, string `[B]`, as ragged int32 `[B, L]` without special
+        ids.
+        """
 
     @abc.abstractmethod
     def decode(self, ids: Any) -> Any:
-        """Ragged int32 `ids [B, L]`, none of them padding, BOS or EOS, to string `[B]`."""
+        """Decodes ragged int32 `ids [B, L]`, none of them padding, BOS or EOS, to string `[B]`."""
 
 
 class InGraphCharacterTokenizer(InGraphTokenizer):
-    """Twin of `CharacterTokenizer`; code points are found by binary search."""
+    """`CharacterTokenizer` in TensorFlow ops; code points are found by binary search."""
 
     def __init__(self, tokenizer: CharacterTokenizer) -> None:
         super().__init__(tokenizer)
@@ -94,7 +98,7 @@ class InGraphCharacterTokenizer(InGraphTokenizer):
 
 
 class InGraphByteTokenizer(InGraphTokenizer):
-    """Twin of `ByteTokenizer`."""
+    """`ByteTokenizer` in TensorFlow ops."""
 
     def __init__(self, tokenizer: ByteTokenizer) -> None:
         super().__init__(tokenizer)
@@ -128,7 +132,7 @@ class InGraphByteTokenizer(InGraphTokenizer):
 
 
 class InGraphSentencePieceTokenizer(InGraphTokenizer):
-    """Twin of the SentencePiece kinds; normalisation is part of their model.
+    """SentencePiece tokenizers in TensorFlow ops; normalisation is part of their model.
 
     The release of SentencePiece inside tensorflow-text drops every space at the beginning of a
     decoded text, also where the model keeps extra spaces. For such a model an anchor, any piece
@@ -178,7 +182,7 @@ def _keeps_spaces(tokenizer: SentencePieceTokenizer) -> bool:
 
 
 def _anchor(tokenizer: SentencePieceTokenizer) -> int | None:
-    """Id of an ordinary piece without a space, if there is one."""
+    """Returns the id of an ordinary piece without a space, if there is one."""
     model = tokenizer.processor
     special = (model.is_control, model.is_unknown, model.is_unused, model.is_byte)
     return next(
@@ -192,7 +196,7 @@ def _anchor(tokenizer: SentencePieceTokenizer) -> int | None:
     )
 
 
-#: Kind of tokenizer -> its twin.
+#: Kind of tokenizer -> its class in TensorFlow ops.
 IN_GRAPH_TOKENIZERS: dict[str, type[InGraphTokenizer]] = {
     "character": InGraphCharacterTokenizer,
     "byte": InGraphByteTokenizer,
@@ -202,7 +206,7 @@ IN_GRAPH_TOKENIZERS: dict[str, type[InGraphTokenizer]] = {
 
 
 def check_tokenizer(tokenizer: Tokenizer) -> None:
-    """Refuse, without TensorFlow, a tokenizer that has no equal twin.
+    """Raises an error, without importing TensorFlow, for a tokenizer that cannot be exported.
 
     Raises:
         ExportError: naming its kind, and the kinds or options that are supported.
@@ -219,7 +223,7 @@ def check_tokenizer(tokenizer: Tokenizer) -> None:
 
 
 def in_graph_tokenizer(tokenizer: Tokenizer) -> InGraphTokenizer:
-    """The TensorFlow twin of a tokenizer.
+    """Returns the TensorFlow version of a tokenizer.
 
     Raises:
         ExportError: it has none.
@@ -239,7 +243,7 @@ def in_graph_tokenizer(tokenizer: Tokenizer) -> InGraphTokenizer:
 
 
 def check_normalizer(kind: str, normalizer: Normalizer) -> None:
-    """Refuse a normalisation that has no equal in TensorFlow."""
+    """Raises an error for a normalisation that TensorFlow does not have."""
     if normalizer.form != "none" and normalizer.form not in NORMAL_FORMS:
         raise ExportError(
             f"normalization: {normalizer.form} of a {kind} tokenizer has no TensorFlow twin; "
@@ -248,14 +252,14 @@ def check_normalizer(kind: str, normalizer: Normalizer) -> None:
 
 
 def valid_utf8(texts: Any) -> Any:
-    """`texts`, string of any shape, with U+FFFD for each broken UTF-8 sequence."""
+    """Replaces each broken UTF-8 sequence in `texts`, strings of any shape, by U+FFFD."""
     import tensorflow as tf
 
     return tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
 
 
 def normalize(texts: Any, normalizer: Normalizer) -> Any:
-    """What `normalizer` does, to string `texts [B]`."""
+    """Applies `normalizer` to string `texts [B]`."""
     texts = _compose(texts, normalizer)
     if normalizer.lowercase:
         texts = _compose(_lower(texts), normalizer)
@@ -284,7 +288,7 @@ def _lower(texts: Any) -> Any:
 
 
 def import_tensorflow_text(needed_by: str) -> Any:
-    """The module `tensorflow_text`.
+    """Imports `tensorflow_text` and returns it.
 
     Raises:
         ImportError: it is not installed; the message says what to install.

@@ -1,4 +1,4 @@
-"""The folder of an export: what it may replace."""
+"""Writes the folder of an export, and decides which existing folder it may replace."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from keras_s2s.export.errors import ExportError
 def replaced_directory(
     target: Path, *, marker: str, overwrite: bool
 ) -> AbstractContextManager[Path]:
-    """A new folder beside `target` to write into, renamed to `target` at the end.
+    """Yields a new folder beside `target` to write into, and renames it to `target` at the end.
 
     If the block raises, the new folder is removed and `target` stays as it was.
 
     Args:
         target: missing or empty; with `overwrite` it may hold `marker`.
-        marker: a file that every folder of this format has. A folder with other content is
-            somebody's work, and is never replaced.
+        marker: a file that every folder of this format has. A folder with other content is never
+            replaced.
         overwrite: replace what is there.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What an export is asked for, as data: it crosses from one process to another as JSON."""
+"""What the second process of an export is asked to write, as JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ExportRequest:
     plan: Plan
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers, texts, lists and mappings that `from_json` reads.
+        """Returns the request as values that JSON knows.
 
         Raises:
             ExportError: a sampler or rule of the caller's own, which only its own process knows.
@@ -53,7 +53,7 @@ class ExportRequest:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ExportRequest:
-        """The inverse of `to_json`."""
+        """Makes a request from what `to_json` returned."""
         rules = tuple(
             PROCESSORS[rule["name"]](**{k: _hashable(v) for k, v in rule["settings"].items()})
             for rule in data["processors"]
@@ -78,5 +78,5 @@ def _named(
 
 
 def _hashable(value: Any) -> Any:
-    """JSON knows lists where rules hold tuples."""
+    """Returns lists of JSON as tuples, which rules hold."""
     return tuple(map(_hashable, value)) if isinstance(value, list) else value

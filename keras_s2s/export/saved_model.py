@@ -1,7 +1,7 @@
-"""A network as a TensorFlow SavedModel: text in, text out, or ids in, ids out.
+"""Exports a model as a TensorFlow SavedModel: generation loop, and tokenizers where it has them.
 
-The decoding loop is the one of `samplers.loop`, traced with unknown batch and length; the
-tokenizers are the twins of `in_graph_tokenizers`. There are no XLA ops in the graph, so that
+The decoding loop is that of `decoding/loop.py`, traced with unknown batch and length; the
+tokenizers are those of `in_graph_tokenizers.py`. There are no XLA ops in the graph, so that
 any TensorFlow runtime with tensorflow-text's ops runs it, TensorFlow Serving for one.
 
 Letters: B sources, S source ids, N hypotheses of a source, T generated ids.
@@ -34,7 +34,7 @@ from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.text.preprocessor import Preprocessor
 
 MARKER = "saved_model.pb"
-#: What the graph was made for; `assets.extra` is the format's place for files of one's own.
+#: Description of the graph; the format reserves `assets.extra` for additional files.
 DESCRIPTION = Path("assets.extra") / "keras_s2s.json"
 
 
@@ -50,7 +50,7 @@ def export_saved_model(
     version: int | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a SavedModel.
+    """Writes a SavedModel.
 
     Signatures (batch and lengths are unknown to the graph, so that any size runs):
 
@@ -69,7 +69,7 @@ def export_saved_model(
 
     Args:
         directory: folder to write; made if missing.
-        network: the network's moves.
+        network: the network.
         variables: every variable of the network.
         config: the configuration the network was built from, and its special ids.
         preprocessor: text <-> ids; None exports from ids to ids.
@@ -140,7 +140,7 @@ def write_saved_model(
     preprocessor: Preprocessor | None,
     request: ExportRequest,
 ) -> None:
-    """Trace the signatures and save them into `directory`; for the TensorFlow backend."""
+    """Traces the signatures and saves them into `directory`; for the TensorFlow backend."""
     import tensorflow as tf
 
     sampler, plan = request.sampler, request.plan
@@ -207,7 +207,7 @@ def write_saved_model(
 
 
 def _checked_sources(network: Network, ids: Any, mask: Any) -> tuple[Any, Any]:
-    """`ids` and `mask`, behind graph ops that refuse what `generate` refuses."""
+    """Returns `ids` and `mask` after graph ops that refuse what `generate` refuses."""
     import tensorflow as tf
 
     checks: list[Any] = []
@@ -253,7 +253,7 @@ def _describe(
     preprocessor: Preprocessor | None,
     request: ExportRequest,
 ) -> None:
-    """Say beside the graph what is inside it, for people and for programs that serve it."""
+    """Writes files that describe the SavedModel, for people and for servers."""
     import tensorflow as tf
 
     try:

@@ -1,7 +1,7 @@
-"""What a SavedModel says about itself: how it is loaded, and what has to be imported before.
+"""Text of the README that is written beside a SavedModel.
 
 The ops of SentencePiece and of Unicode normalisation are those of tensorflow-text. Where Python has
-not imported it, `tf.saved_model.load` says "Op type not registered", which names no remedy.
+not imported it, `tf.saved_model.load` fails with "Op type not registered", without a remedy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ README_FILE = "README.md"
 
 
 def needs_tensorflow_text(preprocessor: Preprocessor | None) -> bool:
-    """Whether the twins of a preprocessor's tokenizers use ops of tensorflow-text."""
+    """Returns whether the exported tokenizers use ops of tensorflow-text."""
     if preprocessor is None:
         return False
     for tokenizer in (preprocessor.source, preprocessor.target):
@@ -25,12 +25,12 @@ def needs_tensorflow_text(preprocessor: Preprocessor | None) -> bool:
 def loading_lines(
     preprocessor: Preprocessor | None, *, folder: str = "FOLDER", draws: bool = False
 ) -> list[str]:
-    """Python that loads the model and asks it.
+    """Returns Python code that loads the model and calls it.
 
     Args:
         preprocessor: text <-> ids; None for a model from ids to ids.
-        folder: where the model lies.
-        draws: the search draws, and takes a seed for each row.
+        folder: the model's folder.
+        draws: whether the search draws, and takes a seed for each row.
 
     Example:
         >>> loading_lines(None)[0]
@@ -57,7 +57,7 @@ def loading_lines(
 
 
 def readme(preprocessor: Preprocessor | None, *, draws: bool) -> str:
-    """The text of the file that lies beside `saved_model.pb`."""
+    """Returns the text of the file beside `saved_model.pb`."""
     code = "\n".join(loading_lines(preprocessor, draws=draws))
     text = f"# A SavedModel of keras_s2s\n\n```python\n{code}\n```\n"
     if needs_tensorflow_text(preprocessor):
@@ -69,7 +69,7 @@ def readme(preprocessor: Preprocessor | None, *, draws: bool) -> str:
 
 
 def note(folder: str, preprocessor: Preprocessor | None) -> str | None:
-    """A line for whoever has just exported a model; None where nothing has to be known."""
+    """Returns a message for the user who exported a model; None where none is needed."""
     if not needs_tensorflow_text(preprocessor):
         return None
     return (

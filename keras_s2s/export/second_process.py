@@ -1,4 +1,4 @@
-"""Exporting under a backend that cannot write a SavedModel itself.
+"""Writes SavedModels in a second process, which runs TensorFlow on the CPU.
 
 The network's weights, configuration and tokenizers are saved as a preset folder; a second
 process (`python -m keras_s2s.export`) reads it under the TensorFlow backend and exports.
@@ -33,7 +33,7 @@ def export_in_second_process(
     request: ExportRequest,
     dtype_policy: str,
 ) -> None:
-    """Write a SavedModel into `directory` from a process that runs TensorFlow on the CPU.
+    """Writes a SavedModel into `directory` from a process that runs TensorFlow on the CPU.
 
     Args:
         directory: an empty folder.

@@ -1,4 +1,4 @@
-"""What an interrupted run leaves behind, in a sentence."""
+"""The message of an interrupted run: what it has written so far."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras
 
 
 class Position(keras.callbacks.Callback):
-    """Where a training is.
+    """How far a training has got.
 
     Attributes:
         epoch: from 1 on; 0 before the first.
@@ -41,7 +41,7 @@ def what_is_kept(
     best_epoch: int | None,
     has_earlier_model: bool,
 ) -> str:
-    """The message for somebody who has pressed Ctrl-C.
+    """Returns the message for a run that was interrupted with Ctrl-C.
 
     Args:
         position: where the training was.

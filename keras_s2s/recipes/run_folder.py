@@ -1,4 +1,4 @@
-"""The folder a training run writes into: what may be there before, and what is left of it."""
+"""The folder of a training run: its model, figures and results."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ OTHER_MODELS = (
 
 
 def check_run_folder(directory: Path, *, overwrite: bool) -> bool:
-    """Whether the folder holds a model, which the run will replace.
+    """Raises an error for a folder that a run cannot write to; returns whether it holds a model
+    already.
 
     Args:
-        directory: where the run is to write.
+        directory: the folder that the run writes into.
         overwrite: a model may be replaced.
 
     Raises:
@@ -53,7 +54,7 @@ def check_run_folder(directory: Path, *, overwrite: bool) -> bool:
 
 
 class RunFolder:
-    """A folder that can be written, and is left as it was found if nothing is written.
+    """The folder of a training run.
 
     Args:
         directory: made where it is missing.
@@ -61,7 +62,7 @@ class RunFolder:
 
     Attributes:
         directory: the folder.
-        has_earlier_model: it holds a model of before, and none of this run yet.
+        has_earlier_model: whether it holds an earlier model, and none of this run yet.
 
     Raises:
         ConfigError: it holds a model that may not be replaced.
@@ -91,7 +92,7 @@ class RunFolder:
             ) from None
 
     def save(self, write_model: Callable[[Path], None], recipe: str) -> None:
-        """Write a model of this run; what belongs to a model of before goes.
+        """Writes a model of this run, and removes files of an earlier model.
 
         Args:
             write_model: writes it into a folder.
@@ -105,13 +106,13 @@ class RunFolder:
         self.has_earlier_model = False
 
     def write(self, name: str, text: str) -> None:
-        """Write a file, so that nobody ever sees half of it."""
+        """Writes a file so that it is never seen half-written."""
         beside = self.directory / f".{name}.tmp"
         beside.write_text(text, encoding="utf-8")
         beside.replace(self.directory / name)
 
     def leave(self) -> None:
-        """Remove the folders that were made here and are still empty."""
+        """Removes the folders that were made for this run and are still empty."""
         for path in self._made:
             with contextlib.suppress(OSError):
                 path.rmdir()

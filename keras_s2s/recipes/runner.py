@@ -1,4 +1,4 @@
-"""The recipe runner: from a recipe to a trained preset folder."""
+"""Runs a recipe: reads data, trains a model, keeps the best epoch and measures it."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def run_recipe(
     results: TextIO | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Train, keep the best epoch, measure it on the test split.
+    """Trains a model by a recipe, keeps the best epoch, and measures it on the test split.
 
     Args:
-        recipe: what to do.
+        recipe: the recipe.
         directory: becomes a preset folder, with `recipe.yaml`, `results.json` and, where
             matplotlib is installed, `learning_curve.png` and `attention.png` beside it.
         make_model: `Seq2SeqLM.from_preset`.
-        results: where sample answers and a summary are printed, which is JSON unless this is a
-            terminal; standard output by default.
+        results: where example texts and a summary are printed, as JSON unless this is a terminal;
+            standard output by default.
         overwrite: replace a model that the folder holds already.
 
     Returns:
@@ -98,7 +98,7 @@ def _run(
     if not has_plots:
         logger.warning("no pictures will be drawn: pip install matplotlib (keras_s2s[plot])")
 
-    # Before an hour of training: a metric that cannot be measured here.
+    # Before hours of training: metrics that cannot be measured here are an error.
     check_metrics(recipe.metrics, bleu_tokenize=recipe.evaluation.bleu_tokenize)
 
     keras.utils.set_random_seed(training.seed)
@@ -141,7 +141,7 @@ def _run(
         architecture=recipe.architecture,
         generation=recipe.generation,
     )
-    # Now, and not after an hour of training.
+    # Now, and not after hours of training.
     limits = ModelLimits.of(model.preset.architecture)
     batches.check_limits(limits, "data.train")
     checks.check_limits(limits, "data.validation")
@@ -244,7 +244,7 @@ def _run(
         mark = "=" if answer == target else "≠"
         print(f"{source}\n  -> {answer}\n  {mark}  {target}", file=results)
     texts = [source for source, _, _ in samples] if recipe.data.objective is None else []
-    # A heatmap is of a text, and what an objective makes is none.
+    # Heatmaps are drawn for texts; an objective makes ids.
     pictures = _draw(model, history, texts, directory) if has_plots else []
     folder.write(RESULTS_FILE, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     print_summary(report, directory, pictures, texts[0] if texts else None, results)
@@ -257,7 +257,7 @@ def _run(
 
 
 def load_splits(data: DataConfig, seed: int) -> dict[str, Any]:
-    """Training, validation and test pairs of a recipe, or its texts where it has an objective.
+    """Reads the training, validation and test pairs of a recipe, or its texts for an objective.
 
     Raises:
         ConfigError: files are named but no folder, or validation or test is missing.
@@ -301,7 +301,7 @@ def load_splits(data: DataConfig, seed: int) -> dict[str, Any]:
 def _check_sources(
     pairs: Pairs, preprocessor: Preprocessor, limits: ModelLimits, where: str
 ) -> None:
-    """Refuse sources that the model could not generate from at the end of the training."""
+    """Raises an error for sources that the model could not generate from after the training."""
     if limits.source_positions is None:
         return
     lengths = [len(row) for row in preprocessor.encode_source([source for source, _ in pairs])]
@@ -313,7 +313,7 @@ def _check_sources(
 
 
 def make_objective(config: ObjectiveConfig | None) -> list[Objective] | None:
-    """The objectives of a recipe in the order in which they are applied."""
+    """Returns the objectives of a recipe in the order in which they are applied."""
     if config is None:
         return None
     rules: list[Objective] = []
@@ -334,7 +334,9 @@ def make_objective(config: ObjectiveConfig | None) -> list[Objective] | None:
 def measure(
     model: Any, pairs: Pairs, recipe: RecipeConfig, **generation_options: Any
 ) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
-    """Metrics on `pairs`, and sample answers `(source, target, answer)` spread over them."""
+    """Returns metrics on `pairs`, and examples `(source, target, generated text)` from all over
+    them.
+    """
     sources = [source for source, _ in pairs]
     targets = [target for _, target in pairs]
     answers = first_answers(model.generate(sources, batch_size=64, **generation_options))
@@ -355,9 +357,10 @@ def measure(
 def measure_objective(
     model: Any, batches: Batches, recipe: RecipeConfig
 ) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
-    """Loss and its kin on texts with an objective, and samples `(source, target, answer)`.
+    """Returns loss and accuracy on texts with an objective, and examples `(source, target,
+    generated text)`.
 
-    Samples show the special tokens, without which they would say little.
+    The examples show special tokens, since sentinels and masks are part of the task.
     """
     metrics = {
         name: float(value)
@@ -381,13 +384,13 @@ def measure_objective(
 
 
 def _up_to_eos(ids: np.ndarray, special_ids: SpecialIds) -> np.ndarray:
-    """Generated ids with their EOS and without the padding after it."""
+    """Returns generated ids with their EOS and without the padding after it."""
     ends = np.flatnonzero(ids == special_ids.target.eos)
     return ids[: ends[0] + 1] if len(ends) else ids
 
 
 def _draw(model: Any, history: Any, texts: list[str], directory: Path) -> list[Path]:
-    """Draw what there is to see; the files written."""
+    """Draws learning curves and attention pictures, and returns the files written."""
     from keras_s2s.analysis.plots import attention_figure, plot_learning_curve
 
     pictures = [directory / CURVE_FILE]
@@ -400,7 +403,7 @@ def _draw(model: Any, history: Any, texts: list[str], directory: Path) -> list[P
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
+    """Returns the versions of the libraries that a result depends on."""
     names = ("keras", "tensorflow", "jax", "torch", "numpy", "sentencepiece", "sacrebleu", "babel")
     found = {"python": platform.python_version()}
     for name in names:

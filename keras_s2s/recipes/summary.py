@@ -1,4 +1,4 @@
-"""How a run ends: in lines for a person, or in JSON for a program."""
+"""Prints the results of a run: as lines for people, or as JSON for programs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def print_summary(
     example: str | None,
     file: TextIO,
 ) -> None:
-    """Print what came of a run: for people on a terminal, else one line of JSON.
+    """Prints the results of a run: a table on a terminal, else one line of JSON.
 
     Args:
         report: as `results.json` holds it.
         directory: the run's folder.
         pictures: that were drawn.
-        example: a source to try the model with; None where it answers no texts.
+        example: a source to try the model with; None for a model that does not read texts.
         file: where to print.
     """
     if file.isatty():
@@ -53,14 +53,14 @@ def _for_people(
 
 
 def next_command(directory: Path, example: str | None) -> str:
-    """What to type to see the model at work."""
+    """Returns the command that shows the model at work."""
     if example is None:
         return f"python -c \"import keras_s2s; keras_s2s.Seq2SeqLM.from_preset('{directory}')\""
     return f"keras-s2s generate {shlex.quote(str(directory))} {_quoted(example)}"
 
 
 def _quoted(text: str) -> str:
-    """In double quotes where that is enough, which every shell understands."""
+    """Returns a text in double quotes where these are enough, which every shell understands."""
     return shlex.quote(text) if set(text) & set('"\\$`!\n') else f'"{text}"'
 
 

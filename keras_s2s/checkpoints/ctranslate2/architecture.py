@@ -1,4 +1,4 @@
-"""The architecture of a CTranslate2 model, told from its variables."""
+"""Derives the architecture of a CTranslate2 model from its variables."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ ACTIVATIONS = {0: "relu", 1: "gelu_tanh", 2: "silu", 3: "gelu"}
 
 
 def stored_name(file: CTranslate2File, name: str) -> str:
-    """Before revision 4 an encoder had one table of embeddings, without a number."""
+    """Returns the name of a table of embeddings, which has no number before revision 4."""
     old = name.replace("/embeddings_0/", "/embeddings/")
     return old if name not in file and old in file else name
 
 
 @dataclass
 class Architecture:
-    """Keys of an `ArchitectureConfig`, from the settings and shapes of a file."""
+    """Derives the keys of an `ArchitectureConfig` from the settings and shapes of a file."""
 
     file: CTranslate2File
     settings: TextSettings
@@ -182,7 +182,9 @@ class Architecture:
         return not _close(value, 1.0)
 
     def _scales_attention(self, side: str, layers: int, default_dim: int, head_dim: int) -> bool:
-        """Whether scores are divided by sqrt(head_dim), in every layer alike."""
+        """Returns whether scores are divided by sqrt(head_dim), which must hold for all layers or
+        none.
+        """
         kinds = ("self_attention", "attention") if side == "decoder" else ("self_attention",)
         found = set()
         for i in range(layers):
@@ -211,7 +213,9 @@ class Architecture:
     # ------------------------------------------------------------------ variables
 
     def _same(self, one: str, other: str) -> bool:
-        """Whether two names stand for one variable: by an alias, or, in older files, by value."""
+        """Returns whether two names are one variable: by an alias, or, in older files, by equal
+        values.
+        """
         file = self.file
         if other not in file or one not in file:
             return False
@@ -225,7 +229,7 @@ class Architecture:
         )
 
     def _setting(self, side: str, name: str, default: Any) -> Any:
-        """A setting of one side, or (before revision 5) of both."""
+        """Returns a setting of one side, or (before revision 5) of both."""
         return int(self.file.scalar(f"{side}/{name}", self.file.scalar(name, default)))
 
     def _shape(self, name: str, rank: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Refuses CTranslate2 models that hold what cannot be represented here."""
+"""Raises errors for CTranslate2 models that cannot be represented here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_s2s.checkpoints.ctranslate2.variables import (
 )
 from keras_s2s.checkpoints.errors import CheckpointError
 
-#: Settings without a meaning for the answers of these models, by the last part of their name.
+#: Settings that do not change what these models generate, by the last part of their name.
 _WITHOUT_EFFECT = {
     "alignment_layer",
     "alignment_heads",
@@ -38,7 +38,7 @@ _NEUTRAL = {
 }
 
 
-#: Part of a name -> what it is, of what our layers do not do.
+#: Part of a name -> description, for computations that this package does not have.
 _FOREIGN = {
     "relative_position_": "relative positions as vectors [Shaw 2018]",
     "relative_asymmetric_position_": "relative positions as vectors",
@@ -79,7 +79,7 @@ def check_vocabulary(
 def check_variables(
     file: CTranslate2File, table: list[Entry], architecture: Mapping[str, Any]
 ) -> None:
-    """Refuse variables that are missing, wrong in shape, or unknown."""
+    """Raises an error for variables that are missing, wrong in shape, or unknown."""
     names = {entry.name: stored_name(file, entry.name) for entry in table}
     problems = []
     for entry in table:
@@ -114,7 +114,7 @@ def check_variables(
 
 
 def _foreign(file: CTranslate2File, name: str, architecture: Mapping[str, Any]) -> str | None:
-    """What is wrong with a variable that no entry of the table names."""
+    """Returns what is wrong with a variable that no entry of the table names."""
     last = name.rpartition("/")[2]
     if last in _WITHOUT_EFFECT | SETTINGS:
         return None

@@ -1,4 +1,4 @@
-"""CTranslate2's `model.bin`: a list of named arrays, read one at a time.
+"""Reads CTranslate2's `model.bin`: a list of named arrays, one at a time.
 
     uint32 version, string spec, uint32 revision, uint32 number of variables, then for each
         string name, uint8 rank, uint32 sizes [rank],
@@ -39,7 +39,7 @@ INT16_SCALE = 1000.0
 
 @dataclass(frozen=True)
 class Variable:
-    """One array of the file, not yet read.
+    """An array of the file, not read yet.
 
     Attributes:
         name: e.g. `encoder/layer_0/ffn/linear_0/weight`.
@@ -60,7 +60,7 @@ class Variable:
 
 
 class CTranslate2File:
-    """The variables of a `model.bin`. Opening it reads their headers, and checks them all.
+    """The variables of a `model.bin`, whose headers are read and checked when it is opened.
 
     Args:
         path: the file.
@@ -70,7 +70,7 @@ class CTranslate2File:
         spec: what kind of model it is, e.g. `TransformerSpec`.
         revision: of that kind's list of variables.
         variables: by name, as stored.
-        aliases: other name -> name of the variable it stands for.
+        aliases: other name -> name of the variable.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -106,7 +106,7 @@ class CTranslate2File:
         self.close()
 
     def close(self) -> None:
-        """Give the file back; arrays that were read stay."""
+        """Closes the file; arrays that were read stay valid."""
         self._file.close()
 
     # ------------------------------------------------------------------ variables
@@ -115,7 +115,7 @@ class CTranslate2File:
         return name in self.variables or name in self.aliases
 
     def variable(self, name: str) -> Variable:
-        """The variable of this name, or that the alias of this name stands for.
+        """Returns the variable of this name, or the one that this name is an alias of.
 
         Raises:
             CheckpointError: there is none.
@@ -126,7 +126,7 @@ class CTranslate2File:
         return stored
 
     def array(self, name: str) -> np.ndarray:
-        """Its values: float32 from any floating or scaled type, else integers as stored.
+        """Reads an array: float32 from any floating or scaled type, else integers as stored.
 
         8-bit and 16-bit `weight`s are divided by their scale: one for each row, or one for all.
 
@@ -144,7 +144,7 @@ class CTranslate2File:
         return values
 
     def scalar(self, name: str, default: Any = None) -> Any:
-        """A setting: the one number of a variable, or `default` where the file has none."""
+        """Returns a setting: the number in a variable, or `default` where the file has none."""
         if name not in self:
             return default
         variable = self.variable(name)
@@ -158,7 +158,7 @@ class CTranslate2File:
         return values.reshape(()).item()
 
     def text(self, name: str, default: str) -> str:
-        """A setting that is text, kept as 8-bit numbers."""
+        """Returns a setting that is a text, stored as 8-bit numbers."""
         if name not in self:
             return default
         variable = self.variable(name)
@@ -280,7 +280,7 @@ class CTranslate2File:
         return self._file.read(size)
 
     def _pass(self, size: int, what: str) -> None:
-        """Go on behind the next `size` bytes."""
+        """Skips the next `size` bytes."""
         start, self._at = self._at, self._at + size
         if self._at > self._size:
             self._fail(

@@ -1,7 +1,7 @@
-"""A CTranslate2 folder as a trainable model: OpenNMT's, fairseq's and Marian's road home.
+"""Reads a CTranslate2 folder (converted from OpenNMT, fairseq or Marian) as a trainable model.
 
-CTranslate2 computes what is in `model.bin` and nothing else; whatever our layers have no
-counterpart for is refused by name. Dropout is not part of such a folder: set it to fine-tune.
+Variables of `model.bin` without a counterpart in this package are an error that names them.
+Dropout is not part of such a folder: set it to fine-tune.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from keras_s2s.text.preprocessor import Preprocessor
 REVISIONS = range(2, 8)
 
 
-#: CTranslate2's search where its caller says nothing; early stopping and penalty are fixed.
+#: CTranslate2's defaults of its search; early stopping and penalty are fixed.
 SEARCH: dict[str, Any] = {"num_beams": 2, "early_stopping": True, "length_penalty": 1.0}
 #: It forbids EOS as the first id, and what is left sums up to 1.
 SEARCH |= {"min_new_tokens": 1, "renormalize_logits": True}
-#: Ids that it generates at most, EOS included.
+#: Most ids that it generates, EOS included.
 MAX_DECODING_LENGTH = 256
 
 SETTINGS |= {"queries_scale", "head_dim", "multiply_by_sqrt_depth", "start_from_zero_embedding"}
@@ -64,12 +64,12 @@ _START = {
 
 
 class CTranslate2Model(NamedTuple):
-    """What a folder holds.
+    """Configuration, preprocessor and weights of a CTranslate2 folder.
 
     Attributes:
         config: architecture, special ids and CTranslate2's search.
         preprocessor: text <-> ids.
-        weights: `(path of our variable, float32 array)`, read as they are asked for.
+        weights: `(path of a variable, float32 array)`, read one at a time.
     """
 
     config: PresetConfig
@@ -78,7 +78,7 @@ class CTranslate2Model(NamedTuple):
 
 
 def is_ctranslate2_folder(path: str | Path) -> bool:
-    """Whether `path` is a folder with a `model.bin`."""
+    """Returns whether `path` is a folder with a `model.bin`."""
     return (Path(path) / FILE_NAME).is_file()
 
 
@@ -87,7 +87,7 @@ def read_ctranslate2_folder(
     tokenizer: TokenizerChoice = None,
     decoder_start_token: str | None = None,
 ) -> CTranslate2Model:
-    """Read the configuration and vocabularies of a folder, and prepare to read its weights.
+    """Reads the configuration and vocabularies of a folder, and prepares to read its weights.
 
     All names and shapes are checked before this returns.
 
@@ -96,7 +96,7 @@ def read_ctranslate2_folder(
         tokenizer: how text becomes tokens: "space" (it consists of tokens already), "character",
             or a tokenizer or Preprocessor with the folder's ids. None is "space", or the
             tokenizers that this package put into a folder of its own.
-        decoder_start_token: what targets begin with, for a folder that leaves it to the caller
+        decoder_start_token: the token that targets begin with, for a folder without one
             (mBART: a language code).
 
     Raises:
@@ -167,7 +167,9 @@ def _start_names() -> Iterator[str]:
 def _preset(
     path: Path, architecture: Mapping[str, Any], ids: Mapping[str, Any] | None, grown: int = 0
 ) -> PresetConfig:
-    """The configuration; `grown` adds the id of a decoder that starts from a zero vector."""
+    """Returns the configuration; `grown` adds the id of a decoder that starts from a zero
+    vector.
+    """
     data = {**architecture, "target_vocab_size": architecture["target_vocab_size"] + grown}
     if grown and data["share_embeddings"]:
         data["source_vocab_size"] += grown
@@ -193,12 +195,12 @@ def _preset(
 class CTranslate2Weights:
     """The trained values of a file whose names and shapes were checked.
 
-    Iterating yields `(path of our variable, float32 array)`, every variable once, one variable of
+    Iterating yields `(path of a variable, float32 array)`, every variable once, one variable of
     the file in memory at a time.
 
     Attributes:
         path: of the file.
-        table: what lies in it.
+        table: the entries of its variables.
         zero_start: whether its decoder starts from a zero vector, as Marian's does. Here that is
             an id of its own, the last: its vector is zero, and it is never generated.
     """
@@ -228,7 +230,7 @@ class CTranslate2Weights:
         return self.zero_start and all("logits/bias" not in entry.paths for entry in self.table)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of our variables by path."""
+        """Returns the shapes of this package's variables by path."""
         found: dict[str, tuple[int, ...]] = {}
         for entry in self.table:
             rows = entry.shape[0] // len(entry.paths)
@@ -241,7 +243,7 @@ class CTranslate2Weights:
         return found
 
     def assign(self, variables: Sequence[Any]) -> dict[str, Any]:
-        """Fill the variables of the model that the folder's configuration describes.
+        """Assigns the values to the variables of the model that the folder describes.
 
         Returns:
             what a `LoadReport` says of tensors: `files`, `loaded`, `tied`, `fresh`, `unused`,

@@ -1,7 +1,7 @@
-"""Which of CTranslate2's variables holds which of our weights: one table, read both ways.
+"""Table of CTranslate2's variables and the weights in each, used for reading and writing.
 
-A variable is one of our weights or several: CTranslate2 keeps query, key and value in one matrix.
-Its matrices are `[outputs, inputs]`, ours `[inputs, outputs]`.
+A variable holds one weight of this package or several: CTranslate2 keeps query, key and value in
+one matrix. Its matrices are `[outputs, inputs]`, those of this package `[inputs, outputs]`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_s2s.config import ArchitectureConfig, TransformerConfig
 
-#: CTranslate2's linear layer -> ours, whose outputs it has one after the other.
+#: CTranslate2's linear layer -> the layers here whose outputs it concatenates.
 SELF_ATTENTION = {
     "self_attention/linear_0": (
         "self_attention/query",
@@ -27,7 +27,7 @@ CROSS_ATTENTION = {
     "attention/linear_1": ("cross_attention/key", "cross_attention/value"),
     "attention/linear_2": ("cross_attention/output",),
 }
-#: Without and with a gate: linear_0 is what the activation sees.
+#: Without and with a gate: linear_0 is the input of the activation.
 FEED_FORWARD = {
     "ffn/linear_0": ("feed_forward/inner",),
     "ffn/linear_1": ("feed_forward/outer",),
@@ -49,13 +49,13 @@ MAX_DISTANCE = "self_attention/relative_attention_max_distance"
 
 @dataclass(frozen=True)
 class Entry:
-    """One variable of CTranslate2.
+    """A variable of CTranslate2 and the weights of this package in it.
 
     Attributes:
         name: CTranslate2's name.
-        paths: of our weights in it, one after the other along its first axis.
+        paths: paths of the weights in it, one after the other along its first axis.
         shape: of the variable.
-        transposed: whether ours are its transposes.
+        transposed: whether the weights are its transposes.
         optional: whether a file may leave it out: a bias of zeros.
         again: whether an entry before it holds the same weights.
     """
@@ -68,17 +68,17 @@ class Entry:
     again: bool = False
 
     def split(self, array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-        """Our weights, by path, of the variable's values."""
+        """Yields the weights, by path, in the variable's values."""
         for path, part in zip(self.paths, np.split(array, len(self.paths)), strict=True):
             yield path, np.ascontiguousarray(part.T) if self.transposed else part
 
     def join(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
-        """The variable's values of our weights; the inverse of `split`."""
+        """Returns the variable's values for weights; the inverse of `split`."""
         return np.concatenate([array.T if self.transposed else array for array in arrays])
 
 
 def entries(config: ArchitectureConfig) -> list[Entry]:
-    """Every variable with trained values of this architecture, a Transformer on both sides."""
+    """Returns the entries of all variables with trained values, for a Transformer on both sides."""
     encoder, decoder = config.encoder, config.decoder
     assert isinstance(encoder, TransformerConfig) and isinstance(decoder, TransformerConfig)
     width = decoder.hidden_dim
@@ -182,7 +182,7 @@ def _stack(side: str, config: TransformerConfig, memory: int) -> Iterator[Entry]
 
 
 def relative_bias_path(side: str, layer: int | None) -> str:
-    """Our table of biases by distance: of one layer, or (None) of all."""
+    """Returns the path of the relative position biases: of a layer, or (None) of all layers."""
     place = side if layer is None else f"{side}/layer_{layer}"
     return f"{place}/relative_positions/embeddings"
 

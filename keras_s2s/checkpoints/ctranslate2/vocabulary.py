@@ -1,4 +1,4 @@
-"""The text side of a CTranslate2 folder: its tokens, and which of them have a meaning.
+"""Reads the text side of a CTranslate2 folder: its tokens, and which of them are special.
 
 config.json                     special tokens; from version 6 of the format on
 source_vocabulary.json, .txt    tokens in id order; one shared_vocabulary where both sides share it
@@ -25,11 +25,11 @@ from keras_s2s.text.tokenizer import Tokenizer, description_path
 
 CONFIG_FILE = "config.json"
 
-#: What padding is called. CTranslate2 pads with any id; where none of these is among the tokens,
-#: EOS pads here, which no text goes on after.
+#: Names of the padding token. CTranslate2 pads with any id; where none of these is among the
+#: tokens, EOS is used for padding.
 PAD_TOKENS = ("<pad>", "<blank>", "[PAD]", "<PAD>")
 
-#: What `tokenizer=` may be, beside one's own.
+#: Names that `tokenizer=` may have.
 TokenizerChoice = Literal["space", "character"] | Tokenizer | Preprocessor | None
 
 #: Tokenizers of source and target.
@@ -38,10 +38,10 @@ Tokenizers = tuple[Tokenizer, Tokenizer]
 
 @dataclass(frozen=True)
 class TextSettings:
-    """Special tokens, and what is put around a source.
+    """Special tokens of a CTranslate2 folder, and which of them surround a source.
 
     Attributes:
-        decoder_start_token: None where the caller is to begin each target with one.
+        decoder_start_token: None where the caller gives it at each call.
         layer_norm_epsilon: None where the kind of normalisation decides.
         pad_token: what this package writes beside CTranslate2's own keys; None in other folders.
     """
@@ -57,7 +57,7 @@ class TextSettings:
 
 
 def read_settings(folder: Path, file: CTranslate2File) -> TextSettings:
-    """The settings of `config.json`, or of variables in files older than it.
+    """Returns the settings of `config.json`, or of variables in files older than it.
 
     Raises:
         CheckpointError: `config.json` is broken, or a value is not what it should be.
@@ -107,7 +107,7 @@ def _old_settings(file: CTranslate2File) -> dict[str, Any]:
 
 
 def read_vocabularies(folder: Path, unk_token: str) -> tuple[list[str], list[str]]:
-    """Tokens of source and target in id order; the same list where they share one file.
+    """Returns the tokens of source and target in id order; the same list where they share one file.
 
     Raises:
         CheckpointError: a file is missing or broken, or the sources have factors.
@@ -154,7 +154,7 @@ def _read_tokens(folder: Path, name: str, unk_token: str) -> list[str] | None:
 
 
 def own_tokenizers(folder: Path, tokenizer: TokenizerChoice) -> Tokenizers | None:
-    """Tokenizers given by the caller, or else found in a folder that this package wrote."""
+    """Returns the tokenizers that the caller gave, or that this package wrote into the folder."""
     if isinstance(tokenizer, Preprocessor):
         return tokenizer.source, tokenizer.target
     if isinstance(tokenizer, Tokenizer):
@@ -169,7 +169,7 @@ def own_tokenizers(folder: Path, tokenizer: TokenizerChoice) -> Tokenizers | Non
 def own_languages(
     given: TokenizerChoice, tokenizers: Tokenizers | None, ids: SpecialIds
 ) -> LanguagesConfig | None:
-    """Languages of the caller's preprocessor, or else of the tokenizers; the folder has none.
+    """Returns the languages of the caller's preprocessor or tokenizers; the folder has none.
 
     Where a decoder starts with a language, the folder's decoder start says which by default.
     """
@@ -186,7 +186,7 @@ def own_languages(
 
 
 def split_of(tokenizer: Any) -> Split:
-    """Where text is cut, by the name that the caller gave.
+    """Returns the rule for splitting text that the caller named.
 
     Raises:
         ValueError: no such name.
@@ -206,7 +206,7 @@ def special_ids(
     decoder_start: str,
     tokenizers: Tokenizers | None,
 ) -> SpecialIds:
-    """The ids that the settings' tokens have; a token that is not there is the unknown one."""
+    """Returns the ids of the settings' tokens; a token that is missing is the unknown one."""
 
     def find(tokens: Sequence[str], token: str) -> int:
         return tokens.index(token if token in tokens else settings.unk_token)
@@ -243,12 +243,12 @@ def make_preprocessor(
     target: Sequence[str],
     ids: SpecialIds,
 ) -> Preprocessor:
-    """Text <-> ids with the folder's vocabularies.
+    """Makes the preprocessor of a model with the folder's vocabularies.
 
     Args:
         folder: for error messages.
         tokenizer: how text becomes tokens.
-        settings, source, target, ids: what the folder says.
+        settings, source, target, ids: special tokens, both vocabularies and special ids.
 
     Raises:
         CheckpointError: a tokenizer whose ids mean other tokens than the folder's.
@@ -272,9 +272,9 @@ def make_preprocessor(
 
 
 def token_of(tokenizer: Tokenizer, i: int) -> str:
-    """The token of an id as it is written into a vocabulary; a name of ours where it has none.
+    """Returns the token of an id for a vocabulary file; a generated name where it has none.
 
-    Embeddings are often a few more than tokens, for rounder sizes.
+    A model often has a few more embeddings than tokens, for rounder sizes.
     """
     try:
         return tokenizer.id_to_token(i) if i < tokenizer.vocabulary_size else f"<no_token_{i}>"

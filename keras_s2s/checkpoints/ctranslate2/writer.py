@@ -1,4 +1,4 @@
-"""A model as a CTranslate2 folder, through that package's own model specification."""
+"""Writes a model as a CTranslate2 folder, with the model specification of that package."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def write_ctranslate2_folder(
     preprocessor: Preprocessor | None,
     quantization: str | None = None,
 ) -> None:
-    """Write `model.bin`, `config.json` and vocabularies into an empty folder.
+    """Writes `model.bin`, `config.json` and vocabularies into an empty folder.
 
     The tokens of a model without a preprocessor are its ids, in decimal. A preprocessor's
     tokenizers are written beside them; CTranslate2 does not look at them, this package does.
-    Language codes, and an id that generation is forced to begin with, are the caller's to give
-    there: as tokens of the source, and as the target's prefix.
+    CTranslate2 stores neither languages nor a forced first id: its caller has to give them, as
+    tokens of the source and as the target's prefix.
 
     Args:
         directory: an existing folder.
@@ -89,7 +89,7 @@ def write_ctranslate2_folder(
 
 
 def _log_languages(ids: SpecialIds) -> None:
-    """Say which languages CTranslate2 has to be told at each call, since it keeps none."""
+    """Logs which languages CTranslate2 has to be given at each call, since it stores none."""
     languages = ids.languages
     if languages is None:
         return
@@ -117,7 +117,7 @@ def _log_languages(ids: SpecialIds) -> None:
 
 
 def _check_expressible(config: ArchitectureConfig) -> None:
-    """Refuse what CTranslate2's Transformer cannot be told to do."""
+    """Raises an error for settings that CTranslate2's Transformer does not have."""
     for side in ("encoder", "decoder"):
         part = getattr(config, side)
         key = f"architecture.{side}"
@@ -158,7 +158,7 @@ def _sides(config: ArchitectureConfig) -> list[tuple[str, TransformerConfig]]:
 
 
 def _specification(config: ArchitectureConfig) -> Any:
-    """A `TransformerSpec` with all settings, and no weights."""
+    """Returns a `TransformerSpec` with all settings, and no weights."""
     from ctranslate2.specs import common_spec, transformer_spec
 
     classes = {
@@ -209,7 +209,7 @@ def _specification(config: ArchitectureConfig) -> Any:
 
 
 def _computed_positions(config: TransformerConfig) -> np.ndarray | None:
-    """A table of positions that are not trained; None where there is none to store."""
+    """Returns a table of positions that are not trained; None where none has to be stored."""
     embedding, width = config.embedding, config.hidden_dim
     if config.relative_positions is not None or embedding.positions == "learned":
         return None
@@ -226,7 +226,7 @@ def _computed_positions(config: TransformerConfig) -> np.ndarray | None:
 
 
 def _fill(spec: Any, config: ArchitectureConfig, variables: Sequence[Any]) -> None:
-    """Set every trained variable of a specification."""
+    """Sets every trained variable of a specification."""
     named = named_weights(variables)
     table = entries(config)
     unknown = sorted(set(named) - {path for entry in table for path in entry.paths})
@@ -242,8 +242,8 @@ def _fill(spec: Any, config: ArchitectureConfig, variables: Sequence[Any]) -> No
             if path not in named:
                 raise CheckpointError(f"the model lacks the weight {path!r}")
             arrays.append(np.asarray(ops.convert_to_numpy(named[path].value), np.float32))
-        # A copy, also of one array: quantising changes arrays in place, and these may be the
-        # model's own memory.
+        # A copy, also of a single array: quantising changes arrays in place, and these may share
+        # memory with the model.
         joined = entry.join(arrays)
         if entry.name.endswith("/encodings"):
             # Rows before the first position are never looked at.
@@ -267,7 +267,7 @@ def _set(spec: Any, name: str, value: Any) -> None:
 def _vocabularies(
     config: PresetConfig, preprocessor: Preprocessor | None
 ) -> tuple[list[str], list[str]]:
-    """Tokens of source and target, as many as there are embeddings."""
+    """Returns the tokens of source and target, as many as there are embeddings."""
     sizes = config.architecture.source_vocab_size, config.architecture.target_vocab_size
     if preprocessor is None:
         return [str(i) for i in range(sizes[0])], [str(i) for i in range(sizes[1])]
@@ -287,7 +287,7 @@ def _vocabularies(
 
 
 def _settings(config: PresetConfig, source: list[str], target: list[str]) -> dict[str, Any]:
-    """Special tokens by the names of CTranslate2's `config.json`: one for both sides each."""
+    """Returns the special tokens by the names of CTranslate2's `config.json`."""
     ids: SpecialIds = config.special_ids
     eos = target[ids.target.eos]
     if ids.source.eos is not None and source[ids.source.eos] != eos:

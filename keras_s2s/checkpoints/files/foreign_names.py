@@ -60,7 +60,7 @@ _LEAVES = {*_TENSORFLOW, *_FLAX, "weight", "bias"}
 
 
 def without_scope(name: str, *, layer: str | None = None, shortened: bool = False) -> str:
-    """A TensorFlow variable's name below the model's own, without its device's number.
+    """Returns a TensorFlow variable's name without the model's own name and the device number.
 
     Args:
         name: the variable's name.
@@ -80,7 +80,8 @@ def without_scope(name: str, *, layer: str | None = None, shortened: bool = Fals
 
 
 def torch_names(layout: Layout, specs: Mapping[str, TensorSpec]) -> list[tuple[str, Stored]]:
-    """PyTorch's name of each tensor in a checkpoint, with what is stored for it.
+    """Returns PyTorch's name of each tensor of a checkpoint, with the name and form that it is
+    stored in.
 
     The same name may come twice, where a file has a tensor under two names; that is for the caller
     to refuse.
@@ -133,7 +134,7 @@ def _permuted(name: str, spec: TensorSpec, *, kernel: bool) -> Stored:
 
 
 def _without_main_layer(named: list[tuple[str, Stored]]) -> list[tuple[str, Stored]]:
-    """Drop a level that only TensorFlow has: an encoder's main layer, as in encoder.bert.pooler.
+    """Drops a level that only TensorFlow has: an encoder's main layer, as in encoder.bert.pooler.
 
     TensorFlow's base classes are a shell around one layer; PyTorch's are that layer. It shows in
     TFEncoderDecoderModel, whose encoder is a base class and whose decoder is not.

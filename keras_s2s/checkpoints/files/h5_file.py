@@ -1,4 +1,4 @@
-"""`tf_model.h5`, the weights that TensorFlow classes of transformers 2 to 4 wrote, without Keras.
+"""Reads `tf_model.h5`, weights written by TensorFlow classes of transformers 2 to 4, without Keras.
 
 A whole checkpoint is written by Keras 2's `save_weights`: a group a layer, and in it a dataset for
 each variable, under the variable's name. A variable that two layers use lies in both groups (T5's
@@ -55,7 +55,7 @@ class H5File(TensorFile):
             raise
 
     def read(self, name: str) -> np.ndarray:
-        """One tensor, as it is stored."""
+        """Reads a tensor, as it is stored."""
         spec = self.specs[name]
         array = np.empty(spec.shape, spec.dtype)
         try:
@@ -66,11 +66,13 @@ class H5File(TensorFile):
         return array
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the file."""
         self._file.close()
 
     def _variables(self) -> Iterator[tuple[str, list[str]]]:
-        """Every variable: its name below the model's, and the keys that lead to its dataset."""
+        """Yields every variable: its name below the model's, and the keys that lead to its
+        dataset.
+        """
         import h5py
 
         layers = _names(self._file, "layer_names")
@@ -87,10 +89,10 @@ class H5File(TensorFile):
                 yield without_scope(name, layer=layer), [layer, name]
 
     def _dataset(self, place: list[str]) -> Any:
-        """The dataset at a place, provided that all of it lies in this file.
+        """Returns the dataset at a place, if it is stored in this file alone.
 
-        HDF5 can point into other files, also into such that are not HDF5: a file from a stranger
-        must not choose what is read here.
+        HDF5 can refer to other files, also to files that are not HDF5: an untrusted file must not
+        choose which files are read.
         """
         import h5py
 
@@ -123,7 +125,7 @@ class H5File(TensorFile):
 
 
 def _names(group: Any, attribute: str) -> list[str] | None:
-    """A list of names among a group's attributes; `None` where it is missing.
+    """Returns a list of names among a group's attributes; `None` where it is missing.
 
     A list too long for one attribute is spread over `NAME0`, `NAME1`, ...
     """

@@ -1,8 +1,9 @@
-"""`flax_model.msgpack`, the weights that Flax classes of transformers 4 wrote, without Flax.
+"""Reads `flax_model.msgpack`, weights written by Flax classes of transformers 4, without Flax.
 
-MessagePack of nested tables. An array is an extension of type 1: shape, type name and values,
-packed once more. One of more than a gigabyte is a table of flat pieces. The first pass reads the
-places of all values and skips the values themselves, so that an array can be read alone later.
+The file is The file is MessagePack of nested tables. An array is an extension of type 1: shape,
+type name and values, packed once more. One of more than a gigabyte is a table of flat pieces. The
+first pass reads the places of all values and skips the values themselves, so that an array can be
+read alone later.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from keras_s2s.checkpoints.files.tensor_file import (
     read_into,
 )
 
-# Extension types of flax.serialization. Type 2, a complex number, is nobody's weight.
+# Extension types of flax.serialization. Type 2, a complex number, is never a weight.
 _NDARRAY, _SCALAR = 1, 3
 _CHUNKED = "__msgpack_chunked_array__"
 # bfloat16 as NumPy calls it where it does not know it.
@@ -38,7 +39,7 @@ _LONGEST_TEXT = 2**16
 
 
 class _Blob(NamedTuple):
-    """Bytes that were skipped: where they begin, how many, and their extension type."""
+    """Bytes that were skipped: their offset, their number, and their extension type."""
 
     offset: int
     length: int
@@ -81,7 +82,7 @@ class MsgpackFile(TensorFile):
                     self.specs[name], self._pieces[name] = spec, pieces
 
     def read(self, name: str) -> np.ndarray:
-        """One tensor, as it is stored."""
+        """Reads a tensor, as it is stored."""
         spec = self.specs[name]
         flat = np.empty(spec.nbytes, np.uint8)
         done = 0
@@ -92,7 +93,7 @@ class MsgpackFile(TensorFile):
         return flat.view(numpy_dtype(spec.dtype)).reshape(spec.shape)
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the file."""
         self._file.close()
 
 
@@ -104,7 +105,7 @@ class MsgpackFile(TensorFile):
 def _arrays(
     walker: _Walker, tree: dict[str, Any], path: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, TensorSpec, list[_Array]]]:
-    """Every array below `tree`: its name, what it is, and its pieces."""
+    """Yields every array below `tree`: its name, its type and shape, and its pieces."""
     for key, value in tree.items():
         name = "/".join((*path, key))
         if isinstance(value, _Blob) and value.extension in (_NDARRAY, _SCALAR):
@@ -117,7 +118,7 @@ def _arrays(
 
 
 def _chunked(walker: _Walker, name: str, table: dict[str, Any]) -> tuple[TensorSpec, list[_Array]]:
-    """An array that Flax cut into flat pieces: its parts, in order, are keys "0", "1", ..."""
+    """Returns an array that Flax cut into flat pieces, which are keys "0", "1", ..."""
     shape, chunks = (_listed(table.get(key)) for key in ("shape", "chunks"))
     pieces = [walker.array(name, chunk) for chunk in chunks if isinstance(chunk, _Blob)]
     counts = all(type(size) is int and size >= 0 for size in shape)
@@ -133,7 +134,9 @@ def _chunked(walker: _Walker, name: str, table: dict[str, Any]) -> tuple[TensorS
 
 
 def _listed(table: Any) -> list[Any]:
-    """The values of {"0": ..., "1": ...} in the order of their keys; Flax's form of a tuple."""
+    """Returns the values of {"0": ..., "1": ...} in the order of their keys; Flax's form of a
+    tuple.
+    """
     if isinstance(table, list):
         return table
     if not isinstance(table, dict):
@@ -159,7 +162,7 @@ class _Walker:
         self._file = file
 
     def value(self, depth: int = 0) -> Any:
-        """The next value: a number, a text, a list, a table, or a `_Blob`."""
+        """Reads the next value: a number, a text, a list, a table, or a `_Blob`."""
         if depth > _DEEPEST:
             raise broken(self.path, f"tables more than {_DEEPEST} deep")
         first = self._take(1)[0]
@@ -193,7 +196,7 @@ class _Walker:
         raise broken(self.path, f"not MessagePack at byte {self._file.tell() - 1}")
 
     def array(self, name: str, blob: _Blob) -> _Array:
-        """What an extension value says of its array."""
+        """Returns the type, shape and place of the array in an extension value."""
         self._file.seek(blob.offset)
         packed = self.value()
         end = blob.offset + blob.length

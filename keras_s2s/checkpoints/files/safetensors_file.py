@@ -1,4 +1,4 @@
-"""Safetensors: a JSON header with places, and then the values.
+"""Reads safetensors files: a JSON header with offsets, and then the values.
 
 The header is checked here, field by field, so that an error names the tensor; the format is small
 enough for that: eight bytes with the header's length, the header, the values without holes.
@@ -51,7 +51,7 @@ _LONGEST_HEADER = 100_000_000
 
 
 class SafetensorsFile(TensorFile):
-    """A `.safetensors` file.
+    """An open `.safetensors` file.
 
     Args:
         path: the file.
@@ -75,18 +75,18 @@ class SafetensorsFile(TensorFile):
             self._check_places()
 
     def read(self, name: str) -> np.ndarray:
-        """One tensor, as it is stored."""
+        """Reads a tensor, as it is stored."""
         begin, _ = self._places[name]
         return read_array(
             self._file, self.path, name, offset=self._start + begin, spec=self.specs[name]
         )
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the file."""
         self._file.close()
 
     def _read_header(self) -> tuple[dict[str, Any], int]:
-        """The header, and where the values begin."""
+        """Reads the header, and returns it with the offset at which the values begin."""
         size = self.path.stat().st_size
         length = int.from_bytes(self._file.read(_LENGTH_BYTES), "little")
         start = _LENGTH_BYTES + length
@@ -138,7 +138,9 @@ class SafetensorsFile(TensorFile):
         return spec
 
     def _check_places(self) -> None:
-        """Every byte of the values belongs to one tensor, as the format demands."""
+        """Raises an error unless every byte of the values belongs to one tensor, as the format
+        demands.
+        """
         held = self.path.stat().st_size - self._start
         reached = 0
         # By end as well: an empty tensor comes before the one that begins where it lies.

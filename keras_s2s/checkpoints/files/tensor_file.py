@@ -1,4 +1,4 @@
-"""One file of tensors, whatever its format: what lies in it, and one tensor at a time."""
+"""Base class of readers of tensor files: names, shapes and types, and one tensor at a time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 
 from keras_s2s.checkpoints.errors import CheckpointError
 
-#: Whose habits a file's names and layouts follow.
+#: The library whose names and layouts a file has.
 Layout = Literal["torch", "tensorflow", "flax"]
 
-# A closed set: a name from a file is never handed to numpy.dtype, which reads a language of its
-# own. ml_dtypes has those that NumPy lacks.
+# A closed set: a name from a file is never passed to numpy.dtype, which accepts far more than
+# names of types. ml_dtypes has those that NumPy lacks.
 _NUMPY_TYPES = frozenset(
     f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64)
 ) - {"float8"} | {"bool"}
@@ -45,11 +45,11 @@ class TensorSpec(NamedTuple):
 
 
 class TensorFile(abc.ABC):
-    """An open file of named tensors, by the names that the file itself uses.
+    """Base class of open files of named tensors, by the names that the file itself uses.
 
     Attributes:
         path: the file.
-        layout: whose names and layouts it has.
+        layout: the library the library whose names and layouts it has.
         specs: every tensor in it; known without reading any values.
     """
 
@@ -59,7 +59,7 @@ class TensorFile(abc.ABC):
 
     @abc.abstractmethod
     def read(self, name: str) -> np.ndarray:
-        """One tensor, as it is stored.
+        """Reads a tensor, as it is stored.
 
         Raises:
             CheckpointError: the file is shorter than it was when it was opened.
@@ -67,21 +67,21 @@ class TensorFile(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Let go of the file; closing twice does no harm."""
+        """Closes the file; closing twice is allowed."""
 
 
 # --------------------------------------------------------------------------------------
-# What readers share
+# Functions that readers share
 # --------------------------------------------------------------------------------------
 
 
 def is_known_dtype(name: str) -> bool:
-    """Whether `numpy_dtype` knows a type."""
+    """Returns whether `numpy_dtype` knows a type."""
     return name in _NUMPY_TYPES or name in _ML_TYPES
 
 
 def numpy_dtype(name: str) -> np.dtype:
-    """The NumPy type of a `TensorSpec`.
+    """Returns the NumPy type of a `TensorSpec`.
 
     Raises:
         KeyError: no such type; `is_known_dtype` tells before.
@@ -96,13 +96,13 @@ def numpy_dtype(name: str) -> np.dtype:
 
 
 def broken(path: Path, what: str, remedy: str | None = None) -> CheckpointError:
-    """The error for a file that cannot be what its name says."""
+    """Returns the error for a file whose content is not what its name says."""
     remedy = remedy or "fetch it again: it is truncated or damaged"
     return CheckpointError(f"{path}: {what}; {remedy}")
 
 
 def refuse_pointer(path: Path) -> None:
-    """Refuse the few lines that git keeps in place of a large file.
+    """Raises an error for a file of git LFS that only points to the real one.
 
     Raises:
         CheckpointError: `path` is such a pointer.
@@ -117,7 +117,7 @@ def refuse_pointer(path: Path) -> None:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file for reads at given offsets."""
+    """Opens a file for reads at given offsets."""
     # Unbuffered: tensors are large and read whole, and headers are few.
     return path.open("rb", buffering=0)
 
@@ -125,7 +125,7 @@ def open_bytes(path: Path) -> IO[bytes]:
 def read_array(
     file: IO[bytes], path: Path, name: str, *, offset: int, spec: TensorSpec
 ) -> np.ndarray:
-    """A tensor whose values lie in one run, row by row.
+    """Reads a tensor whose values are stored contiguously, row by row.
 
     Values are read, not mapped: mapped pages count as the process's memory until the file is
     closed, so that a whole checkpoint would be held twice.
@@ -136,7 +136,7 @@ def read_array(
 
 
 def read_into(file: IO[bytes], path: Path, name: str, *, offset: int, out: np.ndarray) -> None:
-    """Fill `out` (bytes, one axis) from `offset` on."""
+    """Fills `out` (bytes, one axis) with the file's bytes from `offset` on."""
     file.seek(offset)
     view, done = out.data, 0
     while done < len(view):
@@ -149,7 +149,7 @@ def read_into(file: IO[bytes], path: Path, name: str, *, offset: int, out: np.nd
 
 @contextmanager
 def closing_on_error(file: TensorFile | IO[bytes]) -> Iterator[None]:
-    """Close `file` where the block fails: nobody else has it by then."""
+    """Closes `file` if the block raises, since no other code has it yet."""
     try:
         yield
     except BaseException:

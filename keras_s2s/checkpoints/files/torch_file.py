@@ -22,7 +22,7 @@ _RENEW_SHARE = 0.05
 
 
 def torch_is_installed() -> bool:
-    """Whether `.bin` files can be read here; imports nothing."""
+    """Returns whether `.bin` files can be read here, without importing PyTorch."""
     return importlib.util.find_spec("torch") is not None
 
 
@@ -57,7 +57,7 @@ class TorchFile(TensorFile):
         self.specs = {name: self._spec(name, tensor) for name, tensor in self._tensors.items()}
 
     def read(self, name: str) -> np.ndarray:
-        """One tensor, copied out of the file."""
+        """Reads a tensor, copied out of the file."""
         import torch
 
         if self._tensors is None:
@@ -79,7 +79,7 @@ class TorchFile(TensorFile):
         return array
 
     def close(self) -> None:
-        """Let go of the tensors, and with them of the mapping."""
+        """Releases the tensors and the mapped file."""
         self._tensors = None
 
     def _load(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The weights of a Hugging Face folder, whichever library wrote them, by PyTorch's names.
+"""Opens the weights of a Hugging Face folder in any file format, by PyTorch's names.
 
     model.safetensors, pytorch_model.bin, tf_model.h5, flax_model.msgpack
 
@@ -44,7 +44,7 @@ class WeightFormat(NamedTuple):
 
 INDEX_SUFFIX = ".index.json"
 
-#: In the order of preference.
+#: The formats, in order of preference.
 WEIGHT_FORMATS = (
     WeightFormat("model.safetensors", SafetensorsFile),
     WeightFormat("pytorch_model.bin", TorchFile),
@@ -52,7 +52,7 @@ WEIGHT_FORMATS = (
     WeightFormat("flax_model.msgpack", MsgpackFile),
 )
 
-# What people have in such folders, and what to do with it.
+# Weights of other formats that such folders may hold, and what to do about them.
 _OTHERS = {
     ".gguf": "GGUF files are for llama.cpp; take the checkpoint that they were made from",
     ".onnx": "ONNX files cannot be trained; take the checkpoint that they were made from",
@@ -64,7 +64,7 @@ _OTHERS = {
 
 
 def find_weights(names: Collection[str]) -> str | None:
-    """The weight file, or index, that `open_weights` takes among the files of a folder.
+    """Returns the weight file, or index, that `open_weights` takes among the files of a folder.
 
     PyTorch's own comes last where PyTorch is not installed.
     """
@@ -127,15 +127,15 @@ class WeightFiles:
         self.close()
 
     def close(self) -> None:
-        """Close the files."""
+        """Closes the files."""
         self._files.close()
 
     def file_of(self, name: str) -> Path:
-        """The file, one of the shards perhaps, that holds a tensor; for messages."""
+        """Returns the file (or shard) that holds a tensor, for messages."""
         return self._stored[name][0].path
 
     def read(self, name: str) -> np.ndarray:
-        """One tensor in PyTorch's layout; its strides may be of any order.
+        """Reads a tensor in PyTorch's layout; its strides may be in any order.
 
         Raises:
             KeyError: `specs` has no such tensor.
@@ -149,7 +149,7 @@ class WeightFiles:
 
 
 def _holders(files: Iterable[TensorFile]) -> dict[str, TensorFile]:
-    """The file of each tensor, by the names in the files."""
+    """Returns the file of each tensor, by the names in the files."""
     holders: dict[str, TensorFile] = {}
     for file in files:
         for name in file.specs:
@@ -164,7 +164,7 @@ def _holders(files: Iterable[TensorFile]) -> dict[str, TensorFile]:
 
 
 def open_weights(folder: str | Path) -> WeightFiles:
-    """Open the weights of a Hugging Face folder.
+    """Opens the weights of a Hugging Face folder.
 
     Of several formats the first of `WEIGHT_FORMATS` is taken, one that can be read here.
 
@@ -207,7 +207,7 @@ def _no_weights(folder: Path, names: list[str]) -> CheckpointError:
 
 
 def _open_shards(index: Path, reader: Callable[[Path], TensorFile]) -> WeightFiles:
-    """Open all files that an index names, and hold them against it."""
+    """Opens all files that an index names, and checks that they hold the tensors it lists."""
     weight_map = read_index(index)
     names = sorted(set(weight_map.values()))
     missing = [name for name in names if not (index.parent / name).is_file()]
@@ -250,7 +250,7 @@ def _check_layouts(index: Path, files: Mapping[str, TensorFile]) -> None:
 
 
 def read_index(index: Path) -> dict[str, str]:
-    """The index's table of tensors: in which file each one is.
+    """Reads the table of an index: in which file each tensor is.
 
     Raises:
         CheckpointError: it is no index, or a file's name is more than a name.
@@ -274,7 +274,7 @@ def read_index(index: Path) -> dict[str, str]:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name stays in its folder, on every system."""
+    """Returns whether a name is a file name without a path, on every system."""
     # Windows' separators and drives are a superset of the others'.
     return name not in ("", ".", "..") and "\0" not in name and PureWindowsPath(name).name == name
 

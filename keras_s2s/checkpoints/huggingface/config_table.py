@@ -1,4 +1,4 @@
-"""Configuration from Hugging Face's keys to ours and back, by a family's table."""
+"""Translates configurations between Hugging Face's keys and this package's, by a family's table."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from keras_s2s.checkpoints.huggingface.family import ConfigRule, FamilyTables
 def read_keys(
     rules: Mapping[str, ConfigRule], config: Mapping[str, Any], origin: str
 ) -> dict[str, Any]:
-    """Settings of ours, `architecture` and `special_ids`, out of their configuration.
+    """Translates a configuration of Hugging Face into settings: `architecture` and `special_ids`.
 
     Args:
         rules: the family's table.
-        config: their keys; those that no rule names are left alone.
+        config: Hugging Face's configuration; keys without a rule are ignored.
         origin: the file, for error messages.
 
     Raises:
@@ -37,7 +37,7 @@ def read_keys(
 
 
 def check_derived(tables: FamilyTables, config: Mapping[str, Any], origin: str) -> None:
-    """Refuse keys that contradict the key which implies them.
+    """Raises an error for keys that contradict the key which implies them.
 
     Raises:
         CheckpointError: the message names both.
@@ -61,10 +61,10 @@ def unread_notes(
     config: Mapping[str, Any],
     origin: str,
 ) -> list[str]:
-    """What to say of keys that nothing here reads: unknown ones, and values that may matter.
+    """Returns notes on keys that are not used: unknown ones, and values that may matter.
 
     Args:
-        tables: the family's; its `unread` goes before those of all families.
+        tables: the family's tables; its `unread` goes before those of all families.
         unread: of all families.
         read: keys that are read beside the family's rules.
         config: their keys.
@@ -92,27 +92,27 @@ def unread_notes(
 
 
 def shortened(value: Any) -> str:
-    """A value as it is written, cut where it is long."""
+    """Returns a value as text, cut where it is long."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _alike(one: Any, other: Any) -> bool:
-    """Equality that tells true from 1."""
+    """Returns whether two values are equal, with true other than 1."""
     return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 
 def write_keys(
     rules: Mapping[str, ConfigRule], settings: Mapping[str, Any], known: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Their keys for settings of ours: the inverse of `read_keys`.
+    """Translates settings into Hugging Face's keys: the inverse of `read_keys`.
 
-    Where several of ours go into one of theirs the first is written; a caller that reads the
-    result back sees whether the others agreed.
+    Where several settings have the same key, the first one is written; a caller that reads the
+    result back sees whether the others agree.
 
     Args:
-        known: what their configuration said before; None where there was none. A value, or a
-            key left out, that still means the same stays as it was.
+        known: the configuration that the model was read from, or None. Its values and missing keys
+            are kept where they still mean the same.
     """
     written = {key: _written(rule, settings) for key, rule in rules.items()}
     if known is None:
@@ -136,7 +136,7 @@ def _written(rule: ConfigRule, settings: Mapping[str, Any]) -> Any:
 
 
 def _meaning(rules: Mapping[str, ConfigRule], config: Mapping[str, Any]) -> Any:
-    """What `config` says in our settings; None where it says what we do not have."""
+    """Returns the settings that `config` has by a rule; None where there is no counterpart."""
     try:
         return read_keys(rules, config, "")
     except CheckpointError:
@@ -144,12 +144,12 @@ def _meaning(rules: Mapping[str, ConfigRule], config: Mapping[str, Any]) -> Any:
 
 
 def their_keys(rules: Mapping[str, ConfigRule]) -> dict[tuple[str, ...], tuple[str, ...]]:
-    """For each of our settings, as a path: the key that it comes from, for error messages."""
+    """Returns, for the path of each setting, the key that it is read from, for error messages."""
     return {path: (key,) for key, rule in rules.items() for path in _paths(rule)}
 
 
 def _value(key: str, rules: Mapping[str, ConfigRule], config: Mapping[str, Any]) -> Any:
-    """What `config` says of a key, or what the family takes where it says nothing."""
+    """Returns the value of a key in `config`, or the family's default where it is missing."""
     rule, value = rules.get(key), config.get(key)
     if value is None and rule is not None and rule.also is not None:
         value = config.get(rule.also)
@@ -161,7 +161,7 @@ def _value(key: str, rules: Mapping[str, ConfigRule], config: Mapping[str, Any])
 
 
 def _translated(key: str, rule: ConfigRule, value: Any, origin: str) -> list[Any]:
-    """Our value for each path of a rule."""
+    """Returns the value for each path of a rule."""
     if rule.values is None:
         return _spread(rule, value)
     if str(value) not in rule.values:
@@ -173,7 +173,9 @@ def _translated(key: str, rule: ConfigRule, value: Any, origin: str) -> list[Any
 
 
 def _spread(rule: ConfigRule, value: Any) -> list[Any]:
-    """One value for each path: a list has one for each key of `to`, and `shared.` is two paths."""
+    """Returns a value for each path: a list has one for each key of `to`, and `shared.` is two
+    paths.
+    """
     parts = value if isinstance(value, list) and rule.values else [value] * len(rule.to)
     spread: list[Any] = []
     for part, key in zip(parts, rule.to, strict=True):
@@ -185,7 +187,7 @@ def _spread(rule: ConfigRule, value: Any) -> list[Any]:
 
 
 def _paths(rule: ConfigRule) -> list[tuple[str, ...]]:
-    """Where a rule's values go, as paths into settings."""
+    """Returns the settings that a rule's values are stored in, as paths."""
     paths: list[tuple[str, ...]] = []
     for key in rule.to:
         first, *rest = key.partition(" + ")[0].split(".")

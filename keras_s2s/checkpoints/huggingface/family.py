@@ -1,7 +1,6 @@
-"""A family's tables: how Hugging Face writes its configuration and names its tensors.
+"""A family's tables: how Hugging Face writes its configuration, and how it names its tensors.
 
-They are data, the `huggingface:` part of `zoo/families/<name>.yaml`; these classes say what may
-stand there.
+They are data, the `huggingface:` part of `zoo/families/<name>.yaml`; these classes define its keys.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from keras_s2s.config import ConfigError, Strict, read_config
 
 
 class ConfigRule(Strict):
-    """Where a key of `config.json` goes.
+    """The setting that a key of `config.json` is translated to.
 
     Example:
         >>> ConfigRule(to="shared.hidden_dim", default=512)
@@ -58,7 +57,7 @@ class DerivedKey(Strict):
 
 
 class TokenTables(Strict):
-    """Names of the token tables. Which of them a folder holds says which are tied."""
+    """Names of the token tables; which of them a folder holds shows which are tied."""
 
     shared: str
     encoder: str
@@ -75,9 +74,9 @@ class TokenTables(Strict):
 
 
 class TensorGroup(Strict):
-    """Layers of ours -> modules of theirs, by what a module holds.
+    """A group of layers and the modules of transformers that hold their weights.
 
-    `{side}` and other names in braces stand for one part of a path, the same on both sides.
+    `{side}` and other names in braces match one part of a path, the same here and there.
     """
 
     when: dict[str, Any] = Field(
@@ -94,7 +93,7 @@ class TensorGroup(Strict):
 
 
 class FamilyTables(Strict):
-    """Everything that ties a family to Hugging Face's folders."""
+    """All tables that translate between a family and Hugging Face's folders."""
 
     model_type: str
     model_class: str = Field(description="What config.json calls the architecture.")
@@ -141,13 +140,13 @@ class FamilyTables(Strict):
 
 @cache
 def unread_keys() -> dict[str, Any]:
-    """`unread` of every family: keys that all configurations of transformers may have."""
+    """Returns the keys that all configurations of transformers may have and that are not used."""
     return dict(catalog.read_yaml(catalog.zoo_folder() / "huggingface.yaml")["unread"])
 
 
 @cache
 def family_tables(family: str) -> FamilyTables | None:
-    """The tables of a family of the zoo; None where it has none.
+    """Returns the tables of a family of the zoo; None where it has none.
 
     Raises:
         ConfigError: no such family, or tables that are not valid.
@@ -160,10 +159,10 @@ def family_tables(family: str) -> FamilyTables | None:
 
 
 def family_of(model_type: Any) -> str | None:
-    """Our family of a `model_type` of `config.json`; None where the zoo has none."""
+    """Returns the zoo's family for a `model_type` of `config.json`; None where it has none."""
     if not isinstance(model_type, str):
         return None
-    # The file usually has its name: the others need not be read to find it.
+    # The file usually has this name: then the others need not be read.
     likely = model_type.replace("-", "_")
     if likely in catalog.list_families():
         tables = family_tables(likely)
@@ -174,10 +173,10 @@ def family_of(model_type: Any) -> str | None:
 
 @cache
 def families_by_model_type() -> dict[str, str]:
-    """`model_type` of a `config.json` -> our family.
+    """Returns the zoo's families by the `model_type` of their `config.json`.
 
-    A family that takes its base's `model_type` over (ByT5 is a T5 to every `config.json`) is not
-    found by it: its folders are read as its base's.
+    A family that has the `model_type` of its base (ByT5 has that of T5) is not among them: its
+    folders are read as those of its base.
 
     Raises:
         ConfigError: two families state the same one.

@@ -1,6 +1,6 @@
-"""Generation defaults from Hugging Face's keys to ours and back.
+"""Translates generation defaults between Hugging Face's keys and this package's.
 
-The names are the same, but for three of ours that are special ids.
+The names are the same, except for three that are special ids in this package.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IDS = {
 
 _SAME = tuple(name for name in GenerationConfig.model_fields if name != "sampler")
 
-#: Keys that say nothing about which ids come out, and values that ask for nothing.
+#: Keys that do not change which ids are generated, and values that have no effect.
 HARMLESS = frozenset(
     {
         *("_from_model_config", "transformers_version", "trust_remote_code", "generation_kwargs"),
@@ -53,12 +53,12 @@ KNOWN = frozenset({*_SAME, *IDS, *HARMLESS})
 
 
 class Defaults(NamedTuple):
-    """What a folder says of generation.
+    """The generation defaults of a folder.
 
     Attributes:
-        generation: for `generate`.
+        generation: defaults of `generate`.
         target_ids: special ids of the target, by our names; only those that are set.
-        notes: what could not be honoured.
+        notes: settings that cannot be used.
     """
 
     generation: GenerationConfig
@@ -67,7 +67,7 @@ class Defaults(NamedTuple):
 
 
 def read_generation(data: Mapping[str, Any], origin: str, *, strict: bool = True) -> Defaults:
-    """Generation defaults out of `generation_config.json`, or of an older `config.json`.
+    """Reads generation defaults from `generation_config.json`, or from an older `config.json`.
 
     Args:
         strict: note every key without a counterpart; False for a `config.json`, where most keys
@@ -112,12 +112,12 @@ def read_generation(data: Mapping[str, Any], origin: str, *, strict: bool = True
 def write_generation(
     generation: GenerationConfig, special: Mapping[str, Any], known: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """`generation_config.json` for our settings.
+    """Returns the `generation_config.json` for settings of this package.
 
     Args:
         special: the target's ids by their keys (`pad_token_id`, ...).
-        known: what the folder that the model came from said; keys of which nothing is known
-            here stay.
+        known: the generation configuration of the folder that the model came from; its keys without
+            a counterpart here are kept.
     """
     defaults = GenerationConfig()
     written = dict(known or {})
@@ -140,7 +140,7 @@ def write_generation(
 
 
 def _length(max_length: int, known: Mapping[str, Any] | None) -> dict[str, Any]:
-    """How the longest result is written: as it was, where that still means the same."""
+    """Returns the maximum length in the key it was written in, where that still means the same."""
     keys = ("max_length", "max_new_tokens")
     before = {key: known[key] for key in keys if key in known} if known else {}
     meant = before.get("max_length") or UNSET_MAX_LENGTH

@@ -1,4 +1,6 @@
-"""Checkpoints from the Hugging Face hub, through huggingface_hub and its cache."""
+"""Downloads checkpoints from the Hugging Face hub with huggingface_hub, or finds them in its
+cache.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ T = TypeVar("T")
 
 
 def parse_source(source: str) -> tuple[str, str | None]:
-    """Name and revision in `hf://organisation/name` or `hf://organisation/name@revision`.
+    """Returns the name and revision in `hf://organisation/name` or
+    `hf://organisation/name@revision`.
 
     Raises:
         CheckpointError: written in another way.
@@ -56,14 +59,14 @@ def parse_source(source: str) -> tuple[str, str | None]:
 
 
 def fetch_folder(source: str, *, with_weights: bool = True) -> Path:
-    """The folder of a model on the hub; what the cache lacks of it is downloaded.
+    """Returns the folder of a model on the hub, after downloading what the cache lacks.
 
-    Fetched are configuration, tokenizer files, and the weights in one format: the one that
-    `open_weights` would take. Where the hub cannot be reached, the cache alone has to do.
+    Configuration, tokenizer files, and the weights in one format are downloaded: the format that
+    `open_weights` would choose. Where the hub cannot be reached, the cache is used.
 
     Args:
         source: `hf://organisation/name`, or with `@revision` behind it.
-        with_weights: False leaves the weights where they are.
+        with_weights: False does not download the weights.
 
     Raises:
         CheckpointError: there is no such model, it may not be read, or it is not in the cache and
@@ -102,7 +105,7 @@ def fetch_folder(source: str, *, with_weights: bool = True) -> Path:
     try:
         files = _explained(source, listing)
     except CheckpointError as error:
-        # The hub may be down, or the model be gone since: what is here still serves.
+        # The hub may be down, or the model may have been removed: the cache is still valid.
         cached = _explained(source, cached_folder)
         if cached is None:
             raise
@@ -133,7 +136,7 @@ def fetch_folder(source: str, *, with_weights: bool = True) -> Path:
 
 
 def small_files(source: str, files: Collection[str]) -> list[str]:
-    """Configuration and tokenizer files among those of a model; and the index of its weights.
+    """Returns the configuration and tokenizer files of a model, and the index of its weights.
 
     Raises:
         CheckpointError: there is no configuration.
@@ -157,7 +160,7 @@ def small_files(source: str, files: Collection[str]) -> list[str]:
 
 
 def _weight_files(source: str, folder: Path, files: Collection[str]) -> list[str]:
-    """The files of one weight format, once the index lies in `folder`."""
+    """Returns the files of one weight format, once the index lies in `folder`."""
     chosen = find_weights(files)
     if chosen is None and _CTRANSLATE2_WEIGHTS in files:
         return [_CTRANSLATE2_WEIGHTS]
@@ -173,7 +176,7 @@ def _weight_files(source: str, folder: Path, files: Collection[str]) -> list[str
 
 
 def _from_cache(name: str, revision: str | None, *, with_weights: bool) -> Path | None:
-    """The folder in the cache, provided that configuration and weights are in it."""
+    """Returns the folder in the cache, if configuration and weights are in it."""
     import huggingface_hub
     from huggingface_hub import errors
 
@@ -206,12 +209,12 @@ def _from_cache(name: str, revision: str | None, *, with_weights: bool) -> Path 
 
 
 def _explained(source: str, call: Callable[[], T]) -> T:
-    """The result of a call to huggingface_hub, whose errors become ours."""
+    """Calls a function of huggingface_hub, and explains its errors."""
     try:
         return call()
     except CheckpointError:
         raise
-    # Not narrower: huggingface_hub changed its HTTP library twice, and lets errors of each through.
+    # All errors: huggingface_hub changed its HTTP library twice, and raises the errors of each.
     except Exception as error:
         raise CheckpointError(f"{source}: {_explanation(source, error)}") from None
 

@@ -1,4 +1,4 @@
-"""Which tensor of theirs each variable of ours is, by a family's table."""
+"""Maps variables of a network to tensors of a Hugging Face folder, by a family's table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.huggingface.family import FamilyTables, TensorGroup
 from keras_s2s.checkpoints.huggingface.transforms import TRANSFORMS, Transform
 
-#: What a module holds: the name of our variable -> (the name of their tensor, its transform).
+#: Content of a module: name of the variable here -> (name of the tensor there, its transform).
 PARTS: dict[str, dict[str, tuple[str, str]]] = {
     "linear": {"kernel": (".weight", "transpose"), "bias": (".bias", "same")},
     "norm": {
@@ -24,7 +24,7 @@ PARTS: dict[str, dict[str, tuple[str, str]]] = {
 
 
 class Entry(NamedTuple):
-    """One variable and its tensor.
+    """A variable and its tensor.
 
     Attributes:
         ours: path of the variable.
@@ -54,12 +54,12 @@ class Tables(NamedTuple):
 def entries(
     tables: FamilyTables, paths: Iterable[str], architecture: Mapping[str, Any], tokens: Tables
 ) -> list[Entry]:
-    """The tensor of every variable.
+    """Returns the tensor of every variable.
 
     Args:
         tables: the family's.
-        paths: of our variables.
-        architecture: settings that the `when` of a group is about.
+        paths: paths of the variables.
+        architecture: settings that the conditions `when` of groups refer to.
         tokens: where the token tables are.
 
     Raises:
@@ -107,7 +107,7 @@ def _entry(path: str, rows: Iterable[tuple[re.Pattern[str], str, Any]]) -> Entry
 
 
 def _pattern(ours: str) -> re.Pattern[str]:
-    """`{side}/layer_{i}/norm` as a pattern with groups of these names."""
+    """Returns `{side}/layer_{i}/norm` as a regular expression with groups of these names."""
     parts = re.split(r"\{(\w+)\}", ours)
     return re.compile(
         "".join(

@@ -1,4 +1,4 @@
-"""A Hugging Face folder: its configuration as a preset, and its tensors as our weights."""
+"""Reads a Hugging Face folder: its configuration as a preset, and its tensors as weights."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ FLOATS = ("float32", "bfloat16", "float16", "float64")
 
 
 def is_huggingface_folder(path: str | Path) -> bool:
-    """Whether `path` is a folder with a `config.json` that names a model_type."""
+    """Returns whether `path` is a folder with a `config.json` that names a model_type."""
     file = Path(path) / CONFIG_FILE
     if not file.exists():
         return False
     try:
         config = json.loads(file.read_text(encoding="utf-8-sig"))
     except (ValueError, OSError):
-        return True  # broken: to say so is the reader's affair
+        return True  # broken: the reader reports it
     # CTranslate2's has no model_type.
     return not isinstance(config, dict) or "model_type" in config
 
 
 class HuggingFaceFolder:
-    """A folder, opened: what the model is, and its tensors, which are read one by one.
+    """An open Hugging Face folder: configuration of the model, and tensors read one by one.
 
     Args:
         path: the folder.
@@ -106,7 +106,7 @@ class HuggingFaceFolder:
         self.close()
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Closes files."""
         if self.weights is not None:
             self.weights.close()
 
@@ -170,7 +170,7 @@ class HuggingFaceFolder:
         )
 
     def _note_unread(self) -> None:
-        """Keys of `config.json` that nothing here reads, where they may mean something."""
+        """Notes keys of `config.json` that are not used, where they may matter."""
         names = self.tables.token_tables
         flags = (names.tie, names.share, names.own_output)
         read = {*KNOWN, "tokenizer_class", *(name for name in flags if name is not None)}
@@ -184,9 +184,9 @@ class HuggingFaceFolder:
                     )
 
     def _stored_positions(self, family: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings for tables of positions that are not the sinusoids which the family computes.
+        """Returns the settings for stored tables of positions other than the computed ones.
 
-        transformers reads these tables as they are, and so they are learned positions here.
+        transformers uses these tables as they are stored, so that they are learned positions here.
         """
         found: dict[str, Any] = {}
         for name, side in self.tables.sinusoids.items():
@@ -222,7 +222,7 @@ class HuggingFaceFolder:
         return self.weights.specs[self._names[name]].dtype
 
     def _generation(self) -> tuple[dict[str, Any], str]:
-        """The generation file and its name; an older folder says it in its configuration."""
+        """Returns the generation settings and the name of the file that has them."""
         if (self.path / GENERATION_FILE).is_file():
             return read_json(self.path / GENERATION_FILE), GENERATION_FILE
         return {}, CONFIG_FILE
@@ -270,7 +270,7 @@ class HuggingFaceFolder:
         return self.weights.read(self._names[name])
 
     def load(self, variables: Sequence[Any], *, strict: bool = True) -> dict[str, Any]:
-        """Fill variables, one tensor at a time.
+        """Assigns the tensors to variables, one at a time.
 
         Args:
             variables: of the network that `preset` describes.
@@ -317,7 +317,7 @@ class HuggingFaceFolder:
         }
 
     def check(self, *, strict: bool = True) -> None:
-        """Hold the sizes of `config.json` against the tensors, before a network is made.
+        """Compares the sizes of `config.json` with the tensors, before a network is made.
 
         Raises:
             CheckpointError: as `load` does.
@@ -327,7 +327,7 @@ class HuggingFaceFolder:
             self._fitting(shapes, strict=strict)
 
     def _fitting(self, shapes: Mapping[str, tuple[int, ...]], *, strict: bool) -> list[Entry]:
-        """The tensor of every variable, where they fit.
+        """Returns the tensor of every variable, and raises an error where one does not fit.
 
         Args:
             shapes: of our variables, by path.
@@ -360,7 +360,7 @@ class HuggingFaceFolder:
         return rows
 
     def _unused(self, used: set[str]) -> list[str]:
-        """Tensors that nothing here reads, and that are neither computed nor tied."""
+        """Returns the tensors that are not used, and that are neither computed nor tied."""
         assert self.tokens is not None
         known = used | {*self.tokens.tied, *self.tokens.unused, *self.computed, *self._ignored()}
         return [
@@ -368,7 +368,7 @@ class HuggingFaceFolder:
         ]
 
     def _ignored(self) -> list[str]:
-        """Tensors of which the family knows that nothing needs them."""
+        """Returns the tensors that the family declares as not needed."""
         return [
             name
             for name in self._names
@@ -376,7 +376,7 @@ class HuggingFaceFolder:
         ]
 
     def _other_positions(self) -> list[str]:
-        """Tables of positions that transformers computes, where they hold something else."""
+        """Returns tables of positions that transformers computes, whose stored values differ."""
         others: list[str] = []
         for name, side in self.tables.computed.items():
             if name not in self._names:
@@ -429,7 +429,7 @@ class HuggingFaceFolder:
 
 
 def single_ids(config: Mapping[str, Any]) -> dict[str, Any]:
-    """`config` with the first of several ids where it lists them."""
+    """Returns `config` with the first of several ids where it lists them."""
     return {
         key: value[0] if key.endswith("_token_id") and isinstance(value, list) and value else value
         for key, value in config.items()
@@ -437,7 +437,7 @@ def single_ids(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that holds one object.
+    """Reads a JSON file that holds one object.
 
     Raises:
         CheckpointError: it is missing or something else.

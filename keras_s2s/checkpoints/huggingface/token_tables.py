@@ -1,8 +1,8 @@
-"""Which token tables a folder holds, and which of them are one.
+"""Finds out which token tables a Hugging Face folder holds, and which of them are shared or tied.
 
-Encoder, decoder and output projection read a table each. Folders store one tensor where they
-share it, several equal ones, or different ones; and the configuration's word is not always
-theirs. What lies in the folder decides.
+Encoder, decoder and output projection each use a table. Where tables are shared, a folder may store
+one tensor or several equal ones; its configuration is not always right about it. The tensors in the
+folder decide.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from keras_s2s.checkpoints.huggingface.key_table import Tables
 
 
 class Resolved(NamedTuple):
-    """Where the token tables are.
+    """The tensors of the token tables, and which of them are shared or tied.
 
     Attributes:
         tables: the tensor of each.
@@ -40,16 +40,16 @@ def resolve_tables(
     equal: Callable[[str, str], bool],
     origin: str,
 ) -> Resolved:
-    """Find the three tables.
+    """Finds the tensors of the three token tables.
 
     Args:
-        names: how the family calls them.
+        names: the family's names of the tables.
         present: names of the folder's tensors.
         config: of the folder; its keys say which may be tied.
         equal: whether two tensors have the same values; asked only where both are there.
 
-    A table that the configuration calls separate and that is not there is named all the same: it
-    is missing.
+    A table that the configuration calls separate is returned even if the folder lacks it, so that
+    it is reported as missing.
 
     Raises:
         CheckpointError: none of them is there, or a key that is no flag.
@@ -74,7 +74,7 @@ def resolve_tables(
         either = (names.decoder, names.output) if may_tie else (names.decoder,)
         decoder = first(*either) or names.decoder
     elif encoder != decoder and equal(encoder, decoder):
-        # The table under the family's own name stands for its equals.
+        # Of equal tables the one under the family's own name is used.
         tied[decoder] = encoder
         decoder = encoder
     # Where the configuration says that there is one, its absence is not a sign of tying.
@@ -103,7 +103,7 @@ def _check_flags(names: TokenTables, config: Mapping[str, Any], origin: str) -> 
 
 
 def expected_tables(names: TokenTables, config: Mapping[str, Any]) -> tuple[bool, bool]:
-    """`(share, tie)` by the configuration alone, where there are no tensors to ask."""
+    """Returns `(share, tie)` as the configuration has it, where there are no tensors to look at."""
     share = names.share is None or config.get(names.share) is not False
     tie = names.tie is None or config.get(names.tie) is not False
     return share, tie
@@ -112,7 +112,7 @@ def expected_tables(names: TokenTables, config: Mapping[str, Any]) -> tuple[bool
 def stored_names(
     names: TokenTables, share: bool, tie: bool, before: tuple[str, ...]
 ) -> dict[str, str]:
-    """Under which names the tables are written: name -> "source", "target" or "output".
+    """Returns the names under which the tables are written: name -> "source", "target" or "output".
 
     Args:
         before: the names in the folder that the model came from; they stay as long as they
@@ -138,7 +138,7 @@ def stored_names(
 
 
 def _hold(names: TokenTables, kept: list[str], share: bool, tie: bool) -> bool:
-    """Whether tables under these names give the same sharing when they are read again."""
+    """Returns whether tables under these names are read back with the same sharing."""
     if not share and not {names.encoder, names.decoder} <= set(kept):
         return False
     return tie or names.output in kept

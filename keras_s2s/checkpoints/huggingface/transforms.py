@@ -1,7 +1,7 @@
-"""How one tensor of ours is stored elsewhere: a closed set of invertible transforms.
+"""Transforms between a weight and the tensor that another library stores for it.
 
-Each is a pair of functions, `read` from theirs to ours and `write` back, and what it does to a
-shape. Renaming is the key table's work; a tied tensor is one that the table names twice.
+The transforms are a closed set. Each is a pair of functions, `read` and its inverse `write`, and
+their effect on shapes. Names are mapped by the key table; a tied tensor is named there twice.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ Shape = tuple[int, ...]
 
 
 class Transform(NamedTuple):
-    """One way of storing a tensor.
+    """An invertible way of storing a tensor.
 
     Attributes:
-        read: their array -> ours.
-        write: our array -> theirs.
-        shape: the shape of ours -> the shape of theirs.
+        read: the stored array -> the weight.
+        write: the weight -> the stored array.
+        shape: shape of the weight -> shape of the stored array.
     """
 
     read: Callable[[np.ndarray], np.ndarray]

@@ -1,4 +1,4 @@
-"""Writing a model as a Hugging Face folder that transformers loads."""
+"""Writes a model as a Hugging Face folder that transformers loads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from keras_s2s.config import (
 
 WEIGHTS_FILE = "model.safetensors"
 
-#: Our tables of learned positions -> their side.
+#: Tables of learned positions -> side.
 POSITION_TABLES = {
     "source_embedding/positions/embeddings": "encoder",
     "target_embedding/positions/embeddings": "decoder",
@@ -56,7 +56,7 @@ def write_huggingface_folder(
     *,
     shard_bytes: int = SHARD_BYTES,
 ) -> list[Path]:
-    """Write `config.json`, `generation_config.json` and the weights; not the tokenizer.
+    """Writes `config.json`, `generation_config.json` and the weights; not the tokenizer.
 
     Args:
         folder: an empty folder.
@@ -83,9 +83,9 @@ def write_huggingface_folder(
 
 
 def describe(config: PresetConfig) -> tuple[str, dict[str, Any]]:
-    """The family that has a name for this architecture, and its `config.json`.
+    """Returns the family that can represent this architecture, and its `config.json`.
 
-    The family that the model came from is asked first, then every other.
+    The family that the model came from is tried first, then every other.
 
     Raises:
         CheckpointError: none has; the message says what the nearest family differs in.
@@ -117,7 +117,7 @@ def describe(config: PresetConfig) -> tuple[str, dict[str, Any]]:
 
 
 def _described_as(family: str, config: PresetConfig) -> tuple[dict[str, Any], list[str]]:
-    """`config.json` in the words of a family, and the settings that it cannot say."""
+    """Returns the `config.json` of a family, and the settings that it cannot represent."""
     tables = family_tables(family)
     assert tables is not None
     origin = config.origin
@@ -146,27 +146,29 @@ def _described_as(family: str, config: PresetConfig) -> tuple[dict[str, Any], li
         (tables.token_tables.tie, config.architecture.output.tie_embeddings),
         (tables.token_tables.share, config.architecture.share_embeddings),
     ):
-        # What is stored as one must be called one; what is stored as two speaks for itself.
+        # Only tables that are stored once have to be declared as shared or tied.
         if flag is not None and (known is None or (state and written.get(flag) is False)):
             written[flag] = state
     return written, _misfits(family, tables, written, config)
 
 
 def _lists(known: Mapping[str, Any] | None, key: str, value: Any) -> bool:
-    """Whether the folder that the model came from lists several ids, this one first."""
+    """Returns whether the folder that the model came from lists several ids, this one first."""
     before = (known or {}).get(key)
     return isinstance(before, list) and bool(before) and before[0] == value
 
 
 def _is_learned(part: Any) -> bool:
-    """Whether positions are a table of their own, as may be stored where sinusoids usually are."""
+    """Returns whether positions are a table of their own, as may be stored where sinusoids usually
+    are.
+    """
     return part.embedding.positions == "learned" and part.embedding.position_offset == 0
 
 
 def _misfits(
     family: str, tables: FamilyTables, written: Mapping[str, Any], config: PresetConfig
 ) -> list[str]:
-    """Settings of ours that reading `written` would not give back."""
+    """Returns the settings that reading `written` would not give back."""
     try:
         again = read_keys(tables.config, single_ids(written), CONFIG_FILE)
         data = merge(catalog.load_family(family)["architecture"], again["architecture"])
@@ -201,7 +203,7 @@ def _misfits(
 
 
 def _resolved(architecture: ArchitectureConfig) -> dict[str, Any]:
-    """All settings, with what is left to a default written out."""
+    """Returns all settings, defaults included."""
     data = architecture.model_dump()
     for side in ("encoder", "decoder"):
         part: Any = getattr(architecture, side)
@@ -232,7 +234,7 @@ def _generation(config: PresetConfig, written: Mapping[str, Any]) -> dict[str, A
     }
     if target.bos is not None:
         ids["bos_token_id"] = target.bos
-    if known:  # what config.json says already need not be said where it was not
+    if known:  # what config.json has already is not added to a file that lacked it
         ids = {
             key: value for key, value in ids.items() if key in known or written.get(key) != value
         }
@@ -240,11 +242,11 @@ def _generation(config: PresetConfig, written: Mapping[str, Any]) -> dict[str, A
 
 
 class Tensor(NamedTuple):
-    """A tensor to write.
+    """A tensor to write: name, shape, type and a function that makes its values.
 
     Attributes:
         nbytes: its size in the file.
-        array: makes it.
+        array: returns its values.
     """
 
     nbytes: int
@@ -260,7 +262,7 @@ def _of_variable(variable: Any, transform: Transform) -> Tensor:
 
 
 def _offset(family: str, side: str) -> int:
-    """The first row that a family's learned positions are read from."""
+    """Returns the first row that a family's learned positions are read from."""
     part = spread_shared(catalog.load_family(family)["architecture"])[side]
     return (
         0
@@ -270,7 +272,7 @@ def _offset(family: str, side: str) -> int:
 
 
 def _with_rows(tensor: Tensor, rows: int, more: int) -> Tensor:
-    """A table of `rows` with `more` rows of zeros before it, or without its first `-more`."""
+    """Returns a table with `more` rows of zeros before it, or without its first `-more` rows."""
     if not more:
         return tensor
 
@@ -284,7 +286,7 @@ def _with_rows(tensor: Tensor, rows: int, more: int) -> Tensor:
 def _tensors(
     family: str, tables: FamilyTables, config: PresetConfig, variables: Sequence[Any]
 ) -> dict[str, Tensor]:
-    """Every tensor to write, by name."""
+    """Returns every tensor to write, by name."""
     named = named_weights(variables)
     architecture = config.architecture
     mine = Tables("source", "target", "output")
@@ -313,7 +315,7 @@ def _tensors(
 def _sinusoids(
     tables: FamilyTables, config: PresetConfig, written: Mapping[str, Any]
 ) -> dict[str, Tensor]:
-    """Tables of computed positions, where the model's first folder held them."""
+    """Returns tables of computed positions, where the model's first folder held them."""
     if config.origin is None or config.origin.format != "huggingface":
         wanted = list(tables.sinusoids)
     else:
@@ -330,7 +332,9 @@ def _sinusoids(
 
 
 def sines_before_cosines(rows: int, dim: int) -> np.ndarray:
-    """The table `[rows, dim]` of positions from 0 on, computed in float64 as transformers does."""
+    """Returns the table `[rows, dim]` of positions from 0 on, computed in float64 as transformers
+    does.
+    """
     columns = np.arange(dim)
     angles = np.arange(rows)[:, None] / np.power(10000, 2 * (columns // 2) / dim)
     table = np.concatenate([np.sin(angles[:, 0::2]), np.cos(angles[:, 1::2])], axis=1)
@@ -367,6 +371,6 @@ def _write_tensors(folder: Path, tensors: Mapping[str, Tensor], shard_bytes: int
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write one JSON object as transformers writes its files."""
+    """Writes a JSON object as transformers writes its files."""
     text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     path.write_text(text, encoding="utf-8")

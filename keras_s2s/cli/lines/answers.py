@@ -1,4 +1,4 @@
-"""Answers for lines: as many entries out as in, whatever becomes of a single line."""
+"""Generates texts for lines: an entry for each line, also for one that cannot be used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TRUNCATE = "pass --overlong truncate to cut what is too long"
 
 
 class Answer(NamedTuple):
-    """One hypothesis.
+    """A generated text and its scores.
 
     Attributes:
         text: may hold line breaks.
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """What became of a line.
+    """The generated texts of a line, or its problem.
 
     Attributes:
         line: the line.
@@ -43,7 +43,7 @@ class Answered(NamedTuple):
 
 
 def answers_per_line(network: Any, options: Mapping[str, Any]) -> int:
-    """How many answers each line has: what the options ask for, or the model's own default.
+    """Returns how many texts are generated for each line.
 
     Raises:
         ValueError: options of the strategy that cannot be meant.
@@ -66,15 +66,15 @@ def answer_lines(
     overlong: str = "error",
     strict: bool = False,
 ) -> list[Answered]:
-    """Answer lines in one call of `generate`, without those that cannot be answered.
+    """Generates texts for lines in one call of `generate`, without lines that cannot be used.
 
     Args:
         network: a `Seq2SeqLM`.
         lines: the lines; blank ones and those that could not be read are passed over.
         options: of `generate`.
-        notes: told of lines that have no answer or are cut.
+        notes: collects lines for which nothing is generated, or that are cut.
         overlong: "truncate" cuts a line that is longer than the model's positions.
-        strict: answer nothing where a line cannot be answered.
+        strict: generate nothing if one of the lines cannot be used.
 
     Returns:
         an entry for each line, in order.
@@ -118,7 +118,7 @@ def answer_lines(
 def _generate(
     network: Any, texts: list[str], options: Mapping[str, Any]
 ) -> Iterator[list[Answer]] | list[list[Answer]]:
-    """The answers of each text, the best first."""
+    """Yields the generated texts of each source, the best first."""
     if not texts:
         return []
     output = network.generate(texts, return_output=True, **options)
@@ -142,7 +142,7 @@ def _generate(
 
 @contextlib.contextmanager
 def _without_its_own_note() -> Iterator[None]:
-    """Without the warning that numbers the cut rows of a call; here they are named by line."""
+    """Suppresses the warning that counts the cut rows of a call, since they are named by line."""
     logger = logging.getLogger("keras_s2s.text.truncation")
 
     def refuse(record: logging.LogRecord) -> bool:

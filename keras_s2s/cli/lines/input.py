@@ -1,4 +1,4 @@
-"""Texts to answer, one a line, each with the place it came from."""
+"""Reads texts, one a line, each with its file and line number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Line(NamedTuple):
-    """One text.
+    """A text and where it came from.
 
     Attributes:
         place: where it stands, for messages: `in.txt, line 7`.
@@ -28,7 +28,7 @@ class Line(NamedTuple):
 
 @contextlib.contextmanager
 def open_lines(texts: list[str] | None, path: str | None) -> Iterator[Iterator[Line]]:
-    """The texts of the command line, or the lines of a file or of standard input.
+    """Yields the texts of the command line, or the lines of a file or of standard input.
 
     Args:
         texts: given as words; they go before any file.

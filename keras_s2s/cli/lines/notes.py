@@ -1,38 +1,38 @@
-"""Says on standard error which lines have no answer, or not the whole of their text in it."""
+"""Reports on standard error which lines have no generated text, or were cut."""
 
 from __future__ import annotations
 
 import sys
 
-#: Lines that are named one by one; of more the number is said.
+#: Most lines that are named one by one; of more, the number is reported.
 NAMED = 20
 
 
 class LineNotes:
-    """Collects what is wrong with lines, and names the first of them at once."""
+    """Collects problems of lines, and reports the first of them at once."""
 
     def __init__(self) -> None:
         self.failed = 0
         self.cut = 0
 
     def fail(self, place: str, problem: str) -> None:
-        """A line that has no answer."""
+        """Reports a line for which nothing was generated."""
         self.failed += 1
         if self.failed <= NAMED:
             print(f"keras-s2s: error: {place} {problem}", file=sys.stderr)
 
     def shorten(self, place: str, problem: str) -> None:
-        """A line of which only the beginning is answered."""
+        """Reports a line that was cut."""
         self.cut += 1
         if self.cut <= NAMED:
             print(f"keras-s2s: {place} {problem}; it is cut to fit", file=sys.stderr)
 
     def close(self, lines: int, outcome: str = "their output is blank") -> None:
-        """Say what was not named.
+        """Reports how many lines were cut, and raises an error if some have no text.
 
         Args:
             lines: how many there were.
-            outcome: what becomes of lines without an answer.
+            outcome: what is written for lines that have no text.
 
         Raises:
             ValueError: lines have no answer.

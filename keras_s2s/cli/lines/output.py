@@ -1,4 +1,4 @@
-"""Answers as lines: plain, with scores, or as JSON; to standard output or to a file."""
+"""Writes generated texts as lines: plain, with scores, or as JSON; to standard output or a file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
 def plain_lines(answered: Answered, count: int) -> list[str]:
-    """A line for each of `count` answers; blank where there is none."""
+    """Returns a line for each of `count` generated texts; blank where there is none."""
     texts = [one_line(answer.text) for answer in answered.answers]
     return texts or [""] * count
 
 
 def scored_lines(answered: Answered, count: int) -> list[str]:
-    """As `plain_lines`, with the score and a tab before each answer."""
+    """Returns the lines of `plain_lines`, with the score and a tab before each text."""
     rows = [
         f"{'' if answer.score is None else f'{answer.score:.6f}'}\t{one_line(answer.text)}"
         for answer in answered.answers
@@ -32,7 +32,7 @@ def scored_lines(answered: Answered, count: int) -> list[str]:
 
 
 def json_line(answered: Answered) -> str:
-    """An object for the line: `source`, `answers` and, where something is wrong, `error`."""
+    """Returns a JSON object for a line: `source`, `answers` and, after an error, `error`."""
     entry: dict[str, Any] = {
         "source": answered.line.text,
         "answers": [
@@ -54,13 +54,13 @@ def _short(value: float | None) -> float | None:
 
 
 def one_line(text: str) -> str:
-    """A text without line breaks, any of which would shift all lines that follow."""
+    """Returns a text without line breaks, which would shift all lines that follow."""
     return " ".join(text.splitlines())
 
 
 @contextlib.contextmanager
 def line_writer(path: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a UTF-8 file that appears under its name once it is complete."""
+    """Yields standard output, or a UTF-8 file that appears under its name once it is complete."""
     if path is None:
         yield sys.stdout
         return
