@@ -22,6 +22,7 @@ from small_models import (
 from text_samples import CORPUS
 
 from keras_s2s.config import GenerationConfig
+from keras_s2s.decoding.planning import Search, plan_search
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.samplers import (
     Beam,
@@ -325,7 +326,7 @@ def test_a_presets_shortest_length_gives_way(options, expected):
     model = Seq2SeqLM(variant(RECURRENT, generation={"min_length": 6, "max_length": 8}))
     lengths = [options.pop(name, None) for name in ("max_length", "max_new_tokens")]
     # Also where a longer prefix would leave room: a row does not depend on its batch.
-    _, plan, _ = model._request(None, *lengths, options, (), [0, 2])
+    _, plan, _ = plan_search(model._parts, Search(None, *lengths, (), options), [0, 2])
     assert plan.processors == expected
 
 

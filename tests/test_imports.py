@@ -42,7 +42,7 @@ ONLY: dict[str, set[str]] = {
     "layers": {"config"},
     "samplers": {"config", "layers"},
     "network": {"config", "layers"},
-    "decoding": {"config", "data", "layers", "network", "samplers", "turns"},
+    "decoding": {"config", "data", "layers", "network", "samplers", "text", "turns"},
 }
 
 NO_KERAS = {"atomic_writing", "config", "catalog", "text"}

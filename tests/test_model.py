@@ -26,6 +26,7 @@ from small_models import (
 )
 
 from keras_s2s.config import ConfigError
+from keras_s2s.decoding.planning import Search, plan_search
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.samplers import Beam, GenerationOutput
 from keras_s2s.text import Preprocessor
@@ -386,7 +387,9 @@ def test_any_search_ends_and_is_well_formed(model, options, pad):
     target = model.special_ids.target
     options = dict(options)
     name, length, seed = options.pop("sampler"), options.pop("max_length"), options.pop("seed", 0)
-    sampler, plan, _ = model._request(name, length, None, options, (), [0] * len(SOURCES))
+    sampler, plan, _ = plan_search(
+        model._parts, Search(name, length, options=options), [0] * len(SOURCES)
+    )
     fill = {"own": target.pad, "eos": target.eos, "start": target.decoder_start}[pad]
     plan = dataclasses.replace(plan, pad=fill)
     output = model.generator.generate(SOURCES, sampler, plan, seed=seed)

@@ -12,6 +12,7 @@ from small_models import covered, shrink, slow_where_compiled, source_mapping, t
 
 from keras_s2s.catalog import load_preset
 from keras_s2s.decoding.diagnosis import NonFiniteError
+from keras_s2s.decoding.planning import Search, plan_search
 from keras_s2s.model import Seq2SeqLM
 
 SOURCES = [[5, 6, 7, 3], [8, 3]]
@@ -107,7 +108,7 @@ def test_the_source_that_is_meant_is_named():
 def test_streaming_raises_as_well():
     model = small()
     spoil(model, "decoder/layer_0/self_attention/value/kernel", np.inf)
-    chosen, plan, limits = model._request("greedy", 6, None, {}, None, [0])
+    chosen, plan, limits = plan_search(model._parts, Search("greedy", 6), [0])
     with pytest.raises(NonFiniteError, match="self_attention/value/kernel"):
         list(model.generator.stream([[5, 3]], chosen, plan, limits=limits))
 

@@ -59,3 +59,17 @@ def export_as(
             takes = [other for other, known in FORMATS.items() if name in known.options]
             raise ExportError(f"{name}={value!r} is for format={' or '.join(map(repr, takes))}")
     return FORMATS[format].write(directory, **given, **arguments)
+
+
+def refuse_fixed_search(format: str) -> None:
+    """Refuse options of a search for a format whose engine chooses them at each call.
+
+    Raises:
+        ExportError: this is such a format. (One that is unknown is an error of `export_as`.)
+    """
+    if format in FORMATS and format != "tf_saved_model":
+        raise ExportError(
+            f"a search can be fixed with format='tf_saved_model' alone: {format!r} leaves it "
+            "to the engine; from_preset(..., generation=...) changes the defaults that are "
+            "written"
+        )

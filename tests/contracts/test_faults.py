@@ -183,7 +183,7 @@ def test_loss_averaged_over_padding(monkeypatch):
     model = fresh("lstm_seq2seq").model
     checks.check_loss_ignores_padding(model)
     over_all = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    monkeypatch.setattr("keras_s2s.model.as_token_loss", lambda loss: over_all)
+    monkeypatch.setattr("keras_s2s.training.compiling.as_token_loss", lambda loss: over_all)
     found(checks.check_loss_ignores_padding, model)
 
 

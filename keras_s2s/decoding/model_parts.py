@@ -1,0 +1,59 @@
+"""The parts of a model that a call of `generate`, `stream`, `score` or `export` reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from keras_s2s.config import PresetConfig, SpecialIds
+from keras_s2s.network import Network
+from keras_s2s.text.languages import with_defaults
+from keras_s2s.text.preprocessor import Preprocessor
+
+
+@dataclass(frozen=True)
+class ModelParts:
+    """What a call needs to know of a model.
+
+    Attributes:
+        preset: architecture, special ids and generation defaults.
+        network: the network's moves, and the longest rows it has positions for.
+        preprocessor: text <-> ids; None for a model that works on ids.
+    """
+
+    preset: PresetConfig
+    network: Network
+    preprocessor: Preprocessor | None
+
+    @property
+    def special_ids(self) -> SpecialIds:
+        """Ids with a meaning of their own."""
+        return self.preset.special_ids
+
+    def require_preprocessor(self) -> Preprocessor:
+        """The preprocessor, where the call has texts.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.preprocessor is None:
+            raise ValueError(
+                "this model has no preprocessor, so it cannot read text; pass ids as "
+                '{"encoder_token_ids": ..., "encoder_padding_mask": ...}, or give the model one: '
+                "model.preprocessor = text.Preprocessor(...)"
+            )
+        return self.preprocessor
+
+    def in_languages(self, src_lang: str | None, tgt_lang: str | None) -> ModelParts:
+        """The same parts with other default languages; None leaves a default as it is.
+
+        Raises:
+            ConfigError: the model has no such language, or none at all.
+        """
+        if src_lang is None and tgt_lang is None:
+            return self
+        special_ids = with_defaults(self.special_ids, src_lang, tgt_lang)
+        preset = self.preset.model_copy(update={"special_ids": special_ids})
+        preprocessor = self.preprocessor
+        if preprocessor is not None:
+            preprocessor = preprocessor.in_languages(src_lang, tgt_lang)
+        return ModelParts(preset, self.network, preprocessor)

@@ -1,0 +1,134 @@
+"""From the options of a call to a strategy, a plan, and the most ids of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras_s2s.config import GenerationConfig
+from keras_s2s.decoding.model_parts import ModelParts
+from keras_s2s.samplers.checks import whole
+from keras_s2s.samplers.processors import LogitsProcessor
+from keras_s2s.samplers.resolve import resolve_sampler
+from keras_s2s.samplers.rules import RULES, make_rules
+from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.text.languages import TargetStart, target_start
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a caller wants targets to be searched.
+
+    Attributes:
+        sampler: a strategy, its name, or None: the options choose.
+        max_length, max_new_tokens: most ids, as in `generate`.
+        processors: rules of the caller's own.
+        options: further options of strategies and rules by their names.
+    """
+
+    sampler: Sampler | str | None = None
+    max_length: int | None = None
+    max_new_tokens: int | None = None
+    processors: Sequence[LogitsProcessor] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def asks_for_something(self) -> bool:
+        """Whether the caller passed anything."""
+        fixed = (self.sampler, self.max_length, self.max_new_tokens, *(self.processors or ()))
+        return bool(self.options) or any(value is not None for value in fixed)
+
+
+def plan_search(
+    parts: ModelParts,
+    search: Search,
+    given: Sequence[int],
+    start: TargetStart | None = None,
+    defaults: GenerationConfig | None = None,
+) -> tuple[Sampler, Plan, list[int]]:
+    """The strategy, the plan and the most ids of each row.
+
+    Args:
+        parts: of the model.
+        search: what the caller passed.
+        given: ids in the prefix of each row.
+        start: how the language of the rows begins; None for the default one.
+        defaults: of the strategy, in place of the preset's own.
+
+    Raises:
+        ValueError: an option that cannot be meant, or that the strategy would ignore.
+        TypeError: a sampler or a rule that is none.
+    """
+    own_config = parts.preset.generation
+    strategy_options = {name: v for name, v in search.options.items() if name not in RULES}
+    chosen = resolve_sampler(search.sampler, strategy_options, defaults or own_config)
+    # An option that is None asks for nothing: the preset's stays.
+    rules = {k: v for k, v in search.options.items() if k in RULES and v is not None}
+    steps, limits = _limits(parts, search.max_length, search.max_new_tokens, given)
+    rooms = {
+        "min_length": min(limits, default=steps) + 1,
+        "min_new_tokens": min((a - b for a, b in zip(limits, given, strict=True)), default=steps),
+    }
+    for name, room in rooms.items():
+        if name in rules and whole(name, rules[name], 0) > room:
+            longest = max(given, default=0)
+            raise ValueError(
+                f"{name}={rules[name]} cannot be reached: max_length={steps + 1}"
+                + (f" with a prefix of {longest} ids" if longest else "")
+                + f" leaves room for {room}"
+            )
+    target = parts.special_ids.target
+    start = start or target_start(parts.special_ids)
+    own = {
+        **own_config.model_dump(include=set(RULES)),
+        "forced_bos_token_id": start.forced_bos,
+        "forced_eos_token_id": target.forced_eos,
+    }
+    # The preset's own give way to what the caller asks for.
+    for name, room in (("min_length", steps + 1), ("min_new_tokens", steps)):
+        if rooms.keys() & rules.keys() or own[name] > room:
+            own[name] = 0
+    made = make_rules(
+        {**own, **rules},
+        vocabulary=parts.preset.architecture.target_vocab_size,
+        own=() if search.processors is None else search.processors,
+    )
+    plan = Plan(start.decoder_start, target.eos, target.pad, max(limits, default=steps), made)
+    chosen.check(plan)
+    return chosen, plan, limits
+
+
+def _limits(
+    parts: ModelParts, max_length: int | None, max_new_tokens: int | None, given: Sequence[int]
+) -> tuple[int, list[int]]:
+    """Most ids of a result: without a prefix, and of rows with prefixes of `given` ids."""
+    if max_length is not None and max_new_tokens is not None:
+        raise ValueError(
+            f"max_length={max_length} and max_new_tokens={max_new_tokens} say the same "
+            "thing twice; pass one of them"
+        )
+    most = parts.network.max_target_length
+    longest = max(given, default=0)
+    if max_new_tokens is not None:
+        steps = whole("max_new_tokens", max_new_tokens)
+        limits = [steps + count for count in given]
+    else:
+        asked = parts.preset.generation.max_length if max_length is None else max_length
+        # The decoder start and one id at least.
+        steps = whole("max_length", asked, 2) - 1
+        if max_length is None and most is not None:
+            steps = min(steps, most)
+        limits = [steps] * len(given)
+    needed = max(limits, default=steps)
+    if most is not None and needed > most:
+        raise ValueError(
+            f"max_length={needed + 1} needs {needed} decoder positions, but the model "
+            f"has {most}; the longest possible max_length is {most + 1}"
+        )
+    if longest >= needed:
+        raise ValueError(
+            f"a prefix of {longest} ids leaves no room in max_length={needed + 1}, which "
+            f"counts the decoder start: pass max_length={longest + 2} or more"
+        )
+    return steps, limits

@@ -1,0 +1,203 @@
+"""What one call of `generate` or `stream` asks for, checked before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_s2s.decoding.generator import Generator
+from keras_s2s.decoding.model_parts import ModelParts
+from keras_s2s.decoding.planning import Search, plan_search
+from keras_s2s.decoding.rows import row_seeds
+from keras_s2s.decoding.source_rows import source_rows
+from keras_s2s.decoding.target_rows import forced_first, prefix_rows, target_starts
+from keras_s2s.samplers.beam import Beam
+from keras_s2s.samplers.diverse_beam import DiverseBeam
+from keras_s2s.samplers.greedy import Greedy
+from keras_s2s.samplers.output import GenerationOutput, merged
+from keras_s2s.samplers.resolve import for_streams, refuse_to_stream
+from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.text.languages import Language
+from keras_s2s.text.pieces import text_pieces
+from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.truncation import Overlong
+
+
+class Group(NamedTuple):
+    """Sources whose targets begin alike, in the same language; they are decoded together.
+
+    Attributes:
+        places: of the sources among those of the call.
+        plan: special ids, number of steps and rules.
+        limits: most ids of each source's sequences, its prefix counted.
+    """
+
+    places: list[int]
+    plan: Plan
+    limits: list[int]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A call of `generate` or `stream`: its sources, and how their targets are searched.
+
+    Attributes:
+        rows: source ids of each source.
+        single: the source was one text.
+        is_text: the sources came as texts.
+        sampler: the strategy.
+        groups: the sources by how their targets begin, with their plans and limits.
+        prefixes: ids that each source's sequences begin with; None where no prefix was given.
+        seeds: int32 `[B]`, one for each source.
+
+    Example:
+        >>> parts = ModelParts(model.preset, model.network, model.preprocessor)
+        >>> request = Request.prepare(parts, ["ein Hund"], Search(max_length=20))
+        >>> request.generate(model.generator).lengths
+        array([3], dtype=int32)
+    """
+
+    rows: list[list[int]]
+    single: bool
+    is_text: bool
+    sampler: Sampler
+    groups: list[Group]
+    prefixes: list[list[int]] | None
+    seeds: np.ndarray
+
+    @classmethod
+    def prepare(
+        cls,
+        parts: ModelParts,
+        x: Any,
+        search: Search,
+        *,
+        src_lang: Language = None,
+        tgt_lang: Language = None,
+        decoder_prefix: Any = None,
+        seed: int | Sequence[int] | None = None,
+        overlong: Overlong = "error",
+        streams: bool = False,
+    ) -> Request:
+        """Check what a caller passed; arguments as in `generate`.
+
+        Args:
+            parts: of the model.
+            search: the strategy, the limits and the rules.
+            streams: the results are shown while they grow: the model's own beams give way, and
+                those that the caller asks for are refused.
+
+        Raises:
+            ValueError: an option that cannot be meant, or that the strategy would ignore; a
+                source or prefix that is too long.
+            TypeError: sources, a sampler or a rule of the wrong type.
+        """
+        single = isinstance(x, str)
+        rows, is_text = source_rows(parts, x, src_lang, tgt_lang, overlong)
+        first = forced_first(parts, tgt_lang, search.options)
+        prefixes = prefix_rows(
+            parts, decoder_prefix, len(rows), single=single, tgt_lang=tgt_lang, first=first
+        )
+        starts = target_starts(parts, tgt_lang, len(rows))
+        seeds = row_seeds(seed, len(rows))
+        defaults = for_streams(parts.preset.generation) if streams else None
+        groups = []
+        for start, places in starts.items():
+            given = [0 if prefixes is None else len(prefixes[i]) for i in places]
+            sampler, plan, limits = plan_search(parts, search, given, start, defaults)
+            if streams:
+                refuse_to_stream(sampler)
+            _check_seed(seed, sampler)
+            groups.append(Group(places, plan, limits))
+        return cls(rows, single, is_text, sampler, groups, prefixes, seeds)
+
+    def generate(
+        self, generator: Generator, *, batch_size: int = 32, want_attention: bool = False
+    ) -> GenerationOutput:
+        """The results of all sources, in their order.
+
+        Args:
+            generator: runs the network.
+            batch_size, want_attention: as in `Generator.generate`.
+        """
+        results = [
+            generator.generate(
+                **self._arguments(group), batch_size=batch_size, want_attention=want_attention
+            )
+            for group in self.groups
+        ]
+        places = [group.places for group in self.groups]
+        return merged(results, places, self.groups[0].plan.pad)
+
+    def stream(
+        self, generator: Generator, preprocessor: Preprocessor, *, stride: int = 1
+    ) -> Iterator[list[str]]:
+        """New text of each source, as it is generated.
+
+        Args:
+            generator: runs the network.
+            preprocessor: ids -> text.
+            stride: steps between two pieces.
+
+        Yields:
+            a text for each source, of which one at least is not empty.
+        """
+        streams = [
+            text_pieces(preprocessor, generator.stream(**self._arguments(group), stride=stride))
+            for group in self.groups
+            if group.places
+        ]
+        for step in zip_longest(*streams):
+            texts = [""] * len(self.rows)
+            for group, new in zip(self.groups, step, strict=True):
+                for i, piece in zip(group.places, new or (), strict=False):
+                    texts[i] = piece
+            if any(texts):
+                yield texts
+
+    def _arguments(self, group: Group) -> dict[str, Any]:
+        """Arguments of `Generator` for a group."""
+        prefixes = self.prefixes
+        return {
+            "rows": [self.rows[i] for i in group.places],
+            "sampler": self.sampler,
+            "plan": group.plan,
+            "limits": group.limits,
+            "prefixes": None if prefixes is None else [prefixes[i] for i in group.places],
+            "seeds": self.seeds[list(group.places)],
+            "places": group.places,
+        }
+
+
+def output_texts(output: GenerationOutput, preprocessor: Preprocessor) -> list[Any]:
+    """A text for each source, or a list of texts for n-best results.
+
+    Args:
+        output: ids `[B, T]`, or `[B, N, T]` for n-best.
+        preprocessor: ids -> text.
+    """
+    ids = output.token_ids
+    if ids.ndim == 2:
+        return preprocessor.decode_target(_cut(ids, output.lengths))
+    if not len(ids):
+        return []
+    flat = _cut(ids.reshape(-1, ids.shape[-1]), output.lengths.reshape(-1))
+    texts = preprocessor.decode_target(flat)
+    n = ids.shape[1]
+    return [texts[i : i + n] for i in range(0, len(texts), n)]
+
+
+def _cut(ids: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
+    return [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
+
+
+def _check_seed(seed: Any, sampler: Sampler) -> None:
+    if seed is not None and type(sampler) in (Greedy, Beam, DiverseBeam):
+        raise ValueError(
+            f"seed={seed} has no effect: {type(sampler).__name__} draws nothing; drop it, or "
+            "choose a sampler that draws (do_sample=True)"
+        )

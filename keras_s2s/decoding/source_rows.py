@@ -1,0 +1,128 @@
+"""From the sources that a caller passed to checked rows of source ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_s2s.decoding.model_parts import ModelParts
+from keras_s2s.decoding.rows import as_rows
+from keras_s2s.text.languages import Language
+from keras_s2s.text.row_error import RowError
+from keras_s2s.text.truncation import Overlong, Side, check_overlong, fitting
+
+
+def source_rows(
+    parts: ModelParts,
+    x: Any,
+    src_lang: Language = None,
+    tgt_lang: Language = None,
+    overlong: Overlong = "error",
+) -> tuple[list[list[int]], bool]:
+    """Rows of source ids, and whether they came as text.
+
+    Args:
+        parts: of the model.
+        x: a text, texts, or a mapping with `encoder_token_ids` and `encoder_padding_mask`,
+            `[B, S]` each.
+        src_lang, tgt_lang: languages of texts: one for all, or one for each.
+        overlong: what is done with a row that is longer than the model's positions.
+
+    Raises:
+        TypeError: `x` is none of these.
+        ValueError: ids outside the vocabulary; rows that are empty or too long; languages that
+            ids cannot be told.
+    """
+    if isinstance(x, Mapping):
+        missing = {"encoder_token_ids", "encoder_padding_mask"} - set(x)
+        if missing:
+            raise ValueError(f"the input mapping lacks {', '.join(sorted(missing))}")
+        refuse_languages_of_ids(parts, src_lang, tgt_lang)
+        rows, is_text = as_rows(x["encoder_token_ids"], x["encoder_padding_mask"]), False
+    else:
+        if not isinstance(x, Iterable):
+            raise TypeError(
+                f"got {x!r}; generate() takes a text, a list of texts, or a mapping with "
+                "encoder_token_ids and encoder_padding_mask"
+            )
+        texts = [x] if isinstance(x, str) else list(x)
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(
+                    f"element {i} is a {type(text).__name__}; generate() takes texts, or a "
+                    "mapping with encoder_token_ids and encoder_padding_mask"
+                )
+        preprocessor = parts.require_preprocessor()
+        rows, is_text = preprocessor.encode_source(texts, src_lang, tgt_lang), True
+    return checked_rows(parts, rows, "source", overlong), is_text
+
+
+def refuse_languages_of_ids(parts: ModelParts, src_lang: Language, tgt_lang: Language) -> None:
+    """Refuse languages that ids of sources say themselves, or cannot be told at all.
+
+    Raises:
+        ValueError: such a language was named.
+    """
+    languages = parts.special_ids.languages
+    if src_lang is not None:
+        raise ValueError("src_lang is for texts: these ids have their language or none")
+    if tgt_lang is None:
+        return
+    if languages is None and parts.preprocessor is None:
+        raise ValueError("tgt_lang needs a preprocessor that knows languages; there is none")
+    if languages is not None and languages.target == "source_prefix":
+        raise ValueError(
+            f"tgt_lang={tgt_lang!r} is for texts: this model reads its target language at the "
+            "beginning of the source, so these ids have it or none"
+        )
+
+
+def checked_rows(
+    parts: ModelParts, rows: Sequence[Any], side: Side, overlong: Overlong = "error"
+) -> list[list[int]]:
+    """Rows of ids of a side's vocabulary, none empty or longer than the positions for it.
+
+    Raises:
+        ValueError: ids outside the vocabulary, or what is no list of ids.
+        RowError: rows that are empty, or too long where that is an error.
+    """
+    check_overlong(overlong)
+    vocabulary = getattr(parts.preset.architecture, f"{side}_vocab_size")
+    checked = [checked_ids(f"{side} {i}", row, vocabulary, side) for i, row in enumerate(rows)]
+    if empty := {i: "is empty: it has no id at all" for i, row in enumerate(checked) if not row}:
+        raise RowError(side, empty)
+    length = getattr(parts.network, f"max_{side}_length")
+    limit = "the model has positions for {}"
+    if parts.preprocessor is not None:
+        return parts.preprocessor.fit_rows(checked, side, length, overlong, limit=limit)
+    return fitting(checked, length, parts.special_ids, side, overlong=overlong, limit=limit)
+
+
+def checked_ids(what: str, row: Any, vocabulary: int, side: str) -> list[int]:
+    """`row` as a list of ids.
+
+    Args:
+        what: names the row in messages.
+        row: what the caller passed.
+        vocabulary: ids lie below this.
+        side: whose vocabulary it is, for messages.
+
+    Raises:
+        ValueError: it is no list of whole numbers, or holds an id that the vocabulary lacks.
+    """
+    try:
+        ids = np.asarray(row)
+    except (TypeError, ValueError):
+        ids = np.asarray(None)
+    if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
+        raise ValueError(f"{what} is {row!r}; it must be a list of ids, whole numbers")
+    wrong = ids[(ids < 0) | (ids >= vocabulary)]
+    if wrong.size:
+        raise ValueError(
+            f"{what} holds the id {wrong[0]}, but the {side} vocabulary has ids 0 to "
+            f"{vocabulary - 1}"
+        )
+    found: list[int] = ids.tolist()
+    return found

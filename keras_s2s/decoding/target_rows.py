@@ -1,0 +1,162 @@
+"""What a caller says of targets: how they begin, their prefixes, and given targets to score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from keras_s2s.decoding.model_parts import ModelParts
+from keras_s2s.decoding.source_rows import checked_ids, checked_rows, refuse_languages_of_ids
+from keras_s2s.samplers.checks import whole
+from keras_s2s.text.languages import Language, TargetStart, spread, target_start
+from keras_s2s.text.truncation import Overlong
+
+
+class Pairs(NamedTuple):
+    """Pairs of source and target, ready to score.
+
+    Attributes:
+        sources: source ids of each row.
+        targets: target ids of each row, as labels (no decoder start).
+        starts: the decoder start of each row.
+    """
+
+    sources: list[list[int]]
+    targets: list[list[int]]
+    starts: list[int]
+
+
+def target_starts(
+    parts: ModelParts, tgt_lang: Language, count: int
+) -> dict[TargetStart, list[int]]:
+    """Places of `count` rows by how their language begins; one empty group for no rows."""
+    groups: dict[TargetStart, list[int]] = {}
+    for row, code in enumerate(spread(tgt_lang, count, "tgt_lang")):
+        groups.setdefault(target_start(parts.special_ids, code), []).append(row)
+    return groups or {target_start(parts.special_ids): []}
+
+
+def forced_first(parts: ModelParts, tgt_lang: Language, options: Mapping[str, Any]) -> int | None:
+    """The id that the caller, by its number, forces every target to begin with.
+
+    Raises:
+        ValueError: it is the id of another language than the one that the caller names.
+    """
+    first, languages = options.get("forced_bos_token_id"), parts.special_ids.languages
+    if first is None or languages is None or languages.target != "forced_bos":
+        return None
+    for code in {tgt_lang} if isinstance(tgt_lang, str) else set(tgt_lang or ()):
+        if code is not None and target_start(parts.special_ids, code).forced_bos != first:
+            raise ValueError(
+                f"forced_bos_token_id={first} and tgt_lang={code!r} name two languages for the "
+                "same target; pass one of them"
+            )
+    return whole("forced_bos_token_id", first, 0)
+
+
+def prefix_rows(
+    parts: ModelParts,
+    prefix: Any,
+    count: int,
+    *,
+    single: bool,
+    tgt_lang: Language = None,
+    first: int | None = None,
+) -> list[list[int]] | None:
+    """Ids that each row begins with; None where there is no prefix.
+
+    Args:
+        parts: of the model.
+        prefix: texts or rows of ids; None is none.
+        count: rows.
+        single: the source was one text, and so is the prefix.
+        tgt_lang: language of each row.
+        first: id that all rows are forced to begin with, in place of their language's.
+
+    Raises:
+        ValueError: there is not one prefix for each row, or one holds what is no id.
+    """
+    if prefix is None:
+        return None
+    if not isinstance(prefix, Iterable):
+        raise ValueError(f"decoder_prefix={prefix!r} must be a text, or a list of ids")
+    prefixes = [prefix] if single else list(prefix)
+    if len(prefixes) != count or (isinstance(prefix, str) and not single):
+        raise ValueError(
+            f"decoder_prefix must hold one prefix for each of {count} sources, "
+            f"got {1 if isinstance(prefix, str) else len(prefixes)}"
+        )
+    vocabulary = parts.preset.architecture.target_vocab_size
+    rows = []
+    codes = spread(tgt_lang, count, "tgt_lang")
+    for i, (each, code) in enumerate(zip(prefixes, codes, strict=True)):
+        if isinstance(each, str):
+            # The target's own EOS would end it before it begins.
+            each = parts.require_preprocessor().encode_target_prefix(each, code, first=first)
+        rows.append(checked_ids(f"decoder_prefix {i}", each, vocabulary, "target"))
+    return rows
+
+
+def pair_rows(
+    parts: ModelParts,
+    sources: str | Sequence[Any],
+    targets: str | Sequence[Any],
+    *,
+    src_lang: Language = None,
+    tgt_lang: Language = None,
+    overlong: Overlong = "error",
+) -> Pairs:
+    """Rows of source and of target ids, from texts or from ids.
+
+    Args:
+        parts: of the model.
+        sources, targets: a text each, or lists of texts, or lists of rows of ids.
+        src_lang, tgt_lang: as in `generate`.
+        overlong: what is done with a row that is longer than the model's positions.
+
+    Raises:
+        TypeError: texts on one side and ids on the other, or a text and a list.
+        ValueError: ids outside a vocabulary; rows that are empty or too long; numbers of rows
+            that differ; languages that the ids do not have.
+    """
+    if isinstance(sources, str) != isinstance(targets, str):
+        raise TypeError("sources and targets must both be a text, or both be lists")
+    given: list[list[Any]] = [
+        [side] if isinstance(side, str) else list(side) for side in (sources, targets)
+    ]
+    if len(given[0]) != len(given[1]):
+        raise ValueError(f"{len(given[0])} sources but {len(given[1])} targets")
+    texts = {isinstance(row, str) for row in (*given[0], *given[1])}
+    if len(texts) == 2:
+        raise TypeError("sources and targets must all be texts, or all be lists of ids")
+    if texts == {True}:
+        preprocessor = parts.require_preprocessor()
+        given = [
+            preprocessor.encode_source(given[0], src_lang, tgt_lang),
+            preprocessor.encode_target(given[1], tgt_lang),
+        ]
+    else:
+        refuse_languages_of_ids(parts, src_lang, tgt_lang)
+        _check_first_ids(parts, given[1], tgt_lang)
+    source_ids = checked_rows(parts, given[0], "source", overlong)
+    target_ids = checked_rows(parts, given[1], "target", overlong)
+    starts = [0] * len(source_ids)
+    for start, places in target_starts(parts, tgt_lang, len(source_ids)).items():
+        for i in places:
+            starts[i] = start.decoder_start
+    return Pairs(source_ids, target_ids, starts)
+
+
+def _check_first_ids(parts: ModelParts, targets: Sequence[Any], tgt_lang: Language) -> None:
+    """Hold the languages that ids of targets begin with against those a call names."""
+    languages = parts.special_ids.languages
+    if tgt_lang is None or languages is None or languages.target != "forced_bos":
+        return
+    codes = spread(tgt_lang, len(targets), "tgt_lang")
+    for i, (row, code) in enumerate(zip(targets, codes, strict=True)):
+        wanted = None if code is None else target_start(parts.special_ids, code).forced_bos
+        if wanted is not None and list(row[:1]) != [wanted]:
+            raise ValueError(
+                f"target {i} does not begin with {wanted}, the id of {code!r}: ids of a target "
+                "have their language in them"
+            )

@@ -1,0 +1,122 @@
+"""Arguments of Keras' training methods, and the data in them, checked before the first step."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from keras_s2s.config import SpecialIds
+from keras_s2s.data.batches import Batches
+from keras_s2s.data.checked_batches import checked_batches
+from keras_s2s.data.given_texts import is_texts, refuse_texts
+from keras_s2s.data.limits import ModelLimits
+from keras_s2s.text.preprocessor import Preprocessor
+
+
+def named_arguments(
+    method: Callable[..., Any], x: Any, y: Any, *args: Any, **kwargs: Any
+) -> dict[str, Any]:
+    """Arguments of a Keras method by their names, whether they came by place or by name.
+
+    Example:
+        >>> named_arguments(keras.Model.fit, x, y, 32, epochs=2)
+        {'x': x, 'y': y, 'batch_size': 32, 'epochs': 2}
+    """
+    given = inspect.signature(method).bind(None, x, y, *args, **kwargs).arguments
+    further = given.pop("kwargs", {})
+    del given["self"]
+    return {**given, **further}
+
+
+def refuse_class_weight(class_weight: Any) -> None:
+    """Refuse weights of classes.
+
+    Raises:
+        ValueError: there are some.
+    """
+    if class_weight is not None:
+        raise ValueError(
+            "class_weight weighs examples by their class, but a target here is a sequence of ids "
+            "and has none; pass sample_weight: one for each row, [N], or for each token, [N, T]"
+        )
+
+
+@dataclass(frozen=True)
+class DataChecks:
+    """What data must be like for a model to be trained on them.
+
+    Attributes:
+        limits: sizes of the model's tables.
+        special_ids: of the model.
+        preprocessor: of the model; None for one that works on ids.
+    """
+
+    limits: ModelLimits
+    special_ids: SpecialIds
+    preprocessor: Preprocessor | None
+
+    def checked(self, x: Any, y: Any, weights: Any, name: str, call: str) -> Any:
+        """`x`, known to be what the model can be trained on, or checked batch by batch.
+
+        Args:
+            x, y, weights: as `fit` takes them.
+            name: of the argument, for messages.
+            call: the call, for messages, with `{}` in the place of the data.
+
+        Raises:
+            ValueError: texts instead of batches; inputs that lack masks; ids outside the
+                vocabulary; rows longer than the model's positions; labels that are not the
+                decoder inputs moved by one; another preprocessor than the model's.
+        """
+        refuse_texts(x, call)
+        if isinstance(x, Batches):
+            theirs, mine = x.preprocessor, self.preprocessor
+            if theirs is not None and mine is not None and not mine.encodes_like(theirs):
+                raise ValueError(
+                    "these Batches were made with another preprocessor than the model's: their "
+                    "ids mean other tokens. Make them with model.preprocessor"
+                )
+            x.check_limits(self.limits, name)
+        elif y is not None or isinstance(x, Mapping):
+            self.limits.check_batch((x, y, weights), name, self.special_ids)
+        else:
+            return checked_batches(x, self.limits.check_batch, name)
+        return x
+
+    def checked_validation(self, data: Any) -> Any:
+        """`validation_data` of `fit`, checked as `checked` does.
+
+        Raises:
+            ValueError: as `checked` does, and for an empty tuple.
+        """
+        name, call = "validation_data", "validation_data={}"
+        if isinstance(data, tuple | list) and not data:
+            raise ValueError(
+                f"validation_data={data!r} is empty; pass data.Batches(pairs, "
+                "model.preprocessor), (x, y) or (x, y, sample_weight), or leave it out"
+            )
+        if isinstance(data, tuple | list) and isinstance(data[0], Mapping):
+            x, y, weights = [*data, None, None][:3]
+            self.checked(x, y, weights, name, call)
+            return data
+        return self.checked(data, None, None, name, call)
+
+    def check_inputs(self, x: Any) -> None:
+        """Refuse inputs that `predict` cannot take.
+
+        Raises:
+            ValueError: texts; inputs that lack masks; ids outside the vocabulary; rows longer
+                than the model's positions.
+        """
+        if is_texts(x):
+            raise ValueError(
+                "predict() returns logits of given decoder inputs, and this is text; "
+                "model.generate(texts) generates from texts, model.score(sources, targets) "
+                "measures given targets"
+            )
+        if isinstance(x, Batches):
+            x.check_limits(self.limits, "x")
+        elif isinstance(x, Mapping):
+            self.limits.check_ids(x, "x")

@@ -1,0 +1,241 @@
+"""A Keras model whose losses and metrics are means over real tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_s2s.config import PresetConfig
+from keras_s2s.data.batches import Batches
+from keras_s2s.data.limits import ModelLimits
+from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.training.callbacks import CompilingMessage
+from keras_s2s.training.compiling import compile_arguments
+from keras_s2s.training.data_checks import DataChecks, named_arguments, refuse_class_weight
+from keras_s2s.training.kept_weights import kept_weights
+from keras_s2s.training.metrics import LossTracker
+from keras_s2s.training.taken_turns import taking_turns
+from keras_s2s.training.token_weights import token_weights
+from keras_s2s.turns import Turns
+
+
+class TrainableModel(keras.Model):
+    """`compile`, `fit`, `evaluate` and their like for models of sequences of ids.
+
+    A functional Keras model with the inputs `encoder_token_ids`, `encoder_padding_mask`,
+    `decoder_token_ids` and `decoder_padding_mask`, and logits `[batch, target, vocabulary]`.
+    Data are checked before the first step, and a step takes turns with whatever else uses the
+    weights. A subclass builds the graph and sets the attributes.
+
+    Attributes:
+        preset: architecture and special ids.
+        _preprocessor: text <-> ids; None for a model that works on ids.
+        _turns: the lock that a step holds.
+    """
+
+    preset: PresetConfig
+    _preprocessor: Preprocessor | None
+    _turns: Turns
+
+    @property
+    def _data_checks(self) -> DataChecks:
+        limits = ModelLimits.of(self.preset.architecture)
+        return DataChecks(limits, self.preset.special_ids, self._preprocessor)
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        loss: Any = "auto",
+        *,
+        label_smoothing: float = 0.0,
+        metrics: Any = None,
+        weighted_metrics: Any = "auto",
+        jit_compile: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        """`keras.Model.compile`, with the loss and metrics of this kind of model.
+
+        Loss and metrics are means over real tokens: those since the epoch began in the logs of
+        `fit`, all of them in `evaluate`, however they were batched and padded. Losses and metrics
+        of Keras, and functions, are averaged in the same way.
+
+        Args:
+            optimizer: a Keras optimiser or its name.
+            loss: by default `TokenCrossEntropy`, the mean over real tokens.
+            label_smoothing: of the default loss.
+            metrics: further metrics.
+            weighted_metrics: by default token accuracy and perplexity over real tokens.
+            jit_compile: "auto" is True on JAX only. XLA on TensorFlow compiles anew for each
+                batch shape, and cannot differentiate a loop of unknown length.
+            **kwargs: as in Keras.
+
+        Raises:
+            ValueError: a loss or a metric that takes logits for probabilities, or sums over a
+                batch; `jit_compile=True` for recurrent layers, but on JAX.
+        """
+        found = compile_arguments(
+            self.preset.architecture,
+            loss=loss,
+            label_smoothing=label_smoothing,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            jit_compile=jit_compile,
+        )
+        super().compile(optimizer=optimizer, **found, **kwargs)
+        self._loss_tracker = LossTracker()
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Keras calls this on loading a model that was compiled; its optimiser goes on."""
+        config = keras.saving.deserialize_keras_object(config)
+        config["jit_compile"] = "auto"  # the backend that loads may not be the one that saved
+        self.compile(**config)
+        self.optimizer.build(self.trainable_variables)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`, with the default loss where the model was not compiled.
+
+        Raises:
+            ValueError: as `fit` does, and where no token weighs anything.
+        """
+        given = named_arguments(keras.Model.evaluate, x, y, *args, **kwargs)
+        if not self.compiled:
+            self.compile()
+        # Within `fit` the validation data are those that it has checked.
+        if not given.get("_use_cached_eval_dataset"):
+            weights = given.get("sample_weight")
+            given["x"] = self._data_checks.checked(x, y, weights, "x", "model.evaluate({})")
+        with kept_weights(self):
+            result = super().evaluate(**given)
+        tracker = self._loss_tracker
+        if isinstance(tracker, LossTracker) and not keras.ops.convert_to_numpy(tracker.tokens):
+            raise ValueError(
+                "nothing was measured: no token of these data weighs anything; look at "
+                "decoder_padding_mask, sample_weight and labels"
+            )
+        return result
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.fit`. `x` is usually `data.Batches(pairs, model.preprocessor)`.
+
+        A model that was not compiled is compiled with Adam and the default loss. With arrays,
+        `sample_weight` is of rows, `[N]` or `[N, 1]`, or of tokens, `[N, T]`; labels of -100 are
+        left out.
+
+        Raises:
+            ValueError: texts instead of batches; inputs that lack masks; ids outside the
+                vocabulary; rows longer than the model's positions; labels that are not the decoder
+                inputs moved by one; `class_weight`.
+        """
+        given = named_arguments(keras.Model.fit, x, y, *args, **kwargs)
+        refuse_class_weight(given.get("class_weight"))
+        if not self.compiled:
+            self.compile()
+        if self.optimizer is not None:
+            # Otherwise Keras on TensorFlow makes its variables in the first step, and so traces
+            # that step twice.
+            self.optimizer.build(self.trainable_variables)
+        weights = given.get("sample_weight")
+        checks = self._data_checks
+        given["x"] = checks.checked(x, y, weights, "x", "model.fit({})")
+        if (validation := given.get("validation_data")) is not None:
+            given["validation_data"] = checks.checked_validation(validation)
+        if isinstance(x, Batches):
+            # It shuffles by its own seed; Keras would shuffle again by a global one.
+            given.setdefault("shuffle", False)
+        callbacks = given.get("callbacks") or []
+        is_first = self.train_function is None and not self.run_eagerly
+        if is_first and given.get("verbose", "auto") and isinstance(callbacks, list | tuple):
+            given["callbacks"] = [CompilingMessage(), *callbacks]
+        with kept_weights(self):
+            return super().fit(**given)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.predict`: logits `[N, T, V]` of given decoder inputs.
+
+        Raises:
+            ValueError: texts, which `generate` takes; inputs that lack masks, ids outside the
+                vocabulary, rows longer than the model's positions.
+        """
+        self._data_checks.check_inputs(x)
+        return super().predict(x, *args, **kwargs)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """`keras.Model.train_on_batch`; refuses what `fit` refuses."""
+        refuse_class_weight(class_weight)
+        self._data_checks.checked(x, y, sample_weight, "x", "model.fit({})")
+        return super().train_on_batch(x, y, sample_weight, return_dict=return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """`keras.Model.test_on_batch`; refuses what `evaluate` refuses."""
+        self._data_checks.checked(x, y, sample_weight, "x", "model.evaluate({})")
+        return super().test_on_batch(x, y, sample_weight, return_dict=return_dict)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Loss of a batch: the mean over its tokens, and what layers add.
+
+        Args:
+            x: the inputs; `decoder_padding_mask` says which target positions are real.
+            y: labels int `[B, T]`; -100 is left out.
+            y_pred: logits `[B, T, V]`.
+            sample_weight: of tokens `[B, T]`, or of rows `[B]` or `[B, 1]`.
+            training: as in Keras.
+        """
+        y, weights = token_weights(x, y, sample_weight)
+        loss = super().compute_loss(x, y, y_pred, weights, training=training)
+        if isinstance(self._loss_tracker, LossTracker):
+            self._loss_tracker.next_step_has(keras.ops.sum(weights))
+        return loss
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Metrics of a batch, over its real tokens; arguments as in `compute_loss`."""
+        y, weights = token_weights(x, y, sample_weight)
+        return super().compute_metrics(x, y, y_pred, weights)
+
+    # Generation in other threads waits for steps, and steps for it.
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Keras calls this; a step takes turns with generation in other threads."""
+        return self._make_step("train", force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Keras calls this; a step takes turns with generation in other threads."""
+        return self._make_step("test", force)
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        """Keras calls this; a step takes turns with generation in other threads."""
+        return self._make_step("predict", force)
+
+    def _make_step(self, kind: str, force: bool) -> Any:
+        name = f"{kind}_function"
+        if getattr(self, name) is None or force:
+            getattr(super(), f"make_{name}")(force=force)
+            setattr(self, name, taking_turns(getattr(self, name), kind, self, self._turns))
+        return getattr(self, name)
+
+    def _get_jax_state(self, *args: Any, **kwargs: Any) -> Any:
+        """Keras calls this on JAX; the variables keep their arrays until a step takes them."""
+        with self._turns:
+            self._jax_state = None
+            return super()._get_jax_state(*args, **{**kwargs, "purge_model_variables": False})
+
+    def jax_state_sync(self) -> None:
+        """Keras calls this on JAX; so does generation, to see the newest weights."""
+        with self._turns:
+            super().jax_state_sync()
