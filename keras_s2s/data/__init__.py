@@ -1,4 +1,6 @@
-"""From text pairs or texts to batches: reading, objectives, length buckets, teacher forcing."""
+"""Training data: reads pairs or texts, and makes batches with objectives, buckets and teacher
+forcing.
+"""
 
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.dates.splits import DateSplits, make_dates

@@ -1,7 +1,7 @@
-"""Batches: text pairs, or texts with an objective, as what `fit` trains on.
+"""Makes batches for `fit` from text pairs, or from texts with an objective.
 
-Encoded once, sorted into length buckets, padded, shifted for teacher forcing, and shuffled
-by (seed, epoch).
+Pairs are encoded once, sorted into length buckets, padded, shifted for teacher forcing, and
+shuffled by (seed, epoch).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Batch = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
 
 
 class _Planned(NamedTuple):
-    """A batch before it is made: its bucket and which examples it holds."""
+    """The bucket and the examples of a batch that is not made yet."""
 
     bucket: int
     examples: np.ndarray
@@ -51,8 +51,8 @@ class Batches(keras.utils.PyDataset):
     - `w` weights float32 `[B, T]`, 1 on real labels, EOS included, else 0.
 
     There are at most `num_buckets` distinct shapes `(B, S, T)`, and an epoch has each
-    example exactly once. Examples that do not fill a batch go on into the next longer
-    bucket; what is left at the very end is filled up with rows of weight 0 and False masks.
+    example exactly once. Examples that do not fill a batch are moved into the next longer
+    bucket; the last batch is filled up with rows of weight 0 and False masks.
     The number of batches and their shapes are the same in every epoch.
 
     The order depends on `seed` and `epoch` only, and `epoch` goes up by one when `fit` has
@@ -70,8 +70,8 @@ class Batches(keras.utils.PyDataset):
             decoder start; anything else is an error rather than a guess. With an objective:
             texts, or rows of ids without special ids.
         preprocessor: text to ids.
-        special_ids: needed where there is no preprocessor.
-        objective: makes a source and a target of each text: `SpanCorruption`, `TextInfilling`,
+        special_ids: special ids; required without a preprocessor.
+        objective: makes a source and a target from each text: `SpanCorruption`, `TextInfilling`,
             `SentencePermutation`, or a list of them that are applied in turn. What it draws
             depends on the seed, the epoch and the text's number, not on the batch; without
             `shuffle` it is the same in every epoch.
@@ -88,8 +88,8 @@ class Batches(keras.utils.PyDataset):
 
     Attributes:
         report: counts of pairs used, dropped and truncated; also logged.
-        special_ids: the ids with a meaning.
-        epoch: number of the order that is handed out now.
+        special_ids: the special ids.
+        epoch: number of the current order.
 
     Raises:
         DataError: a pair cannot be used, or none is left.
@@ -183,7 +183,7 @@ class Batches(keras.utils.PyDataset):
         )
 
     # ----------------------------------------------------------------------------------
-    # What Keras calls
+    # Methods that Keras calls
     # ----------------------------------------------------------------------------------
 
     def __len__(self) -> int:
@@ -206,7 +206,7 @@ class Batches(keras.utils.PyDataset):
         Keras also calls it before the first epoch, after a look at one batch to build the
         model, and with `steps_per_epoch` in the middle of a pass. The order must not change
         then, or an epoch would have some examples twice and others never. With workers of
-        its own Keras reads ahead, so what was served says nothing there.
+        its own Keras reads ahead, so that the batches read so far do not tell.
         """
         if not self._within_epoch:
             return
@@ -216,7 +216,7 @@ class Batches(keras.utils.PyDataset):
             self.epoch += 1
 
     def check_limits(self, limits: ModelLimits, where: str = "Batches") -> None:
-        """Refuse pairs that a model cannot take, before it is trained.
+        """Raises an error for pairs that a model cannot take, before it is trained.
 
         Args:
             limits: of the model.
@@ -271,7 +271,7 @@ class Batches(keras.utils.PyDataset):
         for number, (bucket, members) in enumerate(zip(self._buckets, self._members, strict=True)):
             if rng is not None:
                 members = rng.permutation(members)
-            # Shorter examples first: they go on at most until a bucket fills a batch.
+            # Shorter examples first: they are moved up until a bucket fills a batch.
             waiting = np.concatenate([left_over, members])
             full = len(waiting) // bucket.rows * bucket.rows
             batches += [
@@ -353,7 +353,7 @@ class Batches(keras.utils.PyDataset):
         return 1.0 - self._positions / positions
 
     def __repr__(self) -> str:
-        """What an epoch consists of, in a line."""
+        """Returns a line with the number of pairs, batches and shapes of an epoch."""
         return (
             f"Batches({self.report.what}={self.report.kept}, batches={len(self)}, "
             f"batch_size={self.batch_size} {self.batch_unit}, shapes={len(self.shapes)}, "
@@ -361,7 +361,7 @@ class Batches(keras.utils.PyDataset):
         )
 
     def describe(self) -> str:
-        """Pairs, shapes and padding as a short text.
+        """Returns a short text about pairs, shapes and padding.
 
         Example:
             >>> print(batches.describe())
@@ -384,7 +384,7 @@ class Batches(keras.utils.PyDataset):
         return "\n".join(lines)
 
     def explain_batch(self, index: int = 0, rows: int = 2) -> Explanation:
-        """Print, and return, how a batch trains the decoder; see `data.explain_batch`."""
+        """Prints and returns how a batch trains the decoder; see `data.explain_batch`."""
         return explain_batch(self._batch(index), self.preprocessor, rows=rows)
 
     # ----------------------------------------------------------------------------------
@@ -392,7 +392,7 @@ class Batches(keras.utils.PyDataset):
     # ----------------------------------------------------------------------------------
 
     def as_tf_dataset(self) -> Any:
-        """The same batches as a `tf.data.Dataset`.
+        """Returns the same batches as a `tf.data.Dataset`.
 
         A pass through it is an epoch: the first one has the order of `epoch` now, and each
         pass that comes to its end moves on to the next order, by a count of its own.
@@ -423,7 +423,9 @@ class Batches(keras.utils.PyDataset):
 
 
 def _mask(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
-    """True on each row's own positions, from lengths: bool `[B, length]`."""
+    """Returns the mask that is True on each row's own positions, from lengths: bool `[B,
+    length]`.
+    """
     lengths = np.array([len(ids) for ids in rows])
     return np.arange(length)[None, :] < lengths[:, None]
 

@@ -56,7 +56,7 @@ def choose_buckets(
     batch_size: int,
     batch_unit: BatchUnit,
 ) -> list[Bucket]:
-    """Buckets with the least padding, from short to long.
+    """Chooses the buckets with the least padding, from short to long.
 
     Each bucket is at least as long as the one before it on both sides, so that its batches
     can take up examples left over there. Of the possible bounds the best are found exactly,
@@ -104,7 +104,7 @@ def choose_buckets(
 def assign_buckets(
     buckets: list[Bucket], source_lengths: np.ndarray, target_lengths: np.ndarray
 ) -> np.ndarray:
-    """Number of the shortest bucket that holds each example, int `[N]`."""
+    """Returns the number of the shortest bucket that holds each example, int `[N]`."""
     by_source = np.searchsorted([bucket.source_length for bucket in buckets], source_lengths)
     by_target = np.searchsorted([bucket.target_length for bucket in buckets], target_lengths)
     return np.maximum(by_source, by_target)
@@ -115,7 +115,9 @@ def _rounded(lengths: np.ndarray) -> np.ndarray:
 
 
 def _padded(lengths: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Padded length for the first `counts` examples; never above the longest example."""
+    """Returns the padded length for the first `counts` examples, at most that of the longest
+    example.
+    """
     longest = np.maximum.accumulate(lengths)
     return np.minimum(_rounded(longest[counts - 1]), longest[-1])
 

@@ -1,4 +1,4 @@
-"""Data for `fit` that is not known as a whole: each batch is checked as it comes."""
+"""Checks batches of data that are not known in advance, as `fit` reads them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Check = Callable[[Any, str], None]
 
 
 def checked_batches(data: Any, check: Check, name: str) -> Any:
-    """`data`, which checks each batch before it hands it out.
+    """Returns `data` with a check of each batch.
 
     Args:
         data: a `PyDataset`, a generator, a `tf.data.Dataset` or a PyTorch `DataLoader`; anything
@@ -35,7 +35,7 @@ def checked_batches(data: Any, check: Check, name: str) -> Any:
 
 
 def _checked_loader(loader: Any, check: Check, name: str) -> Any:
-    """A `DataLoader` as before, which looks at what it has collated."""
+    """Returns a `DataLoader` that checks what it has collated."""
     found, collate = copy.copy(loader), loader.collate_fn
 
     def collated(examples: Any) -> Any:
@@ -48,7 +48,7 @@ def _checked_loader(loader: Any, check: Check, name: str) -> Any:
 
 
 def _checked_tf_dataset(dataset: Any, check: Check, name: str) -> Any:
-    """A `tf.data.Dataset` as before, with a look at each element in Python."""
+    """Returns a `tf.data.Dataset` that checks each element in Python."""
     import tensorflow as tf
 
     def checked(*element: Any) -> Any:
@@ -70,7 +70,7 @@ def _checked(batches: Iterator[Any], check: Check, name: str) -> Iterator[Any]:
 
 
 class CheckedDataset(keras.utils.PyDataset):
-    """A `PyDataset` whose batches are checked.
+    """A `PyDataset` that checks the batches of another one.
 
     Args:
         data: where the batches come from.

@@ -1,9 +1,10 @@
-"""Pairs of TSV and CSV files, and whether their quotes are text or were put there by a writer.
+"""Reads pairs from TSV and CSV files, and decides whether quotes are text or were added by a
+writer.
 
-A TSV of sentences may hold quotes that are text, `"Go!" he said.`, and one that pandas or another
-CSV writer wrote has them around cells with a quote, a tab or a line break inside, with the inner
-ones doubled: `"He said ""yes""."` The two are told apart by writing the rows again: where that
-gives the file, a writer made it.
+A TSV of sentences may hold quotes that are text, `"Go!" he said.`; one that pandas or another CSV
+writer wrote has them around cells that contain a quote, a tab or a line break, with inner quotes
+doubled: `"He said ""yes""."` The rows are written again to tell which is the case: if the result
+equals the file, a CSV writer made it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ HEADER = ("source", "target")
 
 
 class Row(NamedTuple):
-    """Cells, and the line of the file on which they end."""
+    """Cells of a row, and the line of the file on which it ends."""
 
     line: int
     cells: list[str]
@@ -34,7 +35,7 @@ class Row(NamedTuple):
 
 @dataclass
 class QuoteReport:
-    """What became of quotes.
+    """How many cells were unquoted, and in how many quotes were kept.
 
     Attributes:
         unquoted: cells whose quotes were a CSV writer's, and are not part of the text.
@@ -53,7 +54,7 @@ def delimited_pairs(
     quotes: bool | None,
     report: QuoteReport,
 ) -> Iterator[tuple[str, str]]:
-    """Source and target of each row.
+    """Yields source and target of each row.
 
     Args:
         path: the file.
@@ -105,7 +106,7 @@ def _pair(path: Path, row: Row, columns: tuple[int, int] | None) -> tuple[str, s
 def _without_header(
     path: Path, rows: list[Row], columns: tuple[int, int] | None
 ) -> tuple[list[Row], tuple[int, int] | None]:
-    """The rows below a header, and the columns it names."""
+    """Returns the rows below a header, and the columns it names."""
     if not rows:
         return rows, columns
     names = [cell.strip().lower() for cell in rows[0].cells]
@@ -126,7 +127,9 @@ def _without_header(
 
 
 def _look_like_names(cells: Sequence[str], below: Sequence[Row]) -> bool:
-    """Whether a first row names languages, or is two bare words above rows of several words."""
+    """Returns whether a first row names columns: languages, or two single words above rows of
+    several.
+    """
     if all(map(_is_language, cells)):
         return True
     several = sum(any(" " in cell.strip() for cell in row.cells) for row in below)
@@ -134,7 +137,9 @@ def _look_like_names(cells: Sequence[str], below: Sequence[Row]) -> bool:
 
 
 def _is_language(name: str) -> bool:
-    """Whether a cell is a language's code (`en`, `de_DE`) or another usual name of a column."""
+    """Returns whether a cell is a language's code (`en`, `de_DE`) or another usual name of a
+    column.
+    """
     code, _, region = name.replace("-", "_").partition("_")
     if name in ("src", "tgt", "trg", "input", "output", "text", "summary", "label"):
         return True
@@ -147,7 +152,7 @@ def _is_language(name: str) -> bool:
 
 
 def _written_by_a_writer(lines: Sequence[str], delimiter: str) -> bool:
-    """Whether quotes stand where, and only where, a CSV writer puts them."""
+    """Returns whether quotes are exactly where a CSV writer puts them."""
     if not any('"' in line for line in lines):
         return False
     try:
@@ -178,7 +183,7 @@ def _quoted_rows(path: Path, lines: Sequence[str], delimiter: str) -> list[Row]:
 
 
 def _opening_quotes(text: str, delimiter: str) -> int:
-    """Cells that a quote opens; inside of one, quotes are doubled."""
+    """Returns the cells that a quote opens; inside of one, quotes are doubled."""
     count, inside, before = 0, False, "\n"
     for character in text:
         if character == '"':
@@ -189,7 +194,7 @@ def _opening_quotes(text: str, delimiter: str) -> int:
 
 
 def _looks_quoted(cell: str) -> bool:
-    """Whether a cell has quotes around it, and doubled ones inside."""
+    """Returns whether a cell has quotes around it, and doubled ones inside."""
     inner = cell[1:-1]
     if len(cell) < 4 or cell[0] != '"' or cell[-1] != '"' or '""' not in inner:
         return False

@@ -1,4 +1,4 @@
-"""Pairs to ids, once, before the first batch: checked, counted, and cut where asked."""
+"""Encodes pairs before the first batch: checks, counts, and cuts them where asked."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ if TYPE_CHECKING:
 
 Overlong = Literal["drop", "truncate", "error"]
 
-# Texts handed to a tokenizer at a time: enough for its threads, few enough for a live bar.
+# Texts encoded at a time: enough for the tokenizer's threads, few enough to show progress.
 CHUNK = 1024
 
 
 @dataclass
 class BatchReport:
-    """What became of the pairs, or of an objective's texts, that were given.
+    """Counts of the pairs, or of an objective's texts, that were used, dropped and cut.
 
     Attributes:
         what: `"pairs"` or `"texts"`.
         read: pairs given.
-        empty: dropped, because a side held no text or no ids, or a text too few for the objective.
-        reserved: dropped, because the text holds a token that the objective puts in.
+        empty: dropped, because a side had no text or no ids, or a text too few ids for the
+        objective.
+        reserved: dropped, because the text holds a token that the objective inserts.
         overlong_source: pairs whose source is longer than max_source_length.
         overlong_target: pairs whose target is longer than max_target_length.
         overlong_dropped: pairs dropped for either reason.
@@ -75,7 +76,7 @@ class BatchReport:
 
 @dataclass
 class EncodedPairs:
-    """Source and target ids, row by row, and how they came to be."""
+    """Source and target ids of pairs, and the report about them."""
 
     sources: RaggedIds = field(default_factory=RaggedIds)
     targets: RaggedIds = field(default_factory=RaggedIds)
@@ -97,7 +98,9 @@ class EncodedPairs:
         return self.sources.largest, self.targets.largest
 
     def pair(self, row: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Source and target ids of a pair, int32 `[S]` and `[T]`; the same in every epoch."""
+        """Returns source and target ids of a pair, int32 `[S]` and `[T]`; the same in every
+        epoch.
+        """
         return self.sources[row], self.targets[row]
 
 
@@ -110,12 +113,12 @@ def encode_pairs(
     max_target_length: int | None = None,
     overlong: Overlong = "drop",
 ) -> EncodedPairs:
-    """Encode pairs and check their ids.
+    """Encodes pairs and checks their ids.
 
     Args:
         pairs: (text, text) with a preprocessor, else (ids, ids); targets end in EOS.
         preprocessor: text to ids.
-        special_ids: the ids with a meaning.
+        special_ids: the special ids.
         max_source_length: longest source in ids, BOS and EOS included.
         max_target_length: longest target in ids, EOS included.
         overlong: what to do with longer ones. Cutting keeps the special ids around the text.
@@ -198,7 +201,7 @@ def encode_pairs(
 def _ids(
     pairs: Iterable[Any], preprocessor: Preprocessor | None, special_ids: SpecialIds
 ) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
-    """Number, source ids and target ids of each pair; an empty text has no ids."""
+    """Yields number, source ids and target ids of each pair; an empty text has no ids."""
     numbered = iter(enumerate(pairs))
     total = len(pairs) if isinstance(pairs, Sized) else None
     with tqdm(
@@ -250,7 +253,7 @@ def _check_pair(number: int, pair: Any) -> None:
 
 
 def checked_ids(where: str, ids: Any) -> list[int]:
-    """A flat list of ids.
+    """Returns ids as a flat list, after checking them.
 
     Raises:
         DataError: it is something else; the message begins with `where`.
@@ -272,7 +275,7 @@ def checked_ids(where: str, ids: Any) -> list[int]:
 
 
 def _check_raw_target(number: int, ids: list[int], special_ids: SpecialIds) -> None:
-    """Raw ids that look shifted or padded: a person wrote them, so a guess would be wrong."""
+    """Raises an error for raw ids that look shifted or padded."""
     target = special_ids.target
     where = f"pair {number} (counted from 0)"
     if len(ids) > 1 and ids[0] == target.decoder_start and not start_may_be_label(special_ids):

@@ -1,7 +1,9 @@
-"""The error that bad training data raises."""
+"""Errors about training data."""
 
 from __future__ import annotations
 
 
 class DataError(ValueError):
-    """Data that cannot be used; the message names the place, what was expected and a remedy."""
+    """Raised for data that cannot be used; the message names the place, what was expected and a
+    remedy.
+    """

@@ -27,13 +27,13 @@ class Explanation(str):
         return f"<explanation of a batch, {lines} lines; str() is its text>"
 
     def _ipython_display_(self) -> None:
-        """Nothing: it was printed."""
+        """Shows nothing in a notebook, since the explanation was printed."""
 
 
 def explain_batch(
     batch: Any, preprocessor: Preprocessor | None = None, rows: int = 2
 ) -> Explanation:
-    """Print a batch's sources and, side by side, decoder inputs, labels and weights.
+    """Prints a batch's sources and, side by side, decoder inputs, labels and weights.
 
     Args:
         batch: `(x, y, w)` as in `Batches`; arrays or tensors of any backend.
@@ -122,13 +122,13 @@ def _array(tensor: Any) -> np.ndarray:
 
 
 def _printable(token: str) -> str:
-    """Control characters and line ends named, lone spaces in quotes; text stays as it is."""
+    """Names control characters and line ends, and quotes lone spaces; other text is unchanged."""
     shown = named(token)
     return repr(shown) if shown != shown.strip() or not shown else shown
 
 
 def _aligned(table: Sequence[tuple[str, ...]]) -> list[str]:
-    """Rows with columns of equal width on the screen, where Hangul takes two cells."""
+    """Returns the rows with columns of equal width on the screen, where Hangul takes two cells."""
     from rich.cells import cell_len
 
     widths = [max(cell_len(cell) for cell in column) for column in zip(*table, strict=True)]

@@ -1,4 +1,4 @@
-"""Texts given where `fit` expects batches: told apart, and refused with the remedy."""
+"""Recognises texts where `fit` expects batches, and raises an error with the remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def refuse_texts(data: Any, call: str) -> None:
-    """Refuse texts where batches of ids are needed, with the way to make them.
+    """Raises an error for texts where batches of ids are needed, with the way to make them.
 
     Args:
         data: what a user gave as training or validation data.
@@ -29,7 +29,7 @@ def refuse_texts(data: Any, call: str) -> None:
 
 
 def is_texts(data: Any) -> bool:
-    """Whether `data` is a text, or its first element is a text or a pair of texts."""
+    """Returns whether `data` is a text, or its first element is a text or a pair of texts."""
     first = data
     if hasattr(data, "iloc") or "string" in str(getattr(data, "element_spec", "")):
         return True  # a DataFrame, or a tf.data.Dataset of texts

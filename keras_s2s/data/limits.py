@@ -1,7 +1,7 @@
-"""What ids and lengths a model can take, and checks of batches against it.
+"""Checks batches against the ids and lengths that a model can take.
 
-A backend notices too late, or not at all: an id outside a table is a NaN on JAX and "index out of
-range in self" on PyTorch.
+A backend would report such batches late or not at all: an id outside a table is a NaN on JAX and
+"index out of range in self" on PyTorch.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _INPUTS = {
 
 @dataclass(frozen=True)
 class ModelLimits:
-    """Sizes of a model's tables.
+    """Vocabulary sizes and maximum lengths of a model.
 
     Attributes:
         source_vocabulary, target_vocabulary: ids lie below these.
@@ -43,7 +43,7 @@ class ModelLimits:
 
     @classmethod
     def of(cls, architecture: ArchitectureConfig) -> ModelLimits:
-        """The limits of an architecture."""
+        """Returns the limits of an architecture."""
         return cls(
             architecture.source_vocab_size,
             architecture.target_vocab_size,
@@ -52,13 +52,13 @@ class ModelLimits:
         )
 
     def check_lengths(self, side: str, lengths: Any, where: str, remedy: str) -> None:
-        """Refuse rows that are longer than the model's positions.
+        """Raises an error for rows that are longer than the model's positions.
 
         Args:
             side: "source" or "target".
             lengths: ids of each row, int `[N]`.
-            where: begins the message.
-            remedy: ends it.
+            where: beginning of the message.
+            remedy: end of the message.
 
         Raises:
             DataError: with the number of such rows, the first and the longest of them.
@@ -74,12 +74,12 @@ class ModelLimits:
         )
 
     def check_batch(self, batch: Any, where: str, special_ids: SpecialIds | None = None) -> None:
-        """Refuse a batch, or whole arrays, that the model cannot be trained on.
+        """Raises an error for a batch, or whole arrays, that the model cannot be trained on.
 
         Args:
             batch: `(x, y)` or `(x, y, sample_weight)`: arrays or tensors of any backend.
             where: begins the message: the argument, or which batch it is.
-            special_ids: also look whether labels are moved by one against decoder inputs.
+            special_ids: also check that labels are one position ahead of decoder inputs.
 
         Raises:
             DataError: inputs that are missing, arrays whose shapes do not go together, ids that
@@ -110,7 +110,7 @@ class ModelLimits:
             )
 
     def check_ids(self, x: Any, where: str) -> dict[str, np.ndarray]:
-        """Refuse inputs, without labels, that the model cannot read.
+        """Raises an error for inputs, without labels, that the model cannot read.
 
         Args:
             x: a mapping of arrays or tensors of any backend, `[B, S]` and `[B, T]`.
@@ -150,7 +150,7 @@ class ModelLimits:
 
 
 def check_inputs(x: Any, where: str, names: Any = tuple(_INPUTS)) -> None:
-    """Refuse inputs of a model that are not a mapping with all of `names`.
+    """Raises an error for inputs that are not a mapping with all of `names`.
 
     Raises:
         DataError: with what is missing, and what it is.
@@ -196,7 +196,7 @@ def _check_ids(ids: np.ndarray, what: str, vocabulary: int, ignored: int | None 
 
 
 def _token_weights(weights: Any, mask: np.ndarray, where: str) -> np.ndarray:
-    """Weights of tokens `[B, T]`, from those of tokens or of rows."""
+    """Returns the weights of tokens `[B, T]`, from those of tokens or of rows."""
     if weights is None:
         return mask.astype("float32")
     given = _array(weights)

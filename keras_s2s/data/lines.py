@@ -1,4 +1,4 @@
-"""Texts from a file, one a line."""
+"""Reads texts from a file, one a line."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LineReport:
-    """What became of the lines that were read.
+    """Counts of the lines that were read and dropped.
 
     Attributes:
         origin: where they came from.
         read: lines in the file.
-        empty: dropped, because they held no text.
+        empty: lines that were dropped, because they held no text.
     """
 
     origin: str
@@ -48,7 +48,7 @@ class TextLines(list[str]):
 
 
 def read_lines(path: str | os.PathLike[str]) -> TextLines:
-    """Read texts, one a line. Empty lines are dropped, counted and logged.
+    """Reads texts, one a line. Empty lines are dropped, counted and logged.
 
     Args:
         path: a UTF-8 file, with or without a byte order mark, plain or compressed with gzip.

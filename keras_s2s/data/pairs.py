@@ -38,7 +38,7 @@ class PairReport:
     """What became of the pairs that were read.
 
     Attributes:
-        origin: where they came from.
+        origin: the file or collection they came from.
         read: pairs in the input.
         empty_source: dropped, because only the source held no text.
         empty_target: dropped, because only the target held no text.
@@ -109,7 +109,7 @@ def read_pairs(
     columns: tuple[int, int] | None = None,
     quotes: bool | None = None,
 ) -> TextPairs:
-    """Read text pairs. Pairs with an empty side are dropped, counted and logged.
+    """Reads text pairs. Pairs with an empty side are dropped, counted and logged.
 
     Give either `source` and `target`, or `pairs`. Files are UTF-8, with or without a byte
     order mark, and may be compressed with gzip.
@@ -205,7 +205,7 @@ def read_pairs(
 def read_aligned(
     source: str | os.PathLike[str], target: str | os.PathLike[str]
 ) -> tuple[list[tuple[str, str]], TextPairs]:
-    """Read two files that correspond line by line, for what has to stay aligned with them.
+    """Reads two files that correspond line by line, and keeps blank lines.
 
     Returns:
         every pair of lines, blank ones too; and those without an empty side, as `read_pairs`
@@ -219,7 +219,7 @@ def read_aligned(
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text holds nothing but whitespace."""
+    """Returns whether a text holds nothing but whitespace."""
     return not text or text.isspace()
 
 
@@ -271,7 +271,9 @@ def _line_aligned(source: Path, target: Path) -> Iterable[tuple[str, str]]:
 def _json(
     path: Path, source_key: str, target_key: str, *, lists: bool
 ) -> Iterator[tuple[str, str]]:
-    """JSON lines, or one array over all lines; `lists`: a line may be a list of two texts."""
+    """Reads JSON lines, or one array over all lines; with `lists`, a line may be a list of two
+    texts.
+    """
     lines = list(text_lines(path))
     first = next((line.lstrip() for line in lines if not is_blank(line)), "")
     if first.startswith("["):
@@ -297,7 +299,9 @@ def _json(
 
 
 def _array(path: Path, lines: list[str]) -> list[Any] | None:
-    """The array that a file is; None where its lines are JSON texts of their own."""
+    """Returns the array that a file consists of; None where its lines are JSON texts of their
+    own.
+    """
     try:
         array = json.loads("\n".join(lines))
     except (ValueError, RecursionError) as error:
@@ -392,7 +396,7 @@ def _dataset(dataset: Any, source_key: str, target_key: str) -> Iterator[tuple[s
 def _from_row(
     row: Mapping[str, Any], source_key: str, target_key: str, where: str
 ) -> tuple[str, str]:
-    """The two texts of a row, also where they are nested under `translation`."""
+    """Returns the two texts of a row, also where they are nested under `translation`."""
     nested = row.get("translation")
     if source_key not in row and target_key not in row and isinstance(nested, Mapping):
         row = nested
@@ -412,7 +416,7 @@ def _text(value: Any, name: str, where: str) -> str:
             f"{where}: {name} is {_shortened(repr(value))} ({type(value).__name__}), expected text"
         )
     try:
-        # JSON can spell half of a surrogate pair, which no encoder accepts.
+        # JSON can spell half of a surrogate pair, which no encoding accepts.
         if not value.isascii():
             value.encode("utf-8")
     except UnicodeEncodeError:

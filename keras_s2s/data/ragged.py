@@ -1,4 +1,4 @@
-"""Rows of token ids of any length, kept compactly: four bytes an id."""
+"""Stores rows of token ids of different lengths compactly, in four bytes an id."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RaggedIds:
         self._ends = array("q", [0])
 
     def append(self, ids: Sequence[int]) -> None:
-        """Add a row.
+        """Adds a row.
 
         Raises:
             TypeError, OverflowError: an element is not an int32.
@@ -35,7 +35,7 @@ class RaggedIds:
         return len(self._ends) - 1
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """The ids of a row, int32 `[length]`."""
+        """Returns the ids of a row, int32 `[length]`."""
         begin, end = self._ends[row], self._ends[row + 1]
         return np.array(self._values[begin:end], dtype="int32")
 

@@ -73,7 +73,7 @@ def teacher_forcing(
 def check_teacher_forcing(
     decoder_inputs: Any, labels: Any, weights: Any, special_ids: SpecialIds
 ) -> None:
-    """Refuse labels that are not one position ahead of the decoder inputs.
+    """Raises an error for labels that are not one position ahead of the decoder inputs.
 
     A batch passes if `labels[:, t] == decoder_inputs[:, t + 1]` at every real position, and
     also if that alignment fits best without being perfect (decoder inputs with noise on
@@ -84,7 +84,7 @@ def check_teacher_forcing(
         decoder_inputs: int `[B, T]`.
         labels: int `[B, T]`.
         weights: float `[B, T]`; a row is real up to its last weight above 0.
-        special_ids: what starts and ends a target.
+        special_ids: of the model.
 
     Raises:
         DataError: the labels look unshifted, or shifted twice.
@@ -104,11 +104,13 @@ def check_teacher_forcing(
     positions = np.arange(width)
     lengths = np.max(np.where(weights > 0, positions + 1, 0), axis=1, initial=0)
 
-    # A single position that agrees with a wrong alignment does so by chance.
+    # A single position may agree with a wrong alignment by chance.
     least_evidence = (2, 1, 2)
 
     def agreement(ahead: int) -> float:
-        """Share of real positions where the label is the decoder input `ahead` later."""
+        """Returns the share of real positions where the label is the decoder input `ahead`
+        later.
+        """
         real = positions[None, : max(width - ahead, 0)] < (lengths - ahead)[:, None]
         equal = labels[:, : max(width - ahead, 0)] == decoder_inputs[:, ahead:]
         return float(np.mean(equal[real])) if real.sum() >= least_evidence[ahead] else 0.0
@@ -143,6 +145,8 @@ def check_teacher_forcing(
 
 
 def start_may_be_label(special_ids: SpecialIds) -> bool:
-    """Whether a raw target may begin with the decoder start id (where it is BOS as well)."""
+    """Returns whether a raw target may begin with the decoder start id (where it is BOS as
+    well).
+    """
     target = special_ids.target
     return target.decoder_start in (target.bos, target.forced_bos)

@@ -1,4 +1,4 @@
-"""Lines of text files.
+"""Reads lines of text files.
 
 A line ends at a line feed, with or without a carriage return before it, and nowhere else.
 Python's `splitlines` would also split at U+2028, U+0085 or a form feed, which occur inside
@@ -26,7 +26,7 @@ _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def text_lines(path: Path) -> Iterator[str]:
-    """Lines of a UTF-8 file, plain or compressed with gzip, without their line ends.
+    """Yields the lines of a UTF-8 file, plain or compressed with gzip, without their line ends.
 
     Raises:
         DataError: the file is missing, damaged or not UTF-8; the message names the line.

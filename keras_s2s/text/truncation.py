@@ -33,7 +33,7 @@ def frame_of(row: Sequence[int], special_ids: SpecialIds, side: Side) -> Frame:
 
     Args:
         row: ids as `Preprocessor.frame_source` or `frame_target` makes them, `[L]`.
-        special_ids: the ids with a meaning.
+        special_ids: the special ids.
         side: whose ids these are.
     """
     languages = special_ids.languages
@@ -72,7 +72,7 @@ def truncated(
     Args:
         row: ids of a text with its special ids, `[L]`.
         length: most ids of the result, special ones counted.
-        special_ids: the ids with a meaning.
+        special_ids: the special ids.
         side: whose ids these are.
         cut: the end of the text that is cut off.
         ends_once: a text that is left with EOS at its end gets no second one (ByT5).
@@ -122,7 +122,7 @@ def fitting(
     Args:
         rows: `R` rows of ids with their special ids.
         length: most ids of a row; None is no limit.
-        special_ids: the ids with a meaning.
+        special_ids: the special ids.
         side: whose ids these are.
         overlong: what is done with longer ones.
         limit: where the limit comes from, for messages, with `{}` for the number.

@@ -1,4 +1,4 @@
-"""Callbacks for `fit`."""
+"""Callbacks for `fit`: generation metrics, saving the best model, a time limit, progress."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class GenerationMetrics(keras.callbacks.Callback):
     """Generates from held-out sources after each epoch and measures the texts.
 
     The values appear in the logs as `val_bleu`, `val_chrf`, `val_rouge1`, ..., so that other
-    callbacks can watch them, and how they were measured in `signatures`. Teacher-forced accuracy
-    says little about generation; this does.
+    callbacks can watch them, and how they were measured in `signatures`. Unlike
+    teacher-forced accuracy, they measure generation itself.
 
     Args:
         pairs: (source, target) texts.
@@ -31,8 +31,8 @@ class GenerationMetrics(keras.callbacks.Callback):
         every: measure after each `every`-th epoch.
         limit: use the first `limit` pairs only.
         bleu_tokenize: one of sacreBLEU's tokenizers, instead of the target language's.
-        tgt_lang: language to answer in, or one for each pair. A model of one language is not
-            told it; BLEU's and ROUGE's tokenizers follow it.
+        tgt_lang: language to generate in, or one for each pair. For a model of one language it
+            only chooses the tokenizers of BLEU and ROUGE.
         **generation_options: to `generate`, e.g. `num_beams=4`. Lists with one value for each
             pair (languages, prefixes, seeds) are cut to `limit` as the pairs are.
 
@@ -110,7 +110,7 @@ class GenerationMetrics(keras.callbacks.Callback):
             logs.update({f"val_{name}": value for name, value in measured.items()})
 
     def _metrics(self) -> TextMetrics:
-        """The metrics in the model's language; says once how they are measured."""
+        """Returns the metrics in the model's language, and logs once how they are measured."""
         if self._measured is None:
             self._measured = TextMetrics(
                 self.metrics,
@@ -181,7 +181,7 @@ class TimeLimit(keras.callbacks.Callback):
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """One bar for each epoch, and a line of its values, on standard error."""
+    """Shows a bar for each epoch, and then a line of its values, on standard error."""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.epochs = (self.params or {}).get("epochs")
@@ -232,7 +232,7 @@ class ProgressBar(keras.callbacks.Callback):
 
 
 class CompilingMessage(keras.callbacks.Callback):
-    """Says on standard error that the first step is being compiled, which looks like a halt."""
+    """Prints on standard error that the first step is being compiled, which takes time."""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if compiles():
@@ -244,5 +244,5 @@ class CompilingMessage(keras.callbacks.Callback):
 
 
 def compiles() -> bool:
-    """Whether the backend traces or compiles a step when it runs for the first time."""
+    """Returns whether the backend traces or compiles a step when it runs for the first time."""
     return keras.backend.backend() != "torch"

@@ -1,4 +1,4 @@
-"""Weights outlive an error in the middle of `fit` and `evaluate`."""
+"""Keeps the weights of a model when an error ends `fit` or `evaluate`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import keras
 
 @contextmanager
 def kept_weights(model: Any) -> Iterator[None]:
-    """Put weights back into their variables when a step, its data or the user ends it.
+    """Puts weights back into their variables when an error, or the user, ends a step.
 
-    On JAX Keras takes the values out of the variables before the first step, hands them from step
+    On JAX Keras takes the values out of the variables before the first step, passes them from step
     to step, and puts them back at the end. An error in `evaluate`, or in the first batch of
     `fit`, leaves a model without weights.
 

@@ -13,7 +13,7 @@ from keras_s2s.training.token_weights import without_ignored
 
 
 def token_cross_entropy(labels: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
-    """Cross-entropy of each position.
+    """Computes the cross-entropy of each position.
 
     Args:
         labels: int tensor `[B, T]`.
@@ -37,11 +37,11 @@ def token_cross_entropy(labels: Any, logits: Any, label_smoothing: float = 0.0) 
 
 
 class TokenLoss(keras.losses.Loss):
-    """A loss that is the mean over the positions that weigh something.
+    """Base class of losses that are the mean over the positions whose weight is not 0.
 
     Keras' default reduction divides by all positions, padding included, so that a batch with
     more padding would learn more slowly; this one divides by the sum of the weights. Labels of
-    -100 weigh nothing.
+    -100 have weight 0.
 
     Args:
         name: of the loss.
@@ -61,7 +61,7 @@ class TokenLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class TokenCrossEntropy(TokenLoss):
-    """Mean cross-entropy over the positions that weigh something.
+    """The mean cross-entropy over the positions whose weight is not 0.
 
     Args:
         label_smoothing: share of the probability spread evenly over the vocabulary.
@@ -94,7 +94,7 @@ class TokenCrossEntropy(TokenLoss):
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class MeanOverTokens(TokenLoss):
-    """A Keras loss or function, averaged over the positions that weigh something.
+    """A Keras loss or function, averaged over the positions whose weight is not 0.
 
     Args:
         loss: gives a value for each position, `[B, T]`, from labels `[B, T]` and logits
@@ -123,13 +123,13 @@ class MeanOverTokens(TokenLoss):
 
 
 def as_token_loss(loss: Any) -> Any:
-    """A loss given to `compile`, as a mean over real tokens.
+    """Returns a loss given to `compile`, as a mean over real tokens.
 
     Args:
         loss: as in `keras.Model.compile`.
 
     Returns:
-        `loss` itself where it divides by the weights already or reduces in a way of its own.
+        `loss` itself if it divides by the weights already, or reduces in another way.
 
     Raises:
         ValueError: it takes logits for probabilities, or sums over a batch.
@@ -162,7 +162,7 @@ def as_token_loss(loss: Any) -> Any:
 
 
 def takes_probabilities(function: Any) -> bool:
-    """Whether a loss, a metric or their function has `from_logits` and it is False."""
+    """Returns whether a loss, metric or function has `from_logits` and it is False."""
     keywords = getattr(function, "_fn_kwargs", None) or {}
     if "from_logits" in keywords:
         return not keywords["from_logits"]

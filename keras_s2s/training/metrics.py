@@ -1,7 +1,7 @@
-"""Metrics over real tokens.
+"""Metrics that are means over real tokens.
 
-Keras' own `Mean` takes the mean over a row's positions first, padding included, and adds those
-up: a batch then counts by its rows and its padded length, not by its tokens.
+Keras' own `Mean` first takes the mean over a row's positions, padding included, so that a batch is
+weighted by its rows and its padded length, not by its tokens.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from keras_s2s.training.token_weights import by_row, without_ignored
 
 
 class ExactSum:
-    """A sum in two float32 variables of a metric: its value, and what rounding took from it.
+    """A sum in two float32 variables of a metric: its value, and its rounding error.
 
     Float32 alone stops counting single tokens at 2 ** 24, and JAX and accelerators have no
     float64. [Knuth, The Art of Computer Programming, volume 2, 4.2.2, theorem B]
@@ -31,7 +31,7 @@ class ExactSum:
         )
 
     def add(self, value: Any) -> None:
-        """Add a scalar."""
+        """Adds a scalar."""
         high = ops.convert_to_tensor(self.high)
         total = high + value
         rest = total - high
@@ -45,10 +45,10 @@ class ExactSum:
 
 
 class TokenMean(keras.metrics.Metric):
-    """Mean of values over the tokens that weigh something, since the last reset.
+    """The mean of values over the tokens whose weight is not 0, since the last reset.
 
-    The same for any number of tokens a batch, any padding and any order: sums of values and of
-    weights, float32 whatever the model's precision.
+    It does not depend on batch sizes, padding or order: sums of values and of weights are kept, in
+    float32 for any precision of the model.
 
     Args:
         name: of the metric.
@@ -67,7 +67,7 @@ class TokenMean(keras.metrics.Metric):
         self._tokens = ExactSum(self, "tokens")
 
     def accumulate(self, values: Any, sample_weight: Any = None) -> None:
-        """Add values of tokens.
+        """Adds values of tokens.
 
         Args:
             values: `[B, T]`.
@@ -80,7 +80,7 @@ class TokenMean(keras.metrics.Metric):
         self.add(ops.sum(values * weights), ops.sum(weights))
 
     def add(self, total: Any, tokens: Any) -> None:
-        """Add the sum of weighted values and the sum of their weights, two scalars."""
+        """Adds the sum of weighted values and the sum of their weights, two scalars."""
         self._sum.add(ops.stop_gradient(total))
         self._tokens.add(ops.stop_gradient(tokens))
 
@@ -90,7 +90,7 @@ class TokenMean(keras.metrics.Metric):
         return self._tokens.value
 
     def mean(self) -> Any:
-        """The mean so far; 0 where nothing weighed anything."""
+        """Returns the mean so far; 0 where all weights were 0."""
         return ops.divide_no_nan(self._sum.value, self._tokens.value)
 
     def result(self) -> Any:
@@ -102,7 +102,7 @@ class TokenMean(keras.metrics.Metric):
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class TokenAccuracy(TokenMean):
-    """Share of real positions whose likeliest id is the label (with the true history)."""
+    """The share of real positions at which the likeliest id is the label (teacher forced)."""
 
     def __init__(self, name: str = "token_accuracy", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -116,7 +116,7 @@ class TokenAccuracy(TokenMean):
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class Perplexity(TokenMean):
-    """exp of the mean cross-entropy per real token, without label smoothing."""
+    """The exponential of the mean cross-entropy per real token, without label smoothing."""
 
     def __init__(self, name: str = "perplexity", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -131,10 +131,10 @@ class Perplexity(TokenMean):
 
 
 class LossTracker(TokenMean):
-    """The `loss` of the logs: the mean of the steps' losses, each by the tokens it is of.
+    """The `loss` in the logs: the mean of the losses of steps, weighted by their tokens.
 
-    Keras weighs the loss of a step by its rows. What a step adds beside the mean over its
-    tokens (regularisers) has the same weight, and so is there once.
+    Keras weights the loss of a step by its rows. Terms that a step adds to the mean over its tokens
+    (regularisers) have the same weight.
     """
 
     def __init__(self) -> None:
@@ -146,12 +146,12 @@ class LossTracker(TokenMean):
         self._step_known = self.add_variable(**zero, name="step_known")
 
     def next_step_has(self, tokens: Any) -> None:
-        """Say how many tokens, a scalar, the loss of the next `update_state` is a mean of."""
+        """Sets how many tokens, a scalar, the loss of the next `update_state` is a mean of."""
         self._step_tokens.assign(ops.stop_gradient(ops.cast(tokens, "float32")))
         self._step_known.assign(ops.ones((), "float32"))
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        """Add the loss of a step, a scalar; `sample_weight` counts if its tokens are unknown."""
+        """Adds the loss of a step, a scalar; `sample_weight` counts if its tokens are unknown."""
         known = ops.convert_to_tensor(self._step_known)
         rows = ops.cast(1 if sample_weight is None else sample_weight, "float32")
         tokens = known * ops.convert_to_tensor(self._step_tokens) + (1.0 - known) * rows
@@ -204,14 +204,14 @@ class TokenMetric(TokenMean):
 
 
 def as_token_metrics(metrics: Any) -> Any:
-    """Metrics given to `compile`, as means over real tokens.
+    """Returns the metrics given to `compile` as means over real tokens.
 
     Args:
         metrics: as in `keras.Model.compile`: names, functions, metrics, or lists of them.
 
     Returns:
         the same, in which functions and Keras' own means are `TokenMetric`s. Other classes are
-        left alone: they get `[B, T]` labels and weights, and reduce in their own way.
+        unchanged: they get `[B, T]` labels and weights, and reduce in their own way.
 
     Raises:
         ValueError: one takes logits for probabilities.

@@ -61,7 +61,7 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def make_optimizer(config: OptimizerConfig, total_steps: int) -> keras.optimizers.Optimizer:
-    """The Keras optimiser that a recipe describes.
+    """Returns the Keras optimiser that a recipe describes.
 
     Args:
         config: name, learning rate, schedule.

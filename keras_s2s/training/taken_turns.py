@@ -1,7 +1,8 @@
-"""Steps of training and evaluation that take turns with generation in other threads.
+"""Makes training steps and generation in other threads take turns.
 
-A step changes every weight, on JAX it even takes their memory: who reads them meanwhile gets a
-mixture, or an error. So a step holds the lock of the model (`Turns`) that generation holds, too.
+A step changes every weight, and on JAX it reuses their memory: a thread that reads them meanwhile
+would get a mixture, or an error. Therefore a step holds the model's lock (`Turns`), as generation
+does.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import keras
 
 from keras_s2s.turns import Turns
 
-#: What a compiled step of JAX hands on, by Keras' names, in Keras' order.
+#: Values that a compiled step of JAX returns, by Keras' names, in Keras' order.
 STATES = {
     "train": (
         "trainable_variables",
@@ -29,7 +30,7 @@ STATES = {
 def taking_turns(
     function: Callable[..., Any], kind: str, model: Any, turns: Turns
 ) -> Callable[..., Any]:
-    """A step function of Keras that holds `turns` while it runs.
+    """Returns a step function of Keras that holds `turns` while it runs.
 
     Args:
         function: `model.train_function`, `test_function` or `predict_function`.
@@ -48,7 +49,7 @@ def taking_turns(
 
     def step_of_jax(state: Any, iterator: Any) -> Any:
         if model.steps_per_execution == 1:
-            # Whoever prepares the data may itself need the lock.
+            # The code that prepares the data may itself need the lock.
             iterator = iter([next(iterator)])
         with turns:
             logs, state = function(state, iterator)

@@ -1,4 +1,4 @@
-"""What each target position weighs in losses and metrics."""
+"""Computes the weight of each target position in losses and metrics."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from keras_s2s.data.limits import IGNORED_LABEL, check_inputs
 
 
 def token_weights(inputs: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
-    """Labels of a batch, and the weight of each.
+    """Returns the labels of a batch, and the weight of each.
 
     Args:
         inputs: of the model; `decoder_padding_mask` `[B, T]` says which positions are real.
-        labels: int `[B, T]`; -100 weighs nothing.
+        labels: int `[B, T]`; those of -100 have weight 0.
         weights: of tokens `[B, T]` or of rows, `[B]` or `[B, 1]`, which multiply those of their
             tokens; None is 1 for each real token.
 
@@ -45,7 +45,7 @@ def token_weights(inputs: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
 
 
 def without_ignored(labels: Any, weights: Any) -> tuple[Any, Any]:
-    """Take labels of -100 for what they mean: positions without weight.
+    """Returns labels and weights in which labels of -100 have weight 0.
 
     Args:
         labels: int `[B, T]`, or the same numbers as floats, as Keras hands them to a loss.
@@ -62,7 +62,8 @@ def without_ignored(labels: Any, weights: Any) -> tuple[Any, Any]:
 
 
 def by_row(weights: Any) -> Any:
-    """Weights as float32 that broadcast against `[B, T]`: `[B]` weighs rows.
+    """Returns weights as float32 that broadcast against `[B, T]`; those of shape `[B]` are for
+    rows.
 
     Raises:
         ValueError: weights of more than two axes.

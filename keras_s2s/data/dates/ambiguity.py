@@ -1,4 +1,4 @@
-"""Texts that a reader could take for more than one date."""
+"""Finds texts that could mean more than one date."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _NAMED_YEAR = re.compile(
 
 
 def ambiguity(text: str) -> Ambiguity | None:
-    """Why a reader could take `text` for more than one date; None if no reader could.
+    """Returns the reason why a text could mean more than one date; None where it means one.
 
-    The rule sees the text alone, not the language it was written in:
+    The rule considers the text alone, not the language it was written in:
 
     - `two_digit_year`: no number has four digits (`8/16/24`), in Chinese numerals neither, and no
       Japanese era is named.
     - `day_month_order`: two numbers and then the year, no letter between the two, both at
       most 12 and not the same (`3/4/1999`).  The separator does not tell the order, and a
-      weekday tells it only to those with a calendar at hand, so `03.04.1999` and
+      weekday tells it only to readers with a calendar, so `03.04.1999` and
       `Sat, 3/4/1999` are ambiguous too.  A month's name, a unit (`3월 4일`), a leading year
       or a number above 12 do tell it.
 
@@ -57,5 +57,5 @@ def ambiguity(text: str) -> Ambiguity | None:
 
 
 def is_ambiguous(text: str) -> bool:
-    """Whether a reader could take `text` for more than one date; see `ambiguity`."""
+    """Returns whether a text could mean more than one date; see `ambiguity`."""
     return ambiguity(text) is not None

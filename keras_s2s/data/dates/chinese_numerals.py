@@ -9,7 +9,7 @@ ZEROS = "〇零○"
 
 
 def positional(number: int, zero: str = "〇") -> str:
-    """A number digit by digit, as years are written.
+    """Returns a number digit by digit, as years are written.
 
     Args:
         number: not negative.
@@ -23,7 +23,7 @@ def positional(number: int, zero: str = "〇") -> str:
 
 
 def counted(number: int) -> str:
-    """A number from 1 to 99 with tens, as months, days and years of an era are written.
+    """Returns a number from 1 to 99 with tens, as months, days and years of an era are written.
 
     Raises:
         ValueError: the number is outside.

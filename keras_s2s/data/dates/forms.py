@@ -1,4 +1,4 @@
-"""The forms in which a language writes dates: CLDR's formats, and what people write."""
+"""The forms in which a language writes dates: formats of CLDR, and others in use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LENGTHS = ("full", "long", "medium", "short")
 _SKELETONS = ("yMMMd", "yMMMEd", "yMMMMd", "yMMMMEd", "yMMMMEEEEd", "yMd", "yMMdd", "yMEd")
 
 
-# Nobody counts an era decades ahead.
+# The current era is not used for dates decades ahead.
 LAST_ERA_DAY = date(2049, 12, 31)
 
 
@@ -49,7 +49,7 @@ FormDays = Literal["any", "firsts", "eras", "first_years"]
 
 @dataclass(frozen=True)
 class Form:
-    """One way in which a language writes a date."""
+    """A form in which a language writes a date."""
 
     language: str
     style: str
@@ -70,7 +70,7 @@ class Form:
         return part(day) if callable(part) else part.apply(day, self.locale)
 
     def is_for(self, day: date) -> bool:
-        """Whether the day is written in this form at all."""
+        """Returns whether a day is written in this form."""
         if self.days == "first_years":
             return era_year(day)[1] == 1
         if self.days == "eras":
@@ -94,7 +94,9 @@ def _digit_table(numerals: str) -> dict[int, str]:
 
 @cache
 def forms_of(language: str) -> tuple[Form, ...]:
-    """The language's forms, two-digit years included; no two write every date alike."""
+    """Returns the forms of a language, those with two-digit years included; no two write every date
+    alike.
+    """
     try:
         from babel import Locale
         from babel.dates import parse_pattern

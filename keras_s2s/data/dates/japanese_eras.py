@@ -1,4 +1,4 @@
-"""Years of the Japanese eras, in which Japan's documents count."""
+"""Years of the Japanese eras, which Japanese documents use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ERAS = (
 
 
 def era_year(day: date) -> tuple[str, int]:
-    """Era of a day, and the year in it: eras change within a year, and the new one begins with 1.
+    """Returns the era of a day, and the year in it; eras change within a year, and begin with 1.
 
     Raises:
         ValueError: the day lies before them.

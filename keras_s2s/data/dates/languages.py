@@ -1,4 +1,4 @@
-"""How each language writes dates beside the formats of CLDR."""
+"""How each language writes dates, beyond the formats of CLDR."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Writing:
-    """How one region writes dates: CLDR's locale, its digits, and spellings CLDR leaves out.
+    """How a region writes dates: CLDR's locale, its digits, and spellings that CLDR lacks.
 
     Attributes:
         locale: CLDR's name.
@@ -38,7 +38,7 @@ class _Writing:
     first_years: Mapping[str, str] = field(default_factory=dict)
 
 
-#: What a template can say of a day that CLDR's patterns cannot.
+#: Fields of a template beyond those of CLDR's patterns.
 FIELDS: Mapping[str, Callable[[date], str]] = {
     "ordinal": lambda day: english_ordinal(day.day),
     "ordinal_word": lambda day: english_ordinal_word(day.day),

@@ -10,7 +10,7 @@ _ONES = (
 
 
 def english_ordinal(day: int) -> str:
-    """A day of a month with the ending of its ordinal.
+    """Returns a day of a month with the ending of its ordinal.
 
     Example:
         >>> [english_ordinal(day) for day in (1, 2, 3, 4, 11, 12, 13, 21, 22, 23, 31)]
@@ -22,7 +22,7 @@ def english_ordinal(day: int) -> str:
 
 
 def english_ordinal_word(day: int) -> str:
-    """A day of a month, from 1 to 31, as an ordinal in letters.
+    """Returns a day of a month, from 1 to 31, as an ordinal in letters.
 
     Example:
         >>> [english_ordinal_word(day) for day in (4, 20, 21, 31)]

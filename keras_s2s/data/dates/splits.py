@@ -2,8 +2,8 @@
 
 `2024년 8월 16일` becomes `2024-08-16`, `March 3, 1999` becomes `1999-03-03`.  The texts are
 written at run time from the Unicode Common Locale Data Repository (CLDR) through Babel:
-each language's own date formats, month and weekday names and digits.  What CLDR's formats leave
-out but people write stands beside them: English ordinals (`the 4th of July, 1976`), the ordinal
+each language's own date formats, month and weekday names and digits.  Forms in use that CLDR's
+formats lack are added: English ordinals (`the 4th of July, 1976`), the ordinal
 of the first day in French, Italian, Portuguese and Spanish (`1er janvier 1999`), Chinese numerals
 (`二〇二四年八月十六日`) and the Japanese eras (`平成元年1月8日`).  A text that a reader could take
 for another date is excluded and counted, and the splits share no calendar day.
@@ -37,8 +37,8 @@ T = TypeVar("T")
 FIRST_DAY = date(1900, 1, 1)
 LAST_DAY = date(2099, 12, 31)
 
-# Shown in the guides as the first thing to try: no split but the test split may hold them, so
-# that a right answer is never a remembered one.
+# Examples in the guides: only the test split may hold them, so that a model cannot have seen them
+# in training.
 EXAMPLE_DAYS = (date(1999, 3, 3), date(2024, 8, 16), date(1976, 7, 4), date(1989, 1, 8))
 
 # Turns of a language where one is usual. To know which year 昭和36年 is takes a table of 150 years,
@@ -47,7 +47,9 @@ _TURNS = {"ja": 5, "en": 2}
 
 
 def _recased(text: str) -> str:
-    """The casing a hurried writer, or the start of a line, gives: "march 3", "Vendredi 16"."""
+    """Returns a text with another case, as at the start of a line or in haste: "march 3", "Vendredi
+    16".
+    """
     lower = text.lower()
     return lower if lower != text else text[:1].upper() + text[1:]
 
@@ -146,7 +148,7 @@ class DateSplits:
 
 
 def write_date(day: date, language: str) -> list[DateExample]:
-    """All unambiguous texts the task knows for a day in a language, without casing variants.
+    """Returns all unambiguous texts for a day in a language, without variants of case.
 
     Args:
         day: within 1900-2099.
@@ -180,19 +182,19 @@ def make_dates(
 ) -> DateSplits:
     """Writes dates of the years 1900-2099 in many languages and styles, with their ISO form.
 
-    All days are first divided, by `seed` alone: a tenth for validation, a tenth for test, the
-    rest for training.  A day of one split is in no other, in whatever language or style.
-    Languages take turns, English two and Japanese five in each round, and in each language three
-    forms that spell the date out (a month's name, units) go to one in digits alone. Four of five
-    Japanese dates are in years of eras, up to 2049. But for eras and for first days of months,
-    which are drawn apart, a day comes back only when all others of its split were used.  The same
-    arguments give the same examples, in the same order, in every process.
+    All days are first divided, by `seed` alone: a tenth for validation, a tenth for test, the rest
+    for training.  A day of one split is in no other, in whatever language or style. Languages take
+    turns, with two turns for English and five for Japanese in each round; in each language three
+    forms that spell the date out (a month's name, units) are used for one in digits alone. Four of
+    five Japanese dates are in years of eras, up to 2049. A day is used again only when all others
+    of its split were used, except for eras and first days of months, which are drawn separately.
+    The same arguments give the same examples, in the same order, in every process.
 
     Args:
         train_size: training examples, all with different texts.
         validation_size: validation examples.
         test_size: test examples.
-        seed: decides the division of the days and every draw.
+        seed: of the division of the days and of every draw.
         languages: codes out of `LANGUAGES`; None takes all.
 
     Returns:
@@ -270,7 +272,7 @@ def _divide_days(seed: int) -> dict[SplitName, list[date]]:
 
 
 def _turns(items: Sequence[T], rng: random.Random) -> Iterator[T]:
-    """Endless shuffled rounds over the items: each comes once a round."""
+    """Yields the items in shuffled rounds without end: each occurs once a round."""
     while True:
         order = list(items)
         rng.shuffle(order)
@@ -280,7 +282,7 @@ def _turns(items: Sequence[T], rng: random.Random) -> Iterator[T]:
 def _draws(
     languages: Sequence[str], days: Sequence[date], rng: random.Random
 ) -> Iterator[Iterator[DateExample]]:
-    """Endless languages in turn, each as an endless iterator of examples to choose from."""
+    """Yields languages in turn without end, each as an endless iterator of examples."""
     next_day: dict[FormDays, Iterator[date]] = {
         "any": _turns(days, rng),
         "firsts": _turns([day for day in days if day.day == 1], rng),
@@ -313,7 +315,9 @@ def _draws(
 
 
 def _era_days(days: Sequence[date], rng: random.Random) -> Iterator[date]:
-    """Endless days by era, the longest twice as often, and first years as often as an era."""
+    """Yields days by era without end, the longest era twice as often, and first years as often as
+    an era.
+    """
     groups: dict[str, list[date]] = {}
     for day in days:
         if day > LAST_ERA_DAY:
@@ -349,7 +353,7 @@ def _fill(
 
 
 class _Collector:
-    """Keeps texts that mean one date, each once, and counts what it refuses."""
+    """Collects texts that mean one date, each once, and counts those that are excluded."""
 
     def __init__(self) -> None:
         self.kept: dict[SplitName, dict[str, DateExample]] = {

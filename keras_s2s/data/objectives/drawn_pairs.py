@@ -1,4 +1,4 @@
-"""Texts from which an objective draws a source and a target, in every epoch another one."""
+"""Texts from which an objective draws a source and a target, another one in every epoch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class Frame(NamedTuple):
-    """The special ids around the ids of a text."""
+    """The special ids before and after the ids of a text."""
 
     before: list[int]
     after: list[int]
@@ -37,15 +37,15 @@ class Frame(NamedTuple):
         return len(self.before) + len(self.after)
 
     def around(self, ids: np.ndarray) -> np.ndarray:
-        """A row with the special ids, int32 `[size + len(ids)]`."""
+        """Returns a row with the special ids, int32 `[size + len(ids)]`."""
         return np.concatenate([self.before, ids, self.after]).astype("int32")
 
 
 class DrawnPairs:
-    """Ids of texts, and the pairs that an objective makes of them.
+    """Encoded texts, and the pairs that an objective draws from them.
 
-    What is drawn depends on the seed, the epoch and the number of the text among those that were
-    given, so neither on the batch that the text is in nor on what other texts became.
+    A draw depends on the seed, the epoch and the number of the text among those that were given,
+    not on the batch that the text is in or on other texts.
 
     Attributes:
         report: counts of texts used, dropped and truncated.
@@ -63,12 +63,14 @@ class DrawnPairs:
         self._numbers: list[int] = []
 
     def append(self, number: int, ids: Sequence[int]) -> None:
-        """Add the text that was given as the `number`-th, without special ids."""
+        """Adds a text without special ids, the `number`-th of those that were given."""
         self._texts.append(ids)
         self._numbers.append(number)
 
     def longest(self, length: int) -> tuple[int, int]:
-        """Ids of the longest source and target of a text of `length` ids, special ones included."""
+        """Returns the lengths of the longest source and target of a text of `length` ids, special
+        ids included.
+        """
         source, target = self._objective.longest(length)
         return source + self._source.size, target + self._target.size
 
@@ -90,7 +92,7 @@ class DrawnPairs:
         return source, target
 
     def pair(self, row: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Source and target ids of a text in an epoch, int32 `[S]` and `[T]`."""
+        """Returns source and target ids of a text in an epoch, int32 `[S]` and `[T]`."""
         rng = np.random.default_rng((self._seed, epoch, self._numbers[row]))
         source, target = self._objective(self._texts[row], rng)
         return self._source.around(source), self._target.around(target)
@@ -111,12 +113,12 @@ def encode_texts(
     max_target_length: int | None = None,
     overlong: Overlong = "drop",
 ) -> DrawnPairs:
-    """Encode texts for an objective.
+    """Encodes texts for an objective.
 
     Args:
         texts: texts with a preprocessor, else rows of ids without special ids.
         preprocessor: text to ids; one tokenizer for both sides.
-        special_ids: the ids with a meaning.
+        special_ids: the special ids.
         objective: makes a source and a target of each.
         seed: of its draws.
         max_source_length: longest source in ids, BOS and EOS included.
@@ -194,7 +196,7 @@ def encode_texts(
 
 
 def _longest_that_fits(fits: Callable[[int], bool], least: int, most: int) -> int | None:
-    """The greatest length that fits, by bisection; `None` where not even `least` does."""
+    """Returns the greatest length that fits, by bisection; `None` where not even `least` does."""
     if not fits(least):
         return None
     while most - least > 1:
@@ -204,9 +206,9 @@ def _longest_that_fits(fits: Callable[[int], bool], least: int, most: int) -> in
 
 
 def _frames(preprocessor: Preprocessor | None, special_ids: SpecialIds) -> tuple[Frame, Frame]:
-    """What stands around sources and around targets."""
+    """Returns the special ids around sources and around targets."""
     if preprocessor is not None:
-        text = -1  # no id: it only holds the place
+        text = -1  # not an id: it marks the place
         rows = preprocessor.frame_source([[text]])[0], preprocessor.frame_target([[text]])[0]
         source, target = (Frame(row[: row.index(text)], row[row.index(text) + 1 :]) for row in rows)
         return source, target
@@ -225,7 +227,7 @@ def _frames(preprocessor: Preprocessor | None, special_ids: SpecialIds) -> tuple
 def _ids(
     texts: Iterable[Any], preprocessor: Preprocessor | None
 ) -> Iterator[tuple[int, Sequence[int]]]:
-    """Number and ids of each text; an empty text has no ids."""
+    """Yields the number and ids of each text; an empty text has no ids."""
     if isinstance(texts, str):
         raise DataError(f"expected several texts, got one str: {texts[:40]!r}")
     try:

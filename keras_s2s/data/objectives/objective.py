@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Objective(abc.ABC):
     """A rule that corrupts a text.
 
-    A kind supplies `__call__`, `longest` and, where it needs ids with a meaning, `bind`.
+    A subclass implements `__call__`, `longest` and, where it needs special ids, `bind`.
 
     Attributes:
         shortest: texts of fewer ids cannot be used.
@@ -33,20 +33,24 @@ class Objective(abc.ABC):
     restores_text: ClassVar[bool] = True
 
     def __repr__(self) -> str:
-        """The rule with its settings."""
+        """Returns the objective with its settings."""
         settings = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if not k.startswith("_"))
         return f"{type(self).__name__}({settings})"
 
     @abc.abstractmethod
     def __call__(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Source int32 `[S]` and target int32 `[T]` of a text, `ids` int32 `[L]`."""
+        """Makes a source int32 `[S]` and a target int32 `[T]` from the `ids` int32 `[L]` of a
+        text.
+        """
 
     @abc.abstractmethod
     def longest(self, length: int) -> tuple[int, int]:
-        """Ids of the longest source and the longest target that a text of `length` ids gives."""
+        """Returns the lengths of the longest source and target that a text of `length` ids
+        gives.
+        """
 
     def bind(self, tokenizer: Tokenizer | None) -> Self:
-        """The same rule with the ids it needs: those it was given, or else the tokenizer's.
+        """Returns the objective with the ids it needs: its own, or else the tokenizer's.
 
         Raises:
             ValueError: it was given none, and there is no tokenizer, or one without them.
@@ -59,12 +63,14 @@ class Objective(abc.ABC):
         return frozenset()
 
     def short_of(self, length: int) -> int:
-        """How many ids with a meaning a text of `length` ids would need beyond those there are."""
+        """Returns how many special ids, beyond those there are, a text of `length` ids would
+        need.
+        """
         return 0
 
 
 class Chain(Objective):
-    """Objectives one after the other; the target is the first text, or the last rule's own.
+    """Objectives applied in turn; the target is the first text, or that of the last objective.
 
     Raises:
         ValueError: one that is not the last does not keep the tokens of its text.
@@ -107,7 +113,7 @@ class Chain(Objective):
 
 
 def as_objective(given: Objective | Sequence[Objective]) -> Objective:
-    """One objective of one or several.
+    """Returns one objective that applies one or several in turn.
 
     Raises:
         TypeError: something else was given.
@@ -132,7 +138,7 @@ def as_objective(given: Objective | Sequence[Objective]) -> Objective:
 
 
 def checked_number(name: str, value: float, above: float, below: float) -> float:
-    """A number between two bounds, `above` and `below` themselves allowed.
+    """Returns a number after checking that it lies between `above` and `below`, both included.
 
     Raises:
         ValueError: it lies outside, or is no number.
@@ -145,7 +151,7 @@ def checked_number(name: str, value: float, above: float, below: float) -> float
 
 
 def checked_ids(name: str, ids: Iterable[int]) -> np.ndarray:
-    """Distinct ids, int32 `[N]`.
+    """Returns ids as int32 `[N]`, after checking that they are distinct.
 
     Raises:
         ValueError: none, negative or repeated ones.

@@ -17,16 +17,17 @@ from keras_s2s.data.objectives.objective import Objective, checked_ids
 if TYPE_CHECKING:
     from keras_s2s.text.tokenizer import Tokenizer
 
-#: What ends a sentence.
+#: Characters that end a sentence.
 SENTENCE_ENDS = ".!?。！？"
 
 
 class SentencePermutation(Objective):
-    """Put sentences into a random order, and predict the text as it was.
+    """Puts sentences into a random order; the target is the text itself.
 
     A sentence ends with a token that ends in a full stop, an exclamation mark or a question mark,
-    or with the last of several such tokens (`?!`), and at the end of the text. Tokens are all it
-    sees: an abbreviation's full stop ends a sentence, too. A text of one sentence stays as it is.
+    or with the last of several such tokens (`?!`), and at the end of the text. Only tokens
+    are considered: the full stop of an abbreviation ends a sentence, too. A text of one sentence
+    stays as it is.
 
     Args:
         end_ids: ids that end a sentence; by default those of the tokenizer.
@@ -69,7 +70,7 @@ class SentencePermutation(Objective):
         return np.concatenate([sentences[i] for i in order] or [ids]), ids
 
     def sentences(self, ids: np.ndarray) -> list[np.ndarray]:
-        """The sentences of a text, `ids` int `[L]`; together they are the text."""
+        """Returns the sentences of a text, `ids` int `[L]`; together they are the text."""
         if self.end_ids is None:
             raise ValueError(
                 "what ends a sentence is not known; pass end_ids=..., or call bind(tokenizer)"

@@ -4,7 +4,7 @@
     source   Thank you <X> me to your party <Y> week
     target   <X> for inviting <Y> last <Z>
 
-Spans of the text are replaced by sentinels, each by another one; the target has what they hide.
+Each span of the text is replaced by another sentinel; the target has the hidden spans.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 
 class SpanCorruption(Objective):
-    """Replace spans by sentinels, and predict the spans.
+    """Replaces spans by sentinels; the target consists of the spans.
 
     A text of L ids loses `round(L * noise_density)` of them, at least one and never all, in
     `round(lost / mean_span_length)` spans, at least one. Their lengths, and those of what lies
     between them, are drawn uniformly from all ways to divide the ids.
 
-    As in T5's own code a text begins with what is kept and ends in a lost span, and no sentinel
-    ends the target. A short text, which has one span, so loses nothing but its end. With
-    `ends_in_span=False` a text may end with what is kept, too; then a last sentinel ends the
+    As in T5's own code a text begins with ids that are kept and ends in a lost span, and no
+    sentinel ends the target; a short text, which has one span, therefore loses only its end. With
+    `ends_in_span=False` a text may end with ids that are kept; then a last sentinel ends the
     target, the <Z> of the paper's example.
 
     Args:
@@ -97,7 +97,7 @@ class SpanCorruption(Objective):
         return corrupt_spans(ids, self.noise_mask(len(ids), rng), self._known_sentinels())
 
     def noise_mask(self, length: int, rng: np.random.Generator) -> np.ndarray:
-        """Which ids of a text are lost, bool `[L]`.
+        """Draws which ids of a text are lost, bool `[L]`.
 
         Raises:
             ValueError: `length` is below 2: nothing would be lost, or nothing kept.
@@ -123,12 +123,12 @@ class SpanCorruption(Objective):
         return frozenset(self._known_sentinels().tolist())
 
     def short_of(self, length: int) -> int:
-        """Sentinels that are missing for spans as short as `mean_span_length` says."""
+        """Returns how many sentinels are missing for spans of the length `mean_span_length`."""
         wanted = self._wanted(length)[1] + self._last_sentinel
         return max(0, wanted - len(self._known_sentinels()))
 
     def _counts(self, length: int) -> tuple[int, int]:
-        """Ids that are lost, and their spans, of which each has a sentinel."""
+        """Returns how many ids are lost, and in how many spans, of which each has a sentinel."""
         noise, spans = self._wanted(length)
         if self.sentinels is None:
             return noise, spans
@@ -158,7 +158,7 @@ class SpanCorruption(Objective):
 def corrupt_spans(
     ids: np.ndarray, noise_mask: np.ndarray, sentinels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Source and target of a text whose lost ids are given.
+    """Returns source and target of a text whose lost ids are given.
 
     Args:
         ids: int `[L]`.
@@ -187,7 +187,7 @@ def corrupt_spans(
 
 
 def _replaced(ids: np.ndarray, hidden: np.ndarray, sentinels: np.ndarray) -> np.ndarray:
-    """`ids` with one sentinel in the place of each run of hidden ones."""
+    """Returns `ids` with a sentinel in place of each run of hidden ones."""
     first = hidden & ~np.concatenate([[False], hidden[:-1]])
     spans = int(first.sum())
     if spans > len(sentinels):
@@ -198,6 +198,6 @@ def _replaced(ids: np.ndarray, hidden: np.ndarray, sentinels: np.ndarray) -> np.
 
 
 def _divide(total: int, parts: int, rng: np.random.Generator) -> np.ndarray:
-    """Lengths of `parts` parts of `total`, none of them empty, all divisions equally likely."""
+    """Draws the lengths of `parts` non-empty parts of `total`; all divisions are equally likely."""
     cuts = np.sort(rng.choice(total - 1, parts - 1, replace=False)) + 1
     return np.diff(np.concatenate([[0], cuts, [total]]))

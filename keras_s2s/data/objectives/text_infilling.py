@@ -5,7 +5,7 @@
     target   A man is playing a guitar on the street .
 
 Each span is replaced by one mask token, whatever its length; a span of length zero puts a mask
-token where nothing is missing. So the model has to find out how much is missing.
+token where nothing is missing. So the model has to learn how much is missing.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class TextInfilling(Objective):
-    """Replace spans by one mask token each, and predict the whole text.
+    """Replaces each span by one mask token; the target is the whole text.
 
     A text of L ids loses exactly `round(L * mask_share)` of them, at least one. Span lengths are
     drawn from a Poisson distribution until they suffice, the last one cut to fit; their places
     are drawn uniformly from all places where they do not overlap. There are at most as many
-    spans as ids that are lost (what is too much are spans of length zero), so that a source never
-    has more ids than its text.
+    spans as lost ids (surplus spans of length zero are left out), so that a source never has more
+    ids than its text.
 
     Args:
         mask_share: share of a text that is lost, above 0 and up to 1.
@@ -92,7 +92,9 @@ class TextInfilling(Objective):
         return source, ids
 
     def span_lengths(self, length: int, rng: np.random.Generator) -> np.ndarray:
-        """Lengths of the spans of a text of `length` ids, zeros among them, in random order."""
+        """Draws the lengths of the spans of a text of `length` ids, zeros among them, in random
+        order.
+        """
         if not length:
             return np.zeros(0, int)
         lost = min(max(round(length * self.mask_share), 1), length)
