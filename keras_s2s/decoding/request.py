@@ -15,9 +15,6 @@ from keras_s2s.decoding.planning import Search, plan_search
 from keras_s2s.decoding.rows import row_seeds
 from keras_s2s.decoding.source_rows import source_rows
 from keras_s2s.decoding.target_rows import forced_first, prefix_rows, target_starts
-from keras_s2s.samplers.beam import Beam
-from keras_s2s.samplers.diverse_beam import DiverseBeam
-from keras_s2s.samplers.greedy import Greedy
 from keras_s2s.samplers.output import GenerationOutput, merged
 from keras_s2s.samplers.resolve import for_streams, refuse_to_stream
 from keras_s2s.samplers.sampler import Plan, Sampler
@@ -196,7 +193,7 @@ def _cut(ids: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
 
 
 def _check_seed(seed: Any, sampler: Sampler) -> None:
-    if seed is not None and type(sampler) in (Greedy, Beam, DiverseBeam):
+    if seed is not None and not sampler.draws:
         raise ValueError(
             f"seed={seed} has no effect: {type(sampler).__name__} draws nothing; drop it, or "
             "choose a sampler that draws (do_sample=True)"

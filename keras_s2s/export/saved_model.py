@@ -27,9 +27,7 @@ from keras_s2s.export.replaced_directory import replaced_directory
 from keras_s2s.export.request import ExportRequest
 from keras_s2s.export.saved_model_readme import README_FILE, note, readme
 from keras_s2s.network import Network
-from keras_s2s.samplers.beam_sample import BeamSample
 from keras_s2s.samplers.processors import AllowedTokens
-from keras_s2s.samplers.random import Random
 from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.text.preprocessor import Preprocessor
 
@@ -149,7 +147,6 @@ def write_saved_model(
     mask_spec = tf.TensorSpec([None, None], tf.bool, name="encoder_padding_mask")
     seeds_spec = tf.TensorSpec([None], tf.int32, name="seeds")
     text_spec = tf.TensorSpec([None], tf.string, name="text")
-    draws = isinstance(sampler, Random | BeamSample)
 
     @tf.function(input_signature=[ids_spec, mask_spec, seeds_spec])
     def search(ids: Any, mask: Any, seeds: Any) -> Any:
@@ -196,14 +193,16 @@ def write_saved_model(
     module = tf.Module(name="keras_s2s")
     module.weights = [variable.value for variable in variables]
     module.tokenizers = [] if text is None else text.resources
-    seeds = [seeds_spec] if draws else []
+    seeds = [seeds_spec] if sampler.draws else []
     ids_signature = tf.function(from_ids, input_signature=[ids_spec, mask_spec, *seeds])
     signatures = {"ids": ids_signature, "serving_default": ids_signature}
     if text is not None:
         signatures["serving_default"] = tf.function(from_text, input_signature=[text_spec, *seeds])
     tf.saved_model.save(module, str(directory), signatures=signatures)
     _describe(directory, special_ids, preprocessor, request)
-    (directory / README_FILE).write_text(readme(preprocessor, draws=draws), encoding="utf-8")
+    (directory / README_FILE).write_text(
+        readme(preprocessor, draws=sampler.draws), encoding="utf-8"
+    )
 
 
 def _checked_sources(network: Network, ids: Any, mask: Any) -> tuple[Any, Any]:

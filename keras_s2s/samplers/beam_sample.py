@@ -55,6 +55,10 @@ class BeamSample(Beam):
         self.top_p = shortlist.top_p
         self.min_p = shortlist.min_p
 
+    @property
+    def draws(self) -> bool:
+        return True
+
     def _continuations(
         self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
     ) -> tuple[Any, Any, Any, Any]:

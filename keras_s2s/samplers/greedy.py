@@ -32,6 +32,10 @@ class Greedy(Sampler):
         >>> model.generate("ein Hund", sampler="greedy")
     """
 
+    @property
+    def streams(self) -> bool:
+        return self.num_return_sequences == 1
+
     def begin(self, sources: Sources, capacity: Any, plan: Plan) -> Any:
         shape = (ops.shape(sources.rows)[0], self.width)
         return {

@@ -55,6 +55,10 @@ class Random(Greedy):
         self.num_return_sequences = whole("num_return_sequences", num_return_sequences)
 
     @property
+    def draws(self) -> bool:
+        return True
+
+    @property
     def copies(self) -> int:
         # Draws have nothing to do with each other: rows of their own share no cache, and each
         # leaves when it is done.

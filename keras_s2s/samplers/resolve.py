@@ -75,7 +75,7 @@ def resolve_sampler(
     if sampler is None:
         name = _chosen(settings)
         options.pop("do_sample", None)
-        if STRATEGIES[name][0] in (Greedy, Random) and options.get("num_beams") == 1:
+        if "num_beams" not in STRATEGIES[name][1] and options.get("num_beams") == 1:
             del options["num_beams"]
         if name != "diverse_beam" and options.get("num_beam_groups") == 1:
             del options["num_beam_groups"]
@@ -117,20 +117,21 @@ def for_streams(defaults: GenerationConfig) -> GenerationConfig:
     A search knows what it prefers at its end only. As a default it gives way: to greedy search, or
     to draws where it draws, of one sequence for each source.
     """
-    draws = {"top_k", "top_p", "random", "beam_sample"}
     changes: dict[str, Any] = {"num_beams": 1, "num_beam_groups": 1, "num_return_sequences": 1}
-    if defaults.sampler is not None and defaults.sampler not in ("random", "top_k", "top_p"):
-        changes |= {"sampler": None, "do_sample": defaults.sampler in draws}
+    if defaults.sampler is not None:
+        own = STRATEGIES[defaults.sampler][0]()
+        if not own.streams:
+            changes |= {"sampler": None, "do_sample": own.draws}
     return defaults.model_copy(update=changes)
 
 
 def refuse_to_stream(sampler: Sampler) -> None:
-    """Refuse a sampler that does not keep what it has chosen, or has several sequences.
+    """Refuse a sampler whose ids cannot be shown before the sequence has ended.
 
     Raises:
-        ValueError: it does not, or it has.
+        ValueError: its `streams` is False.
     """
-    if isinstance(sampler, Greedy) and sampler.num_return_sequences == 1:
+    if sampler.streams:
         return
     asked = type(sampler).__name__
     if (beams := getattr(sampler, "num_beams", 1)) > 1:

@@ -99,6 +99,24 @@ class Sampler(ABC):
         """Sources that each source becomes, after it was encoded, each with a search of its own."""
         return 1
 
+    @property
+    def draws(self) -> bool:
+        """Whether the ids depend on `Sources.seeds`.
+
+        `generate` refuses a `seed` where they do not, and an exported model has an input `seeds`
+        only where they do. A sampler that reads the seeds overrides this with True.
+        """
+        return False
+
+    @property
+    def streams(self) -> bool:
+        """Whether ids can be shown before the sequence has ended.
+
+        True for a sampler that has one sequence for each source (`width`, `copies` and
+        `num_return_sequences` are 1), and never changes an id that it has chosen.
+        """
+        return False
+
     def key(self) -> tuple[Any, ...]:
         """Everything that changes the computation; equal keys may share a compiled function."""
         # The type itself: another class may have the same name, in a notebook for example.

@@ -18,6 +18,8 @@ from unicode_texts import AWKWARD, CORPUS
 from keras_s2s.decoding.rows import row_seeds
 from keras_s2s.export import FORMATS, ExportError, saved_model, second_process
 from keras_s2s.model import Seq2SeqLM
+from keras_s2s.samplers import Greedy
+from keras_s2s.samplers.random_numbers import uniform
 from keras_s2s.text import Preprocessor
 
 BACKEND = keras.backend.backend()
@@ -251,6 +253,39 @@ def test_a_model_without_a_tokenizer_takes_ids_and_seeds_decide_what_is_drawn(ex
         assert call["outputs"]["token_ids"] == expected
     alone = found.calls[2]["outputs"]
     assert alone["token_ids"] == [expected[2][: alone["lengths"][0]]]
+
+
+class CoinToss(Greedy):
+    """A sampler of a user's own: one of the two likeliest ids, by a draw."""
+
+    draws = True
+
+    def choose(self, scores, index, sources):
+        _, ids = keras.ops.top_k(scores, 2)
+        heads = keras.ops.cast(uniform(sources.seeds, index) < 0.5, "int32")
+        return keras.ops.take_along_axis(ids, heads[:, None], axis=-1)[:, 0]
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="runs under the TensorFlow backend")
+def test_a_sampler_of_ones_own_that_draws_is_exported_with_seeds(tmp_path):
+    import tensorflow as tf
+
+    model = make_model(Case(RECURRENT, None))
+    path = model.export(tmp_path / "own", sampler=CoinToss(), max_length=MAX_LENGTH)
+    signature = tf.saved_model.load(str(path)).signatures["ids"]
+    assert "seeds" in signature.structured_input_signature[1]
+    mapping = source_mapping(ID_ROWS)
+    drawn = {}
+    for seeds in (SEEDS, [1, 2, 3, 4]):
+        inputs = {name: tf.constant(value) for name, value in mapping.items()}
+        found = signature(**inputs, seeds=tf.constant(row_seeds(seeds, len(seeds))))
+        expected = model.generate(
+            mapping, sampler=CoinToss(), max_length=MAX_LENGTH, seed=seeds, return_output=True
+        )
+        np.testing.assert_array_equal(found["token_ids"], expected.token_ids)
+        drawn[tuple(seeds)] = expected.token_ids.tolist()
+    assert len({str(ids) for ids in drawn.values()}) == 2
+    assert "seeds" in (path / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="runs under the TensorFlow backend")

@@ -12,7 +12,17 @@ from fake_moves import Markov, run
 from small_models import covered
 
 from keras_s2s.decoding.rows import row_seeds
-from keras_s2s.samplers import BeamSample, Greedy, Plan, Random, Suppress, TopK, TopP
+from keras_s2s.samplers import (
+    Beam,
+    BeamSample,
+    DiverseBeam,
+    Greedy,
+    Plan,
+    Random,
+    Suppress,
+    TopK,
+    TopP,
+)
 
 DRAWS = 100_000
 EOS, START, NEVER = 1, 2, -1
@@ -256,3 +266,21 @@ def test_beam_sampling_keeps_two_ids_of_each_beam():
     counts = np.bincount(result.token_ids.ravel(), minlength=V)
     kept = np.where(np.isin(np.arange(V), [4, 1]), PROBABILITIES, 0)
     assert_distributed(counts, kept / kept.sum())
+
+
+@pytest.mark.parametrize(
+    ("sampler", "draws", "streams"),
+    [
+        (Greedy(), False, True),
+        (Beam(1), False, False),
+        (DiverseBeam(2), False, False),
+        (Random(), True, True),
+        (Random(num_return_sequences=2), True, False),
+        (TopK(), True, True),
+        (TopP(), True, True),
+        (BeamSample(2), True, False),
+    ],
+    ids=repr,
+)
+def test_a_sampler_says_whether_it_draws_and_streams(sampler, draws, streams):
+    assert (sampler.draws, sampler.streams) == (draws, streams)
