@@ -137,11 +137,11 @@ class MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """The module has run already; it keeps the specification of its own place."""
+        """Does nothing: the module has run already, and keeps its own specification."""
         module.__spec__ = self._own_spec
 
 
 def redirect_moved_modules() -> None:
-    """Let imports of old names find the modules in their new places."""
+    """Lets imports of old names find the modules in their new places."""
     if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
         sys.meta_path.append(MovedModules())

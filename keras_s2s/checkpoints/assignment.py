@@ -97,7 +97,7 @@ def _listed(lines: list[str]) -> str:
 def all_finite(array: np.ndarray) -> bool:
     """Returns whether no value is NaN or infinite, at about the cost of reading them once."""
     with np.errstate(all="ignore"):
-        # Whatever is not finite shows in the sum; large values alone may make it infinite, too.
+        # NaN and infinity show in the sum; large values alone may make it infinite, too.
         return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())
 
 
@@ -128,5 +128,5 @@ def assign(variable: Any, array: np.ndarray) -> None:
             variable.value.scatter_update(tf.IndexedSlices(piece, places))
     else:
         if backend == "jax":
-            variable.value.delete()  # what it held is gone before the new values are copied
+            variable.value.delete()  # the old values are freed before the new ones are copied
         variable.assign(np.ascontiguousarray(array))

@@ -1,4 +1,4 @@
-"""A Keras model that `save` writes whole: configuration, weights, quantisation, tokenizer files."""
+"""A Keras model that is saved completely: configuration, weights, quantisation, tokenizer files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from keras_s2s.text.preprocessor import Preprocessor
 
 
 class SavableModel(keras.Model):
-    """What a model carries besides weights, and how Keras saves and loads it.
+    """Base class of the model: what it carries besides weights, and how Keras saves and loads it.
 
-    A subclass takes the configuration as its first argument, and sets the attributes.
+    The constructor of a subclass takes the configuration as its first argument, and sets the
+    attributes.
 
     Attributes:
         preset: architecture, special ids and generation defaults.
-        _preprocessor: text <-> ids; None for a model that works on ids.
+        _preprocessor: preprocessor (text to ids and back); None for a model that works on ids.
         _dtype: name of the dtype policy of the layers.
     """
 
@@ -33,10 +34,10 @@ class SavableModel(keras.Model):
 
     @property
     def preprocessor(self) -> Preprocessor | None:
-        """Text <-> ids; None for a model that works on ids.
+        """The preprocessor (text to ids and back); None for a model that works on ids.
 
-        Another one can be given. Its special ids and default languages are then the model's: they
-        hold in every call, and are saved and exported with it.
+        Another one can be assigned. Its special ids and default languages are then the model's:
+        they apply to every call, and are saved and exported with it.
 
         Example:
             >>> model.preprocessor = model.preprocessor.in_languages("en_XX", "ko_KR")
@@ -51,7 +52,7 @@ class SavableModel(keras.Model):
 
     @property
     def special_ids(self) -> SpecialIds:
-        """Ids with a meaning of their own."""
+        """Special ids of the model: decoder start, BOS, EOS, PAD, languages."""
         return self.preset.special_ids
 
     @property
@@ -60,10 +61,11 @@ class SavableModel(keras.Model):
         return self.preset.generation
 
     def get_config(self) -> dict[str, Any]:
-        """Keras saves this; `from_config(model.get_config())` is a copy with new weights.
+        """Returns the configuration that Keras saves; `from_config` of it makes a copy with new
+        weights.
 
-        Use that in place of `keras.models.clone_model`, which takes a functional model apart into
-        its layers: what it returns is a plain Keras model, and tied weights are tied no longer.
+        Do not use `keras.models.clone_model`, which rebuilds a functional model from its layers: it
+        returns a plain Keras model, in which weights are no longer tied.
         """
         return {
             "config": self.preset.model_dump(mode="json"),
@@ -83,7 +85,8 @@ class SavableModel(keras.Model):
         return model
 
     def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """`keras.Model.load_weights`; what does not fit, or is not finite, is an error.
+        """Loads weights as `keras.Model.load_weights` does, and raises an error where they do not
+        fit.
 
         LoRA weights are saved merged into those they adapt, and load into a plain model.
 
@@ -104,11 +107,11 @@ class SavableModel(keras.Model):
         check_finite(filepath, self.weights)
 
     def save_assets(self, directory: str) -> None:
-        """Keras calls this for `save("m.keras")`: the tokenizer travels as files."""
+        """Writes the tokenizer's files; called by Keras for `save("m.keras")`."""
         if self.preprocessor is not None:
             self.preprocessor.save(directory)
 
     def load_assets(self, directory: str) -> None:
-        """Keras calls this on loading what `save_assets` wrote."""
+        """Reads the tokenizer's files that `save_assets` wrote; called by Keras."""
         if (Path(directory) / TOKENIZER_FOLDER).is_dir():
             self.preprocessor = Preprocessor.load(directory, self.special_ids)

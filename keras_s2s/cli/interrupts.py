@@ -1,4 +1,4 @@
-"""Ctrl-C that arrives where Python would drop it."""
+"""Keeps an interrupt (Ctrl-C) that arrives where Python would drop it."""
 
 from __future__ import annotations
 

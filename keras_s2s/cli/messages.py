@@ -1,4 +1,4 @@
-"""Log messages of the package, on standard error."""
+"""Shows log messages of the package on standard error."""
 
 from __future__ import annotations
 

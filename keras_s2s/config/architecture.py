@@ -185,7 +185,7 @@ class TransformerConfig(Strict):
 
     @property
     def has_final_norm(self) -> bool:
-        """Whether the stack ends in a normalisation of its own."""
+        """Whether the output of the stack is normalised."""
         return self.norm_order == "pre" if self.final_norm is None else self.final_norm
 
 

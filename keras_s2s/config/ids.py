@@ -65,7 +65,7 @@ class LanguagesConfig(Strict):
 
 
 class SpecialIds(Strict):
-    """Special ids of a model: the only place where they are written down.
+    """Special ids of a model, the only place where they are written down.
 
     Tokenizers are checked against them; batches, masks and samplers read them. A model without a
     tokenizer has them as well.

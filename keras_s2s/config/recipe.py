@@ -67,13 +67,13 @@ class FilesConfig(Strict):
 
     @property
     def paths(self) -> dict[str, str]:
-        """Returns the paths of the files by the names of `data.read_pairs`' arguments."""
+        """Paths of the files, by the names of `data.read_pairs`' arguments."""
         given = {"source": self.source, "target": self.target, "pairs": self.pairs}
         return {name: path for name, path in given.items() if path is not None}
 
     @property
     def reading(self) -> dict[str, Any]:
-        """Returns the other arguments of `data.read_pairs` that are set."""
+        """The other arguments of `data.read_pairs` that are set."""
         names = ("format", "columns", "quotes", "source_key", "target_key")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
@@ -155,7 +155,7 @@ ANSWER_MONITORS: dict[str, str] = {
 
 
 class TrainingConfig(Strict):
-    """Number of epochs, batch sizes, early stopping and the like of a recipe."""
+    """How a recipe trains: optimiser, batches, epochs, precision, and which epoch is kept."""
 
     epochs: Positive
     batch_size: Positive = 64

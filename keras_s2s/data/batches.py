@@ -195,13 +195,13 @@ class Batches(keras.utils.PyDataset):
         return batch
 
     def on_epoch_begin(self) -> None:
-        """Called by Keras before it passes through the batches."""
+        """Notes that a pass begins; called by Keras before it passes through the batches."""
         self._within_epoch = True
         if len(self._served) == len(self):
             self._served.clear()
 
     def on_epoch_end(self) -> None:
-        """Called by Keras after an epoch; moves on to the next order.
+        """Moves on to the next order; called by Keras after an epoch.
 
         Keras also calls it before the first epoch, after a look at one batch to build the
         model, and with `steps_per_epoch` in the middle of a pass. The order must not change
@@ -254,7 +254,7 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def epoch(self) -> int:
-        """Number of the order that is handed out now."""
+        """Number of the current order."""
         return self._epoch
 
     @epoch.setter

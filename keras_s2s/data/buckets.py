@@ -1,4 +1,4 @@
-"""Length buckets: which padded shapes a data set's batches have.
+"""Chooses length buckets: the padded shapes of a data set's batches.
 
 Every distinct shape costs a compilation, every padded position costs compute. A few buckets,
 with their bounds chosen for the lengths at hand, keep both small.
@@ -25,7 +25,7 @@ _MAX_CANDIDATES = 512
 
 @dataclass(frozen=True)
 class Bucket:
-    """The one shape of a bucket's batches.
+    """The shape of a bucket's batches.
 
     Attributes:
         rows: examples a batch.
@@ -39,7 +39,7 @@ class Bucket:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(rows, S, T)"""
+        """The shape `(rows, S, T)`."""
         return self.rows, self.source_length, self.target_length
 
     @property

@@ -1,4 +1,4 @@
-"""A batch as a table: what goes into the decoder, what it must predict, what counts."""
+"""Shows a batch as a table: decoder inputs, labels and weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Explanation(str):
-    """A text that was printed already.
+    """A text that was printed already, and that a notebook does not show again.
 
     It is the text, for tests and files. Shown as the value of a notebook's cell, the text would
     stand there twice: there it shows nothing, and elsewhere its `repr` is short.

@@ -1,4 +1,4 @@
-"""Text pairs from files, lists and Hugging Face datasets."""
+"""Reads text pairs from files, lists and Hugging Face datasets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FORMAT_OF_SUFFIX: dict[str, PairFormat] = {
 
 @dataclass(frozen=True)
 class PairReport:
-    """What became of the pairs that were read.
+    """Counts of the pairs that were read and dropped.
 
     Attributes:
         origin: the file or collection they came from.

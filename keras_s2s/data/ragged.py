@@ -9,7 +9,7 @@ import numpy as np
 
 
 class RaggedIds:
-    """Rows of ids in one flat array.
+    """Rows of ids, stored in one flat array.
 
     Example:
         >>> rows = RaggedIds()

@@ -1,4 +1,4 @@
-"""Every format a model can be exported to, by name."""
+"""Export formats by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_s2s.export.saved_model import export_saved_model
 
 
 class Format(NamedTuple):
-    """One format.
+    """An export format.
 
     Attributes:
         write: its function.
@@ -39,7 +39,7 @@ def export_as(
     Args:
         format: a key of `FORMATS`.
         directory: where to write.
-        options: what not every format takes; None asks for nothing.
+        options: options of single formats; those that are None are ignored.
         **arguments: what every format takes.
 
     Returns:
@@ -62,7 +62,7 @@ def export_as(
 
 
 def refuse_fixed_search(format: str) -> None:
-    """Refuse options of a search for a format whose engine chooses them at each call.
+    """Refuses options of a search for a format whose engine chooses them at each call.
 
     Raises:
         ExportError: this is such a format. (One that is unknown is an error of `export_as`.)

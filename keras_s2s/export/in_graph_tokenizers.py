@@ -278,7 +278,7 @@ def _lower(texts: Any) -> Any:
 
     # The op ends a text at its first NUL. NUL is no letter and part of no word, so that the parts
     # between NULs are lowercased alike alone (a final sigma too). Joining loses NUL as well,
-    # where it is the separator: each part carries its own in front, the first one's goes.
+    # where it is the separator: each part has its own in front, and the first one is removed.
     parts = tf.strings.split(texts, sep="\0")
     lower = tf.strings.lower(parts.flat_values, encoding="utf-8")
     marked = parts.with_flat_values(tf.strings.join([tf.constant("\0"), lower]))

@@ -1,4 +1,4 @@
-"""What the second process of an export is asked to write, as JSON."""
+"""The request to the second process of an export, as JSON."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class GenerationMetrics(keras.callbacks.Callback):
                 line = f"{name}: {signature}"
                 logger.info("%s", line)
                 if (self.params or {}).get("verbose"):
-                    # Beside Keras' own bar, where nobody set up log messages.
+                    # Beside Keras' own bar, where no logging is configured.
                     print(f"\n{line}", file=sys.stderr)
         return self._measured
 

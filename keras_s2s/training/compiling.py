@@ -1,4 +1,4 @@
-"""What `compile` of a model is given, completed: loss, metrics, and whether steps are compiled."""
+"""Completes the arguments of `compile`: loss, metrics, and whether steps are compiled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def compile_arguments(
     weighted_metrics: Any,
     jit_compile: bool | str,
 ) -> dict[str, Any]:
-    """Arguments of `keras.Model.compile`: means over real tokens in place of Keras' own.
+    """Returns arguments of `keras.Model.compile` in which means are over real tokens.
 
     Args:
         architecture: tells whether the network has recurrent layers.

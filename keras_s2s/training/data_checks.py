@@ -1,4 +1,4 @@
-"""Arguments of Keras' training methods, and the data in them, checked before the first step."""
+"""Checks the arguments of Keras' training methods, and their data, before the first step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keras_s2s.text.preprocessor import Preprocessor
 def named_arguments(
     method: Callable[..., Any], x: Any, y: Any, *args: Any, **kwargs: Any
 ) -> dict[str, Any]:
-    """Arguments of a Keras method by their names, whether they came by place or by name.
+    """Returns the arguments of a call of a Keras method by their names.
 
     Example:
         >>> named_arguments(keras.Model.fit, x, y, 32, epochs=2)
@@ -31,7 +31,7 @@ def named_arguments(
 
 
 def refuse_class_weight(class_weight: Any) -> None:
-    """Refuse weights of classes.
+    """Raises an error for `class_weight`, since targets have no classes.
 
     Raises:
         ValueError: there are some.
@@ -45,7 +45,7 @@ def refuse_class_weight(class_weight: Any) -> None:
 
 @dataclass(frozen=True)
 class DataChecks:
-    """What data must be like for a model to be trained on them.
+    """Checks of the data that a model is trained on.
 
     Attributes:
         limits: sizes of the model's tables.
@@ -58,7 +58,7 @@ class DataChecks:
     preprocessor: Preprocessor | None
 
     def checked(self, x: Any, y: Any, weights: Any, name: str, call: str) -> Any:
-        """`x`, known to be what the model can be trained on, or checked batch by batch.
+        """Returns `x` after checking it, or with a check of each batch.
 
         Args:
             x, y, weights: as `fit` takes them.
@@ -86,7 +86,7 @@ class DataChecks:
         return x
 
     def checked_validation(self, data: Any) -> Any:
-        """`validation_data` of `fit`, checked as `checked` does.
+        """Returns the `validation_data` of `fit` after checking them as `checked` does.
 
         Raises:
             ValueError: as `checked` does, and for an empty tuple.
@@ -104,7 +104,7 @@ class DataChecks:
         return self.checked(data, None, None, name, call)
 
     def check_inputs(self, x: Any) -> None:
-        """Refuse inputs that `predict` cannot take.
+        """Raises an error for inputs that `predict` cannot take.
 
         Raises:
             ValueError: texts; inputs that lack masks; ids outside the vocabulary; rows longer

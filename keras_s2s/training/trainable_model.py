@@ -21,11 +21,11 @@ from keras_s2s.turns import Turns
 
 
 class TrainableModel(keras.Model):
-    """`compile`, `fit`, `evaluate` and their like for models of sequences of ids.
+    """Base class of the model: `compile`, `fit`, `evaluate` and the like for sequences of ids.
 
     A functional Keras model with the inputs `encoder_token_ids`, `encoder_padding_mask`,
     `decoder_token_ids` and `decoder_padding_mask`, and logits `[batch, target, vocabulary]`.
-    Data are checked before the first step, and a step takes turns with whatever else uses the
+    Data are checked before the first step, and a step takes turns with other uses of the
     weights. A subclass builds the graph and sets the attributes.
 
     Attributes:
@@ -54,7 +54,7 @@ class TrainableModel(keras.Model):
         jit_compile: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
-        """`keras.Model.compile`, with the loss and metrics of this kind of model.
+        """Configures the model for training, with a loss and metrics over real tokens.
 
         Loss and metrics are means over real tokens: those since the epoch began in the logs of
         `fit`, all of them in `evaluate`, however they were batched and padded. Losses and metrics
@@ -86,17 +86,17 @@ class TrainableModel(keras.Model):
         self._loss_tracker = LossTracker()
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Keras calls this on loading a model that was compiled; its optimiser goes on."""
+        """Compiles a loaded model with its saved arguments and optimiser; called by Keras."""
         config = keras.saving.deserialize_keras_object(config)
         config["jit_compile"] = "auto"  # the backend that loads may not be the one that saved
         self.compile(**config)
         self.optimizer.build(self.trainable_variables)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.evaluate`, with the default loss where the model was not compiled.
+        """Returns the loss and metrics of the model on test data, as `keras.Model.evaluate` does.
 
         Raises:
-            ValueError: as `fit` does, and where no token weighs anything.
+            ValueError: as `fit` does, and where all weights are 0.
         """
         given = named_arguments(keras.Model.evaluate, x, y, *args, **kwargs)
         if not self.compiled:
@@ -116,7 +116,8 @@ class TrainableModel(keras.Model):
         return result
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.fit`. `x` is usually `data.Batches(pairs, model.preprocessor)`.
+        """Trains the model, usually on `data.Batches(pairs, model.preprocessor)`, as
+        `keras.Model.fit` does.
 
         A model that was not compiled is compiled with Adam and the default loss. With arrays,
         `sample_weight` is of rows, `[N]` or `[N, 1]`, or of tokens, `[N, T]`; labels of -100 are
@@ -151,7 +152,7 @@ class TrainableModel(keras.Model):
             return super().fit(**given)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.predict`: logits `[N, T, V]` of given decoder inputs.
+        """Returns the logits `[N, T, V]` of given decoder inputs, as `keras.Model.predict` does.
 
         Raises:
             ValueError: texts, which `generate` takes; inputs that lack masks, ids outside the
@@ -168,7 +169,7 @@ class TrainableModel(keras.Model):
         class_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """`keras.Model.train_on_batch`; refuses what `fit` refuses."""
+        """Trains on one batch, as `keras.Model.train_on_batch` does, after the checks of `fit`."""
         refuse_class_weight(class_weight)
         self._data_checks.checked(x, y, sample_weight, "x", "model.fit({})")
         return super().train_on_batch(x, y, sample_weight, return_dict=return_dict)
@@ -176,7 +177,9 @@ class TrainableModel(keras.Model):
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """`keras.Model.test_on_batch`; refuses what `evaluate` refuses."""
+        """Evaluates one batch, as `keras.Model.test_on_batch` does, after the checks of
+        `evaluate`.
+        """
         self._data_checks.checked(x, y, sample_weight, "x", "model.evaluate({})")
         return super().test_on_batch(x, y, sample_weight, return_dict=return_dict)
 
@@ -188,7 +191,7 @@ class TrainableModel(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Loss of a batch: the mean over its tokens, and what layers add.
+        """Computes the loss of a batch: the mean over its tokens, and losses that layers add.
 
         Args:
             x: the inputs; `decoder_padding_mask` says which target positions are real.
@@ -204,22 +207,22 @@ class TrainableModel(keras.Model):
         return loss
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Metrics of a batch, over its real tokens; arguments as in `compute_loss`."""
+        """Computes the metrics of a batch over its real tokens; arguments as in `compute_loss`."""
         y, weights = token_weights(x, y, sample_weight)
         return super().compute_metrics(x, y, y_pred, weights)
 
-    # Generation in other threads waits for steps, and steps for it.
+    # Generation in other threads waits for steps, and steps wait for it.
 
     def make_train_function(self, force: bool = False) -> Any:
-        """Keras calls this; a step takes turns with generation in other threads."""
+        """Makes Keras' training step, which takes turns with generation in other threads."""
         return self._make_step("train", force)
 
     def make_test_function(self, force: bool = False) -> Any:
-        """Keras calls this; a step takes turns with generation in other threads."""
+        """Makes Keras' evaluation step, which takes turns with generation in other threads."""
         return self._make_step("test", force)
 
     def make_predict_function(self, force: bool = False) -> Any:
-        """Keras calls this; a step takes turns with generation in other threads."""
+        """Makes Keras' prediction step, which takes turns with generation in other threads."""
         return self._make_step("predict", force)
 
     def _make_step(self, kind: str, force: bool) -> Any:
@@ -230,12 +233,14 @@ class TrainableModel(keras.Model):
         return getattr(self, name)
 
     def _get_jax_state(self, *args: Any, **kwargs: Any) -> Any:
-        """Keras calls this on JAX; the variables keep their arrays until a step takes them."""
+        """Returns the state for Keras on JAX; the variables keep their arrays until a step takes
+        them.
+        """
         with self._turns:
             self._jax_state = None
             return super()._get_jax_state(*args, **{**kwargs, "purge_model_variables": False})
 
     def jax_state_sync(self) -> None:
-        """Keras calls this on JAX; so does generation, to see the newest weights."""
+        """Puts the newest weights into the variables; called by Keras on JAX, and by generation."""
         with self._turns:
             super().jax_state_sync()

@@ -55,7 +55,7 @@ class Variable:
 
     @property
     def bytes(self) -> int:
-        """Size in the file."""
+        """Size of the values in the file, in bytes."""
         return math.prod(self.shape) * SIZES[self.dtype]
 
 

@@ -183,7 +183,7 @@ def _specification(config: ArchitectureConfig) -> Any:
         )
         made.scale_embeddings = part.embedding.scale
         if part.embedding.norm:
-            # Embeddings have a layer normalisation, whatever the blocks have.
+            # Embeddings have a layer normalisation, whichever the blocks have.
             made.layernorm_embedding = common_spec.LayerNormSpec()
         if part.has_final_norm and part.norm_order == "post":
             # Its constructor knows one of pre-norm blocks only; CTranslate2 runs any.

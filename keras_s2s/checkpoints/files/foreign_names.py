@@ -1,4 +1,4 @@
-"""What PyTorch's classes call the tensors that TensorFlow's and Flax's classes wrote.
+"""Translates the names of tensors that TensorFlow's and Flax's classes wrote into PyTorch's.
 
 transformers 4 had each model in up to three libraries, with one set of names in three spellings:
 
@@ -6,7 +6,7 @@ transformers 4 had each model in up to three libraries, with one set of names in
     TensorFlow    tf_bart_for_.../model/encoder/layers.0/fc1/kernel:0        [in, out]
     Flax          model/encoder/layers/0/fc1/kernel                          [in, out]
 
-Whatever is stored under the name of a kernel is transposed. GPT-2's projections are [in, out] in
+Every tensor under the name of a kernel is transposed. GPT-2's projections are [in, out] in
 PyTorch too: there TensorFlow's file has them as `weight`, and Flax's as a kernel [out, in].
 """
 
@@ -20,7 +20,7 @@ from keras_s2s.checkpoints.files.tensor_file import Layout, TensorSpec
 
 
 class Stored(NamedTuple):
-    """Where a tensor of PyTorch's name lies, and how it gets PyTorch's layout.
+    """Where a tensor is stored, and how it is brought into PyTorch's layout.
 
     Attributes:
         name: its name in the file.

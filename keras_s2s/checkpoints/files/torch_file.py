@@ -1,4 +1,4 @@
-"""PyTorch's `pytorch_model.bin`, where PyTorch is installed; only tensors are unpickled."""
+"""Reads PyTorch's `pytorch_model.bin`, where PyTorch is installed; only tensors are unpickled."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TorchFile(TensorFile):
         spec = self.specs[name]
         tensor = self._tensors[name]
         if spec.dtype == "bfloat16":
-            # NumPy has no such type, so that PyTorch hands over the bits.
+            # NumPy has no such type, so that PyTorch gives the bits.
             import ml_dtypes
 
             bits = np.array(tensor.contiguous().view(torch.int16).numpy())

@@ -79,7 +79,7 @@ class Form:
 
     @cached_property
     def spelled_out(self) -> bool:
-        """Whether letters stand among the numbers: a month's name, or units (`8월 16일`)."""
+        """Whether there are letters among the numbers: a month's name, or units (`8월 16일`)."""
         text = self.write(_PROBE_DAYS[-1])
         numbers = list(NUMBER.finditer(text))
         if len(numbers) < 2:

@@ -72,7 +72,7 @@ class DateExample(NamedTuple):
 
 @dataclass(frozen=True)
 class DateReport:
-    """What was generated, what was kept and what was excluded, each text counted once."""
+    """Counts of the texts that were generated, kept and excluded."""
 
     generated: int
     train: int

@@ -33,7 +33,7 @@ class Frame(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many there are."""
+        """Number of these special ids."""
         return len(self.before) + len(self.after)
 
     def around(self, ids: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Objective(abc.ABC):
-    """A rule that corrupts a text.
+    """Base class of pre-training objectives: makes a source and a target from one text.
 
     A subclass implements `__call__`, `longest` and, where it needs special ids, `bind`.
 
@@ -59,7 +59,7 @@ class Objective(abc.ABC):
 
     @property
     def reserved(self) -> frozenset[int]:
-        """Ids that the rule puts in, which a text must not have."""
+        """Ids that the objective inserts, which a text must not have."""
         return frozenset()
 
     def short_of(self, length: int) -> int:
@@ -87,7 +87,7 @@ class Chain(Objective):
 
     @property
     def shortest(self) -> int:  # type: ignore[override]
-        """Texts of fewer ids cannot be used."""
+        """The least number of ids of a text."""
         return max(objective.shortest for objective in self.objectives)
 
     def __call__(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -136,7 +136,7 @@ class SpanCorruption(Objective):
 
     @property
     def _last_sentinel(self) -> int:
-        """Sentinels beyond one a span: 1 where a target may end in one."""
+        """Number of sentinels beyond one a span: 1 where a target may end in one."""
         return 0 if self.ends_in_span else 1
 
     def _wanted(self, length: int) -> tuple[int, int]:

@@ -159,7 +159,7 @@ class PythonTokenizer(PretrainedTokenizer):
 
     @property
     def known(self) -> int:
-        """One more than the greatest id with a meaning."""
+        """One more than the greatest id that has a token."""
         return max(self._end, 1 + max(self.added.by_id, default=-1))
 
     @property

@@ -41,7 +41,7 @@ class PretrainedTokenizer(Tokenizer):
     @property
     @abc.abstractmethod
     def known(self) -> int:
-        """Number of ids that stand for something, holes between them included."""
+        """Number of ids up to the last one that has a token, gaps included."""
 
     @property
     @abc.abstractmethod
@@ -59,7 +59,7 @@ class PretrainedTokenizer(Tokenizer):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What somebody who loads these files should know; empty where they are as usual."""
+        """Remarks for users who load these files; usually empty."""
         return ()
 
     # ----------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class PretrainedTokenizer(Tokenizer):
 
     @functools.cached_property
     def truncation_side(self) -> Literal["right", "left"]:
-        """The end of a text that is cut off: what the files say, or the right one.
+        """The end of a text that is cut off: as the files say, by default the right one.
 
         Raises:
             ConfigError: the files name another.
@@ -148,7 +148,7 @@ class PretrainedTokenizer(Tokenizer):
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of ids of the model, those without a meaning included."""
+        """Number of ids of the model, those without a token included."""
         return max(self.known, self.size or 0)
 
     def _named_id(self, name: str) -> int | None:

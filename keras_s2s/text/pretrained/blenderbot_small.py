@@ -60,7 +60,7 @@ class BlenderbotSmallTokenizer(PythonTokenizer):
 
     @property
     def template(self) -> tuple[list[int], list[int]]:
-        """Nothing around a text."""
+        """Special ids before and after a text: none."""
         return [], []
 
     def token_to_id(self, token: str) -> int | None:

@@ -74,7 +74,7 @@ class MarianTokenizer(PythonTokenizer):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """That the vocabulary lacks PAD, which a decoder of Marian starts with."""
+        """A remark that the vocabulary lacks PAD, with which a decoder of Marian starts."""
         pad = self.added.named["pad_token"]
         if pad in self.vocabulary:
             return ()

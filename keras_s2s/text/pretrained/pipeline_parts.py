@@ -25,7 +25,7 @@ Scored = list[tuple[str, float]]
 
 @dataclass
 class Draft:
-    """A pipeline before its special tokens are added.
+    """A pipeline whose special tokens are not added yet.
 
     Attributes:
         pipeline: a `tokenizers.Tokenizer`.

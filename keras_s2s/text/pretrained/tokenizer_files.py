@@ -124,7 +124,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class TokenizerFiles:
-    """Tokenizer files by name, and where they came from (for error messages)."""
+    """Tokenizer files by name, and the folder they came from (for error messages)."""
 
     contents: Mapping[str, bytes]
     origin: str

@@ -67,7 +67,7 @@ def resolve_form(config: TokenizerConfig) -> Form:
 def sentencepiece_rule(form: Form, lowercase: bool) -> str:
     """Returns the name of the SentencePiece normalisation rule, which its model file then contains.
 
-    Lowercasing there knows no context: a final sigma becomes U+03C3, as in `tokenizers`,
+    Lowercasing there ignores context: a final sigma becomes U+03C3, as in `tokenizers`,
     where Python's `str.lower` (and TensorFlow's) writes U+03C2.
 
     Raises:
