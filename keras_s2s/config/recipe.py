@@ -271,13 +271,13 @@ class RecipeConfig(Strict):
         if self.evaluation.metrics:
             raise Misfit(
                 ("evaluation", "metrics"),
-                "with an objective, loss, perplexity and token accuracy are measured, and no "
-                "answers are compared; set metrics: []",
+                "with an objective, loss, perplexity and token accuracy are measured, not "
+                "generated texts; set metrics: []",
             )
         if self.training.monitor in ANSWER_MONITORS:
             raise Misfit(
                 ("training", "monitor"),
-                f"{self.training.monitor} compares answers, which an objective has none of; use "
-                "val_loss",
+                f"{self.training.monitor} compares generated texts, which an objective does not "
+                "have; use val_loss",
             )
         return self

@@ -69,7 +69,7 @@ class ModelLimits:
             return
         raise DataError(
             f"{where}: {side} {long[0]} (counted from 0) has {lengths[long[0]]} ids, but the model "
-            f"has positions for {limit}; so it is with {long.size} of {len(lengths)}, and the "
+            f"has positions for {limit}; {long.size} of {len(lengths)} are too long, and the "
             f"longest has {lengths.max()}. {remedy}"
         )
 

@@ -42,7 +42,7 @@ def text_pieces(
     for text, done in zip(texts, shown, strict=True):
         if not text.startswith(done):
             raise RuntimeError(
-                f"{done!r} was shown of a text that is {text!r}: `settled` of the target's "
-                "tokenizer called more certain than is"
+                f"{done!r} was shown, but the text is {text!r}: `settled` of the target's "
+                "tokenizer returned text that later ids changed"
             )
     yield [text[len(done) :] for text, done in zip(texts, shown, strict=True)]

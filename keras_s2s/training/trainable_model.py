@@ -110,7 +110,7 @@ class TrainableModel(keras.Model):
         tracker = self._loss_tracker
         if isinstance(tracker, LossTracker) and not keras.ops.convert_to_numpy(tracker.tokens):
             raise ValueError(
-                "nothing was measured: no token of these data weighs anything; look at "
+                "nothing was measured: all tokens of these data have weight 0; look at "
                 "decoder_padding_mask, sample_weight and labels"
             )
         return result

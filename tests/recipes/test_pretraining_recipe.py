@@ -115,7 +115,7 @@ def test_rules_of_a_recipe() -> None:
         (["data.objective.span_corruption.noise_densty=0.1"], "did you mean 'noise_density'"),
         (["data.objective.span_corruption.noise_density=1.0"], r"noise_density: .*less than 1"),
         (["evaluation.metrics=[bleu]"], r"evaluation\.metrics: .*set metrics: \[\]"),
-        (["training.monitor=val_bleu"], r"training\.monitor: val_bleu compares answers"),
+        (["training.monitor=val_bleu"], r"training\.monitor: val_bleu compares generated"),
         (["data.train=null", "data.task=dates"], r"data\.objective: works on lines"),
     ],
 )

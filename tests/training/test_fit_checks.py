@@ -275,7 +275,7 @@ def test_a_weight_of_classes_is_refused(model, given) -> None:
 
 def test_nothing_measured_is_an_error(model, given) -> None:
     x, y, weights = given
-    with pytest.raises(ValueError, match="no token of these data weighs anything"):
+    with pytest.raises(ValueError, match="all tokens of these data have weight 0"):
         model.evaluate(x, y, sample_weight=0 * weights, verbose=0)
 
 
