@@ -333,8 +333,9 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         Args:
             x: a text, or texts, which are answered side by side.
             stride: steps between two pieces.
-            sampler, max_length, src_lang, tgt_lang, max_new_tokens, decoder_prefix, processors,
-                seed, overlong, generation_options: as in `generate`; one sequence for each source.
+            sampler, max_length, max_new_tokens, decoder_prefix, processors, seed: as in `generate`.
+            src_lang, tgt_lang, overlong, generation_options: as in `generate`; one sequence for
+                each source.
 
         Yields:
             pieces that together are what `generate` returns: a text for a text, or a list of

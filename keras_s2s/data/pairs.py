@@ -118,6 +118,7 @@ def read_pairs(
         source: file of source sentences, one a line.
         target: file of target sentences, line by line the counterpart of `source`.
         pairs: one of
+
             - a TSV or CSV file: source, tab or comma, target; a first line that names columns
               `source` and `target` says which they are;
             - a JSON-lines file of `{"source": ..., "target": ...}`, or a JSON file with an array
@@ -126,6 +127,7 @@ def read_pairs(
             - a pandas or Polars DataFrame with columns of these names, or two columns;
             - a Hugging Face `datasets` split, with a column a side or with a column
               `translation` of `{"en": ..., "de": ...}`.
+
         format: `"tsv"`, `"csv"`, `"jsonl"` or `"json"`, where the name of the pair file does not
             tell.
         source_key: key or column of the source in JSON lines and datasets; in the

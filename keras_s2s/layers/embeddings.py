@@ -106,7 +106,7 @@ class OutputProjection(ExplicitMaskLayer):
     """Hidden vectors to logits over the target vocabulary.
 
     Args:
-        vocab_size: V.
+        vocab_size: V, the number of ids.
         table: the target's token table where the projection is tied to it [Press 2017];
             None makes a matrix of its own.
         use_bias: add a bias `[V]`.

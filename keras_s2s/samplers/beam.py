@@ -43,7 +43,7 @@ class Beam(Sampler):
     """Keeps the `num_beams` best hypotheses of each source.
 
     Args:
-        num_beams: K.
+        num_beams: K, the hypotheses that are kept of each source.
         length_penalty: finished hypotheses are ranked by the sum of their log-probabilities
             over length to this power; above 0 favours longer ones. A prefix counts in neither.
         early_stopping: True stops a source once K hypotheses are finished; False stops when no

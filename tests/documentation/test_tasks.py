@@ -43,6 +43,10 @@ def test_make_and_ci_run_the_same_checks() -> None:
         assert f"\t{command}\n" in makefile
         assert re.search(rf'^stage "\w+" {re.escape(command)}$', run, re.MULTILINE)
     assert "\t.ci/run\n" in makefile
+    site = "python -m sphinx -W --keep-going -q -b html docs"
+    assert site.replace("python", "$(PYTHON)") in makefile
+    assert site in run
+    assert '\nstage "docs" documentation\n' in run
 
 
 def test_the_workflow_calls_the_script() -> None:

@@ -96,7 +96,7 @@ def visible(ancestors: Any | None, capacity: Any, sources: Any, index: Any) -> A
 
     Args:
         ancestors: int32 `[R, C]`; None where each source has one row.
-        capacity: C.
+        capacity: C, the number of steps to hold.
     """
     if keras.backend.backend() == "torch":
         if ancestors is None:

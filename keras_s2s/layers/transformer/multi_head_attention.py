@@ -21,7 +21,7 @@ class MultiHeadAttention(ExplicitMaskLayer):
 
     Args:
         hidden_dim: model width.
-        num_heads: H.
+        num_heads: H, the number of heads.
         head_dim: D, the width of a head; None makes it `hidden_dim / num_heads`.
         scale: divide scores by sqrt(D).
         use_bias: biases in the four projections.

@@ -68,7 +68,7 @@ class RelativePositions(ExplicitMaskLayer):
 
     Args:
         config: a `RelativePositionsConfig`, or the mapping it is made of.
-        num_heads: H.
+        num_heads: H, the number of heads.
         bidirectional: keys after the query have buckets of their own (an encoder's).
 
     Call arguments:
