@@ -6,25 +6,36 @@ The registries are explicit: a new kind of encoder or decoder is a class and a l
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
-from keras_s2s.config import ArchitectureConfig, embedding_dim
+from keras_s2s.config import (
+    ArchitectureConfig,
+    EmbeddingConfig,
+    FeaturesConfig,
+    RegisteredPart,
+    RegisteredSide,
+    TokensConfig,
+    embedding_dim,
+    register_part,
+)
+from keras_s2s.layers.contracts import Decoder, Encoder, Frontend
 from keras_s2s.layers.embeddings import InputEmbedding, OutputProjection, token_table
+from keras_s2s.layers.frontends import FeatureFrontend, TokenFrontend
 from keras_s2s.layers.recurrent.decoder import RecurrentDecoder
 from keras_s2s.layers.recurrent.encoder import RecurrentEncoder
 from keras_s2s.layers.transformer.decoder import TransformerDecoder
 from keras_s2s.layers.transformer.encoder import TransformerEncoder
 from keras_s2s.network import Network
 
-ENCODERS: dict[str, Any] = {
+ENCODERS: dict[str, Callable[..., Encoder]] = {
     "recurrent": RecurrentEncoder,
     "transformer": TransformerEncoder,
 }
 
-DECODERS: dict[str, Any] = {
+DECODERS: dict[str, Callable[..., Decoder]] = {
     "recurrent": RecurrentDecoder,
     "transformer": TransformerDecoder,
 }
@@ -39,24 +50,18 @@ def build_network(config: ArchitectureConfig) -> Network:
     Returns:
         a `Network` whose layers have no weights yet; `functional_graph` creates them.
     """
-    source_dim, target_dim = embedding_dim(config.encoder), embedding_dim(config.decoder)
-    if config.share_embeddings:
-        source_table = target_table = token_table(
-            config.source_vocab_size, source_dim, name="token_table"
-        )
-    else:
-        source_table = token_table(config.source_vocab_size, source_dim, name="source_table")
-        target_table = token_table(config.target_vocab_size, target_dim, name="target_table")
-
-    decoder_options = {"bridge": config.bridge} if config.bridge is not None else {}
+    target_dim = embedding_dim(config.decoder)
+    name = "token_table" if config.share_embeddings else "target_table"
+    target_table = token_table(config.target_vocab_size, target_dim, name=name)
+    frontend = make_frontend(config, target_table if config.share_embeddings else None)
+    bridge = {"bridge": config.bridge} if config.bridge is not None else {}
     return Network(
         config=config,
-        source_table=source_table,
-        target_table=target_table,
-        source_embedding=InputEmbedding(config.encoder.embedding, name="source_embedding"),
-        target_embedding=InputEmbedding(config.decoder.embedding, name="target_embedding"),
+        frontend=frontend,
         encoder=ENCODERS[config.encoder.type](config.encoder, name="encoder"),
-        decoder=DECODERS[config.decoder.type](config.decoder, name="decoder", **decoder_options),
+        target_table=target_table,
+        target_embedding=InputEmbedding(config.decoder.embedding, name="target_embedding"),
+        decoder=DECODERS[config.decoder.type](config.decoder, name="decoder", **bridge),
         output=OutputProjection(
             vocab_size=config.target_vocab_size,
             table=target_table if config.output.tie_embeddings else None,
@@ -67,6 +72,81 @@ def build_network(config: ArchitectureConfig) -> Network:
     )
 
 
+def make_frontend(
+    config: ArchitectureConfig, shared_table: keras.layers.ReversibleEmbedding | None
+) -> Frontend:
+    """Make the frontend that `config` describes.
+
+    Args:
+        config: a validated architecture.
+        shared_table: the target's token table where sources use it, too.
+    """
+    kind, dim, embedding = config.frontend, embedding_dim(config.encoder), config.encoder.embedding
+    if isinstance(kind, TokensConfig):
+        assert config.source_vocab_size is not None
+        table = shared_table or token_table(config.source_vocab_size, dim, name="source_table")
+        return TokenFrontend(table, InputEmbedding(embedding, name="source_embedding"))
+    if isinstance(kind, FeaturesConfig):
+        return FeatureFrontend(kind.feature_dim, dim, embedding)
+    return FRONTENDS[kind.type](kind, dim, embedding)
+
+
+#: Frontends registered outside the package; each is made of its configuration, the width of its
+#: vectors and the `EmbeddingConfig` of the encoder.
+FRONTENDS: dict[str, Callable[[Any, int, EmbeddingConfig], Frontend]] = {}
+
+
+def register_frontend(
+    config: type[RegisteredPart], make: Callable[[Any, int, EmbeddingConfig], Frontend]
+) -> None:
+    """Make a frontend of your own known to configurations.
+
+    Args:
+        config: its settings; a subclass of `RegisteredPart` whose `type` is a `Literal`.
+        make: its class, or a function: called with the settings, the width of its vectors and the
+            `EmbeddingConfig` of the encoder.
+
+    Raises:
+        ValueError: a type that another frontend has.
+
+    Example:
+        >>> class FramesConfig(RegisteredPart):
+        ...     type: Literal["frames"]
+        ...     feature_dim: int
+        >>> register_frontend(FramesConfig, Frames)
+        >>> model = Seq2SeqLM.from_architecture(
+        ...     {"frontend": {"type": "frames", "feature_dim": 80}, ...})
+    """
+    FRONTENDS[register_part("frontend", config)] = make
+
+
+def register_encoder(config: type[RegisteredSide], layer: type[Encoder]) -> None:
+    """Make an encoder of your own known to configurations.
+
+    Args:
+        config: its settings; a subclass of `RegisteredSide` whose `type` is a `Literal`.
+        layer: the class, made as `layer(settings, name="encoder")`.
+
+    Raises:
+        ValueError: a type that another encoder has.
+    """
+    ENCODERS[register_part("encoder", config)] = layer
+
+
+def register_decoder(config: type[RegisteredSide], layer: type[Decoder]) -> None:
+    """Make a decoder of your own known to configurations.
+
+    Args:
+        config: its settings; a subclass of `RegisteredSide` whose `type` is a `Literal`.
+        layer: the class, made as `layer(settings, name="decoder")`, with `bridge=` where the
+            architecture has one.
+
+    Raises:
+        ValueError: a type that another decoder has.
+    """
+    DECODERS[register_part("decoder", config)] = layer
+
+
 def functional_graph(network: Network, *, initialize: bool = True) -> tuple[dict[str, Any], Any]:
     """Symbolic inputs and the logits made of them; creates every weight of the network.
 
@@ -75,14 +155,17 @@ def functional_graph(network: Network, *, initialize: bool = True) -> tuple[dict
             to draw them at random takes longer than to read them.
 
     Returns:
-        `(inputs, logits)` for `keras.Model(inputs, logits)`. The inputs have KerasHub's names:
-        int32 ids and bool masks (True = real), batch and lengths unknown.
+        `(inputs, logits)` for `keras.Model(inputs, logits)`. The inputs are those of the frontend
+        and, with KerasHub's names, `decoder_token_ids`, int32, and `decoder_padding_mask`, bool
+        (True = real); batch and lengths unknown.
     """
+    specs = {
+        **network.frontend.specs,
+        "decoder_token_ids": ("int32", (None,)),
+        "decoder_padding_mask": ("bool", (None,)),
+    }
     inputs = {
-        "encoder_token_ids": keras.Input((None,), dtype="int32", name="encoder_token_ids"),
-        "encoder_padding_mask": keras.Input((None,), dtype="bool", name="encoder_padding_mask"),
-        "decoder_token_ids": keras.Input((None,), dtype="int32", name="decoder_token_ids"),
-        "decoder_padding_mask": keras.Input((None,), dtype="bool", name="decoder_padding_mask"),
+        name: keras.Input(shape, dtype=dtype, name=name) for name, (dtype, shape) in specs.items()
     }
     with contextlib.nullcontext() if initialize else zero_matrices(network):
         return inputs, network.logits(inputs)
@@ -94,8 +177,7 @@ def zero_matrices(network: Network) -> Iterator[None]:
     names = ("kernel_initializer", "embeddings_initializer")
     found = [
         (layer, name, getattr(layer, name))
-        for part in vars(network).values()
-        if isinstance(part, keras.layers.Layer)
+        for part in network.layers
         for layer in part._flatten_layers()
         for name in names
         if name in vars(layer)

@@ -15,15 +15,10 @@ import keras
 from keras import ops
 
 from keras_s2s.config import ArchitectureConfig
+from keras_s2s.layers.contracts import Decoder, Encoder, Frontend
+from keras_s2s.layers.embeddings import InputEmbedding, OutputProjection
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.state import Memory, State, StepOutput
-
-INPUT_NAMES = (
-    "encoder_token_ids",
-    "encoder_padding_mask",
-    "decoder_token_ids",
-    "decoder_padding_mask",
-)
 
 
 @dataclass(repr=False)
@@ -32,27 +27,32 @@ class Network:
 
     Attributes:
         config: the architecture it was built from.
-        source_table, target_table: token tables; the same layer where embeddings are shared.
-        source_embedding, target_embedding: scale, positions, normalisation and dropout.
-        encoder: source vectors and mask -> `Memory`.
-        decoder: target vectors and `Memory` -> hidden vectors; `init_state`, `step`, `grow`.
+        frontend: sources -> vectors and their mask.
+        encoder: vectors and mask -> `Memory`.
+        target_table: token table of the target; the frontend's own where embeddings are shared.
+        target_embedding: scale, positions, normalisation and dropout of its vectors.
+        decoder: target vectors and `Memory` -> hidden vectors.
         output: hidden vectors -> logits.
     """
 
     config: ArchitectureConfig
-    source_table: keras.layers.Layer
-    target_table: keras.layers.Layer
-    source_embedding: keras.layers.Layer
-    target_embedding: keras.layers.Layer
-    encoder: keras.layers.Layer
-    decoder: Any
-    output: keras.layers.Layer
+    frontend: Frontend
+    encoder: Encoder
+    target_table: keras.layers.ReversibleEmbedding
+    target_embedding: InputEmbedding
+    decoder: Decoder
+    output: OutputProjection
 
     def __repr__(self) -> str:
         """Both sides and their vocabularies in a line."""
         config = self.config
+        sources = (
+            f"{self.frontend.input.name} {list(self.frontend.input.shape)}"
+            if config.source_vocab_size is None
+            else f"{config.source_vocab_size:,} ids"
+        )
         sides = (
-            f"{type(self.encoder).__name__} ({config.source_vocab_size:,} ids) to "
+            f"{type(self.encoder).__name__} ({sources}) to "
             f"{type(self.decoder).__name__} ({config.target_vocab_size:,} ids)"
         )
         return f"<Network, {sides}>"
@@ -61,9 +61,9 @@ class Network:
         """Teacher-forced logits: the training graph.
 
         Args:
-            inputs: `encoder_token_ids` int `[B, S]`, `encoder_padding_mask` bool `[B, S]`,
-                `decoder_token_ids` int `[B, T]`, `decoder_padding_mask` bool `[B, T]`;
-                symbolic or real.
+            inputs: those of the frontend (for token ids `encoder_token_ids` int `[B, S]` and
+                `encoder_padding_mask` bool `[B, S]`), `decoder_token_ids` int `[B, T]`, and
+                `decoder_padding_mask` bool `[B, T]`; symbolic or real.
 
         Returns:
             float32 `[B, T, V]`.
@@ -84,9 +84,13 @@ class Network:
         return self.decoder(tokens, memory, mask=inputs["decoder_padding_mask"], **options)
 
     def encode(self, inputs: Mapping[str, Any]) -> Memory:
-        """Encode `encoder_token_ids` int `[B, S]` under `encoder_padding_mask` bool `[B, S]`."""
-        tokens = self.source_embedding(self.source_table(inputs["encoder_token_ids"]))
-        return Memory(*self.encoder(tokens, mask=inputs["encoder_padding_mask"]))
+        """Encode a batch of sources.
+
+        Args:
+            inputs: those that the frontend reads (`Frontend.specs`); others are left alone.
+        """
+        vectors, mask = self.frontend(inputs)
+        return Memory(*self.encoder(vectors, mask=mask))
 
     def init_state(self, memory: Memory, capacity: Any) -> State:
         """The decoder's state before its first step: one row for each source.
@@ -115,7 +119,7 @@ class Network:
         vectors = kernels.call(self.target_embedding, vectors, start=index, training=False)
         hidden, state, attention = self.decoder.step(vectors, state, index, want_attention)
         logits = kernels.call(self.output, hidden)[:, 0]
-        return StepOutput(logits, state, attention)
+        return StepOutput(logits, state, attention, hidden[:, 0])
 
     def spread(self, state: State, num_beams: int) -> State:
         """Give each source of a new state `num_beams` equal rows: R = B becomes R = B*K."""
@@ -147,14 +151,25 @@ class Network:
         return self.decoder.grow(state, capacity)
 
     @property
+    def layers(self) -> list[keras.layers.Layer]:
+        """The parts that are Keras layers, each with the layers inside it."""
+        parts = [*vars(self.frontend).values(), *vars(self).values()]
+        return [part for part in parts if isinstance(part, keras.layers.Layer)]
+
+    @property
+    def hidden_dim(self) -> int:
+        """Width of the decoder's hidden vectors."""
+        return self.config.decoder.hidden_dim
+
+    @property
     def tied_table(self) -> keras.layers.ReversibleEmbedding | None:
         """The token table that the output projection is tied to."""
         return self.output.table
 
     @property
     def max_source_length(self) -> int | None:
-        """Longest source in ids, where learned positions set a limit."""
-        return self.config.encoder.embedding.max_positions
+        """Most positions of a source, where the frontend sets a limit."""
+        return self.frontend.max_length
 
     @property
     def max_target_length(self) -> int | None:

@@ -8,8 +8,10 @@ import os
 from keras_s2s.config import (
     ArchitectureConfig,
     ConfigError,
+    FeaturesConfig,
     RecurrentDecoderConfig,
     RecurrentEncoderConfig,
+    RegisteredSide,
     TransformerConfig,
     embedding_dim,
 )
@@ -28,7 +30,9 @@ def smallest_count(architecture: ArchitectureConfig) -> int:
         >>> smallest_count(load_preset("transformer_base").architecture) > 50_000_000
         True
     """
-    source = architecture.source_vocab_size * embedding_dim(architecture.encoder)
+    frontend, width = architecture.frontend, embedding_dim(architecture.encoder)
+    rows = frontend.feature_dim if isinstance(frontend, FeaturesConfig) else 0
+    source = (architecture.source_vocab_size or rows) * width
     target = architecture.target_vocab_size * embedding_dim(architecture.decoder)
     count = source + (0 if architecture.share_embeddings else target)
     if not architecture.output.tie_embeddings:
@@ -36,8 +40,12 @@ def smallest_count(architecture: ArchitectureConfig) -> int:
     return count + sum(_of_side(part) for part in (architecture.encoder, architecture.decoder))
 
 
-def _of_side(part: RecurrentEncoderConfig | RecurrentDecoderConfig | TransformerConfig) -> int:
+def _of_side(
+    part: RecurrentEncoderConfig | RecurrentDecoderConfig | TransformerConfig | RegisteredSide,
+) -> int:
     positions = (part.embedding.max_positions or 0) * embedding_dim(part)
+    if isinstance(part, RegisteredSide):
+        return positions
     width = part.hidden_dim
     if isinstance(part, TransformerConfig):
         heads = part.num_heads * (part.head_dim or width // part.num_heads)
@@ -65,7 +73,7 @@ def refuse_beyond_memory(architecture: ArchitectureConfig, origin: str) -> None:
     count = smallest_count(architecture)
     if memory is not None and count * NARROWEST > memory:
         sizes = ", ".join(
-            f"{side} hidden_dim {part.hidden_dim}, num_layers {part.num_layers}"
+            f"{side} hidden_dim {part.hidden_dim}, num_layers {getattr(part, 'num_layers', 1)}"
             for side, part in (("encoder", architecture.encoder), ("decoder", architecture.decoder))
         )
         raise ConfigError(

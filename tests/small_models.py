@@ -462,7 +462,7 @@ class Probe:
         """`(logits [R, V], state, attention [R, S] or None)`; the state stays on the backend."""
 
         def function(tokens: Any, state: Any, index: Any) -> Any:
-            return tuple(self.network.step(tokens, state, index, want_attention=True))
+            return tuple(self.network.step(tokens, state, index, want_attention=True))[:3]
 
         tokens, index = np.asarray(tokens, "int32"), np.asarray(index, "int32")
         logits, state, attention = self.call("step", function, tokens, state, index)

@@ -20,6 +20,7 @@ from keras_s2s.config import (
     PointerConfig,
     PresetConfig,
     RecipeConfig,
+    RegisteredPart,
     Strict,
     read_config,
 )
@@ -155,11 +156,20 @@ INFILLING: dict[str, Any] = {
     },
 }
 
+SPEECH = {
+    "description": "Frames of speech to text.",
+    "special_ids": RECURRENT["special_ids"],
+    "architecture": {
+        **{k: v for k, v in RECURRENT["architecture"].items() if k != "source_vocab_size"},
+        "frontend": {"type": "features", "feature_dim": 80},
+    },
+}
 EXAMPLES = [
     (PresetConfig, TRANSFORMER),
     (PresetConfig, MULTILINGUAL),
     (PointerConfig, POINTER),
     (PresetConfig, RECURRENT),
+    (PresetConfig, SPEECH),
     (RecipeConfig, RECIPE),
     (RecipeConfig, PRETRAINING),
     (RecipeConfig, INFILLING),
@@ -199,7 +209,7 @@ def test_examples_are_valid_and_cover_the_declarations():
     declared = {
         cls for cls in Strict.__subclasses__() if cls.__module__.startswith("keras_s2s.config.")
     }
-    assert seen == declared
+    assert seen == declared - {RegisteredPart}  # the base of those outside the package
     assert len(seen) >= 19
     assert len(KEYS) >= 90
 

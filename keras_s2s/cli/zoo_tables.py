@@ -11,9 +11,10 @@ from keras_s2s import catalog
 from keras_s2s.cli.tables import print_table
 from keras_s2s.config import (
     ArchitectureConfig,
+    DecoderConfig,
+    EncoderConfig,
     PointerConfig,
     PresetConfig,
-    RecurrentDecoderConfig,
     RecurrentEncoderConfig,
     TransformerConfig,
 )
@@ -142,17 +143,20 @@ def _kind(architecture: ArchitectureConfig) -> str:
     return f"{kind}, {attention.score} attention" if attention else kind
 
 
-def _block(side: RecurrentEncoderConfig | RecurrentDecoderConfig | TransformerConfig) -> str:
-    return "transformer" if isinstance(side, TransformerConfig) else side.cell
+def _block(side: EncoderConfig | DecoderConfig) -> str:
+    return str(getattr(side, "cell", side.type))
 
 
 def _sizes(architecture: ArchitectureConfig) -> str:
     encoder, decoder = _side_sizes(architecture.encoder), _side_sizes(architecture.decoder)
-    layers = f"{architecture.encoder.num_layers}+{architecture.decoder.num_layers} layers"
+    depths = [
+        getattr(part, "num_layers", 1) for part in (architecture.encoder, architecture.decoder)
+    ]
+    layers = f"{depths[0]}+{depths[1]} layers"
     return f"{layers}, {encoder}" if encoder == decoder else f"{layers}, {encoder} to {decoder}"
 
 
-def _side_sizes(side: RecurrentEncoderConfig | RecurrentDecoderConfig | TransformerConfig) -> str:
+def _side_sizes(side: EncoderConfig | DecoderConfig) -> str:
     if isinstance(side, TransformerConfig):
         return f"hidden {side.hidden_dim}, ffn {side.intermediate_dim}, {side.num_heads} heads"
     both_ways = isinstance(side, RecurrentEncoderConfig) and side.bidirectional

@@ -16,6 +16,7 @@ from keras_s2s.config.architecture import (
     OutputConfig,
     RecurrentDecoderConfig,
     RecurrentEncoderConfig,
+    RegisteredSide,
     RelativePositionsConfig,
     TransformerConfig,
     embedding_dim,
@@ -30,6 +31,14 @@ from keras_s2s.config.objectives import (
     SentencePermutationConfig,
     SpanCorruptionConfig,
     TextInfillingConfig,
+)
+from keras_s2s.config.parts import (
+    REGISTERED,
+    FeaturesConfig,
+    FrontendConfig,
+    RegisteredPart,
+    TokensConfig,
+    register_part,
 )
 from keras_s2s.config.preset import OriginConfig, PointerConfig, PresetConfig
 from keras_s2s.config.reading import ConfigT, read_config
@@ -61,6 +70,7 @@ from keras_s2s.config.text import TextConfig, TokenizerConfig, TokenizerKind
 __all__ = [
     "ANSWER_MONITORS",
     "LARGEST",
+    "REGISTERED",
     "ArchitectureConfig",
     "AttentionConfig",
     "Beams",
@@ -75,8 +85,10 @@ __all__ = [
     "EmbeddingConfig",
     "EncoderConfig",
     "EvaluationConfig",
+    "FeaturesConfig",
     "FilesConfig",
     "Flag",
+    "FrontendConfig",
     "GenerationConfig",
     "KeyPath",
     "LanguagesConfig",
@@ -94,6 +106,8 @@ __all__ = [
     "RecipeConfig",
     "RecurrentDecoderConfig",
     "RecurrentEncoderConfig",
+    "RegisteredPart",
+    "RegisteredSide",
     "RelativePositionsConfig",
     "SentencePermutationConfig",
     "SourceIds",
@@ -106,12 +120,14 @@ __all__ = [
     "TokenId",
     "TokenizerConfig",
     "TokenizerKind",
+    "TokensConfig",
     "TrainingConfig",
     "TransformerConfig",
     "embedding_dim",
     "merge",
     "output_dim",
     "read_config",
+    "register_part",
     "shared_keys",
     "spread_shared",
 ]

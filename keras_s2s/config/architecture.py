@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, Tag, model_validator
 
 from keras_s2s.config.errors import Misfit
+from keras_s2s.config.parts import (
+    FrontendConfig,
+    RegisteredPart,
+    TokensConfig,
+    registered,
+    tag_of,
+)
 from keras_s2s.config.shared import spread_shared
 from keras_s2s.config.strict import LARGEST, Count, Depth, Flag, Number, Positive, Rate, Strict
 
@@ -189,11 +196,34 @@ class TransformerConfig(Strict):
         return self.norm_order == "pre" if self.final_norm is None else self.final_norm
 
 
+class RegisteredSide(RegisteredPart):
+    """Base of the settings of an encoder or decoder of your own.
+
+    Attributes:
+        hidden_dim: width of its outputs.
+        embedding: what is done with token vectors before it reads them.
+    """
+
+    hidden_dim: Positive
+    embedding: EmbeddingConfig = EmbeddingConfig()
+
+    @property
+    def output_dim(self) -> int:
+        """Width of an encoder's outputs."""
+        return self.hidden_dim
+
+
 EncoderConfig = Annotated[
-    Union[RecurrentEncoderConfig, TransformerConfig], Field(discriminator="type")  # noqa: UP007
+    Annotated[RecurrentEncoderConfig, Tag("recurrent")]
+    | Annotated[TransformerConfig, Tag("transformer")]
+    | Annotated[SerializeAsAny[RegisteredSide], registered("encoder"), Tag("registered")],
+    tag_of("encoder"),
 ]
 DecoderConfig = Annotated[
-    Union[RecurrentDecoderConfig, TransformerConfig], Field(discriminator="type")  # noqa: UP007
+    Annotated[RecurrentDecoderConfig, Tag("recurrent")]
+    | Annotated[TransformerConfig, Tag("transformer")]
+    | Annotated[SerializeAsAny[RegisteredSide], registered("decoder"), Tag("registered")],
+    tag_of("decoder"),
 ]
 
 
@@ -221,8 +251,9 @@ class OutputConfig(Strict):
 class ArchitectureConfig(Strict):
     """The architecture of a whole encoder-decoder network."""
 
-    source_vocab_size: Positive
+    source_vocab_size: Positive | None = Field(None, description="Of sources that are token ids.")
     target_vocab_size: Positive
+    frontend: FrontendConfig = TokensConfig()
     encoder: EncoderConfig
     decoder: DecoderConfig
     bridge: BridgeConfig | None = Field(None, description="For recurrent decoders only.")
@@ -236,6 +267,12 @@ class ArchitectureConfig(Strict):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> ArchitectureConfig:
+        if isinstance(self.frontend, TokensConfig) and self.source_vocab_size is None:
+            raise Misfit(
+                ("source_vocab_size",),
+                "required, but missing (sources that are no token ids name a frontend)",
+            )
+        self._frontend_fits()
         encoder_width, decoder_width = embedding_dim(self.encoder), embedding_dim(self.decoder)
         if self.share_embeddings and (
             encoder_width != decoder_width or self.source_vocab_size != self.target_vocab_size
@@ -261,10 +298,25 @@ class ArchitectureConfig(Strict):
             self._scores_fit(self.decoder)
         return self
 
+    def _frontend_fits(self) -> None:
+        """Only token ids have a vocabulary, and a table that the target may share."""
+        if isinstance(self.frontend, TokensConfig):
+            return
+        for key, value in (
+            ("source_vocab_size", self.source_vocab_size),
+            ("share_embeddings", self.share_embeddings or None),
+        ):
+            if value is not None:
+                raise Misfit(
+                    (key,), f"is for token ids, but frontend.type is {self.frontend.type}; drop it"
+                )
+
     def _states_fit(self, decoder: RecurrentDecoderConfig) -> None:
         """Checks that a copied state has the decoder's cell, depth and width."""
         if self.bridge is None or self.bridge.type != "copy":
             return
+        if isinstance(self.encoder, RegisteredSide):
+            return  # the layer knows its states; the bridge checks them when it is built
         key = ("bridge", "type")
         if isinstance(self.encoder, TransformerConfig):
             raise Misfit(
@@ -301,12 +353,16 @@ class ArchitectureConfig(Strict):
             )
 
 
-def output_dim(encoder: RecurrentEncoderConfig | TransformerConfig) -> int:
+def output_dim(encoder: RecurrentEncoderConfig | TransformerConfig | RegisteredSide) -> int:
     """Returns the width of an encoder's outputs, both directions counted."""
+    if isinstance(encoder, RegisteredSide):
+        return encoder.output_dim
     both_ways = isinstance(encoder, RecurrentEncoderConfig) and encoder.bidirectional
     return encoder.hidden_dim * (2 if both_ways else 1)
 
 
-def embedding_dim(side: RecurrentEncoderConfig | RecurrentDecoderConfig | TransformerConfig) -> int:
+def embedding_dim(
+    side: RecurrentEncoderConfig | RecurrentDecoderConfig | TransformerConfig | RegisteredSide,
+) -> int:
     """Returns the width of a side's token embedding (`hidden_dim` by default)."""
     return side.embedding.dim or side.hidden_dim

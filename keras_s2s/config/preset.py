@@ -56,7 +56,7 @@ class PresetConfig(Strict):
         }
         for side, size in sizes.items():
             for name, i in getattr(self.special_ids, side):
-                if i is not None and i >= size:
+                if i is not None and size is not None and i >= size:
                     raise ValueError(
                         f"special_ids.{side}.{name} is {i}, but architecture.{side}_vocab_size "
                         f"is {size}: ids go from 0 to {size - 1}"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from keras_s2s.config.errors import ConfigError, KeyPath, Misfit
 from keras_s2s.config.nearest import close_words, either
+from keras_s2s.config.parts import REGISTERED
 from keras_s2s.config.shared import shared_keys
 from keras_s2s.config.strict import Strict
 
@@ -116,9 +117,15 @@ def _explain_tag(
     models: list[type[BaseModel]], keys: KeyPath, value: Mapping[str, Any]
 ) -> tuple[KeyPath, str]:
     """Returns the explanation for a part whose `type` is missing, misspelt or unknown."""
-    tags = [_tag(model) for model in models]
+    if not isinstance(value, Mapping):
+        return keys, f"expected a mapping of keys (got {value!r})"
+    tags = [tag for model in models if (tag := _tag(model)) is not None]
+    tags += REGISTERED.get(keys[-1], {})
     if "type" in value:
-        return (*keys, "type"), _explain_choice(value["type"], tags)
+        message = _explain_choice(value["type"], tags)
+        if keys[-1] in REGISTERED and "did you mean" not in message:
+            message += f"; one of your own is registered first (keras_s2s.register_{keys[-1]})"
+        return (*keys, "type"), message
     known = {name for model in models for name in model.model_fields}
     unknown = [str(key) for key in value if key not in known]
     if close := _nearest("type", unknown):

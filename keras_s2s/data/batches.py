@@ -19,7 +19,7 @@ from keras_s2s.data.buckets import BatchUnit, Bucket, assign_buckets, choose_buc
 from keras_s2s.data.encoding import EncodedPairs, Overlong, encode_pairs
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.explain import Explanation, explain_batch
-from keras_s2s.data.limits import ModelLimits
+from keras_s2s.data.limits import ModelLimits, described
 from keras_s2s.data.objectives.drawn_pairs import DrawnPairs, encode_texts
 from keras_s2s.data.objectives.objective import Objective, as_objective
 from keras_s2s.data.teacher_forcing import check_teacher_forcing, teacher_forcing
@@ -44,7 +44,8 @@ class Batches(keras.utils.PyDataset):
 
     Item i is `(x, y, w)`, NumPy arrays:
 
-    - `x["encoder_token_ids"]` int32 `[B, S]`, `x["encoder_padding_mask"]` bool `[B, S]`,
+    - `x["encoder_token_ids"]` int32 `[B, S]` (or, where sources are feature vectors,
+      `x["encoder_features"]` float32 `[B, S, F]`), `x["encoder_padding_mask"]` bool `[B, S]`,
       `x["decoder_token_ids"]` int32 `[B, T]`, `x["decoder_padding_mask"]` bool `[B, T]`;
       masks are True on real positions;
     - `y` labels int32 `[B, T]`;
@@ -67,7 +68,8 @@ class Batches(keras.utils.PyDataset):
     Args:
         pairs: iterable of (source, target) texts; without a preprocessor, of ids. Source ids
             are used as they are. Target ids end in EOS, without padding and without the
-            decoder start; anything else is an error rather than a guess. With an objective:
+            decoder start; anything else is an error rather than a guess. A source may also be an
+            array of feature vectors `[S, F]`, with a target text or target ids. With an objective:
             texts, or rows of ids without special ids.
         preprocessor: text to ids.
         special_ids: special ids; required without a preprocessor.
@@ -228,11 +230,17 @@ class Batches(keras.utils.PyDataset):
         Example:
             >>> batches.check_limits(ModelLimits.of(model.preset.architecture))
         """
+        kind = self._examples.source_input
+        if kind != limits.source_input:
+            raise DataError(
+                f"{where}: sources are {described(kind)}, but the model reads "
+                f"{described(limits.source_input)}"
+            )
         vocabularies = (limits.source_vocabulary, limits.target_vocabulary)
         for side, largest, vocabulary in zip(
             ("source", "target"), self._examples.largest_ids, vocabularies, strict=True
         ):
-            if largest >= vocabulary:
+            if vocabulary is not None and largest >= vocabulary:
                 raise DataError(
                     f"{where}: a {side} holds the id {largest}, but the {side} vocabulary has ids "
                     f"0 to {vocabulary - 1}; make the batches with model.preprocessor, or with "
@@ -319,15 +327,18 @@ class Batches(keras.utils.PyDataset):
         sources = [source for source, _ in pairs] + filler
         targets = [target for _, target in pairs] + filler
 
-        encoder_ids = np.full((bucket.rows, bucket.source_length), special.source.pad, "int32")
-        for row, ids in enumerate(sources):
-            encoder_ids[row, : len(ids)] = ids
+        kind = self._examples.source_input
+        shape = (bucket.rows, bucket.source_length, *kind.shape)
+        values = np.full(shape, 0 if kind.shape else special.source.pad, kind.dtype)
+        for row, source in enumerate(sources):
+            if len(source):
+                values[row, : len(source)] = source
         decoder_ids, labels, weights = teacher_forcing(
             targets, special.target.decoder_start, special.target.pad, bucket.target_length
         )
         check_teacher_forcing(decoder_ids, labels, weights, special)
         inputs = {
-            "encoder_token_ids": encoder_ids,
+            kind.name: values,
             "encoder_padding_mask": _mask(sources, bucket.source_length),
             "decoder_token_ids": decoder_ids,
             "decoder_padding_mask": _mask(targets, bucket.target_length),
@@ -416,7 +427,7 @@ class Batches(keras.utils.PyDataset):
 
         x, y, w = self._batch(0)
         signature = tf.nest.map_structure(
-            lambda array: tf.TensorSpec([None, None], array.dtype), (x, y, w)
+            lambda array: tf.TensorSpec([None, None, *array.shape[2:]], array.dtype), (x, y, w)
         )
         dataset = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
         return dataset.apply(tf.data.experimental.assert_cardinality(len(self)))

@@ -14,8 +14,10 @@ from tqdm import tqdm
 from keras_s2s.config import SpecialIds
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.pairs import is_blank
-from keras_s2s.data.ragged import RaggedIds
+from keras_s2s.data.ragged import RaggedFeatures, RaggedIds
 from keras_s2s.data.teacher_forcing import start_may_be_label
+from keras_s2s.layers.contracts import SourceInput
+from keras_s2s.layers.frontends import TOKEN_IDS
 from keras_s2s.text.tables import pairs_of
 from keras_s2s.text.truncation import Side, truncated
 
@@ -76,15 +78,25 @@ class BatchReport:
 
 @dataclass
 class EncodedPairs:
-    """Source and target ids of pairs, and the report about them."""
+    """Source and target ids, row by row, and how they came to be.
 
-    sources: RaggedIds = field(default_factory=RaggedIds)
+    Sources may be feature vectors in place of ids.
+    """
+
+    sources: RaggedIds | RaggedFeatures = field(default_factory=RaggedIds)
     targets: RaggedIds = field(default_factory=RaggedIds)
     report: BatchReport = field(default_factory=BatchReport)
 
     @property
+    def source_input(self) -> SourceInput:
+        """The model input that the sources are for."""
+        if isinstance(self.sources, RaggedFeatures):
+            return SourceInput("encoder_features", "float32", (self.sources.feature_dim,))
+        return TOKEN_IDS
+
+    @property
     def source_lengths(self) -> np.ndarray:
-        """Ids of each source, int64 `[N]`."""
+        """Ids, or feature vectors, of each source, int64 `[N]`."""
         return self.sources.lengths
 
     @property
@@ -98,8 +110,9 @@ class EncodedPairs:
         return self.sources.largest, self.targets.largest
 
     def pair(self, row: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns source and target ids of a pair, int32 `[S]` and `[T]`; the same in every
-        epoch.
+        """Source (ids int32 `[S]`, or feature vectors) and target ids, int32 `[T]`, of a pair.
+
+        They are the same in every epoch.
         """
         return self.sources[row], self.targets[row]
 
@@ -116,7 +129,8 @@ def encode_pairs(
     """Encodes pairs and checks their ids.
 
     Args:
-        pairs: (text, text) with a preprocessor, else (ids, ids); targets end in EOS.
+        pairs: (text, text) with a preprocessor, else (ids, ids); targets end in EOS. A source may
+            also be an array of feature vectors, `[S, F]`.
         preprocessor: text to ids.
         special_ids: the special ids.
         max_source_length: longest source in ids, BOS and EOS included.
@@ -137,7 +151,9 @@ def encode_pairs(
     target_eos = special_ids.target.eos
     started = 0
 
-    def cut(side: Side, ids: Sequence[int], length: int) -> list[int]:
+    def cut(side: Side, ids: Any, length: int) -> Any:
+        if np.ndim(ids) == 2:
+            return ids[:length]
         options: dict[str, Any] = {}
         if (tokenizer := getattr(preprocessor, side, None)) is not None:
             options = {"cut": tokenizer.truncation_side, "ends_once": tokenizer.ends_once}
@@ -180,6 +196,9 @@ def encode_pairs(
                 source = cut("source", source, max_source_length)
             if max_target_length is not None and long_target:
                 target = cut("target", target, max_target_length)
+        if np.ndim(source) == 2 and not len(encoded.sources):
+            encoded.sources = RaggedFeatures(source.shape[1])
+        _check_kind(number, source, encoded.sources)
         encoded.sources.append(source)
         encoded.targets.append(target)
         started += starts
@@ -200,7 +219,7 @@ def encode_pairs(
 
 def _ids(
     pairs: Iterable[Any], preprocessor: Preprocessor | None, special_ids: SpecialIds
-) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
+) -> Iterator[tuple[int, Any, Sequence[int]]]:
     """Yields number, source ids and target ids of each pair; an empty text has no ids."""
     numbered = iter(enumerate(pairs))
     total = len(pairs) if isinstance(pairs, Sized) else None
@@ -213,7 +232,11 @@ def _ids(
             if preprocessor is None:
                 for number, pair in chunk:
                     where = f"pair {number} (counted from 0)"
-                    source = checked_ids(f"{where}: source", pair[0])
+                    source: Any = pair[0]
+                    if is_features(source):
+                        source = checked_features(f"{where}: source", source)
+                    else:
+                        source = checked_ids(f"{where}: source", source)
                     target = checked_ids(f"{where}: target", pair[1])
                     _check_raw_target(number, target, special_ids)
                     yield number, source, target
@@ -224,16 +247,27 @@ def _ids(
 
 def _encoded(
     chunk: list[tuple[int, Any]], preprocessor: Preprocessor
-) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
+) -> Iterator[tuple[int, Any, Sequence[int]]]:
     for number, pair in chunk:
         for side, text in zip(("source", "target"), pair, strict=True):
-            if not isinstance(text, str):
+            if not isinstance(text, str) and not (side == "source" and is_features(text)):
                 raise DataError(
                     f"pair {number} (counted from 0): {side} is a {type(text).__name__}, "
                     "expected text; for pairs of ids pass special_ids and no preprocessor"
                 )
-    full = [(n, s, t) for n, (s, t) in chunk if not (is_blank(s) or is_blank(t))]
-    sources = preprocessor.encode_source([source for _, source, _ in full])
+    full = [
+        (n, s, t)
+        for n, (s, t) in chunk
+        if not ((isinstance(s, str) and is_blank(s)) or is_blank(t))
+    ]
+    texts = [source for _, source, _ in full if isinstance(source, str)]
+    of_texts = iter(preprocessor.encode_source(texts))
+    sources = [
+        next(of_texts)
+        if isinstance(source, str)
+        else checked_features(f"pair {number} (counted from 0): source", source)
+        for number, source, _ in full
+    ]
     targets = preprocessor.encode_target([target for _, _, target in full])
     ids = {
         number: (source, target)
@@ -249,6 +283,52 @@ def _check_pair(number: int, pair: Any) -> None:
         raise DataError(
             f"pair {number} (counted from 0): expected a source and a target, got "
             f"{shown if len(shown) <= 80 else shown[:77] + '...'}"
+        )
+
+
+def is_features(source: Any) -> bool:
+    """Whether a source is feature vectors, and not a text or a list of ids.
+
+    Numbers that are whole by their type are ids, however they are nested.
+    """
+    if isinstance(source, str | bytes) or source is None:
+        return False
+    try:
+        array = np.asarray(source)
+    except (TypeError, ValueError):  # rows of several lengths
+        return False
+    return array.ndim >= 2 and array.dtype.kind == "f"
+
+
+def checked_features(where: str, source: Any) -> np.ndarray:
+    """Feature vectors, float32 `[S, F]`.
+
+    Raises:
+        DataError: another shape, or numbers that are not finite; the message begins with `where`.
+    """
+    try:
+        array = np.asarray(source, dtype="float32")
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.ndim != 2:
+        raise DataError(
+            f"{where} has shape {np.shape(source)}, expected feature vectors [length, features]"
+        )
+    if not np.isfinite(array).all():
+        raise DataError(f"{where} holds numbers that are not finite (NaN or infinite)")
+    return array
+
+
+def _check_kind(number: int, source: Any, sources: RaggedIds | RaggedFeatures) -> None:
+    """Refuse sources of two kinds, or of two widths, in one data set."""
+    shape = np.shape(source)[1:]
+    wanted = (sources.feature_dim,) if isinstance(sources, RaggedFeatures) else ()
+    if shape != wanted:
+        kinds = [
+            f"feature vectors of {size[0]} numbers" if size else "ids" for size in (shape, wanted)
+        ]
+        raise DataError(
+            f"pair {number} (counted from 0): the source is {kinds[0]}, those before it {kinds[1]}"
         )
 
 

@@ -61,7 +61,7 @@ def explain_batch(
     try:
         x, labels, weights = batch
         names = (
-            "encoder_token_ids",
+            "encoder_features" if "encoder_features" in x else "encoder_token_ids",
             "encoder_padding_mask",
             "decoder_token_ids",
             "decoder_padding_mask",
@@ -89,7 +89,10 @@ def explain_batch(
         if not real.any() and not weights[row].any():
             lines.append(f"row {row}: filler, weight 0")
             continue
-        cells = named(sources[row][real], "source")
+        if sources.ndim == 2:
+            cells = named(sources[row][real], "source")
+        else:
+            cells = [f"{int(real.sum())} vectors of {sources.shape[2]} numbers"]
         if padding := int((~real).sum()):
             cells.append(f"+ {padding} padding")
         lines += [f"row {row}", f"  source: {' | '.join(cells)}"]

@@ -6,7 +6,7 @@ A backend would report such batches late or not at all: an id outside a table is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,16 @@ import numpy as np
 from keras_s2s.config import ArchitectureConfig, SpecialIds
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.teacher_forcing import check_teacher_forcing
+from keras_s2s.layers.contracts import SOURCE_MASK, Frontend, SourceInput
+from keras_s2s.layers.frontends import TOKEN_IDS
 
 #: Labels that are left out, as Hugging Face's collators write them.
 IGNORED_LABEL = -100
 
 _INPUTS = {
     "encoder_token_ids": "source ids",
-    "encoder_padding_mask": "True where a source id is real",
+    "encoder_features": "feature vectors of the source",
+    "encoder_padding_mask": "True where a position of the source is real",
     "decoder_token_ids": "decoder inputs",
     "decoder_padding_mask": "True where a target position is real",
 }
@@ -32,24 +35,40 @@ class ModelLimits:
     """Vocabulary sizes and maximum lengths of a model.
 
     Attributes:
-        source_vocabulary, target_vocabulary: ids lie below these.
+        source_vocabulary, target_vocabulary: ids lie below these; the source's is None where it
+            is no ids.
         source_positions, target_positions: longest rows, where learned positions set a limit.
+        source_input: the input that holds sources.
     """
 
-    source_vocabulary: int
+    source_vocabulary: int | None
     target_vocabulary: int
     source_positions: int | None = None
     target_positions: int | None = None
+    source_input: SourceInput = TOKEN_IDS
 
     @classmethod
-    def of(cls, architecture: ArchitectureConfig) -> ModelLimits:
-        """Returns the limits of an architecture."""
+    def of(cls, architecture: ArchitectureConfig, frontend: Frontend | None = None) -> ModelLimits:
+        """The limits of an architecture.
+
+        Args:
+            architecture: of the model.
+            frontend: of its network; None is for sources of token ids.
+        """
         return cls(
             architecture.source_vocab_size,
             architecture.target_vocab_size,
-            architecture.encoder.embedding.max_positions,
+            architecture.encoder.embedding.max_positions
+            if frontend is None
+            else frontend.max_length,
             architecture.decoder.embedding.max_positions,
+            TOKEN_IDS if frontend is None else frontend.input,
         )
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """The model's inputs."""
+        return (self.source_input.name, SOURCE_MASK, "decoder_token_ids", "decoder_padding_mask")
 
     def check_lengths(self, side: str, lengths: Any, where: str, remedy: str) -> None:
         """Raises an error for rows that are longer than the model's positions.
@@ -122,16 +141,19 @@ class ModelLimits:
         Raises:
             DataError: as `check_batch` does.
         """
-        check_inputs(x, where)
-        arrays = {name: _array(x[name]) for name in _INPUTS}
-        for side, vocabulary, positions in (
-            ("encoder", self.source_vocabulary, self.source_positions),
-            ("decoder", self.target_vocabulary, self.target_positions),
+        check_inputs(x, where, self._names)
+        arrays = {name: _array(x[name]) for name in self._names}
+        source, target = self._names[:2], self._names[2:]
+        for (name, mask_name), vocabulary, positions in (
+            (source, self.source_vocabulary, self.source_positions),
+            (target, self.target_vocabulary, self.target_positions),
         ):
-            name, mask_name = f"{side}_token_ids", f"{side}_padding_mask"
             ids, mask = arrays[name], arrays[mask_name]
-            _check_ids(ids, f"{where}: {name}", vocabulary)
-            if mask.shape != ids.shape:
+            if vocabulary is None:
+                _check_features(ids, f"{where}: {name}", self.source_input.shape)
+            else:
+                _check_ids(ids, f"{where}: {name}", vocabulary)
+            if mask.shape != ids.shape[:2]:
                 raise DataError(
                     f"{where}: {mask_name} has the shape {mask.shape}, {name} {ids.shape}; "
                     "expected the same"
@@ -149,8 +171,14 @@ class ModelLimits:
         return arrays
 
 
-def check_inputs(x: Any, where: str, names: Any = tuple(_INPUTS)) -> None:
-    """Raises an error for inputs that are not a mapping with all of `names`.
+def described(source: SourceInput) -> str:
+    """An input of sources in words: `encoder_features, float32 [batch, length, 80]`."""
+    shape = ", ".join(["batch", "length", *map(str, source.shape)])
+    return f"{source.name}, {source.dtype} [{shape}]"
+
+
+def check_inputs(x: Any, where: str, names: Sequence[str]) -> None:
+    """Refuse inputs of a model that are not a mapping with all of `names`.
 
     Raises:
         DataError: with what is missing, and what it is.
@@ -163,7 +191,7 @@ def check_inputs(x: Any, where: str, names: Any = tuple(_INPUTS)) -> None:
     if missing:
         raise DataError(
             f"{where}: the inputs lack "
-            + ", ".join(f"{name} ({_INPUTS[name]})" for name in missing)
+            + ", ".join(f"{name} ({_INPUTS.get(name, 'the source')})" for name in missing)
             + ", [batch, length]. Padding is known by masks alone, as its id may be that of a "
             "token; data.Batches makes all of them"
         )
@@ -193,6 +221,16 @@ def _check_ids(ids: np.ndarray, what: str, vocabulary: int, ignored: int | None 
             f"ids 0 to {vocabulary - 1}"
             + ("" if ignored is None else f" (and {ignored} leaves a label out)")
         )
+
+
+def _check_features(values: np.ndarray, what: str, shape: tuple[int, ...]) -> None:
+    if values.ndim != 2 + len(shape) or values.shape[2:] != shape or values.dtype.kind not in "fiu":
+        raise DataError(
+            f"{what}: shape {values.shape} and dtype {values.dtype}; expected numbers "
+            f"[batch, length, {', '.join(map(str, shape))}]"
+        )
+    if not np.isfinite(values).all():
+        raise DataError(f"{what} holds numbers that are not finite (NaN or infinite)")
 
 
 def _token_weights(weights: Any, mask: np.ndarray, where: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Stores rows of token ids of different lengths compactly, in four bytes an id."""
+"""Rows of token ids or feature vectors of any length, kept compactly."""
 
 from __future__ import annotations
 
@@ -48,3 +48,40 @@ class RaggedIds:
     def largest(self) -> int:
         """The largest id of all rows; -1 where there is none."""
         return int(np.frombuffer(self._values, "int32").max()) if len(self._values) else -1
+
+
+class RaggedFeatures:
+    """Rows of feature vectors, float32 `[length, F]` each.
+
+    Args:
+        feature_dim: F.
+
+    Example:
+        >>> rows = RaggedFeatures(2)
+        >>> rows.append(np.zeros((3, 2)))
+        >>> rows[0].shape
+        (3, 2)
+    """
+
+    #: No row holds an id.
+    largest = -1
+
+    def __init__(self, feature_dim: int) -> None:
+        self.feature_dim = feature_dim
+        self._rows: list[np.ndarray] = []
+
+    def append(self, row: np.ndarray) -> None:
+        """Add a row."""
+        self._rows.append(np.asarray(row, "float32"))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """The vectors of a row, float32 `[length, F]`."""
+        return self._rows[row]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Length of each row, int64 `[rows]`."""
+        return np.array([len(row) for row in self._rows], dtype="int64")

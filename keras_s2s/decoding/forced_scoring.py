@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.decoding.jax_driver import jax_compiled
-from keras_s2s.decoding.tensorflow_driver import Graph
+from keras_s2s.decoding.tensorflow_driver import Graph, source_specs
 from keras_s2s.samplers.sampler import log_normaliser
 
 
@@ -80,8 +80,7 @@ def make_forced(moves: Any, variables: list[Any], want_attention: bool) -> Force
         run = Graph(
             function,
             {
-                "encoder_token_ids": ids,
-                "encoder_padding_mask": mask,
+                **source_specs(moves.frontend),
                 "decoder_token_ids": ids,
                 "decoder_padding_mask": mask,
                 "labels": ids,

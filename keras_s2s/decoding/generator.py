@@ -34,6 +34,7 @@ from keras_s2s.decoding.rows import (
 )
 from keras_s2s.decoding.schedule import decode
 from keras_s2s.decoding.segments import FILLER, Part, gathered, partial_results
+from keras_s2s.layers.contracts import SOURCE_MASK, Frontend
 from keras_s2s.network import Network
 from keras_s2s.samplers.output import GenerationOutput
 from keras_s2s.samplers.sampler import Plan, Sampler
@@ -144,6 +145,7 @@ class Generator:
             want_attention: also compute the attention of the hypotheses to their sources.
         """
         count = len(rows)
+        self._check_rules(plan)
         plan = with_prefixes(plan, prefixes)
         seeds = row_seeds(seed, count) if seeds is None else seeds
         limits = [plan.steps] * count if limits is None else limits
@@ -164,7 +166,7 @@ class Generator:
             driver = self._driver(sampler, plan)
             with _progress("generate", count * sampler.copies, count > batch_size) as progress:
                 try:
-                    for part in decode(driver, batches(), max(limits)):
+                    for part in decode(driver, batches(), max(limits) + sampler.lookahead):
                         parts.append(part)
                         progress.update(int((part.places != FILLER).sum()))
                 except NonFiniteLogits as found:
@@ -209,6 +211,7 @@ class Generator:
         Yields:
             `(ids int32 [B, T], lengths int32 [B])`, T growing.
         """
+        self._check_rules(plan)
         plan = with_prefixes(plan, prefixes)
         limits = [plan.steps] * len(rows) if limits is None else limits
         seeds = row_seeds(seed, len(rows)) if seeds is None else seeds
@@ -294,7 +297,8 @@ class Generator:
             for at, i in enumerate(chunk):
                 log_probs[i] = out["log_probs"][at, : len(targets[i])]
                 if want_attention:
-                    attention[i] = out["attention"][at, : len(targets[i]), : len(sources[i])]
+                    width = self.network.frontend.vector_count(len(sources[i]))
+                    attention[i] = out["attention"][at, : len(targets[i]), :width]
         return log_probs, attention if want_attention else None
 
     # ------------------------------------------------------------------ inside
@@ -342,6 +346,18 @@ class Generator:
     def _compute_dtype(self) -> str:
         return str(self.network.encoder.compute_dtype)
 
+    def _check_rules(self, plan: Plan) -> None:
+        """Refuse rules that read ids of the source where a source has none."""
+        frontend = self.network.frontend
+        if type(frontend).token_ids is not Frontend.token_ids:
+            return
+        for rule in plan.processors:
+            if getattr(rule, "reads_source_ids", False):
+                raise ValueError(
+                    f"{rule} reads the token ids of the source, but sources of this model are "
+                    f"{frontend.input.name}; leave the rule out (encoder_no_repeat_ngram_size=0)"
+                )
+
     def _driver(self, sampler: Sampler, plan: Plan) -> Driver:
         key = (sampler.key(), plan)
         driver = self._drivers.pop(key, None)
@@ -366,7 +382,7 @@ class Generator:
     ) -> dict[str, np.ndarray]:
         """What `Loop.start` takes, for the rows `chunk`."""
         inputs = self._sources([rows[i] for i in chunk])
-        padded = inputs["encoder_token_ids"].shape[0]
+        padded = len(inputs[SOURCE_MASK])
         # Filler rows repeat the first.
         places = np.concatenate([chunk, np.repeat(chunk[:1], padded - len(chunk))]).astype(int)
         given = [prefixes[i] for i in places] if prefixes is not None else [[]] * padded
@@ -391,11 +407,8 @@ class Generator:
             size, length = round_up_rows(size), round_up_length(length)
             limit = self.network.max_source_length
             length = length if limit is None else max(max(lengths), min(length, limit))
-        ids, mask = pad_rows(rows, size, length, self.special_ids.source.pad)
-        # A filler row attends to something, so that nothing in it is undefined; it repeats the
-        # first row and its result is dropped.
-        ids[len(rows) :], mask[len(rows) :] = ids[0], mask[0]
-        return {"encoder_token_ids": ids, "encoder_padding_mask": mask}
+        # Filler rows repeat the first; their results are dropped.
+        return self.network.frontend.batch(rows, size, length, self.special_ids.source.pad)
 
     def _targets(
         self, rows: Sequence[Sequence[int]], starts: Sequence[int], inputs: Any
@@ -407,7 +420,7 @@ class Generator:
             rounded = round_up_length(length)
             length = rounded if limit is None else max(length, min(rounded, limit))
         # Filler rows repeat the first.
-        fillers = inputs["encoder_token_ids"].shape[0] - len(rows)
+        fillers = len(inputs[SOURCE_MASK]) - len(rows)
         ids, labels, weights = teacher_forcing(
             [*rows, *[rows[0]] * fillers],
             [*starts, *[starts[0]] * fillers],
@@ -421,7 +434,8 @@ class Generator:
     ) -> np.ndarray:
         """Attention of the hypotheses, by a forced pass over them: `[B, N, T, S]`."""
         count, n, longest = ids.shape
-        widest = max((len(row) for row in rows), default=0)
+        count_of = self.network.frontend.vector_count
+        widest = max((count_of(len(row)) for row in rows), default=0)
         result = np.zeros((count, n, longest, widest), np.float32)
         if not count:
             return result

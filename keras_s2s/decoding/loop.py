@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import keras
 from keras import ops
 
+from keras_s2s.layers.contracts import SOURCE_MASK, Frontend
 from keras_s2s.layers.state import State, join_rows
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.random_numbers import each_own
@@ -24,7 +25,17 @@ from keras_s2s.samplers.sampler import Plan, Result, Sampler
 
 
 class Moves(Protocol):
-    """What a sampler's loop needs of a network."""
+    """What a sampler's loop needs of a network.
+
+    Attributes:
+        frontend: knows the inputs that sources are.
+        hidden_dim: width of the decoder's hidden vectors.
+    """
+
+    frontend: Frontend
+
+    @property
+    def hidden_dim(self) -> int: ...
 
     def encode(self, inputs: Mapping[str, Any]) -> Any: ...
     def init_state(self, memory: Any, capacity: Any) -> Any: ...
@@ -54,8 +65,8 @@ class Loop:
         """Encode the sources and set everything before the first step.
 
         Args:
-            inputs: `encoder_token_ids` and `encoder_padding_mask` `[B, S]`; `rows`, `seeds`,
-                `prefix_lengths` and `limits` `[B]`; `prefix` `[B, P]`: see `Sources`.
+            inputs: those of the frontend (`Frontend.specs`); `rows`, `seeds`, `prefix_lengths`
+                and `limits` `[B]`; `prefix` `[B, P]`: see `Sources`.
             capacity: steps to make room for.
 
         Returns:
@@ -63,18 +74,19 @@ class Loop:
             sound)`, of `sampler.copies` sources for each one, side by side; `sound`, bool `[B]`,
             says of which all logits were finite so far.
         """
-        sources = Sources(
-            inputs["encoder_token_ids"],
-            inputs["encoder_padding_mask"],
-            *[inputs[name] for name in Sources._fields[2:]],
-        )
+        ids, mask = self.moves.frontend.token_ids(inputs), inputs[SOURCE_MASK]
+        if ids is None:  # no rule reads them
+            mask = mask[:, :0]
+            ids = ops.cast(mask, "int32")
+        sources = Sources(ids, mask, *[inputs[name] for name in Sources._fields[2:]])
         state = self.moves.init_state(self.moves.encode(inputs), capacity)
         width, copies = self.sampler.width, self.sampler.copies
         if copies > 1:
             sources, state = self._copied(sources, state, copies)
         if width > 1:
             state = self.moves.spread(state, width)
-        search = self.sampler.begin(sources, capacity, self.plan)
+        more = {"hidden_dim": self.moves.hidden_dim} if self.sampler.reads_hidden else {}
+        search = self.sampler.begin(sources, capacity, self.plan, **more)
         batch = ops.shape(sources.rows)[0]
         tokens = ops.full((batch * width,), self.plan.decoder_start, dtype="int32")
         sound = ops.ones((batch,), dtype="bool")
@@ -93,7 +105,10 @@ class Loop:
         out = self.moves.step(tokens, State(source, beam), index)
         logits = ops.cast(out.logits, "float32")
         sound = self._still_sound(sound, logits, search)
-        search, tokens, parents = self.sampler.advance(search, logits, index, self.plan, sources)
+        more = {"hidden": ops.cast(out.hidden, "float32")} if self.sampler.reads_hidden else {}
+        search, tokens, parents = self.sampler.advance(
+            search, logits, index, self.plan, sources, **more
+        )
         state = out.state if parents is None else self.moves.reorder(out.state, parents)
         return search, tokens, state.beam, sound
 

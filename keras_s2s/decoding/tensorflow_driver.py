@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_s2s.decoding.driver import Driver, Segment, to_numpy
 from keras_s2s.decoding.loop import Loop
+from keras_s2s.layers.contracts import Frontend
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.samplers.sampler import Result
 
@@ -24,7 +25,7 @@ class TensorFlowDriver(Driver):
         import tensorflow as tf
 
         scalar, rows = tf.TensorSpec([], tf.int32), tf.TensorSpec([None], tf.int32)
-        self._start = Graph(loop.start, input_specs(), scalar)
+        self._start = Graph(loop.start, input_specs(loop.moves.frontend), scalar)
         # The trees' shapes, with None where a size may change.
         fixed, changing = tf.nest.map_structure(
             lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), self._start.outputs
@@ -102,14 +103,23 @@ class Graph:
         return self.graph(*arguments)
 
 
-def input_specs() -> dict[str, Any]:
+def source_specs(frontend: Frontend) -> dict[str, Any]:
+    """TensorFlow's description of the inputs of a frontend, batch and length unknown."""
+    import tensorflow as tf
+
+    return {
+        name: tf.TensorSpec([None, *shape], dtype, name=name)
+        for name, (dtype, shape) in frontend.specs.items()
+    }
+
+
+def input_specs(frontend: Frontend) -> dict[str, Any]:
     """TensorFlow's description of the inputs of `Loop.start`."""
     import tensorflow as tf
 
     rows = tf.TensorSpec([None], tf.int32)
     return {
-        "encoder_token_ids": tf.TensorSpec([None, None], tf.int32),
-        "encoder_padding_mask": tf.TensorSpec([None, None], tf.bool),
+        **source_specs(frontend),
         "rows": rows,
         "seeds": rows,
         "prefix": tf.TensorSpec([None, None], tf.int32),
@@ -150,9 +160,10 @@ def tensorflow_graph(loop: Loop, inputs: Mapping[str, Any], first_capacity: int 
     """
     import tensorflow as tf
 
-    steps = tf.constant(loop.plan.steps)
+    most = loop.plan.steps + loop.sampler.lookahead
+    steps = tf.constant(most)
     # Unknown to the tracer, so that every size that follows from it may change.
-    first = tf.raw_ops.PlaceholderWithDefault(input=min(first_capacity, loop.plan.steps), shape=[])
+    first = tf.raw_ops.PlaceholderWithDefault(input=min(first_capacity, most), shape=[])
     fixed, changing = loop.start(inputs, first)
 
     def unfinished(index: Any, capacity: Any, changing: Any) -> Any:

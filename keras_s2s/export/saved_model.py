@@ -20,12 +20,14 @@ import keras
 
 from keras_s2s.config import PresetConfig, SpecialIds
 from keras_s2s.decoding.loop import Loop
-from keras_s2s.decoding.tensorflow_driver import tensorflow_graph
+from keras_s2s.decoding.tensorflow_driver import source_specs, tensorflow_graph
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.in_graph_preprocessor import InGraphPreprocessor, check_preprocessor
 from keras_s2s.export.replaced_directory import replaced_directory
 from keras_s2s.export.request import ExportRequest
 from keras_s2s.export.saved_model_readme import README_FILE, note, readme
+from keras_s2s.layers.contracts import SOURCE_MASK
+from keras_s2s.layers.frontends import TOKEN_IDS
 from keras_s2s.network import Network
 from keras_s2s.samplers.processors import AllowedTokens
 from keras_s2s.samplers.sampler import Plan, Sampler
@@ -53,10 +55,12 @@ def export_saved_model(
     Signatures (batch and lengths are unknown to the graph, so that any size runs):
 
     - `serving_default`: `text`, string `[B]`; returns `text`, string `[B]`, and the outputs of
-      `ids`. Without a preprocessor it is the same as `ids`.
-    - `ids`: `encoder_token_ids`, int32 `[B, S]`, and `encoder_padding_mask`, bool `[B, S]`
-      (True = real); returns `token_ids`, int32 `[B, T]`, `lengths`, int32 `[B]`, and `scores`,
-      float32 `[B]`.
+      `ids`. Where sources are no texts it takes the inputs of `ids`. Without a preprocessor it is
+      the same as `ids`.
+    - `ids`: the inputs of the frontend, for token ids `encoder_token_ids`, int32 `[B, S]`, for
+      feature vectors `encoder_features`, float32 `[B, S, F]`, and `encoder_padding_mask`, bool
+      `[B, S]` (True = real); returns `token_ids`, int32 `[B, T]`, `lengths`, int32 `[B]`, and
+      `scores`, float32 `[B]`.
 
     Where the sampler returns N > 1 hypotheses, every output has an axis N after the batch. A
     sampler that draws adds an input `seeds`, int32 `[B]`, to both: the result of a row depends
@@ -142,21 +146,23 @@ def write_saved_model(
     import tensorflow as tf
 
     sampler, plan = request.sampler, request.plan
+    frontend = network.frontend
+    # Only sources of token ids are made of text.
+    reads_text = frontend.input.name == TOKEN_IDS.name
     text = None if preprocessor is None else InGraphPreprocessor(preprocessor)
-    ids_spec = tf.TensorSpec([None, None], tf.int32, name="encoder_token_ids")
-    mask_spec = tf.TensorSpec([None, None], tf.bool, name="encoder_padding_mask")
+    specs = list(source_specs(frontend).values())
     seeds_spec = tf.TensorSpec([None], tf.int32, name="seeds")
     text_spec = tf.TensorSpec([None], tf.string, name="text")
 
-    @tf.function(input_signature=[ids_spec, mask_spec, seeds_spec])
-    def search(ids: Any, mask: Any, seeds: Any) -> Any:
-        ids, mask = _checked_sources(network, ids, mask)
-        batch = tf.shape(ids)[0]
+    @tf.function(input_signature=[*specs, seeds_spec])
+    def search(values: Any, mask: Any, seeds: Any) -> Any:
+        values, mask = _checked_sources(network, values, mask)
+        batch = tf.shape(mask)[0]
         result = tensorflow_graph(
             Loop(network, sampler, plan),
             {
-                "encoder_token_ids": ids,
-                "encoder_padding_mask": mask,
+                frontend.input.name: values,
+                SOURCE_MASK: mask,
                 "rows": tf.range(batch),
                 "seeds": seeds,
                 "prefix": tf.zeros([batch, 1], tf.int32),
@@ -167,10 +173,10 @@ def write_saved_model(
         longest = tf.reduce_max(tf.concat([tf.reshape(result.lengths, [-1]), [0]], axis=0))
         return result.token_ids[..., :longest], result.lengths, result.scores
 
-    def outputs(ids: Any, mask: Any, seeds: Any) -> dict[str, Any]:
+    def outputs(values: Any, mask: Any, seeds: Any) -> dict[str, Any]:
         if seeds is None:
-            seeds = tf.zeros([tf.shape(ids)[0]], tf.int32)
-        token_ids, lengths, scores = search(ids, mask, seeds)
+            seeds = tf.zeros([tf.shape(mask)[0]], tf.int32)
+        token_ids, lengths, scores = search(values, mask, seeds)
         named = {"token_ids": token_ids, "lengths": lengths, "scores": scores}
         if text is not None:
             # [B, N, T] -> [B*N, T]; spelt out, since nothing can be inferred for an empty batch.
@@ -182,8 +188,8 @@ def write_saved_model(
             named = {name: value[:, 0] for name, value in named.items()}
         return named
 
-    def from_ids(encoder_token_ids: Any, encoder_padding_mask: Any, seeds: Any = None) -> Any:
-        named = outputs(encoder_token_ids, encoder_padding_mask, seeds)
+    def from_ids(values: Any, mask: Any, seeds: Any = None) -> Any:
+        named = outputs(values, mask, seeds)
         return {name: value for name, value in named.items() if name != "text"}
 
     def from_text(texts: Any, seeds: Any = None) -> Any:
@@ -194,21 +200,30 @@ def write_saved_model(
     module.weights = [variable.value for variable in variables]
     module.tokenizers = [] if text is None else text.resources
     seeds = [seeds_spec] if sampler.draws else []
-    ids_signature = tf.function(from_ids, input_signature=[ids_spec, mask_spec, *seeds])
+    ids_signature = tf.function(from_ids, input_signature=[*specs, *seeds])
     signatures = {"ids": ids_signature, "serving_default": ids_signature}
     if text is not None:
-        signatures["serving_default"] = tf.function(from_text, input_signature=[text_spec, *seeds])
+        signatures["serving_default"] = (
+            tf.function(from_text, input_signature=[text_spec, *seeds])
+            if reads_text
+            else tf.function(
+                lambda values, mask, seeds=None: outputs(values, mask, seeds),
+                input_signature=[*specs, *seeds],
+            )
+        )
     tf.saved_model.save(module, str(directory), signatures=signatures)
     _describe(directory, special_ids, preprocessor, request)
     (directory / README_FILE).write_text(
-        readme(preprocessor, draws=sampler.draws), encoding="utf-8"
+        readme(preprocessor, frontend.input, draws=sampler.draws), encoding="utf-8"
     )
 
 
-def _checked_sources(network: Network, ids: Any, mask: Any) -> tuple[Any, Any]:
+def _checked_sources(network: Network, values: Any, mask: Any) -> tuple[Any, Any]:
     """Returns `ids` and `mask` after graph ops that refuse what `generate` refuses."""
     import tensorflow as tf
 
+    name, size = network.frontend.input.name, network.config.source_vocab_size
+    what = "vectors" if size is None else "ids"
     checks: list[Any] = []
 
     def require(condition: Callable[[], Any], *message: Any) -> None:
@@ -217,33 +232,41 @@ def _checked_sources(network: Network, ids: Any, mask: Any) -> tuple[Any, Any]:
             checks.append(tf.debugging.Assert(tf.reduce_all(condition()), list(message)))
 
     require(
-        lambda: tf.shape(ids) == tf.shape(mask),
-        "encoder_token_ids and encoder_padding_mask must share one shape [batch, length], got:",
-        tf.shape(ids),
+        lambda: tf.shape(values)[:2] == tf.shape(mask),
+        f"{name} and {SOURCE_MASK} must share one shape [batch, length], got:",
+        tf.shape(values)[:2],
         tf.shape(mask),
     )
     lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
-    require(lambda: lengths > 0, "a source is empty: it has no id at all; lengths:", lengths)
+    require(
+        lambda: lengths > 0, f"a source is empty: it has no {what[:-1]} at all; lengths:", lengths
+    )
     require(
         lambda: tf.equal(mask, tf.sequence_mask(lengths, tf.shape(mask)[1])),
         "encoder_padding_mask: a row is not padded at its end only; mask:",
         mask,
     )
-    size = network.config.source_vocab_size
-    require(
-        lambda: (ids >= 0) & (ids < size),
-        f"encoder_token_ids must lie between 0 and {size - 1}, got:",
-        ids,
-    )
+    if size is not None:
+        require(
+            lambda: (values >= 0) & (values < size),
+            f"{name} must lie between 0 and {size - 1}, got:",
+            values,
+        )
+    else:
+        require(
+            lambda: tf.math.is_finite(tf.cast(values, tf.float32)),
+            f"{name} must be finite numbers, got:",
+            values,
+        )
     limit = network.max_source_length
     if limit is not None:
         require(
-            lambda: tf.shape(ids)[1] <= limit,
-            f"a source is too long: the model has positions for {limit} ids; lengths:",
+            lambda: tf.shape(mask)[1] <= limit,
+            f"a source is too long: the model has positions for {limit} {what}; lengths:",
             lengths,
         )
     with tf.control_dependencies(checks):
-        return tf.identity(ids), tf.identity(mask)
+        return tf.identity(values), tf.identity(mask)
 
 
 def _describe(

@@ -6,6 +6,8 @@ not imported it, `tf.saved_model.load` fails with "Op type not registered", with
 
 from __future__ import annotations
 
+from keras_s2s.layers.contracts import SOURCE_MASK, SourceInput
+from keras_s2s.layers.frontends import TOKEN_IDS
 from keras_s2s.text.preprocessor import Preprocessor
 
 README_FILE = "README.md"
@@ -23,14 +25,19 @@ def needs_tensorflow_text(preprocessor: Preprocessor | None) -> bool:
 
 
 def loading_lines(
-    preprocessor: Preprocessor | None, *, folder: str = "FOLDER", draws: bool = False
+    preprocessor: Preprocessor | None,
+    source: SourceInput = TOKEN_IDS,
+    *,
+    folder: str = "FOLDER",
+    draws: bool = False,
 ) -> list[str]:
     """Returns Python code that loads the model and calls it.
 
     Args:
         preprocessor: text <-> ids; None for a model from ids to ids.
-        folder: the model's folder.
-        draws: whether the search draws, and takes a seed for each row.
+        source: the input that holds sources.
+        folder: where the model lies.
+        draws: the search draws, and takes a seed for each row.
 
     Example:
         >>> loading_lines(None)[0]
@@ -41,12 +48,14 @@ def loading_lines(
         lines.append("import tensorflow_text  # before loading: it has the ops of the tokenizer")
     seeds = ", seeds=tf.constant([1])" if draws else ""
     lines.append(f"model = tf.saved_model.load({folder!r})")
-    if preprocessor is None:
+    if preprocessor is None or source.name != TOKEN_IDS.name:
+        made = f"tf.zeros({[1, 3, *source.shape]})" if source.shape else "tf.constant([[5, 6, 7]])"
+        name = "ids" if preprocessor is None else "serving_default"
         lines += [
-            "ids = tf.constant([[5, 6, 7]])",
-            "mask = tf.ones_like(ids, tf.bool)",
-            'answer = model.signatures["ids"]',
-            f"answer(encoder_token_ids=ids, encoder_padding_mask=mask{seeds})",
+            f"source = {made}",
+            "mask = tf.ones(source.shape[:2], tf.bool)",
+            f'answer = model.signatures["{name}"]',
+            f"answer({source.name}=source, {SOURCE_MASK}=mask{seeds})",
         ]
     else:
         lines += [
@@ -56,9 +65,9 @@ def loading_lines(
     return lines
 
 
-def readme(preprocessor: Preprocessor | None, *, draws: bool) -> str:
+def readme(preprocessor: Preprocessor | None, source: SourceInput, *, draws: bool) -> str:
     """Returns the text of the file beside `saved_model.pb`."""
-    code = "\n".join(loading_lines(preprocessor, draws=draws))
+    code = "\n".join(loading_lines(preprocessor, source, draws=draws))
     text = f"# A SavedModel of keras_s2s\n\n```python\n{code}\n```\n"
     if needs_tensorflow_text(preprocessor):
         text += (

@@ -1,6 +1,8 @@
 """Keras layers of encoder-decoder models."""
 
+from keras_s2s.layers.contracts import Decoder, Encoder, Frontend, SourceInput
 from keras_s2s.layers.embeddings import InputEmbedding, OutputProjection
+from keras_s2s.layers.frontends import FeatureFrontend, TokenFrontend
 from keras_s2s.layers.positions import LearnedPositions
 from keras_s2s.layers.recurrent.attention import (
     AdditiveAttention,
@@ -23,8 +25,12 @@ __all__ = [
     "BilinearAttention",
     "Bridge",
     "ConcatAttention",
+    "Decoder",
     "DotAttention",
+    "Encoder",
+    "FeatureFrontend",
     "FeedForward",
+    "Frontend",
     "InputEmbedding",
     "LearnedPositions",
     "Memory",
@@ -33,8 +39,10 @@ __all__ = [
     "RecurrentDecoder",
     "RecurrentEncoder",
     "RelativePositions",
+    "SourceInput",
     "State",
     "StepOutput",
+    "TokenFrontend",
     "TransformerDecoder",
     "TransformerDecoderBlock",
     "TransformerEncoder",

@@ -48,11 +48,14 @@ class StepOutput(NamedTuple):
         state: the `State` after the step.
         attention: float tensor `[R, S]`, the mean over heads of the top layer's attention to
             the source; None unless asked for, or where the decoder has none.
+        hidden: float tensor `[R, D]`, the decoder's hidden vectors, from which the logits were
+            made; for strategies that read them (`Sampler.reads_hidden`).
     """
 
     logits: Any
     state: State
     attention: Any
+    hidden: Any = None
 
 
 def gather_beams(tree: Any, parents: Any) -> Any:

@@ -3,6 +3,7 @@
 from keras_s2s.samplers.beam import Beam
 from keras_s2s.samplers.beam_sample import BeamSample
 from keras_s2s.samplers.context import Sources, Step
+from keras_s2s.samplers.contrastive_search import ContrastiveSearch
 from keras_s2s.samplers.diverse_beam import DiverseBeam
 from keras_s2s.samplers.greedy import Greedy
 from keras_s2s.samplers.output import GenerationOutput
@@ -31,6 +32,7 @@ __all__ = [
     "Beam",
     "BeamSample",
     "BeginSuppress",
+    "ContrastiveSearch",
     "DiverseBeam",
     "EncoderNoRepeatNgram",
     "ForcedBos",

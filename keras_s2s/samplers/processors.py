@@ -38,6 +38,9 @@ class LogitsProcessor(ABC):
         >>> model.generate("ein Hund", processors=[Favour(17, 2.0)])
     """
 
+    #: whether the rule reads `step.sources.ids`, which not every source has.
+    reads_source_ids = False
+
     @abstractmethod
     def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
         """Apply the rule.
@@ -133,6 +136,8 @@ class EncoderNoRepeatNgram(LogitsProcessor):
 
     Padding of a source does not count, so that a result does not depend on its batch.
     """
+
+    reads_source_ids = True
 
     size: int
 

@@ -84,6 +84,13 @@ class Sampler(ABC):
     #: hypotheses returned for each source.
     num_return_sequences: int = 1
 
+    #: whether the strategy reads hidden vectors of the decoder: `begin` is then given their width
+    #: as `hidden_dim`, and `advance` the vectors, float32 `[R, D]`, as `hidden`.
+    reads_hidden = False
+
+    #: steps that the strategy takes after the one before which its last id was chosen.
+    lookahead = 0
+
     def __repr__(self) -> str:
         """The strategy with its settings."""
         settings = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if not k.startswith("_"))

@@ -132,7 +132,7 @@ def test_half_precision(folder, dtype):
     assert json.loads((folder / "again" / "config.json").read_text())["dtype"] == dtype
     table = other.get_input_embeddings().weight.float().detach().numpy()
     np.testing.assert_array_equal(
-        to_numpy(keras.ops.cast(model.network.source_table.embeddings, "float32")), table
+        to_numpy(keras.ops.cast(model.network.frontend.table.embeddings, "float32")), table
     )
     assert keras.config.dtype_policy().name == "float32"
     model.export(folder / "back", format="huggingface")

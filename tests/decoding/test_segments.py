@@ -21,9 +21,9 @@ from small_models import (
     variant,
 )
 
+from keras_s2s.decoding import segments
 from keras_s2s.decoding.backend_drivers import DRIVERS
 from keras_s2s.model import Seq2SeqLM
-from keras_s2s.samplers import segments
 from keras_s2s.samplers.output import GenerationOutput
 
 DRIVER = DRIVERS[keras.backend.backend()]

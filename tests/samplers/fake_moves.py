@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_s2s.config import EmbeddingConfig
 from keras_s2s.decoding.backend_drivers import make_driver
 from keras_s2s.decoding.schedule import decode
 from keras_s2s.decoding.segments import gathered
+from keras_s2s.layers import InputEmbedding, TokenFrontend
 from keras_s2s.layers import state as state_moves
 from keras_s2s.layers.state import State, StepOutput
 from keras_s2s.samplers import Plan, Sampler
@@ -23,6 +25,8 @@ class Markov:
     The state counts the ids a row was fed, so that a wrong reorder or an extended finished
     hypothesis is visible.
     """
+
+    frontend = TokenFrontend(None, InputEmbedding(EmbeddingConfig()))
 
     def __init__(self, table: Any) -> None:
         self.table = np.asarray(table, "float32")

@@ -81,6 +81,7 @@ def entries(config: ArchitectureConfig) -> list[Entry]:
     """Returns the entries of all variables with trained values, for a Transformer on both sides."""
     encoder, decoder = config.encoder, config.decoder
     assert isinstance(encoder, TransformerConfig) and isinstance(decoder, TransformerConfig)
+    assert config.source_vocab_size is not None
     width = decoder.hidden_dim
     source = "token_table" if config.share_embeddings else "source_table"
     target = "token_table" if config.share_embeddings else "target_table"

@@ -118,6 +118,11 @@ def _log_languages(ids: SpecialIds) -> None:
 
 def _check_expressible(config: ArchitectureConfig) -> None:
     """Raises an error for settings that CTranslate2's Transformer does not have."""
+    if config.source_vocab_size is None:
+        raise CheckpointError(
+            f"architecture.frontend.type is {config.frontend.type}, but CTranslate2 reads sources "
+            "of token ids only; export this model as tf_saved_model"
+        )
     for side in ("encoder", "decoder"):
         part = getattr(config, side)
         key = f"architecture.{side}"
@@ -268,7 +273,7 @@ def _vocabularies(
     config: PresetConfig, preprocessor: Preprocessor | None
 ) -> tuple[list[str], list[str]]:
     """Returns the tokens of source and target, as many as there are embeddings."""
-    sizes = config.architecture.source_vocab_size, config.architecture.target_vocab_size
+    sizes = config.architecture.source_vocab_size or 0, config.architecture.target_vocab_size
     if preprocessor is None:
         return [str(i) for i in range(sizes[0])], [str(i) for i in range(sizes[1])]
     sides = []

@@ -30,6 +30,7 @@ from keras_s2s.config import (
     ArchitectureConfig,
     ConfigError,
     PresetConfig,
+    TokensConfig,
     TransformerConfig,
     embedding_dim,
     merge,
@@ -90,9 +91,9 @@ def describe(config: PresetConfig) -> tuple[str, dict[str, Any]]:
     Raises:
         CheckpointError: none has; the message says what the nearest family differs in.
     """
-    for side in ("encoder", "decoder"):
+    for side in ("encoder", "decoder", "frontend"):
         part = getattr(config.architecture, side)
-        if not isinstance(part, TransformerConfig):
+        if not isinstance(part, TransformerConfig | TokensConfig):
             raise CheckpointError(
                 f"architecture.{side}.type is {part.type}, but transformers has no encoder-decoder "
                 "that is not a Transformer; keep this model as a folder of this package "

@@ -17,6 +17,7 @@ from keras_s2s.data.errors import DataError
 from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.data.pairs import is_blank
 from keras_s2s.data.ragged import RaggedIds
+from keras_s2s.layers.frontends import TOKEN_IDS
 from keras_s2s.text.tables import texts_of
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ class DrawnPairs:
     @property
     def target_lengths(self) -> np.ndarray:
         return self._lengths()[:, 1]
+
+    #: An objective makes its sources of texts.
+    source_input = TOKEN_IDS
 
     @property
     def largest_ids(self) -> tuple[int, int]:

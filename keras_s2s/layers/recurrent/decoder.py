@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_s2s.config import AttentionConfig, BridgeConfig, RecurrentDecoderConfig
-from keras_s2s.layers import state as state_moves
-from keras_s2s.layers.base import ExplicitMaskLayer
+from keras_s2s.layers.contracts import Decoder
 from keras_s2s.layers.recurrent.attention import (
     AdditiveAttention,
     Attention,
@@ -37,7 +35,7 @@ def make_attention(config: AttentionConfig, hidden_dim: int) -> Attention:
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
-class RecurrentDecoder(ExplicitMaskLayer):
+class RecurrentDecoder(Decoder):
     """Writes the target from left to right.
 
     One step: the input vector (with the context vector, or the last attentional vector, beside
@@ -207,26 +205,6 @@ class RecurrentDecoder(ExplicitMaskLayer):
         if self._feeds_input:
             beam["feed"] = ops.zeros_like(states[-1][0])
         return State(source, beam)
-
-    def spread(self, state: State, num_beams: int) -> State:
-        """Give each source, which has one row, `num_beams` equal rows."""
-        return state_moves.spread(state, num_beams)
-
-    def reorder(self, state: State, parents: Any) -> State:
-        """Row r continues the history of row `parents[r]`."""
-        return state_moves.reorder(state, parents)
-
-    def select_rows(self, state: State, rows: Any) -> State:
-        """Keep the sources `rows [B']`, with all their beams, in the order given."""
-        return state_moves.select_rows(state, rows)
-
-    def join(self, states: Sequence[State]) -> State:
-        """The sources of all states, one state's after the other's."""
-        return state_moves.join(states)
-
-    def grow(self, state: State, capacity: Any) -> State:
-        """Nothing to extend: a recurrent state has one size."""
-        return state
 
     def step(
         self, x: Any, state: State, index: Any, want_attention: bool = False

@@ -8,13 +8,13 @@ import keras
 from keras import ops
 
 from keras_s2s.config import RecurrentEncoderConfig
-from keras_s2s.layers.base import ExplicitMaskLayer
+from keras_s2s.layers.contracts import Encoder
 from keras_s2s.layers.recurrent.cells import STATES, recurrent_layer
 from keras_s2s.layers.state import Memory
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
-class RecurrentEncoder(ExplicitMaskLayer):
+class RecurrentEncoder(Encoder):
     """Reads the source from left to right, or from both ends.
 
     Args:

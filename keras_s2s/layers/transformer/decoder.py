@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_s2s.config import TransformerConfig
-from keras_s2s.layers import state as state_moves
+from keras_s2s.layers.contracts import Decoder
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.masks import causal_mask
 from keras_s2s.layers.state import Memory, State, fold_beams, gather_beams, unfold_beams
@@ -155,7 +154,7 @@ class TransformerDecoderBlock(TransformerBlock):
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
-class TransformerDecoder(TransformerStack):
+class TransformerDecoder(TransformerStack, Decoder):
     """The stack.
 
     Args:
@@ -211,7 +210,7 @@ class TransformerDecoder(TransformerStack):
         x = self._ending(x, training)
         return (x, ops.mean(weights, axis=1)) if return_attention else x
 
-    def init_state(self, memory: Memory, capacity: Any) -> State:
+    def init_state(self, memory: Memory, capacity: Any = None) -> State:
         """The state before the first step, one row for each source.
 
         Args:
@@ -276,10 +275,6 @@ class TransformerDecoder(TransformerStack):
         sources = ops.shape(state.source["mask"])[0]
         beam = keras.tree.map_structure(lambda leaf: cache.select(leaf, sources, rows), state.beam)
         return State(gather_beams(state.source, rows), beam)
-
-    def join(self, states: Sequence[State]) -> State:
-        """The sources of all states, which have the same capacity, one state's after another's."""
-        return state_moves.join(states)
 
     def grow(self, state: State, capacity: Any) -> State:
         """Extend the caches to `capacity` steps."""

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_s2s.config import TransformerConfig
+from keras_s2s.layers.contracts import Encoder
 from keras_s2s.layers.state import Memory
 from keras_s2s.layers.transformer.relative_positions import square_biases
 from keras_s2s.layers.transformer.stack import TransformerBlock, TransformerStack
@@ -56,7 +57,7 @@ class TransformerEncoderBlock(TransformerBlock):
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
-class TransformerEncoder(TransformerStack):
+class TransformerEncoder(TransformerStack, Encoder):
     """The stack.
 
     Args:

@@ -1,0 +1,167 @@
+"""Contrastive search: likely ids whose hidden vectors are unlike those before [Su 2022]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from keras_s2s.samplers.blockwise_top_k import argmax, top_k
+from keras_s2s.samplers.checks import number, whole
+from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.sampler import (
+    Advance,
+    Plan,
+    Result,
+    Sampler,
+    histories,
+    in_prefix,
+    log_normaliser,
+    pick,
+    process,
+    put,
+)
+
+
+class ContrastiveSearch(Sampler):
+    """Weighs how likely an id is against how much its hidden vector repeats an earlier one.
+
+    At each step the `top_k` likeliest ids are candidates. The decoder reads each of them, and the
+    one with the greatest
+
+        (1 - penalty_alpha) * probability - penalty_alpha * largest cosine similarity
+
+    to the hidden vectors before it is chosen. A candidate is read before it is chosen, so that a
+    sequence takes one step more than it has ids.
+
+    Args:
+        penalty_alpha: weight of the similarity, from 0 (greedy search) to 1.
+        top_k: candidates at each step.
+
+    Raises:
+        ValueError: for values outside these ranges.
+
+    Reference: Su et al. 2022, "A Contrastive Framework for Neural Text Generation".
+
+    Example:
+        >>> model.generate("ein Hund", sampler=ContrastiveSearch(penalty_alpha=0.6, top_k=4))
+    """
+
+    reads_hidden = True
+    lookahead = 1
+
+    def __init__(self, penalty_alpha: float = 0.6, top_k: int = 4) -> None:
+        if not 0 <= number("penalty_alpha", penalty_alpha) <= 1:
+            raise ValueError(f"penalty_alpha={penalty_alpha} must lie between 0 and 1")
+        self.penalty_alpha = float(penalty_alpha)
+        self.top_k = whole("top_k", top_k)
+
+    @property
+    def width(self) -> int:
+        return self.top_k
+
+    def begin(self, sources: Sources, capacity: Any, plan: Plan, hidden_dim: int = 0) -> Any:
+        batch = ops.shape(sources.rows)[0]
+        start = ops.full((batch, self.top_k), plan.decoder_start, dtype="int32")
+        return {
+            **histories((batch, 1), capacity, plan),
+            "context": ops.zeros((batch, capacity, hidden_dim), dtype="float32"),
+            # What the rows of a source are about to read: all the same at first.
+            "candidates": start,
+            "probabilities": ops.ones((batch, self.top_k), dtype="float32"),
+            "candidate_log_probs": ops.zeros((batch, self.top_k), dtype="float32"),
+            "lengths": ops.zeros((batch,), dtype="int32"),
+            "done": ops.zeros((batch,), dtype="bool"),
+        }
+
+    def advance(
+        self,
+        search: Any,
+        logits: Any,
+        index: Any,
+        plan: Plan,
+        sources: Sources,
+        hidden: Any = None,
+    ) -> Advance:
+        index = ops.cast(index, "int32")
+        done = search["done"]
+        batch = ops.shape(done)[0]
+        # [R, D] -> [B, K, D]
+        vectors = ops.normalize(ops.reshape(hidden, (batch, self.top_k, hidden.shape[-1])), axis=-1)
+        choice = self._choice(search, vectors, index, plan, sources)
+
+        # The id that was read at this step is number index - 1 of the sequence.
+        token = pick(search["candidates"], choice)[:, 0]
+        log_prob = pick(search["candidate_log_probs"], choice)[:, 0]
+        going_on = ops.logical_and(index > 0, ops.logical_not(done))
+        old = search["token_ids"], search["log_probs"]
+        new = put(old[0], token[:, None], index - 1), put(old[1], log_prob[:, None], index - 1)
+        tokens, log_probs = (
+            ops.where(going_on[:, None, None], after, before)
+            for after, before in zip(new, old, strict=True)
+        )
+        lengths = search["lengths"] + ops.cast(going_on, "int32")
+        ended = token == plan.eos
+        given = in_prefix(sources, index - 1, plan)
+        if given is not None:
+            ended = ops.logical_and(ended, ops.logical_not(given))
+        ended = ops.logical_or(ended, sources.at_limit(index - 1))
+        done = ops.logical_or(done, ops.logical_and(going_on, ended))
+
+        # [B, C, D]
+        here = ops.arange(ops.shape(search["context"])[1], dtype="int32") == index
+        chosen = ops.take_along_axis(vectors, choice[..., None], axis=1)
+        context = ops.where(here[None, :, None], chosen, search["context"])
+
+        # The candidates that follow are those after the chosen row.
+        rows = ops.arange(batch, dtype="int32") * self.top_k + choice[:, 0]
+        logits = ops.take(logits, rows, axis=0)
+        alive = ops.logical_not(done)[:, None]
+        scores = process(logits, tokens, index, plan, sources, alive)
+        probabilities, candidates = top_k(ops.softmax(scores, axis=-1), self.top_k)
+        search = {
+            "token_ids": tokens,
+            "log_probs": log_probs,
+            "context": context,
+            "candidates": candidates,
+            "probabilities": probabilities,
+            "candidate_log_probs": pick(logits, candidates) - log_normaliser(logits),
+            "lengths": lengths,
+            "done": done,
+        }
+        fed = ops.where(done[:, None], ops.full_like(candidates, plan.pad), candidates)
+        return Advance(search, ops.reshape(fed, (-1,)), ops.repeat(rows, self.top_k))
+
+    def _choice(self, search: Any, vectors: Any, index: Any, plan: Plan, sources: Sources) -> Any:
+        """The row of each source whose id is chosen: int32 `[B, 1]`."""
+        # [B, K, D] x [B, C, D] -> [B, K, C]
+        similarity = ops.einsum("bkd,bcd->bkc", vectors, search["context"])
+        before = ops.arange(ops.shape(similarity)[2], dtype="int32") < index
+        similarity = ops.max(ops.where(before, similarity, ops.full_like(similarity, -2)), axis=2)
+        scores = (1 - self.penalty_alpha) * search["probabilities"]
+        scores = scores - self.penalty_alpha * similarity
+        choice = argmax(scores)
+        given = in_prefix(sources, index - 1, plan)
+        if given is not None:
+            # Its probability is 1, so that it stands first.
+            choice = ops.where(given, ops.zeros_like(choice), choice)
+        return choice[:, None]
+
+    def grow(self, search: Any, capacity: Any, plan: Plan) -> Any:
+        grown = super().grow(search, capacity, plan)
+        context = search["context"]
+        batch, length = ops.shape(context)[:2]
+        room = ops.zeros((batch, capacity - length, context.shape[-1]), dtype=context.dtype)
+        return {**grown, "context": ops.concatenate([context, room], axis=1)}
+
+    def finished(self, search: Any) -> Any:
+        return search["done"]
+
+    def finish(self, search: Any, plan: Plan) -> Result:
+        log_probs = search["log_probs"]
+        return Result(
+            search["token_ids"],
+            search["lengths"][:, None],
+            ops.sum(log_probs, axis=-1),
+            log_probs,
+        )

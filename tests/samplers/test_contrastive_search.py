@@ -1,0 +1,79 @@
+"""Contrastive search against its published algorithm, in plain loops over whole forward passes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from keras import ops
+from small_models import covered, make_model, shrunken_preset, source_mapping
+
+from keras_s2s.samplers import ContrastiveSearch
+
+SOURCES = [[5, 6, 7, 8, 9, 3], [4, 5], [9, 8, 7, 3], [6, 6, 4, 10, 3]]
+MAX_LENGTH = 9
+
+
+def forward(model: Any, source: list[int], ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probabilities `[V]` after `ids`, and hidden vectors of all positions `[T, D]`."""
+    network = model.network
+    inputs = {
+        "encoder_token_ids": np.array([source], "int32"),
+        "encoder_padding_mask": np.ones((1, len(source)), bool),
+        "decoder_token_ids": np.array([ids], "int32"),
+        "decoder_padding_mask": np.ones((1, len(ids)), bool),
+    }
+    tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
+    hidden = network._decode(tensors)
+    logits = np.asarray(ops.convert_to_numpy(network.output(hidden)))[0, -1].astype("float64")
+    shifted = logits - logits.max()
+    found = np.asarray(ops.convert_to_numpy(ops.cast(hidden, "float32")))[0]
+    return shifted - np.log(np.exp(shifted).sum()), found
+
+
+def plain_search(model: Any, source: list[int], alpha: float, k: int) -> list[int]:
+    """The published algorithm: rank the k likeliest ids by probability and degeneration penalty."""
+    target = model.special_ids.target
+    ids = [target.decoder_start]
+    while len(ids) < MAX_LENGTH:
+        log_probs, context = forward(model, source, ids)
+        candidates = np.argsort(-log_probs, kind="stable")[:k]
+        scores = []
+        for candidate in candidates:
+            _, hidden = forward(model, source, [*ids, int(candidate)])
+            own = hidden[-1]
+            cosine = context @ own / np.linalg.norm(context, axis=1) / np.linalg.norm(own)
+            scores.append((1 - alpha) * np.exp(log_probs[candidate]) - alpha * cosine.max())
+        ids.append(int(candidates[int(np.argmax(scores))]))
+        if ids[-1] == target.eos:
+            break
+    return ids[1:]
+
+
+NAMES = ["gru_bahdanau", "transformer_tiny"]
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha", "k"),
+    covered(
+        [(name, alpha, k) for name in NAMES for alpha, k in ((0.6, 4), (0.9, 3))],
+        [("transformer_tiny", 0.6, 4)],
+    ),
+)
+def test_search_is_that_of_plain_loops(name, alpha, k):
+    model = make_model(shrunken_preset(name), scale=2.0)
+    found = model.generate(
+        source_mapping(SOURCES),
+        sampler=ContrastiveSearch(alpha, k),
+        max_length=MAX_LENGTH,
+        return_output=True,
+    )
+    greedy = model.generate(source_mapping(SOURCES), max_length=MAX_LENGTH, num_beams=1)
+    expected = [plain_search(model, source, alpha, k) for source in SOURCES]
+    for row, (ids, length) in enumerate(zip(found.token_ids, found.lengths, strict=True)):
+        assert ids[:length].tolist() == expected[row]
+    width = min(greedy.shape[1], found.token_ids.shape[1])
+    assert (greedy[:, :width] != found.token_ids[:, :width]).any(), "the penalty decides nothing"
+    scores = model.score(SOURCES, [row for row in expected])
+    np.testing.assert_allclose(found.scores, scores, rtol=1e-5, atol=1e-4)
