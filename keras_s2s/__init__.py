@@ -11,9 +11,10 @@ from keras_s2s.registration import register_with_keras
 from keras_s2s.version import __version__
 
 if TYPE_CHECKING:
-    from keras_s2s import callbacks, data, layers, samplers, text
+    from keras_s2s import callbacks, config, data, layers, samplers, text
     from keras_s2s.analysis.alignment import word_alignment
     from keras_s2s.analysis.plots import plot_attention
+    from keras_s2s.builder import register_decoder, register_encoder, register_frontend
     from keras_s2s.catalog import list_presets, list_recipes
     from keras_s2s.checkpoints.errors import CheckpointError
     from keras_s2s.config import ConfigError
@@ -25,11 +26,15 @@ __all__ = [
     "Seq2SeqLM",
     "__version__",
     "callbacks",
+    "config",
     "data",
     "layers",
     "list_presets",
     "list_recipes",
     "plot_attention",
+    "register_decoder",
+    "register_encoder",
+    "register_frontend",
     "samplers",
     "text",
     "word_alignment",
@@ -44,6 +49,9 @@ _HOMES = {
     "list_presets": "catalog",
     "list_recipes": "catalog",
     "plot_attention": "analysis.plots",
+    "register_decoder": "builder",
+    "register_encoder": "builder",
+    "register_frontend": "builder",
     "word_alignment": "analysis.alignment",
 }
 

@@ -42,7 +42,8 @@ def changed(
     """
     changes: dict[str, Any] = {"architecture": dict(architecture)}
     if preprocessor is not None:
-        changes = catalog.overlay(changes, _of_preprocessor(preprocessor))
+        kind = _frontend_type({**config.model_dump()["architecture"], **architecture})
+        changes = catalog.overlay(changes, _of_preprocessor(preprocessor, kind))
     if generation is not None:
         changes["generation"] = (
             generation.model_dump() if isinstance(generation, GenerationConfig) else generation
@@ -75,7 +76,8 @@ def from_description(
     settings = catalog.collect(data, origin=origin)
     settings.data.setdefault("description", "An architecture of its own.")
     if preprocessor is not None:
-        settings.add(_of_preprocessor(preprocessor), "the preprocessor")
+        kind = _frontend_type(settings.data["architecture"])
+        settings.add(_of_preprocessor(preprocessor, kind), "the preprocessor")
         _check_joint(settings.data, preprocessor, origin)
     if special_ids is not None:
         settings.data["special_ids"] = (
@@ -124,7 +126,7 @@ def check_vocabularies(architecture: ArchitectureConfig, preprocessor: Preproces
     Raises:
         ConfigError: with both sizes.
     """
-    for name, size in _vocabularies(preprocessor).items():
+    for name, size in _vocabularies(preprocessor, architecture.frontend.type).items():
         if size > getattr(architecture, name):
             raise ConfigError(
                 f"architecture.{name} is {getattr(architecture, name)}, but the tokenizer has "
@@ -144,18 +146,25 @@ def _check_joint(data: Mapping[str, Any], preprocessor: Preprocessor | None, ori
         )
 
 
-def _of_preprocessor(preprocessor: Preprocessor) -> dict[str, Any]:
+def _frontend_type(architecture: Mapping[str, Any]) -> Any:
+    """The kind of sources that settings, not yet validated, ask for."""
+    frontend = architecture.get("frontend")
+    return frontend.get("type") if isinstance(frontend, Mapping) else "tokens"
+
+
+def _of_preprocessor(preprocessor: Preprocessor, frontend: Any) -> dict[str, Any]:
     return {
-        "architecture": _vocabularies(preprocessor),
+        "architecture": _vocabularies(preprocessor, frontend),
         "special_ids": preprocessor.special_ids.model_dump(),
     }
 
 
-def _vocabularies(preprocessor: Preprocessor) -> dict[str, int]:
-    return {
-        "source_vocab_size": preprocessor.source.vocabulary_size,
-        "target_vocab_size": preprocessor.target.vocabulary_size,
-    }
+def _vocabularies(preprocessor: Preprocessor, frontend: Any) -> dict[str, int]:
+    """Sizes of the vocabularies that a network needs: of the source for token ids only."""
+    sizes = {"target_vocab_size": preprocessor.target.vocabulary_size}
+    if frontend == "tokens":
+        sizes = {"source_vocab_size": preprocessor.source.vocabulary_size, **sizes}
+    return sizes
 
 
 def _trained_special_ids() -> dict[str, Any]:

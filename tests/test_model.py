@@ -236,7 +236,7 @@ def test_sources_that_cannot_be_read(model):
     ids, mask = padded(SOURCES, 0)
     empty = mask.copy()
     empty[1] = False
-    with pytest.raises(ValueError, match="row 1 has no real id"):
+    with pytest.raises(ValueError, match="row 1 has no real position"):
         model.generate({"encoder_token_ids": ids, "encoder_padding_mask": empty})
     left = mask.copy()
     left[0] = left[0, ::-1]

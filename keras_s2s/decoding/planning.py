@@ -65,7 +65,10 @@ def plan_search(
     chosen = resolve_sampler(search.sampler, strategy_options, defaults or own_config)
     # An option that is None asks for nothing: the preset's stays.
     rules = {k: v for k, v in search.options.items() if k in RULES and v is not None}
-    steps, limits = _limits(parts, search.max_length, search.max_new_tokens, given)
+    most = parts.network.max_target_length
+    # A strategy that looks ahead feeds the decoder one id more.
+    most = None if most is None else most - chosen.lookahead
+    steps, limits = _limits(parts, search.max_length, search.max_new_tokens, given, most)
     rooms = {
         "min_length": min(limits, default=steps) + 1,
         "min_new_tokens": min((a - b for a, b in zip(limits, given, strict=True)), default=steps),
@@ -100,7 +103,11 @@ def plan_search(
 
 
 def _limits(
-    parts: ModelParts, max_length: int | None, max_new_tokens: int | None, given: Sequence[int]
+    parts: ModelParts,
+    max_length: int | None,
+    max_new_tokens: int | None,
+    given: Sequence[int],
+    most: int | None,
 ) -> tuple[int, list[int]]:
     """Most ids of a result: without a prefix, and of rows with prefixes of `given` ids."""
     if max_length is not None and max_new_tokens is not None:
@@ -108,7 +115,6 @@ def _limits(
             f"max_length={max_length} and max_new_tokens={max_new_tokens} say the same "
             "thing twice; pass one of them"
         )
-    most = parts.network.max_target_length
     longest = max(given, default=0)
     if max_new_tokens is not None:
         steps = whole("max_new_tokens", max_new_tokens)

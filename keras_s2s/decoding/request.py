@@ -43,9 +43,9 @@ class Request:
     """A call of `generate` or `stream`: its sources, and how their targets are searched.
 
     Attributes:
-        rows: source ids of each source.
+        rows: ids of each source, or an array where sources are no ids.
         single: the source was one text.
-        is_text: the sources came as texts.
+        is_text: the results are texts.
         sampler: the strategy.
         groups: the sources by how their targets begin, with their plans and limits.
         prefixes: ids that each source's sequences begin with; None where no prefix was given.
@@ -58,7 +58,7 @@ class Request:
         array([3], dtype=int32)
     """
 
-    rows: list[list[int]]
+    rows: list[Any]
     single: bool
     is_text: bool
     sampler: Sampler

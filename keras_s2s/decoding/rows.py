@@ -77,23 +77,31 @@ def round_up_length(length: int) -> int:
     return -(-length // step) * step
 
 
-def as_rows(ids: Any, mask: Any) -> list[list[int]]:
-    """Rows of ids without their padding, from padded arrays `[B, S]`.
+def as_rows(values: Any, mask: Any, name: str) -> list[np.ndarray]:
+    """Sources without their padding, from padded arrays.
+
+    Args:
+        values: `[B, S, ...]`, ids or feature vectors.
+        mask: bool `[B, S]`, True at real positions.
+        name: what messages call `values`.
+
+    Returns:
+        NumPy arrays `[S, ...]`.
 
     Raises:
         ValueError: shapes that differ, a row without a real id, or padding before the end.
     """
-    ids = np.asarray(ops.convert_to_numpy(ids))
+    values = np.asarray(ops.convert_to_numpy(values))
     mask = np.asarray(ops.convert_to_numpy(mask)).astype(bool)
-    if ids.ndim != 2 or ids.shape != mask.shape:
+    if mask.ndim != 2 or values.shape[:2] != mask.shape:
         raise ValueError(
-            f"encoder_token_ids and encoder_padding_mask must share one shape [batch, length], "
-            f"got {ids.shape} and {mask.shape}"
+            f"{name} and encoder_padding_mask must share one shape [batch, length], "
+            f"got {values.shape} and {mask.shape}"
         )
     lengths = mask.sum(axis=1)
     for i, (row, length) in enumerate(zip(mask, lengths, strict=True)):
         if not length:
-            raise ValueError(f"encoder_padding_mask: row {i} has no real id")
+            raise ValueError(f"encoder_padding_mask: row {i} has no real position")
         if not row[:length].all():
             raise ValueError(f"encoder_padding_mask: row {i} is not padded at its end only")
-    return [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
+    return [row[:length] for row, length in zip(values, lengths, strict=True)]

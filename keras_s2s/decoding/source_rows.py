@@ -1,4 +1,4 @@
-"""From the sources that a caller passed to checked rows of source ids."""
+"""From the sources that a caller passed to checked rows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.rows import as_rows
+from keras_s2s.layers.contracts import SOURCE_MASK
+from keras_s2s.layers.frontends import TOKEN_IDS
 from keras_s2s.text.languages import Language
 from keras_s2s.text.row_error import RowError
 from keras_s2s.text.truncation import Overlong, Side, check_overlong, fitting
@@ -20,43 +22,94 @@ def source_rows(
     src_lang: Language = None,
     tgt_lang: Language = None,
     overlong: Overlong = "error",
-) -> tuple[list[list[int]], bool]:
-    """Rows of source ids, and whether they came as text.
+) -> tuple[list[Any], bool]:
+    """Rows of sources, and whether the results of the call are texts.
 
     Args:
         parts: of the model.
-        x: a text, texts, or a mapping with `encoder_token_ids` and `encoder_padding_mask`,
-            `[B, S]` each.
+        x: a text, texts, or a mapping with the inputs of the frontend: for token ids
+            `encoder_token_ids` and `encoder_padding_mask`, `[B, S]` each. Where sources are
+            feature vectors also a list of arrays `[S, F]`.
         src_lang, tgt_lang: languages of texts: one for all, or one for each.
         overlong: what is done with a row that is longer than the model's positions.
+
+    Returns:
+        a list of ids, or an array `[S, ...]`, for each source; and whether results are texts: they
+        are for texts, and for sources that are neither texts nor ids if there is a preprocessor.
 
     Raises:
         TypeError: `x` is none of these.
         ValueError: ids outside the vocabulary; rows that are empty or too long; languages that
             ids cannot be told.
     """
+    name = parts.network.frontend.input.name
     if isinstance(x, Mapping):
-        missing = {"encoder_token_ids", "encoder_padding_mask"} - set(x)
+        missing = {name, SOURCE_MASK} - set(x)
         if missing:
             raise ValueError(f"the input mapping lacks {', '.join(sorted(missing))}")
-        refuse_languages_of_ids(parts, src_lang, tgt_lang)
-        rows, is_text = as_rows(x["encoder_token_ids"], x["encoder_padding_mask"]), False
+        rows: Any = as_rows(x[name], x[SOURCE_MASK], name)
+        is_text = False
     else:
-        if not isinstance(x, Iterable):
-            raise TypeError(
-                f"got {x!r}; generate() takes a text, a list of texts, or a mapping with "
-                "encoder_token_ids and encoder_padding_mask"
-            )
-        texts = [x] if isinstance(x, str) else list(x)
-        for i, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(
-                    f"element {i} is a {type(text).__name__}; generate() takes texts, or a "
-                    "mapping with encoder_token_ids and encoder_padding_mask"
-                )
-        preprocessor = parts.require_preprocessor()
-        rows, is_text = preprocessor.encode_source(texts, src_lang, tgt_lang), True
+        is_text = reads_text(parts)
+        rows = _listed(x, name, is_text)
+    if not reads_text(parts):
+        refuse_languages_of_ids(parts, src_lang, tgt_lang)
+        return feature_rows(parts, rows, overlong), parts.preprocessor is not None
+    if is_text:
+        rows = parts.require_preprocessor().encode_source(rows, src_lang, tgt_lang)
+    else:
+        refuse_languages_of_ids(parts, src_lang, tgt_lang)
     return checked_rows(parts, rows, "source", overlong), is_text
+
+
+def reads_text(parts: ModelParts) -> bool:
+    """Whether sources are token ids, which are made of texts."""
+    return parts.network.frontend.input.name == TOKEN_IDS.name
+
+
+def _listed(x: Any, name: str, is_text: bool) -> list[Any]:
+    """Sources that are no mapping, as a list of texts or of arrays."""
+    mapping = f"a mapping with {name} and {SOURCE_MASK}"
+    if not isinstance(x, Iterable):
+        takes = "a text, a list of texts" if is_text else "a list of arrays"
+        raise TypeError(f"got {x!r}; generate() takes {takes}, or {mapping}")
+    rows = [x] if isinstance(x, str) else list(x)
+    for i, row in enumerate(rows):
+        if is_text and not isinstance(row, str):
+            raise TypeError(
+                f"element {i} is a {type(row).__name__}; generate() takes texts, or {mapping}"
+            )
+        if isinstance(row, str) and not is_text:
+            raise TypeError(
+                f"element {i} is a text, but sources of this model are {name}; generate() takes "
+                f"a list of arrays, or {mapping}"
+            )
+    return rows
+
+
+def feature_rows(parts: ModelParts, rows: Sequence[Any], overlong: Overlong) -> list[Any]:
+    """Sources that are arrays, none empty or longer than the positions for it.
+
+    Raises:
+        ValueError: another shape, or numbers that are not finite.
+        RowError: rows that are empty, or too long where that is an error.
+    """
+    check_overlong(overlong)
+    frontend = parts.network.frontend
+    checked = [frontend.row(row, f"source {i}") for i, row in enumerate(rows)]
+    limit = frontend.max_length
+    wrong = {
+        i: "is empty: it has no vector at all" for i, row in enumerate(checked) if not len(row)
+    }
+    if limit is not None and overlong == "error":
+        wrong |= {
+            i: f"has {len(row)} vectors, but the model has positions for {limit}"
+            for i, row in enumerate(checked)
+            if len(row) > limit
+        }
+    if wrong:
+        raise RowError("source", wrong)
+    return [row[:limit] for row in checked]
 
 
 def refuse_languages_of_ids(parts: ModelParts, src_lang: Language, tgt_lang: Language) -> None:

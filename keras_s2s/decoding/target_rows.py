@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from keras_s2s.decoding.model_parts import ModelParts
-from keras_s2s.decoding.source_rows import checked_ids, checked_rows, refuse_languages_of_ids
+from keras_s2s.decoding.source_rows import (
+    checked_ids,
+    checked_rows,
+    feature_rows,
+    reads_text,
+    refuse_languages_of_ids,
+)
 from keras_s2s.samplers.checks import whole
 from keras_s2s.text.languages import Language, TargetStart, spread, target_start
 from keras_s2s.text.truncation import Overlong
@@ -16,12 +22,12 @@ class Pairs(NamedTuple):
     """Pairs of source and target, ready to score.
 
     Attributes:
-        sources: source ids of each row.
+        sources: source ids of each row, or arrays where sources are no ids.
         targets: target ids of each row, as labels (no decoder start).
         starts: the decoder start of each row.
     """
 
-    sources: list[list[int]]
+    sources: list[Any]
     targets: list[list[int]]
     starts: list[int]
 
@@ -126,6 +132,8 @@ def pair_rows(
     ]
     if len(given[0]) != len(given[1]):
         raise ValueError(f"{len(given[0])} sources but {len(given[1])} targets")
+    if not reads_text(parts):
+        return _feature_pairs(parts, given[0], given[1], src_lang, tgt_lang, overlong)
     texts = {isinstance(row, str) for row in (*given[0], *given[1])}
     if len(texts) == 2:
         raise TypeError("sources and targets must all be texts, or all be lists of ids")
@@ -140,11 +148,35 @@ def pair_rows(
         _check_first_ids(parts, given[1], tgt_lang)
     source_ids = checked_rows(parts, given[0], "source", overlong)
     target_ids = checked_rows(parts, given[1], "target", overlong)
-    starts = [0] * len(source_ids)
-    for start, places in target_starts(parts, tgt_lang, len(source_ids)).items():
+    return Pairs(source_ids, target_ids, _decoder_starts(parts, tgt_lang, len(source_ids)))
+
+
+def _decoder_starts(parts: ModelParts, tgt_lang: Language, count: int) -> list[int]:
+    starts = [0] * count
+    for start, places in target_starts(parts, tgt_lang, count).items():
         for i in places:
             starts[i] = start.decoder_start
-    return Pairs(source_ids, target_ids, starts)
+    return starts
+
+
+def _feature_pairs(
+    parts: ModelParts,
+    sources: list[Any],
+    targets: list[Any],
+    src_lang: Language,
+    tgt_lang: Language,
+    overlong: Overlong,
+) -> Pairs:
+    """Pairs whose sources are arrays, and whose targets are texts or rows of ids."""
+    refuse_languages_of_ids(parts, src_lang, tgt_lang)
+    texts = {isinstance(row, str) for row in targets}
+    if len(texts) == 2:
+        raise TypeError("targets must all be texts, or all be lists of ids")
+    if texts == {True}:
+        targets = parts.require_preprocessor().encode_target(targets, tgt_lang)
+    rows = feature_rows(parts, sources, overlong)
+    target_ids = checked_rows(parts, targets, "target", overlong)
+    return Pairs(rows, target_ids, _decoder_starts(parts, tgt_lang, len(rows)))
 
 
 def _check_first_ids(parts: ModelParts, targets: Sequence[Any], tgt_lang: Language) -> None:

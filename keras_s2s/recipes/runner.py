@@ -142,7 +142,7 @@ def _run(
         generation=recipe.generation,
     )
     # Now, and not after hours of training.
-    limits = ModelLimits.of(model.preset.architecture)
+    limits = ModelLimits.of(model.preset.architecture, model.network.frontend)
     batches.check_limits(limits, "data.train")
     checks.check_limits(limits, "data.validation")
     generating: dict[str, Any] = {}

@@ -40,7 +40,7 @@ class TrainableModel(keras.Model):
 
     @property
     def _data_checks(self) -> DataChecks:
-        limits = ModelLimits.of(self.preset.architecture)
+        limits = ModelLimits.of(self.preset.architecture, self.network.frontend)
         return DataChecks(limits, self.preset.special_ids, self._preprocessor)
 
     def compile(
