@@ -147,7 +147,7 @@ def _check_joint(data: Mapping[str, Any], preprocessor: Preprocessor | None, ori
 
 
 def _frontend_type(architecture: Mapping[str, Any]) -> Any:
-    """The kind of sources that settings, not yet validated, ask for."""
+    """Returns the kind of sources that settings, not yet validated, ask for."""
     frontend = architecture.get("frontend")
     return frontend.get("type") if isinstance(frontend, Mapping) else "tokens"
 
@@ -160,7 +160,9 @@ def _of_preprocessor(preprocessor: Preprocessor, frontend: Any) -> dict[str, Any
 
 
 def _vocabularies(preprocessor: Preprocessor, frontend: Any) -> dict[str, int]:
-    """Sizes of the vocabularies that a network needs: of the source for token ids only."""
+    """Returns the sizes of the vocabularies that a network needs: of the source for token ids
+    only.
+    """
     sizes = {"target_vocab_size": preprocessor.target.vocabulary_size}
     if frontend == "tokens":
         sizes = {"source_vocab_size": preprocessor.source.vocabulary_size, **sizes}

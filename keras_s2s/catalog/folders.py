@@ -48,7 +48,7 @@ def _shipped(name: str) -> Path:
 
 
 def list_presets(*, zoo: Path | None = None) -> list[str]:
-    """Names of every preset in the zoo, sorted.
+    """Returns the names of every preset in the zoo, sorted.
 
     Args:
         zoo: a zoo folder to use instead of the one that ships with the package.
@@ -65,12 +65,12 @@ TABLES = "huggingface"
 
 
 def list_families(*, zoo: Path | None = None) -> list[str]:
-    """Names of every family in the zoo, sorted."""
+    """Returns the names of every family in the zoo, sorted."""
     return _names((zoo or zoo_folder()) / "families")
 
 
 def list_recipes(*, recipes: Path | None = None) -> list[str]:
-    """Names of every recipe, sorted."""
+    """Returns the names of every recipe, sorted."""
     return _names(recipes or recipes_folder())
 
 

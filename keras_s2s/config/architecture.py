@@ -299,7 +299,7 @@ class ArchitectureConfig(Strict):
         return self
 
     def _frontend_fits(self) -> None:
-        """Only token ids have a vocabulary, and a table that the target may share."""
+        """Checks that only token ids have a vocabulary, and a table shared with the target."""
         if isinstance(self.frontend, TokensConfig):
             return
         for key, value in (

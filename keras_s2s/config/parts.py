@@ -1,4 +1,4 @@
-"""Parts of an architecture that are registered outside the package, and what a source is."""
+"""Settings of frontends, and of parts that are registered outside the package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_s2s.config.strict import Positive, Strict
 
 
 class RegisteredPart(Strict):
-    """Base of the settings of a part of your own, see `keras_s2s.register_encoder` and its like.
+    """Base class of the settings of a part of your own; see `keras_s2s.register_encoder`.
 
     A subclass narrows `type` to a `Literal` with the name that configurations give it.
 
@@ -42,7 +42,8 @@ OWN: dict[PartKind, tuple[str, ...]] = {
 
 
 def register_part(kind: PartKind, config: type[RegisteredPart]) -> str:
-    """Let configurations name a part that the package does not have.
+    """Registers the settings of a part that the package does not have, so that configurations can
+    name it.
 
     Args:
         kind: of the part.
@@ -71,7 +72,9 @@ def register_part(kind: PartKind, config: type[RegisteredPart]) -> str:
 
 
 def registered(kind: PartKind) -> Any:
-    """The pydantic annotation of a registered part, as a member of a union told apart by tag."""
+    """Returns the pydantic validator of registered parts, a member of a union told apart by
+    `type`.
+    """
 
     def read(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -94,13 +97,13 @@ def tag_of(kind: PartKind) -> Discriminator:
 
 
 class TokensConfig(Strict):
-    """Sources are token ids, which a table turns into vectors."""
+    """Settings of a frontend for token ids, which a table turns into vectors."""
 
     type: Literal["tokens"] = "tokens"
 
 
 class FeaturesConfig(Strict):
-    """Sources are feature vectors: frames of speech, or patches of a picture."""
+    """Settings of a frontend for feature vectors: frames of speech, or patches of a picture."""
 
     type: Literal["features"]
     feature_dim: Positive = Field(description="Numbers in a feature vector.")

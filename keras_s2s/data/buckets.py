@@ -123,7 +123,7 @@ def _padded(lengths: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _best_bounds(counts: np.ndarray, widths: np.ndarray, num_buckets: int) -> list[int]:
-    """Ends of the buckets among the candidate bounds.
+    """Returns the ends of the buckets among the candidate bounds.
 
     Args:
         counts: int `[C]`, examples up to each bound.

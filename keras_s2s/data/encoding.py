@@ -110,7 +110,8 @@ class EncodedPairs:
         return self.sources.largest, self.targets.largest
 
     def pair(self, row: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Source (ids int32 `[S]`, or feature vectors) and target ids, int32 `[T]`, of a pair.
+        """Returns the source (ids int32 `[S]`, or feature vectors) and target ids, int32 `[T]`, of
+        a pair.
 
         They are the same in every epoch.
         """
@@ -287,7 +288,7 @@ def _check_pair(number: int, pair: Any) -> None:
 
 
 def is_features(source: Any) -> bool:
-    """Whether a source is feature vectors, and not a text or a list of ids.
+    """Returns whether a source is feature vectors rather than a text or a list of ids.
 
     Numbers that are whole by their type are ids, however they are nested.
     """
@@ -301,7 +302,7 @@ def is_features(source: Any) -> bool:
 
 
 def checked_features(where: str, source: Any) -> np.ndarray:
-    """Feature vectors, float32 `[S, F]`.
+    """Returns feature vectors, float32 `[S, F]`, after checking them.
 
     Raises:
         DataError: another shape, or numbers that are not finite; the message begins with `where`.
@@ -320,7 +321,7 @@ def checked_features(where: str, source: Any) -> np.ndarray:
 
 
 def _check_kind(number: int, source: Any, sources: RaggedIds | RaggedFeatures) -> None:
-    """Refuse sources of two kinds, or of two widths, in one data set."""
+    """Raises an error for sources of two kinds, or of two widths, in one data set."""
     shape = np.shape(source)[1:]
     wanted = (sources.feature_dim,) if isinstance(sources, RaggedFeatures) else ()
     if shape != wanted:

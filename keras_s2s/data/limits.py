@@ -49,7 +49,7 @@ class ModelLimits:
 
     @classmethod
     def of(cls, architecture: ArchitectureConfig, frontend: Frontend | None = None) -> ModelLimits:
-        """The limits of an architecture.
+        """Returns the limits of an architecture.
 
         Args:
             architecture: of the model.
@@ -172,13 +172,13 @@ class ModelLimits:
 
 
 def described(source: SourceInput) -> str:
-    """An input of sources in words: `encoder_features, float32 [batch, length, 80]`."""
+    """Returns a description of an input: `encoder_features, float32 [batch, length, 80]`."""
     shape = ", ".join(["batch", "length", *map(str, source.shape)])
     return f"{source.name}, {source.dtype} [{shape}]"
 
 
 def check_inputs(x: Any, where: str, names: Sequence[str]) -> None:
-    """Refuse inputs of a model that are not a mapping with all of `names`.
+    """Raises an error for inputs that are not a mapping with all of `names`.
 
     Raises:
         DataError: with what is missing, and what it is.

@@ -71,14 +71,14 @@ class RaggedFeatures:
         self._rows: list[np.ndarray] = []
 
     def append(self, row: np.ndarray) -> None:
-        """Add a row."""
+        """Adds a row."""
         self._rows.append(np.asarray(row, "float32"))
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """The vectors of a row, float32 `[length, F]`."""
+        """Returns the vectors of a row, float32 `[length, F]`."""
         return self._rows[row]
 
     @property

@@ -50,7 +50,7 @@ GIVEN_TOKENIZERS: dict[str, type[Tokenizer]] = {"token_list": TokenListTokenizer
 
 
 def load_tokenizer(directory: str | Path, prefix: str) -> Tokenizer:
-    """Reads a tokenizer that `Tokenizer.save` wrote, whatever its kind.
+    """Reads a tokenizer of any kind that `Tokenizer.save` wrote.
 
     Raises:
         FileNotFoundError: a file is missing.

@@ -156,7 +156,9 @@ def read_ctranslate2_folder(
 
 
 def _start_names() -> Iterator[str]:
-    """Names for a start token that the vocabulary lacks: PAD, as Hugging Face's Marian has it."""
+    """Returns names for a start token that the vocabulary lacks: PAD, as Hugging Face's Marian has
+    it.
+    """
     yield "<pad>"
     yield "<start>"
     n = 1

@@ -238,7 +238,7 @@ class HuggingFaceFolder:
     # ------------------------------------------------------------------ tensors
 
     def _tensor_names(self) -> dict[str, str]:
-        """Names as the family's table has them -> as the files have them.
+        """Returns the names of tensors in the files by those in the family's table.
 
         A folder of the bare model, without the output projection, lacks the prefix.
         """
