@@ -5,6 +5,7 @@ PRESET_FOLDER is what `second_process` prepared, DIRECTORY an empty folder.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ def main(folder: str, directory: str) -> None:
     """Rebuilds the network from `folder` and writes the SavedModel into `directory`."""
     asked = json.loads((Path(folder) / REQUEST_FILE).read_text(encoding="utf-8"))
     keras.config.set_dtype_policy(asked.pop("dtype_policy"))
+    for module in asked.pop("modules"):  # they register parts of their own
+        importlib.import_module(module)
     config = load_config(folder)
     network = build_network(config.architecture)
     inputs, logits = functional_graph(network)

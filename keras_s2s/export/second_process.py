@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_s2s.checkpoints.preset_folder import save_preset
-from keras_s2s.config import PresetConfig
+from keras_s2s.config import REGISTERED, ArchitectureConfig, PresetConfig
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.request import ExportRequest
 from keras_s2s.text.preprocessor import Preprocessor
@@ -46,7 +46,11 @@ def export_in_second_process(
     Raises:
         ExportError: the process failed; the message ends with what it said.
     """
-    asked = {**request.to_json(), "dtype_policy": dtype_policy}
+    asked = {
+        **request.to_json(),
+        "dtype_policy": dtype_policy,
+        "modules": _own_modules(config.architecture),
+    }
     with tempfile.TemporaryDirectory(prefix="keras_s2s-export-") as folder:
         save_preset(folder, config, variables, preprocessor)
         (Path(folder) / REQUEST_FILE).write_text(json.dumps(asked), encoding="utf-8")
@@ -69,10 +73,32 @@ def export_in_second_process(
         )
 
 
+def _own_modules(architecture: ArchitectureConfig) -> list[str]:
+    """Modules that register the parts of an architecture which the package does not have.
+
+    Raises:
+        ExportError: a part was defined where no other process can import it.
+    """
+    modules = []
+    for kind, registered in REGISTERED.items():
+        part = registered.get(getattr(architecture, kind).type)
+        if part is None:
+            continue
+        if part.__module__ == "__main__" or part.__module__ not in sys.modules:
+            raise ExportError(
+                f"the {kind} {part.__name__} is defined in {part.__module__}, which the process "
+                "that runs TensorFlow cannot import; define and register it in a module (a file "
+                "of its own), or export under KERAS_BACKEND=tensorflow"
+            )
+        modules.append(part.__module__)
+    return modules
+
+
 def _environment() -> dict[str, str]:
-    # A package that runs from a checkout must be found from any working directory.
+    # A package that runs from a checkout must be found from any working directory, and so must
+    # modules that this process could import.
     package_parent = str(Path(__file__).resolve().parents[2])
-    paths = [package_parent, *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [package_parent, *filter(None, [os.environ.get("PYTHONPATH"), *sys.path])]
     return {
         **os.environ,
         "KERAS_BACKEND": "tensorflow",

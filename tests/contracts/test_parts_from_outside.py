@@ -5,6 +5,7 @@ An encoder of feature vectors and a strategy of one's own go wherever those of t
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -244,3 +245,55 @@ def test_a_saved_model_reads_feature_vectors(tmp_path):
     described = json.loads((tmp_path / "exported/assets.extra/keras_s2s.json").read_text())
     assert described["max_length"] == 8
     assert "encoder_features" in (Path(tmp_path) / "exported" / "README.md").read_text()
+
+
+OWN_MODULE = """
+from typing import Literal
+
+import keras_s2s as s2s
+
+
+class EchoConfig(s2s.config.RegisteredSide):
+    type: Literal["echo_{name}"]
+
+
+class Echo(s2s.layers.Encoder):
+    def __init__(self, config, **kwargs):
+        super().__init__(**kwargs)
+        self.config = EchoConfig.model_validate(config)
+
+    @property
+    def output_dim(self):
+        return self.config.hidden_dim
+
+    def call(self, vectors, mask, training=None):
+        return s2s.layers.Memory(vectors, mask, [])
+
+
+s2s.register_encoder(EchoConfig, Echo)
+"""
+
+
+def test_an_encoder_of_a_module_is_exported(tmp_path, monkeypatch):
+    tf = pytest.importorskip("tensorflow")
+    name = f"own_{keras.backend.backend()}"
+    (tmp_path / f"{name}.py").write_text(OWN_MODULE.replace("{name}", name))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module(name)
+    model = make({**ARCHITECTURE, "encoder": {"type": f"echo_{name}", "hidden_dim": 8}})
+    model.export(tmp_path / "exported", max_length=6)
+    found = tf.saved_model.load(str(tmp_path / "exported")).signatures["ids"](
+        **{k: tf.constant(v) for k, v in model.network.frontend.batch(sources()).items()}
+    )
+    np.testing.assert_array_equal(
+        found["token_ids"].numpy(), model.generate(sources(), max_length=6)
+    )
+
+
+def test_an_encoder_that_no_other_process_can_import_is_refused(monkeypatch, tmp_path):
+    if keras.backend.backend() == "tensorflow":
+        pytest.skip("no other process is needed")
+    monkeypatch.setattr(MeanPoolConfig, "__module__", "__main__")
+    with pytest.raises(ValueError, match="MeanPoolConfig is defined in __main__"):
+        make(ARCHITECTURE).export(tmp_path / "exported")
+    assert not (tmp_path / "exported").exists()
