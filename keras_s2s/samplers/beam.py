@@ -18,6 +18,7 @@ from keras import ops
 from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.checks import number, whole
 from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.sampler import (
     Advance,
     Plan,
@@ -26,7 +27,6 @@ from keras_s2s.samplers.sampler import (
     histories,
     in_prefix,
     log_normaliser,
-    pick,
     process,
     put,
 )
@@ -137,9 +137,9 @@ class Beam(Sampler):
         going_on = ops.where(ends, ops.full_like(scores, NOTHING), scores)
         live_scores, keep = ops.top_k(going_on, beams)
         keep = ops.cast(keep, "int32")
-        kept_parents, kept_tokens = pick(parents, keep), pick(tokens, keep)
+        kept_parents, kept_tokens = gather(parents, keep), gather(tokens, keep)
         new_live = {
-            **_extend(live, kept_parents, kept_tokens, pick(log_probs, keep), index),
+            **_extend(live, kept_parents, kept_tokens, gather(log_probs, keep), index),
             "scores": live_scores,
         }
 
@@ -199,7 +199,7 @@ class Beam(Sampler):
             raw = logits - log_normaliser(logits)
             allowed = process(raw, live["token_ids"], index, plan, sources, alive(search))
             row_scores, row_ids = top_k(allowed, width)  # [R, width]
-            row_raw = pick(raw, row_ids)
+            row_raw = gather(raw, row_ids)
         else:
             row_scores, row_ids = top_k(logits, width)
             row_scores = row_raw = row_scores - log_normaliser(logits)
@@ -226,8 +226,8 @@ class Beam(Sampler):
         ids = ops.reshape(ops.cast(row_ids, "int32"), flat)
         return (
             places // width,
-            pick(ids, places),
-            pick(ops.reshape(row_raw, flat), places),
+            gather(ids, places),
+            gather(ops.reshape(row_raw, flat), places),
         )
 
     def _norm(self, length: Any, sources: Sources, plan: Plan) -> Any:
@@ -269,12 +269,6 @@ def alive(search: Any) -> Any:
     """Which beams go on: bool `[B, K]`. Rules may leave fewer sequences than there are beams."""
     found = search["live"]["scores"] > NOTHING
     return ops.logical_and(found, ops.logical_not(search["stopped"])[:, None])
-
-
-def gather(values: Any, places: Any) -> Any:
-    """`values [B, N, ...]` at `places [B, M]`; `[B, M, ...]`."""
-    places = ops.reshape(places, (*ops.shape(places), *[1] * (len(values.shape) - 2)))
-    return ops.take_along_axis(values, places, axis=1)
 
 
 def _extend(live: Any, parents: Any, tokens: Any, log_probs: Any, index: Any) -> dict[str, Any]:

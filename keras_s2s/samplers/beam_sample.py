@@ -10,8 +10,9 @@ from keras_s2s.samplers.beam import Beam, alive
 from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.candidates import COLD, Shortlist
 from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.random_numbers import gumbel
-from keras_s2s.samplers.sampler import Plan, log_normaliser, pick, process
+from keras_s2s.samplers.sampler import Plan, log_normaliser, process
 
 
 class BeamSample(Beam):
@@ -70,7 +71,7 @@ class BeamSample(Beam):
         width = row_scores.shape[-1]
         if row_ids is None:
             row_ids = ops.broadcast_to(ops.arange(width, dtype="int32")[None], ops.shape(raw))
-        row_raw = pick(raw, row_ids)
+        row_raw = gather(raw, row_ids)
 
         total = self._accumulated(live, row_scores, width)
         # A candidate's draw belongs to its beam and id, wherever it stands in the list.
@@ -78,4 +79,4 @@ class BeamSample(Beam):
         own = ops.reshape(row_ids, (-1, self.num_beams, width)) + beams * logits.shape[-1]
         noise = gumbel(sources.seeds, index, ops.reshape(own, (-1, self.num_beams * width)))
         _, places = top_k(total + noise, min(2 * self.num_beams, self.num_beams * width))
-        return (pick(total, places), *self._at(places, row_ids, row_raw, width))
+        return (gather(total, places), *self._at(places, row_ids, row_raw, width))

@@ -7,6 +7,8 @@ from typing import Any
 
 from keras import ops
 
+from keras_s2s.samplers.gather import gather
+
 #: Rows narrower than this are searched as they are.
 WIDE = 2048
 
@@ -28,10 +30,10 @@ def top_k(values: Any, k: int) -> tuple[Any, Any]:
     _, chosen = ops.top_k(ops.max(blocks, axis=-1), k)
     # In the order of their places, so that of equal values the first is found first.
     chosen = ops.sort(ops.cast(chosen, "int32"), axis=-1)
-    few = ops.reshape(ops.take_along_axis(blocks, chosen[..., None], axis=1), (-1, k * size))
+    few = ops.reshape(gather(blocks, chosen), (-1, k * size))
     best, places = ops.top_k(few, k)
     places = ops.cast(places, "int32")
-    return best, ops.take_along_axis(chosen, places // size, axis=-1) * size + places % size
+    return best, gather(chosen, places // size) * size + places % size
 
 
 def argmax(values: Any) -> Any:
@@ -41,7 +43,7 @@ def argmax(values: Any) -> Any:
         return ops.cast(ops.argmax(values, axis=-1), "int32")
     blocks = ops.reshape(values, (-1, values.shape[-1] // size, size))
     chosen = ops.cast(ops.argmax(ops.max(blocks, axis=-1), axis=-1), "int32")
-    block = ops.take_along_axis(blocks, chosen[:, None, None], axis=1)[:, 0]
+    block = gather(blocks, chosen[:, None])[:, 0]
     return chosen * size + ops.cast(ops.argmax(block, axis=-1), "int32")
 
 

@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from keras import ops
 
-from keras_s2s.samplers.beam import Beam, alive, gather
+from keras_s2s.samplers.beam import Beam, alive
 from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.checks import number, whole
 from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.processors import occurrences
 from keras_s2s.samplers.sampler import (
     Advance,
@@ -17,7 +18,6 @@ from keras_s2s.samplers.sampler import (
     Result,
     Sampler,
     log_normaliser,
-    pick,
     process,
 )
 
@@ -117,7 +117,7 @@ class DiverseBeam(Sampler):
             live = part["live"]
             allowed = process(allowed, live["token_ids"], index, plan, sources, alive(part))
             row_scores, row_ids = top_k(allowed, width)
-            best = group.ranked(live, row_scores, row_ids, pick(raw, row_ids))
+            best = group.ranked(live, row_scores, row_ids, gather(raw, row_ids))
             step = group.proceed(part, best, index, plan, sources)
             after[f"group_{g}"] = step.search
             tokens.append(ops.reshape(step.tokens, (-1, beams)))

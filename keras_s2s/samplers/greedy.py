@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_s2s.samplers.blockwise_top_k import argmax
 from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.processors import FORBIDDEN
 from keras_s2s.samplers.sampler import (
     Advance,
@@ -17,7 +18,6 @@ from keras_s2s.samplers.sampler import (
     histories,
     in_prefix,
     log_normaliser,
-    pick,
     process,
     put,
 )
@@ -54,7 +54,7 @@ class Greedy(Sampler):
         alive = ops.logical_not(search["finished"])
         allowed = process(logits, search["token_ids"], index, plan, sources, alive)
         chosen = self.choose(allowed, index, sources)[:, None]
-        log_probs = pick(logits, chosen) - log_normaliser(logits)
+        log_probs = gather(logits, chosen) - log_normaliser(logits)
 
         finished = search["finished"]
         tokens = ops.reshape(chosen, (-1, self.width))
@@ -70,7 +70,7 @@ class Greedy(Sampler):
         lengths = search["lengths"] + ops.cast(ops.logical_not(finished), "int32")
         if plan.processors:
             # Rules that forbid every id leave no sequence: one of no ids is none.
-            stuck = ops.reshape(pick(allowed, chosen) <= FORBIDDEN, (-1, self.width))
+            stuck = ops.reshape(gather(allowed, chosen) <= FORBIDDEN, (-1, self.width))
             stuck = ops.logical_and(stuck, ops.logical_not(finished))
             ends = ops.logical_or(ends, stuck)
             lengths = ops.where(stuck, ops.zeros_like(lengths), lengths)

@@ -9,6 +9,7 @@ from keras import ops
 from keras_s2s.samplers.candidates import Shortlist
 from keras_s2s.samplers.checks import whole
 from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.greedy import Greedy
 from keras_s2s.samplers.random_numbers import draw, uniform
 
@@ -70,7 +71,7 @@ class Random(Greedy):
         rank = draw(scores, uniform(sources.seeds, index))
         if ids is None:
             return ops.cast(rank, "int32")
-        return ops.take_along_axis(ids, ops.cast(rank, "int32")[:, None], axis=-1)[:, 0]
+        return gather(ids, ops.cast(rank, "int32")[:, None])[:, 0]
 
 
 class TopK(Random):

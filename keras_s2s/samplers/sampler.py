@@ -247,8 +247,3 @@ def put(buffer: Any, value: Any, index: Any) -> Any:
     positions = ops.arange(ops.shape(buffer)[-1], dtype="int32")
     here = ops.equal(positions, ops.cast(index, "int32"))
     return ops.where(here, ops.cast(value, buffer.dtype)[..., None], buffer)
-
-
-def pick(values: Any, ids: Any) -> Any:
-    """`values [R, V]` at `ids [R, N]`; `[R, N]`."""
-    return ops.take_along_axis(values, ids, axis=-1)
