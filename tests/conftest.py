@@ -26,6 +26,15 @@ settings.load_profile("keras_s2s")
 SEED = 20240816
 
 
+@pytest.fixture(autouse=True, scope="session")
+def graphs_as_they_are() -> None:
+    """TensorFlow runs graphs as they were traced, for the reason XLA's optimisations are off."""
+    if "tensorflow" in sys.modules and os.environ.get("KERAS_BACKEND") != "torch":
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
 @pytest.fixture(autouse=True)
 def seed() -> int:
     """Every test starts from the same random state, whichever ran before it."""

@@ -129,6 +129,7 @@ def test_trains_and_generates_with_jax_alone():
     assert run_without_others(TRAIN_AND_GENERATE, "jax").split("\n")[-2] == "done []"
 
 
+@slow_where_compiled
 def test_a_blocked_library_is_absent():
     program = """
     try:
@@ -139,6 +140,7 @@ def test_a_blocked_library_is_absent():
     assert run_without_others(program, "jax").strip() == "No module named 'tensorflow'"
 
 
+@slow_where_compiled
 def test_import_adds_little_to_keras(tmp_path, monkeypatch):
     # As an installed package is: compiled. The first run compiles, the best of the others counts.
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")

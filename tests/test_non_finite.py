@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from small_models import covered, shrink, slow_where_compiled, source_mapping, to_numpy
+from small_models import DEPTH, covered, shrink, slow_where_compiled, source_mapping, to_numpy
 
 from keras_s2s.catalog import load_preset
 from keras_s2s.decoding.diagnosis import NonFiniteError
@@ -50,11 +50,11 @@ CALLS: dict[str, Any] = {
     ("name", "path"),
     covered(
         [
-            ("transformer_tiny", "decoder/layer_1/feed_forward/inner/kernel"),
+            ("transformer_tiny", f"decoder/layer_{DEPTH - 1}/feed_forward/inner/kernel"),
             ("transformer_tiny", "encoder/layer_0/feed_forward/inner/bias"),
             ("gru_bahdanau", "decoder/attention/key/kernel"),
         ],
-        [("transformer_tiny", "decoder/layer_1/feed_forward/inner/kernel")],
+        [("transformer_tiny", f"decoder/layer_{DEPTH - 1}/feed_forward/inner/kernel")],
     ),
 )
 def test_weights_that_are_not_finite_are_named(name, path, call):
@@ -69,12 +69,12 @@ def test_weights_that_are_not_finite_are_named(name, path, call):
 @pytest.mark.parametrize("call", covered(list(CALLS), ["beam"]))
 def test_the_layer_that_overflows_is_named_with_the_remedy(dtype, call):
     model = small(dtype=dtype)
-    kernel = weight(model, "encoder/layer_1/feed_forward/inner/kernel")
+    kernel = weight(model, f"encoder/layer_{DEPTH - 1}/feed_forward/inner/kernel")
     kernel.assign(np.full(kernel.shape, 60_000.0) * np.array([1, -1] * 6))
-    spread = weight(model, "encoder/layer_1/feed_forward_norm/beta")
+    spread = weight(model, f"encoder/layer_{DEPTH - 1}/feed_forward_norm/beta")
     spread.assign(ops.ones(spread.shape) * 9)
     with pytest.raises(
-        NonFiniteError, match=r"encoder/layer_1/feed_forward/inner .*65,504.*bfloat16"
+        NonFiniteError, match=rf"encoder/layer_{DEPTH - 1}/feed_forward/inner .*65,504.*bfloat16"
     ):
         CALLS[call](model)
     assert np.isfinite(np.asarray(CALLS["score"](wider(model)))).all()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from small_models import slow_where_compiled
 
 import keras_s2s as s2s
 from keras_s2s.data import Batches, SpanCorruption, TextInfilling, make_dates
@@ -88,6 +89,7 @@ def test_explain_batch_stands_once_in_a_script_and_in_a_notebook(model, capsys) 
     assert data == {}
 
 
+@slow_where_compiled
 def test_progress_does_not_ask_for_ipywidgets() -> None:
     """In a notebook kernel `tqdm.auto` warns where ipywidgets is missing."""
     code = (

@@ -87,6 +87,7 @@ def test_they_answer_at_once(words, seconds, tmp_path):
     assert min(times) < seconds, times
 
 
+@slow_where_compiled
 def test_both_ways_to_run_it_and_its_version(capsys):
     from keras_s2s.version import __version__
 

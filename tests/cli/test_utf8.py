@@ -39,6 +39,7 @@ def test_a_table_in_any_locale(variables: dict[str, str], tmp_path: Path) -> Non
     assert "한국어 — né" in done.stdout.decode("utf-8")
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("way", [[], ["--scores"], ["--json"], ["--output", "FILE"]])
 def test_answers_through_an_output_of_another_encoding(tmp_path, monkeypatch, capsys, way) -> None:
     folder = save_small_model(tmp_path / "model")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from small_models import to_numpy, transformer, variant
+from small_models import DEPTH, to_numpy, transformer, variant
 
 from keras_s2s.config import PresetConfig
 from keras_s2s.model import Seq2SeqLM
@@ -22,6 +22,7 @@ def marian_like() -> PresetConfig:
             "target_vocab_size": VOCABULARY,
             "shared": transformer(
                 hidden_dim=16,
+                num_layers=DEPTH,
                 num_heads=4,
                 intermediate_dim=24,
                 norm_epsilon=1e-5,
@@ -46,6 +47,7 @@ def bart_like() -> PresetConfig:
             "target_vocab_size": VOCABULARY,
             "shared": transformer(
                 hidden_dim=16,
+                num_layers=DEPTH,
                 num_heads=2,
                 intermediate_dim=24,
                 activation="gelu",
@@ -134,7 +136,7 @@ def twin(model: Seq2SeqLM) -> Any:
             norm(f"model.{side}.layernorm_embedding", f"{name}_embedding/norm")
         else:
             state[f"model.{side}.embed_positions.weight"] = interleaved(encoder.hidden_dim)
-        for i in range(2):
+        for i in range(encoder.num_layers):
             here, there = f"{side}/layer_{i}", f"model.{side}.layers.{i}"
             attentions = [("self_attn", "self_attention")]
             if side == "decoder":
