@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -62,13 +63,13 @@ def in_threads(works: list[Callable[[], None]], seconds: float = 280) -> None:
 
 def calls(model: Seq2SeqLM) -> dict[str, Callable[[], Any]]:
     sources = [source for source, _ in PAIRS]
+    # One strategy and rule for two calls, so that a compiled backend has one program less.
+    drawn = {"max_length": 9, "min_length": 6}
     return {
-        "greedy": lambda: model.generate(sources, max_length=9, num_beams=1),
+        "random": lambda: model.generate(sources, "random", seed=5, **drawn),
         "beam": lambda: model.generate(sources[:2], max_length=9, num_beams=3),
         "score": lambda: model.score(sources, [target for _, target in PAIRS]).tolist(),
-        "stream": lambda: "".join(
-            model.stream("good day", "random", max_length=9, seed=3, min_length=6)
-        ),
+        "stream": lambda: "".join(model.stream("good day", "random", seed=3, **drawn)),
     }
 
 
@@ -121,14 +122,14 @@ def test_threads_while_another_one_trains(model):
     # Nothing of before is left: what was prepared is what a new model computes.
     fresh = Seq2SeqLM(model.preset, model.preprocessor)
     fresh.set_weights(model.get_weights())
-    assert calls(fresh)["greedy"]() == calls(model)["greedy"]()
+    assert calls(fresh)["random"]() == calls(model)["random"]()
 
 
 def test_a_stream_that_nobody_reads_holds_up_nobody(model):
     plan = Plan(2, 3, 0, 12, (MinLength(10),))
     stream = model.generator.stream([[5, 3]], Greedy(), plan)
     next(stream)
-    in_threads([lambda: calls(model)["score"]()], seconds=60)
+    in_threads([lambda: calls(model)["score"]()])
     list(stream)
 
 
@@ -174,24 +175,25 @@ def test_turns_are_taken_in_order():
 
 
 def test_a_thread_that_asks_again_at_once_waits_for_the_others():
-    turns, counts = Turns(), [0, 0]
-    end = time.monotonic() + 0.3
+    turns, order = Turns(), []
 
     def work(i: int) -> None:
-        while time.monotonic() < end:
+        while len(order) < 100:
             with turns:
                 time.sleep(0.002)
-            counts[i] += 1
+                order.append(i)
 
     in_threads([lambda: work(0), lambda: work(1)])
-    assert min(counts) > 0.7 * max(counts)
+    # A busy machine may keep a thread from asking in time; Python's own locks: 30 to 90.
+    twice = sum(one == other for one, other in pairwise(order))
+    assert twice < 15
 
 
 def test_an_error_gives_the_turn_back():
     turns = Turns()
     with pytest.raises(RuntimeError), turns:
         raise RuntimeError
-    in_threads([turns.__enter__], seconds=5)
+    in_threads([turns.__enter__])
 
 
 def test_source_mapping_of_a_model_without_text_in_threads():

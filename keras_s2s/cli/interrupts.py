@@ -28,9 +28,15 @@ def kept_interrupts() -> Iterator[None]:
         if dropped.exc_type is not KeyboardInterrupt:
             before(dropped)
             return
-        again = threading.Timer(AGAIN, _thread.interrupt_main)
-        again.daemon = True
-        again.start()
+        seconds = AGAIN
+        while True:
+            try:
+                again = threading.Timer(seconds, _thread.interrupt_main)
+                again.daemon = True
+                return again.start()
+            except KeyboardInterrupt:
+                # It came while this hook still ran, which would drop it, too: the machine is busy.
+                seconds = 2 * max(seconds, 0.01)
 
     sys.unraisablehook = hook
     try:

@@ -121,7 +121,10 @@ def test_a_length_penalty_beyond_float32_is_refused(model):
             )
 
 
-@pytest.mark.parametrize("options", [{}, {"num_beams": 2}, {"do_sample": True, "seed": 1}])
+FORBIDDEN_CALLS = [{}, {"num_beams": 2}, {"do_sample": True, "seed": 1}]
+
+
+@pytest.mark.parametrize("options", covered(FORBIDDEN_CALLS, FORBIDDEN_CALLS[1:2]))
 def test_rules_that_leave_no_sequence_are_an_error(model, options):
     everything = list(range(model.preset.architecture.target_vocab_size))
     with pytest.raises(ValueError, match="source 0: the rules of this generation forbid every id"):
