@@ -131,7 +131,7 @@ def test_greedy(pair):
 SEARCHES = list(product((2, 4), (0.6, 1.0, 2.0), (True, False, "never")))
 
 #: Where a search takes seconds to compile; test_generation_parity has more.
-COVER = [(4, 2.0, "never")]
+COVER = [(4, 2.0, False)]
 
 
 def compare_search(probe, other, options, rows=None):
