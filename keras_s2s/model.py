@@ -288,7 +288,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         batch_size = whole("batch_size", batch_size)
         if output_attentions and not return_output:
             raise ValueError(
-                "output_attentions=True shows in a GenerationOutput alone: pass return_output=True"
+                "output_attentions=True needs a GenerationOutput: pass return_output=True"
             )
         request = Request.prepare(
             self._parts,

@@ -73,7 +73,7 @@ class Architecture(Source):
     def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
         warnings.warn(
             f"{self.name} is an architecture without trained weights; every weight starts at "
-            "random. Pass load_weights=False to say that this is meant.",
+            "random. Pass load_weights=False if that is intended.",
             stacklevel=4,
         )
         return None

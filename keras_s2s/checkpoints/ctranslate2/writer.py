@@ -106,7 +106,7 @@ def _log_languages(ids: SpecialIds) -> None:
         told.append(f"target_prefix of each source is the token of {code!r}")
     if told:
         logger.warning(
-            "CTranslate2 keeps no languages; tell it at each call what holds here: %s",
+            "CTranslate2 stores no languages; its caller has to give them at each call: %s",
             "; ".join(told),
         )
 

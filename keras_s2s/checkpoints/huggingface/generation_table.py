@@ -88,13 +88,13 @@ def read_generation(data: Mapping[str, Any], origin: str, *, strict: bool = True
             del settings[key]
     if settings.get("temperature") == 0 and not settings.get("do_sample"):
         del settings["temperature"]
-        notes.append(f"temperature is 0 in {origin}, which no draw can have; it is not used")
+        notes.append(f"temperature is 0 in {origin}, which sampling cannot use; it is ignored")
     ids: dict[str, int] = {}
     for key, ours in IDS.items():
         value = data.get(key)
         if isinstance(value, list):
             if len(value) > 1:
-                notes.append(f"{key} is {value} in {origin}; here the first alone is meant")
+                notes.append(f"{key} is {value} in {origin}; only the first one is used")
             value = value[0] if value else None
         if value is not None:
             ids[ours] = value

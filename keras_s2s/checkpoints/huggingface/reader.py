@@ -179,8 +179,7 @@ class HuggingFaceFolder:
             for key, value in self.config.items():
                 if key.endswith("_token_id") and isinstance(value, list) and len(value) > 1:
                     self.notes.append(
-                        f"{key} is {shortened(value)} in {CONFIG_FILE}; here the first alone is "
-                        "meant"
+                        f"{key} is {shortened(value)} in {CONFIG_FILE}; only the first one is used"
                     )
 
     def _stored_positions(self, family: Mapping[str, Any]) -> dict[str, Any]:
