@@ -183,7 +183,7 @@ def make_dates(
     """Writes dates of the years 1900-2099 in many languages and styles, with their ISO form.
 
     All days are first divided, by `seed` alone: a tenth for validation, a tenth for test, the rest
-    for training.  A day of one split is in no other, in whatever language or style. Languages take
+    for training.  A day of one split is in no other, in any language or style. Languages take
     turns, with two turns for English and five for Japanese in each round; in each language three
     forms that spell the date out (a month's name, units) are used for one in digits alone. Four of
     five Japanese dates are in years of eras, up to 2049. A day is used again only when all others

@@ -4,7 +4,7 @@
     source   A man <mask> a guitar <mask> on the <mask> .
     target   A man is playing a guitar on the street .
 
-Each span is replaced by one mask token, whatever its length; a span of length zero puts a mask
+Each span of any length is replaced by one mask token; a span of length zero puts a mask
 token where nothing is missing. So the model has to learn how much is missing.
 """
 

@@ -200,7 +200,7 @@ def tokenizer_class(
         # ByT5 has no vocabulary file, and may have no files at all.
         byt5 = "ByT5Tokenizer" in (name, own)
         return "ByT5Tokenizer" if byt5 and (TOKENIZER_CONFIG in files or own) else None
-    # UMT5's own class reads a tokenizer.json as it is, whatever class the folder names.
+    # UMT5's own class reads a tokenizer.json as it is, for any class that the folder names.
     if own == _GENERIC and TOKENIZER_JSON in files:
         return _GENERIC
     choice = name or own
