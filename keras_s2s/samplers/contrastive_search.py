@@ -9,6 +9,7 @@ from keras import ops
 from keras_s2s.samplers.blockwise_top_k import argmax, top_k
 from keras_s2s.samplers.checks import number, whole
 from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.sampler import (
     Advance,
     Plan,
@@ -17,7 +18,6 @@ from keras_s2s.samplers.sampler import (
     histories,
     in_prefix,
     log_normaliser,
-    pick,
     process,
     put,
 )
@@ -91,8 +91,8 @@ class ContrastiveSearch(Sampler):
         choice = self._choice(search, vectors, index, plan, sources)
 
         # The id that was read at this step is number index - 1 of the sequence.
-        token = pick(search["candidates"], choice)[:, 0]
-        log_prob = pick(search["candidate_log_probs"], choice)[:, 0]
+        token = gather(search["candidates"], choice)[:, 0]
+        log_prob = gather(search["candidate_log_probs"], choice)[:, 0]
         going_on = ops.logical_and(index > 0, ops.logical_not(done))
         old = search["token_ids"], search["log_probs"]
         new = put(old[0], token[:, None], index - 1), put(old[1], log_prob[:, None], index - 1)
@@ -125,7 +125,7 @@ class ContrastiveSearch(Sampler):
             "context": context,
             "candidates": candidates,
             "probabilities": probabilities,
-            "candidate_log_probs": pick(logits, candidates) - log_normaliser(logits),
+            "candidate_log_probs": gather(logits, candidates) - log_normaliser(logits),
             "lengths": lengths,
             "done": done,
         }
