@@ -110,7 +110,7 @@ class ContrastiveSearch(Sampler):
 
         # [B, C, D]
         here = ops.arange(ops.shape(search["context"])[1], dtype="int32") == index
-        chosen = ops.take_along_axis(vectors, choice[..., None], axis=1)
+        chosen = gather(vectors, choice)
         context = ops.where(here[None, :, None], chosen, search["context"])
 
         # The candidates that follow are those after the chosen row.
