@@ -110,12 +110,14 @@ def register_frontend(
         ValueError: a type that another frontend has.
 
     Example:
+        >>> from typing import Literal
         >>> class FramesConfig(RegisteredPart):
         ...     type: Literal["frames"]
         ...     feature_dim: int
-        >>> register_frontend(FramesConfig, Frames)
-        >>> model = Seq2SeqLM.from_architecture(
-        ...     {"frontend": {"type": "frames", "feature_dim": 80}, ...})
+        >>> def make_frames(settings, dim, embedding):
+        ...     return FeatureFrontend(settings.feature_dim, dim, embedding)
+        >>> register_frontend(FramesConfig, make_frames)
+        >>> settings = {"frontend": {"type": "frames", "feature_dim": 80}}
     """
     FRONTENDS[register_part("frontend", config)] = make
 

@@ -58,7 +58,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         >>> import keras_s2s as s2s
         >>> pairs = [("hello", "hallo"), ("good day", "guten Tag")]
         >>> text = s2s.text.Preprocessor.train(pairs, "character")
-        >>> model = s2s.Seq2SeqLM.from_preset("gru_bahdanau", preprocessor=text)
+        >>> model = s2s.Seq2SeqLM.from_preset("gru_bahdanau", load_weights=False, preprocessor=text)
         >>> model.fit(s2s.data.Batches(pairs, text), epochs=50)
         >>> model.generate("hello")
         'hallo'
@@ -404,7 +404,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
 
         Example:
             >>> model.score("ein Hund", "a dog")
-            -0.7
+            -0.0...
             >>> log_prob, attention = model.score("ein Hund", "a dog", return_attention=True)
         """
         batch_size = whole("batch_size", batch_size)

@@ -27,6 +27,7 @@ def smallest_count(architecture: ArchitectureConfig) -> int:
     """Returns a lower bound of a network's number of weights: its tables and largest matrices.
 
     Example:
+        >>> from keras_s2s.catalog import load_preset
         >>> smallest_count(load_preset("transformer_base").architecture) > 50_000_000
         True
     """

@@ -15,7 +15,7 @@ class Turns:
     Example:
         >>> turns = Turns()
         >>> with turns:
-        ...     model.train_on_batch(x, y)
+        ...     pass  # one thread at a time is here
     """
 
     def __init__(self) -> None:

@@ -54,8 +54,8 @@ def word_alignment(
         ValueError: the model has no attention or no preprocessor, or a text is too long.
 
     Example:
-        >>> str(word_alignment(model, "the black dog", "der schwarze Hund"))
-        '0-0 1-1 2-2'
+        >>> str(word_alignment(model, "der schwarze Hund", "the black dog"))
+        '...1-1 2-2'
     """
     source_ids, target_ids, attention = attended_ids(
         model, source, target, src_lang=src_lang, tgt_lang=tgt_lang, **generation_options

@@ -74,7 +74,7 @@ def read_yaml(path: str | Path) -> Any:
 
     Example:
         >>> read_yaml("zoo/presets/transformer_tiny.yaml")["base"]
-        'transformer'
+        'families/transformer'
     """
     path = Path(path)
     try:

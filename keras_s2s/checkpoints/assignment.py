@@ -28,9 +28,9 @@ class Assignments:
         origin: the file or folder, for messages.
 
     Example:
-        >>> fill = Assignments(path)
-        >>> for name, variable in named.items():
-        ...     fill(name, variable, file.read(name))
+        >>> bias = keras.Variable(np.zeros(2, "float32"), name="bias")
+        >>> fill = Assignments("model.safetensors")
+        >>> fill("bias", bias, np.ones(2, "float32"))
         >>> fill.finish()
     """
 

@@ -40,6 +40,7 @@ class SavableModel(keras.Model):
         they apply to every call, and are saved and exported with it.
 
         Example:
+            >>> model = Seq2SeqLM.from_preset("mbart_large_50")
             >>> model.preprocessor = model.preprocessor.in_languages("en_XX", "ko_KR")
         """
         return self._preprocessor

@@ -16,6 +16,7 @@ class RegisteredPart(Strict):
     A subclass narrows `type` to a `Literal` with the name that configurations give it.
 
     Example:
+        >>> from typing import Literal
         >>> class FramesConfig(RegisteredPart):
         ...     type: Literal["frames"]
         ...     feature_dim: int

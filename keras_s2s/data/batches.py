@@ -228,6 +228,7 @@ class Batches(keras.utils.PyDataset):
             DataError: ids outside the model's vocabulary, or rows longer than its positions.
 
         Example:
+            >>> from keras_s2s.data.limits import ModelLimits
             >>> batches.check_limits(ModelLimits.of(model.preset.architecture))
         """
         kind = self._examples.source_input
@@ -376,10 +377,10 @@ class Batches(keras.utils.PyDataset):
 
         Example:
             >>> print(batches.describe())
-            1000 pairs given, 1000 used
-            17 batches an epoch in 2 shapes; 21.4 % of positions are padding
-                64 rows, source  24, target  24:    11 batches
-                64 rows, source  40, target  40:     6 batches
+            100 pairs given, 100 used
+            2 batches an epoch in 2 shapes; 39.2 % of positions are padding
+                64 rows, source  12, target   8:     1 batches
+                64 rows, source  18, target  14:     1 batches
         """
         lines = [
             str(self.report),

@@ -47,16 +47,21 @@ def explain_batch(
         DataError: `batch` is not of that form.
 
     Example:
-        >>> explain_batch(batches[0], model.preprocessor, rows=1)
-        batch of 64 rows, source length 8, target length 8
+        >>> text = explain_batch(batches[0], model.preprocessor, rows=1)
+        batch of 64 rows, source length 18, target length 14
         row 0
-          source: a (5) | man (9) | </s> (2) | + 5 padding
-          position  decoder input  label     weight
-                 0  <s> (1)        ein (7)        1
-                 1  ein (7)        mann (12)      1
-                 2  mann (12)      </s> (2)       1
-                 3  <pad> (0)      <pad> (0)      0  padding
-                    (4 more positions of padding)
+          source: d (6) | e (5) | r (15) | ▁ (4) | H (10) | u (16) | n (8) | d (6) | </s> (3) | ...
+          position  decoder input  label      weight
+                 0  <s> (2)        t (9)           1
+                 1  t (9)          h (13)          1
+                 2  h (13)         e (5)           1
+                 3  e (5)          ▁ (4)           1
+                 4  ▁ (4)          d (6)           1
+                 5  d (6)          o (14)          1
+                 6  o (14)         g (12)          1
+                 7  g (12)         </s> (3)        1
+                 8  <pad> (0)      <pad> (0)       0  padding
+                    (5 more positions of padding)
     """
     try:
         x, labels, weights = batch

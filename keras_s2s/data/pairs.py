@@ -150,8 +150,8 @@ def read_pairs(
     Example:
         >>> pairs = read_pairs("train.en.gz", "train.de.gz")
         >>> pairs.report.kept
-        29000
-        >>> pairs = read_pairs(pairs="fra.txt", columns=(0, 1))
+        160
+        >>> pairs = read_pairs(pairs="train.tsv", columns=(0, 2))
     """
     two_files = source is not None and target is not None
     if two_files == (pairs is not None) or (source is None) != (target is None):

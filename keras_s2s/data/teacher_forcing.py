@@ -48,7 +48,8 @@ def teacher_forcing(
 
     Example:
         >>> teacher_forcing([[7, 8, 1]], decoder_start=0, pad=0, length=4)
-        (array([[0, 7, 8, 0]]), array([[7, 8, 1, 0]]), array([[1., 1., 1., 0.]]))
+        (array([[0, 7, 8, 0]], dtype=int32), array([[7, 8, 1, 0]], dtype=int32),
+         array([[1., 1., 1., 0.]], dtype=float32))
     """
     starts = np.asarray(decoder_start, dtype="int32")
     if starts.ndim and len(starts) != len(target_ids):
@@ -90,7 +91,11 @@ def check_teacher_forcing(
         DataError: the labels look unshifted, or shifted twice.
 
     Example:
-        >>> check_teacher_forcing(decoder_inputs, labels, weights, model.special_ids)
+        >>> ids = model.special_ids.target
+        >>> forced = teacher_forcing(
+        ...     [[7, 8, ids.eos]], decoder_start=ids.decoder_start, pad=ids.pad, length=4
+        ... )
+        >>> check_teacher_forcing(*forced, model.special_ids)
     """
     decoder_inputs, labels, weights = (
         np.asarray(array) for array in (decoder_inputs, labels, weights)

@@ -55,7 +55,7 @@ class Request:
         >>> parts = ModelParts(model.preset, model.network, model.preprocessor)
         >>> request = Request.prepare(parts, ["ein Hund"], Search(max_length=20))
         >>> request.generate(model.generator).lengths
-        array([3], dtype=int32)
+        array([6], dtype=int32)
     """
 
     rows: list[Any]

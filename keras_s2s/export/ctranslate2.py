@@ -47,7 +47,9 @@ def export_ctranslate2(
         ImportError: ctranslate2 is not installed.
 
     Example:
+        >>> import ctranslate2
         >>> model.export("exported/en-de", format="ctranslate2", quantization="int8")
+        PosixPath('exported/en-de')
         >>> translator = ctranslate2.Translator("exported/en-de")
     """
     target = Path(directory)

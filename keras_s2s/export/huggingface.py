@@ -42,6 +42,7 @@ def export_huggingface(
         CheckpointError: transformers has no model with this architecture.
 
     Example:
+        >>> model = Seq2SeqLM.from_preset("opus-mt-en-de/")
         >>> model.export("exported/opus", format="huggingface")
         PosixPath('exported/opus')
     """

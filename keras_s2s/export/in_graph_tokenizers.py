@@ -229,6 +229,7 @@ def in_graph_tokenizer(tokenizer: Tokenizer) -> InGraphTokenizer:
         ExportError: it has none.
 
     Example:
+        >>> import tensorflow as tf
         >>> twin = in_graph_tokenizer(tokenizer)
         >>> twin.decode(twin.encode(tf.constant(["hello"])))
         <tf.Tensor: shape=(1,), dtype=string, numpy=array([b'hello'], dtype=object)>

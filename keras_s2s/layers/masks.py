@@ -27,7 +27,7 @@ def padding_mask(lengths: Any, length: int) -> Any:
         bool tensor `[B, length]`.
 
     Example:
-        >>> padding_mask([1, 3], 3)
+        >>> ops.convert_to_numpy(padding_mask([1, 3], 3)).tolist()
         [[True, False, False], [True, True, True]]
     """
     lengths = ops.convert_to_tensor(lengths, dtype="int32")

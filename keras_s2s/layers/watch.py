@@ -22,11 +22,12 @@ class Watch(Kernels):
         dtype: the type that it computes in.
 
     Example:
+        >>> from keras_s2s.layers.kernels import operations
         >>> watch = Watch()
-        >>> with kernels.use(watch):
-        ...     network.encode(inputs)
-        >>> watch.found
-        'encoder/layer_0/feed_forward/inner'
+        >>> with operations.use(watch):
+        ...     memory = model.network.encode(inputs)
+        >>> watch.found is None  # else, for example, "encoder/layer_0/feed_forward/inner"
+        True
     """
 
     def __init__(self) -> None:

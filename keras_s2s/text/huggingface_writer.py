@@ -63,8 +63,9 @@ def write_pretrained_tokenizers(folder: str | Path, preprocessor: Preprocessor) 
         ConfigError: the tokenizers have no such form; the message names the kind.
 
     Example:
+        >>> model = Seq2SeqLM.from_preset("opus-mt-en-de/")
         >>> write_pretrained_tokenizers("exported", model.preprocessor)
-        [PosixPath('exported/source.spm'), ...]
+        [...PosixPath('exported/source.spm'), ...]
     """
     contents = huggingface_files(preprocessor)
     folder = Path(folder)

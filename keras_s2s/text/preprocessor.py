@@ -328,6 +328,7 @@ class Preprocessor:
             ConfigError: the model has no such language, or none at all.
 
         Example:
+            >>> model = Seq2SeqLM.from_preset("mbart_large_50")
             >>> batches = Batches(pairs, model.preprocessor.in_languages("en_XX", "ko_KR"))
         """
         special_ids = with_defaults(self.special_ids, src_lang, tgt_lang)

@@ -25,6 +25,7 @@ def settled_spaces(text: str, clean: Callable[[str], str]) -> str:
         clean: removes spaces, none of which depends on more than `AHEAD` characters after it.
 
     Example:
+        >>> from keras_s2s.text.pretrained.base import tidy_spaces
         >>> settled_spaces("we do n", tidy_spaces)
         'we'
         >>> settled_spaces("we do nothing", tidy_spaces)

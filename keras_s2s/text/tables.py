@@ -22,6 +22,7 @@ def pair_columns(table: Any, source_key: str = "source", target_key: str = "targ
         ValueError: there are no such columns.
 
     Example:
+        >>> import pandas
         >>> pair_columns(pandas.DataFrame({"en": ["a"], "de": ["b"]}))
         ['en', 'de']
     """

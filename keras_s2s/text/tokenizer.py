@@ -38,6 +38,7 @@ class Tokenizer(abc.ABC):
     `_settings`, `_files` and `_restore` for its files.
 
     Example:
+        >>> from keras_s2s.config import TokenizerConfig
         >>> tokenizer = train_tokenizer(["hello"], TokenizerConfig(kind="character"))
         >>> tokenizer.decode(tokenizer.encode("hole"))
         'hole'
@@ -122,6 +123,7 @@ class Tokenizer(abc.ABC):
             IndexError: an id outside the vocabulary.
 
         Example:
+            >>> tokenizer = ByteTokenizer()
             >>> tokenizer.settled(tokenizer.encode("한")[:2])  # two of its three bytes
             ''
         """

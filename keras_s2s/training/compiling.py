@@ -43,7 +43,7 @@ def compile_arguments(
             batch; `jit_compile=True` for recurrent layers, but on JAX.
 
     Example:
-        >>> found = compile_arguments(architecture, loss="auto", label_smoothing=0.1,
+        >>> found = compile_arguments(model.preset.architecture, loss="auto", label_smoothing=0.1,
         ...     metrics=None, weighted_metrics="auto", jit_compile="auto")
         >>> sorted(found)
         ['jit_compile', 'loss', 'weighted_metrics']

@@ -21,8 +21,8 @@ def named_arguments(
     """Returns the arguments of a call of a Keras method by their names.
 
     Example:
-        >>> named_arguments(keras.Model.fit, x, y, 32, epochs=2)
-        {'x': x, 'y': y, 'batch_size': 32, 'epochs': 2}
+        >>> named_arguments(keras.Model.fit, [1], [2], 32, epochs=2)
+        {'x': [1], 'y': [2], 'batch_size': 32, 'epochs': 2}
     """
     given = inspect.signature(method).bind(None, x, y, *args, **kwargs).arguments
     further = given.pop("kwargs", {})

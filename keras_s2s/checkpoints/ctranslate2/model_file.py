@@ -77,9 +77,10 @@ class CTranslate2File:
         CheckpointError: it is not such a file, or is cut short; with the variable and the byte.
 
     Example:
-        >>> with CTranslate2File("model/model.bin") as file:
+        >>> folder = model.export("for_ctranslate2", format="ctranslate2")
+        >>> with CTranslate2File(folder / "model.bin") as file:
         ...     file.array("decoder/embeddings/weight").shape
-        (43, 64)
+        (25, 32)
     """
 
     def __init__(self, path: str | Path) -> None:

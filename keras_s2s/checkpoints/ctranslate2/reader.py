@@ -106,7 +106,8 @@ def read_ctranslate2_folder(
         ValueError: an unknown `tokenizer`.
 
     Example:
-        >>> config, preprocessor, weights = read_ctranslate2_folder("ar-en", "character")
+        >>> folder = model.export("de_en", format="ctranslate2")
+        >>> config, preprocessor, weights = read_ctranslate2_folder(folder, "character")
         >>> config.generation.early_stopping
         True
     """

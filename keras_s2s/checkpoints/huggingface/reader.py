@@ -66,8 +66,8 @@ class HuggingFaceFolder:
 
     Example:
         >>> with HuggingFaceFolder("opus-mt-en-de") as folder:
-        ...     folder.preset.architecture.encoder.num_layers
-        6
+        ...     folder.preset.architecture.encoder.type
+        'transformer'
     """
 
     def __init__(self, path: str | Path, *, with_weights: bool = True) -> None:

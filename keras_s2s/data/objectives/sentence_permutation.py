@@ -37,8 +37,8 @@ class SentencePermutation(Objective):
 
     Example:
         >>> rule = SentencePermutation(end_ids=[9])
-        >>> rule(np.array([5, 9, 6, 7, 9]), np.random.default_rng(0))[0]
-        array([6, 7, 9, 5, 9])
+        >>> rule(np.array([5, 9, 6, 7, 9]), np.random.default_rng(3))[0]
+        array([6, 7, 9, 5, 9], dtype=int32)
     """
 
     keeps_tokens: ClassVar[bool] = True

@@ -44,6 +44,7 @@ class SpanCorruption(Objective):
         ValueError: an argument is outside its range.
 
     Example:
+        >>> model = Seq2SeqLM.from_preset("flan_t5_small")
         >>> batches = Batches(texts, model.preprocessor, objective=SpanCorruption())
     """
 
@@ -174,7 +175,7 @@ def corrupt_spans(
 
     Example:
         >>> corrupt_spans(np.array([5, 6, 7, 8]), np.array([0, 1, 1, 0], bool), np.array([99, 98]))
-        (array([ 5, 99,  8]), array([99,  6,  7, 98]))
+        (array([ 5, 99,  8], dtype=int32), array([99,  6,  7, 98], dtype=int32))
     """
     ids, noise_mask = np.asarray(ids, "int32"), np.asarray(noise_mask, bool)
     if ids.ndim != 1 or ids.shape != noise_mask.shape:

@@ -39,6 +39,7 @@ class TextInfilling(Objective):
         ValueError: an argument is outside its range.
 
     Example:
+        >>> model = Seq2SeqLM.from_preset("bart_base")
         >>> bart = [SentencePermutation(), TextInfilling()]
         >>> batches = Batches(texts, model.preprocessor, objective=bart)
     """

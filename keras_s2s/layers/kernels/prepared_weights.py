@@ -56,9 +56,11 @@ class PreparedWeights(Kernels):
     """Prepared copies of a network's matrices, made when a generation first needs them.
 
     Example:
+        >>> import torch
+        >>> from keras_s2s.layers.kernels import operations
         >>> prepared = PreparedWeights()
-        >>> with kernels.use(prepared), torch.inference_mode():
-        ...     network.step(tokens, state, 0)
+        >>> with operations.use(prepared), torch.inference_mode():
+        ...     memory = model.network.encode(inputs)
     """
 
     def __init__(self) -> None:

@@ -150,8 +150,8 @@ def load_pretrained_tokenizers(
 
     Example:
         >>> tokenizers = load_pretrained_tokenizers("opus-mt-en-de", "marian")
-        >>> tokenizers.source.encode("Hello")
-        [10537]
+        >>> tokenizers.source.decode(tokenizers.source.encode("Hello"))
+        'Hello'
     """
     files = TokenizerFiles.from_folder(folder)
     class_name = tokenizer_class(files, model_type, config_class)
