@@ -13,6 +13,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,10 @@ def write_saved_model(
     seeds_spec = tf.TensorSpec([None], tf.int32, name="seeds")
     text_spec = tf.TensorSpec([None], tf.string, name="text")
 
-    @tf.function(input_signature=[*specs, seeds_spec])
+    # Nothing here branches on tensors in Python; converting it took longer than tracing.
+    graph = partial(tf.function, autograph=False)
+
+    @graph(input_signature=[*specs, seeds_spec])
     def search(values: Any, mask: Any, seeds: Any) -> Any:
         values, mask = _checked_sources(network, values, mask)
         batch = tf.shape(mask)[0]
@@ -200,13 +204,13 @@ def write_saved_model(
     module.weights = [variable.value for variable in variables]
     module.tokenizers = [] if text is None else text.resources
     seeds = [seeds_spec] if sampler.draws else []
-    ids_signature = tf.function(from_ids, input_signature=[*specs, *seeds])
+    ids_signature = graph(from_ids, input_signature=[*specs, *seeds])
     signatures = {"ids": ids_signature, "serving_default": ids_signature}
     if text is not None:
         signatures["serving_default"] = (
-            tf.function(from_text, input_signature=[text_spec, *seeds])
+            graph(from_text, input_signature=[text_spec, *seeds])
             if reads_text
-            else tf.function(
+            else graph(
                 lambda values, mask, seeds=None: outputs(values, mask, seeds),
                 input_signature=[*specs, *seeds],
             )
