@@ -1,4 +1,4 @@
-"""The public model: a Keras model that reads and writes text."""
+"""The public model; longer than others because it is the manual of its methods."""
 
 from __future__ import annotations
 

@@ -153,6 +153,17 @@ def test_there_is_no_drawer_for_everything():
     assert [path for path in FILES if path.stem in ("utils", "util", "helpers", "common")] == []
 
 
+def test_files_are_short_or_say_why_not():
+    long = {path: path.read_text(encoding="utf-8") for path in FILES}
+    long = {path: text for path, text in long.items() if text.count("\n") > 450}
+    unexplained = [
+        str(path.relative_to(PACKAGE))
+        for path, text in long.items()
+        if "longer than others because" not in (ast.get_docstring(ast.parse(text)) or "")
+    ]
+    assert unexplained == []
+
+
 @pytest.mark.parametrize(
     ("file", "source", "part"),
     [

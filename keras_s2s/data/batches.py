@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from keras_s2s.config import SpecialIds
+from keras_s2s.data.batch_arguments import check_choice, special_ids_of
 from keras_s2s.data.buckets import BatchUnit, Bucket, assign_buckets, choose_buckets
 from keras_s2s.data.encoding import EncodedPairs, Overlong, encode_pairs
 from keras_s2s.data.errors import DataError
@@ -121,9 +122,9 @@ class Batches(keras.utils.PyDataset):
         **pydataset_kwargs: Any,
     ) -> None:
         super().__init__(**pydataset_kwargs)
-        self.special_ids = _special_ids(preprocessor, special_ids)
-        _check_choice("batch_unit", batch_unit, get_args(BatchUnit))
-        _check_choice("overlong", overlong, get_args(Overlong))
+        self.special_ids = special_ids_of(preprocessor, special_ids)
+        check_choice("batch_unit", batch_unit, get_args(BatchUnit))
+        check_choice("overlong", overlong, get_args(Overlong))
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("num_buckets", num_buckets, 1),
@@ -440,23 +441,3 @@ def _mask(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
     """
     lengths = np.array([len(ids) for ids in rows])
     return np.arange(length)[None, :] < lengths[:, None]
-
-
-def _special_ids(preprocessor: Preprocessor | None, special_ids: SpecialIds | None) -> SpecialIds:
-    if preprocessor is None:
-        if special_ids is None:
-            raise ValueError(
-                "Batches needs a preprocessor for pairs of texts, or special_ids for pairs of ids"
-            )
-        return special_ids
-    if special_ids is not None and special_ids != preprocessor.special_ids:
-        raise ValueError(
-            f"special_ids {special_ids} differ from the preprocessor's "
-            f"{preprocessor.special_ids}; leave them out"
-        )
-    return preprocessor.special_ids
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}")

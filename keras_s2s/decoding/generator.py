@@ -15,7 +15,6 @@ import keras
 import numpy as np
 
 from keras_s2s.config import SpecialIds
-from keras_s2s.data.teacher_forcing import teacher_forcing
 from keras_s2s.decoding.backend_drivers import make_driver, make_kernels
 from keras_s2s.decoding.diagnosis import (
     NonFiniteError,
@@ -25,16 +24,14 @@ from keras_s2s.decoding.diagnosis import (
 )
 from keras_s2s.decoding.driver import Driver
 from keras_s2s.decoding.forced_scoring import make_forced
+from keras_s2s.decoding.padded_inputs import PaddedInputs
 from keras_s2s.decoding.rows import (
     check_not_empty,
-    pad_rows,
-    round_up_length,
-    round_up_rows,
     row_seeds,
 )
 from keras_s2s.decoding.schedule import decode
 from keras_s2s.decoding.segments import FILLER, Part, gathered, partial_results
-from keras_s2s.layers.contracts import SOURCE_MASK, Frontend
+from keras_s2s.layers.contracts import Frontend
 from keras_s2s.network import Network
 from keras_s2s.samplers.output import GenerationOutput
 from keras_s2s.samplers.sampler import Plan, Sampler
@@ -154,7 +151,7 @@ class Generator:
 
         def batches() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
             for chunk in chunks:
-                inputs = self._inputs(rows, chunk, seeds, prefixes, limits)
+                inputs = self._padded.generation(rows, chunk, seeds, prefixes, limits)
                 fillers = [FILLER] * (len(inputs["rows"]) - len(chunk))
                 if places is not None:
                     inputs["rows"] = np.asarray(places, "int32")[inputs["rows"]]
@@ -215,7 +212,7 @@ class Generator:
         plan = with_prefixes(plan, prefixes)
         limits = [plan.steps] * len(rows) if limits is None else limits
         seeds = row_seeds(seed, len(rows)) if seeds is None else seeds
-        inputs = self._inputs(rows, list(range(len(rows))), seeds, prefixes, limits)
+        inputs = self._padded.generation(rows, list(range(len(rows))), seeds, prefixes, limits)
         if places is not None:
             inputs["rows"] = np.asarray(places, "int32")[inputs["rows"]]
         with self._turn():
@@ -278,14 +275,14 @@ class Generator:
         order = sorted(range(count), key=lambda i: (len(sources[i]), len(targets[i])))
         for begin in range(0, count, batch_size):
             chunk = order[begin : begin + batch_size]
-            inputs = self._sources([sources[i] for i in chunk])
+            inputs = self._padded.sources([sources[i] for i in chunk])
             begun = [starts[i] for i in chunk]
-            inputs.update(self._targets([targets[i] for i in chunk], begun, inputs))
+            inputs.update(self._padded.targets([targets[i] for i in chunk], begun, inputs))
             out = run(inputs)
             for i, sound in zip(chunk, out["sound"], strict=False):
                 if not sound:
-                    alone = self._sources([sources[i]])
-                    alone.update(self._targets([targets[i]], [starts[i]], alone))
+                    alone = self._padded.sources([sources[i]])
+                    alone.update(self._padded.targets([targets[i]], [starts[i]], alone))
                     raise while_scoring(
                         self.network, alone, self._variables, self._compute_dtype, f"pair {i}"
                     )
@@ -332,7 +329,7 @@ class Generator:
         """The error that names the cause, found by the first of the sources alone."""
         place = found.places[0]
         more = f" (and {len(found.places) - 1} more)" if len(found.places) > 1 else ""
-        inputs = self._inputs(rows, [place], seeds, prefixes, limits)
+        inputs = self._padded.generation(rows, [place], seeds, prefixes, limits)
         return while_generating(
             driver.loop,
             inputs,
@@ -372,62 +369,9 @@ class Generator:
             self._gone += self._drivers.pop(oldest).compilations
         return driver
 
-    def _inputs(
-        self,
-        rows: Sequence[Sequence[int]],
-        chunk: Sequence[int],
-        seeds: np.ndarray,
-        prefixes: Sequence[Sequence[int]] | None,
-        limits: Sequence[int],
-    ) -> dict[str, np.ndarray]:
-        """What `Loop.start` takes, for the rows `chunk`."""
-        inputs = self._sources([rows[i] for i in chunk])
-        padded = len(inputs[SOURCE_MASK])
-        # Filler rows repeat the first.
-        places = np.concatenate([chunk, np.repeat(chunk[:1], padded - len(chunk))]).astype(int)
-        given = [prefixes[i] for i in places] if prefixes is not None else [[]] * padded
-        length = max(1, max(map(len, given)))
-        if keras.backend.backend() == "jax" and prefixes is not None:
-            length = round_up_length(length)
-        prefix, _ = pad_rows(given, padded, length, self.special_ids.target.pad)
-        return {
-            **inputs,
-            "rows": places.astype("int32"),
-            "seeds": seeds[places],
-            "prefix": prefix,
-            "prefix_lengths": np.asarray([len(ids) for ids in given], "int32"),
-            "limits": np.asarray([limits[i] for i in places], "int32"),
-        }
-
-    def _sources(self, rows: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
-        """Padded encoder inputs. On JAX rows and lengths are rounded up to few distinct sizes."""
-        lengths = [len(row) for row in rows]
-        size, length = len(rows), max(lengths)
-        if keras.backend.backend() == "jax":
-            size, length = round_up_rows(size), round_up_length(length)
-            limit = self.network.max_source_length
-            length = length if limit is None else max(max(lengths), min(length, limit))
-        # Filler rows repeat the first; their results are dropped.
-        return self.network.frontend.batch(rows, size, length, self.special_ids.source.pad)
-
-    def _targets(
-        self, rows: Sequence[Sequence[int]], starts: Sequence[int], inputs: Any
-    ) -> dict[str, np.ndarray]:
-        """Decoder inputs and labels of `rows`, padded to as many rows as `inputs` has."""
-        length = max(len(row) for row in rows)
-        if keras.backend.backend() == "jax":
-            limit = self.network.max_target_length
-            rounded = round_up_length(length)
-            length = rounded if limit is None else max(length, min(rounded, limit))
-        # Filler rows repeat the first.
-        fillers = len(inputs[SOURCE_MASK]) - len(rows)
-        ids, labels, weights = teacher_forcing(
-            [*rows, *[rows[0]] * fillers],
-            [*starts, *[starts[0]] * fillers],
-            self.special_ids.target.pad,
-            length,
-        )
-        return {"decoder_token_ids": ids, "decoder_padding_mask": weights > 0, "labels": labels}
+    @property
+    def _padded(self) -> PaddedInputs:
+        return PaddedInputs(self.network, self.special_ids)
 
     def _attention(
         self, rows: Any, ids: Any, lengths: Any, start: int, batch_size: int

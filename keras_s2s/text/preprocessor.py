@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from keras_s2s.config import (
-    ConfigError,
-    LanguagesConfig,
-    SpecialIds,
-    TextConfig,
-    TokenizerConfig,
-    TokenizerKind,
-    read_config,
-)
+from keras_s2s.config import LanguagesConfig, SpecialIds, TextConfig, TokenizerKind
 from keras_s2s.text.languages import (
     Language,
     TargetStart,
@@ -25,6 +16,7 @@ from keras_s2s.text.languages import (
     with_defaults,
 )
 from keras_s2s.text.preprocessor_checks import apart_from_languages, check_languages, check_side
+from keras_s2s.text.preprocessor_training import text_config, train_side
 from keras_s2s.text.registry import load_tokenizer
 from keras_s2s.text.rows import id_row, id_rows, surround, without_special
 from keras_s2s.text.tables import pairs_of
@@ -86,7 +78,7 @@ class Preprocessor:
             TypeError, ValueError: an element of `pairs` is not a pair of texts; the message
                 has its number.
         """
-        config = _text_config(config, vocab_size, joint)
+        config = text_config(config, vocab_size, joint)
         sources: list[str] = []
         targets: list[str] = []
         for number, pair in enumerate(pairs_of(pairs)):
@@ -107,8 +99,8 @@ class Preprocessor:
         if config.joint:
             source = target = train_tokenizer(sources + targets, config.source)
         else:
-            source = _train_side("source", sources, config.source)
-            target = _train_side("target", targets, config.target or config.source)
+            source = train_side("source", sources, config.source)
+            target = train_side("target", targets, config.target or config.source)
         source_eos = source.eos_id if config.source_eos else None
         special_ids = SpecialIds.model_validate(
             {
@@ -153,7 +145,8 @@ class Preprocessor:
         """
         if self is other:
             return True
-        return apart_from_languages(self) == apart_from_languages(other) and all(
+        same_ids = apart_from_languages(self.special_ids) == apart_from_languages(other.special_ids)
+        return same_ids and all(
             mine.vocabulary_size == theirs.vocabulary_size
             and all(
                 mine.id_to_token(i) == theirs.id_to_token(i) for i in range(mine.vocabulary_size)
@@ -453,31 +446,3 @@ class Preprocessor:
         separate = description_path(folder, "target").exists()
         target = load_tokenizer(folder, "target") if separate else source
         return cls(source, target, special_ids)
-
-
-def _train_side(side: str, texts: list[str], config: TokenizerConfig) -> Tokenizer:
-    try:
-        return train_tokenizer(texts, config)
-    except ConfigError as error:
-        raise ConfigError(f"{side}: {error}") from None
-
-
-def _text_config(
-    config: TextConfig | TokenizerKind, vocab_size: int | None, joint: bool | None
-) -> TextConfig:
-    data: dict[str, Any]
-    if isinstance(config, TextConfig):
-        data = config.model_dump(exclude_unset=True)
-    elif isinstance(config, str):
-        data = {"source": {"kind": config}}
-    else:
-        raise TypeError(
-            f"config is a {type(config).__name__}, expected a TextConfig or a kind of tokenizer"
-        )
-    if vocab_size is not None:
-        for side in ("source", "target"):
-            if data.get(side) is not None:
-                data[side] = {**data[side], "vocab_size": vocab_size}
-    if joint is not None:
-        data["joint"] = joint
-    return read_config(TextConfig, data, origin="Preprocessor.train")

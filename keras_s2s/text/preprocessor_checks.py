@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from keras_s2s.config import (
     ConfigError,
     LanguagesConfig,
@@ -12,9 +10,6 @@ from keras_s2s.config import (
     TargetIds,
 )
 from keras_s2s.text.tokenizer import Tokenizer
-
-if TYPE_CHECKING:
-    from keras_s2s.text.preprocessor import Preprocessor
 
 
 def check_side(side: str, special: SourceIds | TargetIds, tokenizer: Tokenizer) -> None:
@@ -43,9 +38,8 @@ def check_side(side: str, special: SourceIds | TargetIds, tokenizer: Tokenizer) 
             )
 
 
-def apart_from_languages(preprocessor: Preprocessor) -> SpecialIds:
+def apart_from_languages(ids: SpecialIds) -> SpecialIds:
     """Returns special ids without what `in_languages` changes, for a comparison."""
-    ids = preprocessor.special_ids
     if ids.languages is None:
         return ids
     neutral = {"default_source": None, "default_target": None}

@@ -13,6 +13,7 @@ import numpy as np
 from keras_s2s.checkpoints.assignment import Assignments, assign
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.files.weight_files import WeightFiles, open_weights
+from keras_s2s.checkpoints.huggingface.config_file import read_json, single_ids
 from keras_s2s.checkpoints.huggingface.config_table import (
     check_derived,
     read_keys,
@@ -425,28 +426,3 @@ class HuggingFaceFolder:
             f"{self.path}: {len(problems)} tensors do not fit the model that {CONFIG_FILE} "
             "describes\n" + "\n".join(f"  {line}" for line in shown) + (remedy if lenient else "")
         )
-
-
-def single_ids(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `config` with the first of several ids where it lists them."""
-    return {
-        key: value[0] if key.endswith("_token_id") and isinstance(value, list) and value else value
-        for key, value in config.items()
-    }
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON file that holds one object.
-
-    Raises:
-        CheckpointError: it is missing or something else.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file") from None
-    except (ValueError, OSError) as error:
-        raise CheckpointError(f"{path}: not a JSON file: {error}") from None
-    if not isinstance(data, dict):
-        raise CheckpointError(f"{path}: expected one JSON object, got {type(data).__name__}")
-    return data

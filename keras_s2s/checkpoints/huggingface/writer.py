@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_s2s import catalog
 from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.huggingface.config_file import single_ids
 from keras_s2s.checkpoints.huggingface.config_table import read_keys, write_keys
 from keras_s2s.checkpoints.huggingface.family import (
     FamilyTables,
@@ -22,7 +23,7 @@ from keras_s2s.checkpoints.huggingface.family import (
 )
 from keras_s2s.checkpoints.huggingface.generation_table import write_generation
 from keras_s2s.checkpoints.huggingface.key_table import Tables, entries
-from keras_s2s.checkpoints.huggingface.reader import CONFIG_FILE, GENERATION_FILE, single_ids
+from keras_s2s.checkpoints.huggingface.reader import CONFIG_FILE, GENERATION_FILE
 from keras_s2s.checkpoints.huggingface.token_tables import stored_names
 from keras_s2s.checkpoints.huggingface.transforms import Transform
 from keras_s2s.checkpoints.preset_folder import named_weights

@@ -1,0 +1,104 @@
+"""Pads the rows of a batch to the inputs of a decoding loop, or of a forced pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_s2s.config import SpecialIds
+from keras_s2s.data.teacher_forcing import teacher_forcing
+from keras_s2s.decoding.rows import pad_rows, round_up_length, round_up_rows
+from keras_s2s.layers.contracts import SOURCE_MASK
+from keras_s2s.network import Network
+
+
+@dataclass(frozen=True)
+class PaddedInputs:
+    """Pads sources, prefixes and targets.
+
+    JAX compiles a program for each shape: there, rows and lengths are rounded up to few sizes. The
+    rows that this adds repeat the first, so that nothing in them is undefined; their results are
+    dropped.
+
+    Attributes:
+        network: knows its sources, and the longest rows it has positions for.
+        special_ids: PAD of both sides.
+    """
+
+    network: Network
+    special_ids: SpecialIds
+
+    def generation(
+        self,
+        rows: Sequence[Any],
+        chunk: Sequence[int],
+        seeds: np.ndarray,
+        prefixes: Sequence[Sequence[int]] | None,
+        limits: Sequence[int],
+    ) -> dict[str, np.ndarray]:
+        """Returns what `Loop.start` takes, for the rows `chunk`.
+
+        Args:
+            rows: all sources of the call.
+            chunk: the places of those of this batch.
+            seeds, prefixes, limits: of all sources, see `Generator.generate`.
+        """
+        inputs = self.sources([rows[i] for i in chunk])
+        padded = len(inputs[SOURCE_MASK])
+        places = np.concatenate([chunk, np.repeat(chunk[:1], padded - len(chunk))]).astype(int)
+        given = [prefixes[i] for i in places] if prefixes is not None else [[]] * padded
+        length = max(1, max(map(len, given)))
+        if _compiles_each_shape() and prefixes is not None:
+            length = round_up_length(length)
+        prefix, _ = pad_rows(given, padded, length, self.special_ids.target.pad)
+        return {
+            **inputs,
+            "rows": places.astype("int32"),
+            "seeds": seeds[places],
+            "prefix": prefix,
+            "prefix_lengths": np.asarray([len(ids) for ids in given], "int32"),
+            "limits": np.asarray([limits[i] for i in places], "int32"),
+        }
+
+    def sources(self, rows: Sequence[Any]) -> dict[str, np.ndarray]:
+        """Returns the inputs of the frontend for sources, ids or arrays `[S, ...]`."""
+        longest = max(len(row) for row in rows)
+        size = round_up_rows(len(rows)) if _compiles_each_shape() else len(rows)
+        length = _rounded(longest, self.network.max_source_length)
+        return self.network.frontend.batch(rows, size, length, self.special_ids.source.pad)
+
+    def targets(
+        self, rows: Sequence[Sequence[int]], starts: Sequence[int], inputs: Mapping[str, Any]
+    ) -> dict[str, np.ndarray]:
+        """Returns decoder inputs and labels of targets.
+
+        Args:
+            rows: target ids, no decoder start in front.
+            starts: the decoder start of each.
+            inputs: of their sources, as `sources` returns them; there are as many rows.
+        """
+        length = _rounded(max(len(row) for row in rows), self.network.max_target_length)
+        fillers = len(inputs[SOURCE_MASK]) - len(rows)
+        ids, labels, weights = teacher_forcing(
+            [*rows, *[rows[0]] * fillers],
+            [*starts, *[starts[0]] * fillers],
+            self.special_ids.target.pad,
+            length,
+        )
+        return {"decoder_token_ids": ids, "decoder_padding_mask": weights > 0, "labels": labels}
+
+
+def _compiles_each_shape() -> bool:
+    return bool(keras.backend.backend() == "jax")
+
+
+def _rounded(length: int, limit: int | None) -> int:
+    """The padded length of rows; no longer than the positions for them."""
+    if not _compiles_each_shape():
+        return length
+    rounded = round_up_length(length)
+    return rounded if limit is None else max(length, min(rounded, limit))
