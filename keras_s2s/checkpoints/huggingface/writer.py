@@ -143,9 +143,7 @@ def _described_as(family: str, config: PresetConfig) -> tuple[dict[str, Any], li
     if len(rows) == 1:
         written["max_position_embeddings"] = rows.pop()
     written["model_type"] = tables.model_type
-    written["architectures"] = [
-        tables.model_class
-    ]  # with an output, also where it came from a model without one
+    written["architectures"] = [tables.model_class]  # that with an output projection
     for flag, state in (
         (tables.token_tables.tie, config.architecture.output.tie_embeddings),
         (tables.token_tables.share, config.architecture.share_embeddings),
