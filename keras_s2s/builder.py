@@ -1,4 +1,4 @@
-"""From configuration to network, through Keras' functional API.
+"""Builds a network from its configuration, with Keras' functional API.
 
 The registries are explicit: a new kind of encoder or decoder is a class and a line here.
 """
@@ -42,7 +42,7 @@ DECODERS: dict[str, Callable[..., Decoder]] = {
 
 
 def build_network(config: ArchitectureConfig) -> Network:
-    """Make the layers that `config` describes, and say how they belong together.
+    """Makes the layers that `config` describes, and the network that holds them.
 
     Args:
         config: a validated architecture.
@@ -75,7 +75,7 @@ def build_network(config: ArchitectureConfig) -> Network:
 def make_frontend(
     config: ArchitectureConfig, shared_table: keras.layers.ReversibleEmbedding | None
 ) -> Frontend:
-    """Make the frontend that `config` describes.
+    """Makes the frontend that `config` describes.
 
     Args:
         config: a validated architecture.
@@ -99,7 +99,7 @@ FRONTENDS: dict[str, Callable[[Any, int, EmbeddingConfig], Frontend]] = {}
 def register_frontend(
     config: type[RegisteredPart], make: Callable[[Any, int, EmbeddingConfig], Frontend]
 ) -> None:
-    """Make a frontend of your own known to configurations.
+    """Registers a frontend of your own, so that configurations can name it.
 
     Args:
         config: its settings; a subclass of `RegisteredPart` whose `type` is a `Literal`.
@@ -123,7 +123,7 @@ def register_frontend(
 
 
 def register_encoder(config: type[RegisteredSide], layer: type[Encoder]) -> None:
-    """Make an encoder of your own known to configurations.
+    """Registers an encoder of your own, so that configurations can name it.
 
     Args:
         config: its settings; a subclass of `RegisteredSide` whose `type` is a `Literal`.
@@ -136,7 +136,7 @@ def register_encoder(config: type[RegisteredSide], layer: type[Encoder]) -> None
 
 
 def register_decoder(config: type[RegisteredSide], layer: type[Decoder]) -> None:
-    """Make a decoder of your own known to configurations.
+    """Registers a decoder of your own, so that configurations can name it.
 
     Args:
         config: its settings; a subclass of `RegisteredSide` whose `type` is a `Literal`.
@@ -150,7 +150,7 @@ def register_decoder(config: type[RegisteredSide], layer: type[Decoder]) -> None
 
 
 def functional_graph(network: Network, *, initialize: bool = True) -> tuple[dict[str, Any], Any]:
-    """Symbolic inputs and the logits made of them; creates every weight of the network.
+    """Returns symbolic inputs and logits of a network, and creates all of its weights.
 
     Args:
         initialize: False starts matrices at zero, for a network whose weights are read at once:
@@ -175,7 +175,7 @@ def functional_graph(network: Network, *, initialize: bool = True) -> tuple[dict
 
 @contextlib.contextmanager
 def zero_matrices(network: Network) -> Iterator[None]:
-    """Let the layers of a network that is not built yet start their matrices at zero."""
+    """Makes the layers of a network that is not built yet start their matrices at zero."""
     names = ("kernel_initializer", "embeddings_initializer")
     found = [
         (layer, name, getattr(layer, name))
@@ -195,7 +195,7 @@ def zero_matrices(network: Network) -> Iterator[None]:
 
 @contextlib.contextmanager
 def dtype_policy(name: str | None) -> Iterator[None]:
-    """Make layers under a Keras dtype policy; None leaves the global one.
+    """Makes layers under a Keras dtype policy; None leaves the global one.
 
     Raises:
         ValueError: Keras has no policy of this name.

@@ -1,4 +1,4 @@
-"""Modules that have moved keep working under their old names for one release, with a warning."""
+"""Keeps old names of moved modules importable for one release, with a warning."""
 
 from __future__ import annotations
 

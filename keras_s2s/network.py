@@ -1,8 +1,8 @@
-"""The network's moves: encode a source, start a decoder, advance it by one token.
+"""The network: encodes sources, starts a decoder, and advances it by one token.
 
-A network is a plain object that holds Keras layers. Called on symbolic inputs its `logits`
-is the functional training graph; called on tensors its `encode`, `init_state` and `step` are
-what every sampler runs. Both go through the same layers.
+A network is a plain object that holds Keras layers. `logits` on symbolic inputs is the functional
+training graph; `encode`, `init_state` and `step` on tensors are used for generation. Both use the
+same layers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from keras_s2s.layers.state import Memory, State, StepOutput
 
 @dataclass(repr=False)
 class Network:
-    """An encoder-decoder network.
+    """An encoder-decoder network: its layers, and the computations of training and decoding.
 
     Attributes:
         config: the architecture it was built from.
@@ -44,7 +44,7 @@ class Network:
     output: OutputProjection
 
     def __repr__(self) -> str:
-        """Both sides and their vocabularies in a line."""
+        """Returns both sides and their vocabularies in a line."""
         config = self.config
         sources = (
             f"{self.frontend.input.name} {list(self.frontend.input.shape)}"
@@ -58,7 +58,7 @@ class Network:
         return f"<Network, {sides}>"
 
     def logits(self, inputs: Mapping[str, Any]) -> Any:
-        """Teacher-forced logits: the training graph.
+        """Returns teacher-forced logits: the training graph.
 
         Args:
             inputs: those of the frontend (for token ids `encoder_token_ids` int `[B, S]` and
@@ -71,7 +71,7 @@ class Network:
         return self.output(self._decode(inputs))
 
     def logits_and_attention(self, inputs: Mapping[str, Any]) -> tuple[Any, Any]:
-        """Teacher-forced logits `[B, T, V]` and attention to the source `[B, T, S]`.
+        """Returns teacher-forced logits `[B, T, V]` and the attention to the source `[B, T, S]`.
 
         The attention is None where the decoder has none.
         """
@@ -84,7 +84,7 @@ class Network:
         return self.decoder(tokens, memory, mask=inputs["decoder_padding_mask"], **options)
 
     def encode(self, inputs: Mapping[str, Any]) -> Memory:
-        """Encode a batch of sources.
+        """Encodes `encoder_token_ids` int `[B, S]` under `encoder_padding_mask` bool `[B, S]`.
 
         Args:
             inputs: those that the frontend reads (`Frontend.specs`); others are left alone.
@@ -93,7 +93,7 @@ class Network:
         return Memory(*self.encoder(vectors, mask=mask))
 
     def init_state(self, memory: Memory, capacity: Any) -> State:
-        """The decoder's state before its first step: one row for each source.
+        """Returns the decoder's state before its first step, with one row for each source.
 
         Args:
             memory: what `encode` returned.
@@ -104,7 +104,7 @@ class Network:
     def step(
         self, tokens: Any, state: State, index: Any, want_attention: bool = False
     ) -> StepOutput:
-        """Advance every row by one token.
+        """Advances every row by one token.
 
         Args:
             tokens: int `[R]`; the decoder start at `index` 0.
@@ -122,11 +122,11 @@ class Network:
         return StepOutput(logits, state, attention, hidden[:, 0])
 
     def spread(self, state: State, num_beams: int) -> State:
-        """Give each source of a new state `num_beams` equal rows: R = B becomes R = B*K."""
+        """Gives each source of a new state `num_beams` equal rows: R = B becomes R = B*K."""
         return self.decoder.spread(state, num_beams)
 
     def reorder(self, state: State, parents: Any) -> State:
-        """Row r continues the history of row `parents[r]`, one of the same source.
+        """Makes row r continue the history of row `parents[r]`, one of the same source.
 
         Args:
             parents: int tensor `[R']`. More rows than before (R' = B*K') spread sources too.
@@ -134,11 +134,11 @@ class Network:
         return self.decoder.reorder(state, parents)
 
     def select_rows(self, state: State, rows: Any) -> State:
-        """Keep the sources `rows`, an int tensor `[B']`, with all their beams."""
+        """Keeps the sources `rows`, an int tensor `[B']`, with all their beams."""
         return self.decoder.select_rows(state, rows)
 
     def join(self, states: Sequence[State]) -> State:
-        """The sources of all states, one state's after the other's.
+        """Joins states: the sources of all of them, one state's after the other's.
 
         Args:
             states: with the same capacity and number of beams, after the same number of steps;
@@ -147,7 +147,7 @@ class Network:
         return self.decoder.join(states)
 
     def grow(self, state: State, capacity: Any) -> State:
-        """Make room for `capacity` steps."""
+        """Makes room for `capacity` steps."""
         return self.decoder.grow(state, capacity)
 
     @property

@@ -1,4 +1,4 @@
-"""The base of the layers here: masks are explicit arguments."""
+"""Base class of layers that take masks as explicit arguments."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import keras
 
 
 class ExplicitMaskLayer(keras.layers.Layer):
-    """A layer that takes its masks as call arguments and passes none on behind the scenes.
+    """Base class of layers that take masks as call arguments and propagate no implicit ones.
 
-    Keras attaches implicit masks to the outputs of some layers. Here every mask has a name and
-    is handed over in the open, so implicit ones are neither needed nor propagated.
+    Keras attaches implicit masks to the outputs of some layers. Here every mask is an argument, so
+    that implicit ones are neither needed nor propagated.
     """
 
     def __init__(self, **kwargs: Any) -> None:

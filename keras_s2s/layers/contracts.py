@@ -1,4 +1,4 @@
-"""What the parts of a network are to each other: frontend, encoder, decoder.
+"""Base classes of a network's parts: frontend, encoder and decoder.
 
 A network is put together of four parts, each behind a small interface:
 
@@ -32,7 +32,7 @@ SOURCE_MASK = "encoder_padding_mask"
 
 
 class SourceInput(NamedTuple):
-    """The model input that holds sources.
+    """The model input that holds sources: name, type and shape of a position.
 
     Attributes:
         name: of the input, e.g. `encoder_token_ids`.
@@ -47,10 +47,10 @@ class SourceInput(NamedTuple):
 
 
 class Frontend(ABC):
-    """Turns what a source is into vectors and a mask.
+    """Base class of frontends, which turn sources of some kind into vectors and a mask.
 
-    A frontend holds Keras layers and calls them. It is no layer itself: its layers are those of the
-    model, under their own names.
+    A frontend holds Keras layers and calls them. It is not a layer itself: its layers are layers of
+    the model, under their own names.
 
     Attributes:
         input: the model input that holds sources.
@@ -75,11 +75,11 @@ class Frontend(ABC):
 
     @abstractmethod
     def __call__(self, inputs: Mapping[str, Any]) -> tuple[Any, Any]:
-        """Turn a batch of sources into vectors.
+        """Turns a batch of sources into vectors and a mask.
 
         Args:
             inputs: `input.name` `[B, S, *input.shape]` and `encoder_padding_mask`, bool `[B, S]`,
-                True at real positions; symbolic or real. Other entries are for others.
+                True at real positions; symbolic or real. Other entries are ignored.
 
         Returns:
             vectors, float `[B, S', D]`, and their mask, bool `[B, S']`; S' is S, but for frontends
@@ -87,11 +87,13 @@ class Frontend(ABC):
         """
 
     def vector_count(self, length: int) -> int:
-        """How many vectors a source of `length` positions becomes."""
+        """Returns how many vectors a source of `length` positions becomes."""
         return length
 
     def token_ids(self, inputs: Mapping[str, Any]) -> Any | None:
-        """The ids of sources, int `[B, S]`, for rules that read them; None where there are none."""
+        """Returns the ids of sources, int `[B, S]`, for rules that read them; None where there are
+        none.
+        """
         return None
 
     @property
@@ -103,11 +105,11 @@ class Frontend(ABC):
         }
 
     def row(self, source: Any, what: str = "source") -> Any:
-        """Check one source.
+        """Returns one source as an array, after checking it.
 
         Args:
             source: an array `[S, *input.shape]`, or nested lists.
-            what: what a message calls it.
+            what: its name in messages.
 
         Returns:
             the source as a NumPy array of `input.dtype`.
@@ -136,7 +138,7 @@ class Frontend(ABC):
         length: int | None = None,
         pad: int = 0,
     ) -> dict[str, np.ndarray]:
-        """Pad sources to one length.
+        """Pads sources to one length.
 
         Args:
             rows: sources as `row` returns them, none empty.
@@ -161,7 +163,8 @@ class Frontend(ABC):
 
 
 class Encoder(ExplicitMaskLayer):
-    """Turns the vectors of a source into the memory that the decoder reads.
+    """Base class of encoders, which turn the vectors of a source into the memory that the decoder
+    reads.
 
     A Keras layer. A subclass defines `call`, `output_dim`, and `compute_output_spec` where Keras
     cannot infer it by tracing.
@@ -173,7 +176,7 @@ class Encoder(ExplicitMaskLayer):
         raise NotImplementedError(f"{type(self).__name__} must say its output_dim")
 
     def call(self, vectors: Any, mask: Any, training: bool | None = None) -> Memory:
-        """Encode a batch.
+        """Encodes a batch.
 
         Args:
             vectors: float `[B, S, D]`.
@@ -187,12 +190,13 @@ class Encoder(ExplicitMaskLayer):
 
 
 class Decoder(ExplicitMaskLayer):
-    """Writes the target: all positions at once in training, one step at a time in decoding.
+    """Base class of decoders: all target positions at once in training, one step at a time in
+    decoding.
 
     A Keras layer. A subclass defines `call`, `init_state` and `step`, which run the same weights
-    through the same code. The other moves keep a search's rows in order; the defaults gather and
-    concatenate the leaves of the state, and hold for every state whose leaves do not depend on the
-    number of steps. A decoder with caches defines `grow`, and may do better elsewhere.
+    through the same code. The other methods keep the rows of a search in order. Their defaults
+    gather and concatenate the leaves of the state, and are right for states whose leaves do not
+    depend on the number of steps. A decoder with caches defines `grow`, and may override others.
     """
 
     def call(
@@ -203,7 +207,7 @@ class Decoder(ExplicitMaskLayer):
         training: bool | None = None,
         return_attention: bool = False,
     ) -> Any:
-        """Run over all target positions at once, with the true inputs (teacher forcing).
+        """Computes all target positions at once, from the true inputs (teacher forcing).
 
         Args:
             vectors: of the decoder inputs, float `[B, T, D]`.
@@ -218,7 +222,7 @@ class Decoder(ExplicitMaskLayer):
         raise NotImplementedError(f"{type(self).__name__} must define call")
 
     def init_state(self, memory: Memory, capacity: Any = None) -> State:
-        """Make the state before the first step: one row for each source.
+        """Returns the state before the first step, with one row for each source.
 
         Args:
             memory: an encoded batch.
@@ -229,7 +233,7 @@ class Decoder(ExplicitMaskLayer):
     def step(
         self, vectors: Any, state: State, index: Any, want_attention: bool = False
     ) -> tuple[Any, State, Any]:
-        """Advance every row by one position.
+        """Takes one decoding step: advances every row by one position.
 
         Args:
             vectors: of the last ids, float `[R, 1, D]`.
@@ -244,11 +248,11 @@ class Decoder(ExplicitMaskLayer):
         raise NotImplementedError(f"{type(self).__name__} must define step")
 
     def spread(self, state: State, num_beams: int) -> State:
-        """Give each source of a new state, which has one row, `num_beams` equal rows."""
+        """Gives each source of a new state, which has one row, `num_beams` equal rows."""
         return state_moves.spread(state, num_beams)
 
     def reorder(self, state: State, parents: Any) -> State:
-        """Let row r continue the history of row `parents[r]`, one of the same source.
+        """Makes row r continue the history of row `parents[r]`, one of the same source.
 
         Args:
             parents: int `[R']`. More rows than before (R' = B*K') spread sources, too.
@@ -256,11 +260,11 @@ class Decoder(ExplicitMaskLayer):
         return state_moves.reorder(state, parents)
 
     def select_rows(self, state: State, rows: Any) -> State:
-        """Keep the sources `rows`, int `[B']`, with all their beams, in the order given."""
+        """Keeps the sources `rows`, int `[B']`, with all their beams, in the order given."""
         return state_moves.select_rows(state, rows)
 
     def join(self, states: Sequence[State]) -> State:
-        """Put the sources of all states into one, one state's after the other's.
+        """Joins states: the sources of all of them, one state's after the other's.
 
         Args:
             states: with the same capacity and number of beams, after the same number of steps.
@@ -268,5 +272,5 @@ class Decoder(ExplicitMaskLayer):
         return state_moves.join(states)
 
     def grow(self, state: State, capacity: Any) -> State:
-        """Make room for `capacity` steps; by default the state has one size."""
+        """Makes room for `capacity` steps; by default the state has one size."""
         return state

@@ -1,4 +1,4 @@
-"""From token vectors to a stack's input, and from hidden vectors back to logits."""
+"""Input embeddings (token vectors with positions) and the output projection to logits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras_s2s.layers.positions import LearnedPositions
 
 
 def token_table(vocab_size: int, dim: int, *, name: str) -> keras.layers.ReversibleEmbedding:
-    """Embedding matrix `[vocab_size, dim]`, which a tied output projection reads backwards.
+    """Returns the embedding matrix `[vocab_size, dim]`, which a tied output projection transposes.
 
     The standard deviation dim^-0.5 gives vectors of unit length, and logits of unit variance
     where the table is tied.
@@ -29,7 +29,7 @@ def token_table(vocab_size: int, dim: int, *, name: str) -> keras.layers.Reversi
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class InputEmbedding(ExplicitMaskLayer):
-    """Token vectors made ready for a stack: scaled, given positions, normalised, dropped out.
+    """Scales token vectors, adds positions, and applies normalisation and dropout.
 
     Args:
         config: an `EmbeddingConfig`, or the mapping it is made of.
@@ -65,7 +65,7 @@ class InputEmbedding(ExplicitMaskLayer):
             self.norm.build(tokens_shape)
 
     def call(self, tokens: Any, start: Any = 0, training: bool | None = None) -> Any:
-        """Prepare token vectors.
+        """Prepares token vectors for a stack.
 
         Args:
             tokens: float tensor `[B, T, D]`.
@@ -103,7 +103,7 @@ class InputEmbedding(ExplicitMaskLayer):
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class OutputProjection(ExplicitMaskLayer):
-    """Hidden vectors to logits over the target vocabulary.
+    """Projects hidden vectors to logits over the target vocabulary.
 
     Args:
         vocab_size: V, the number of ids.

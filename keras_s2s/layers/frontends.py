@@ -1,4 +1,4 @@
-"""Frontends: token ids, or frames of features, as the vectors that an encoder reads."""
+"""Frontends for sources that are token ids or feature vectors."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ TOKEN_IDS = SourceInput("encoder_token_ids", "int32")
 
 
 class TokenFrontend(Frontend):
-    """Token ids: vectors out of a table, scaled, given positions, normalised, dropped out.
+    """A frontend for token ids: looks up their vectors, and adds positions, normalisation and
+    dropout.
 
     Args:
         table: token table, which may be that of the target, too.
-        embedding: what is done with its vectors.
+        embedding: scale, positions and normalisation of its vectors.
     """
 
     input = TOKEN_IDS
@@ -38,7 +39,7 @@ class TokenFrontend(Frontend):
 
 
 class FeatureFrontend(Frontend):
-    """Feature vectors, e.g. frames of speech or patches of a picture, projected to the width D.
+    """A frontend for feature vectors, e.g. frames of speech or patches of a picture.
 
     Args:
         feature_dim: F, numbers in a feature vector.

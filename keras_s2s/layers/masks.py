@@ -1,4 +1,4 @@
-"""Attention masks. True means: attend. They come from lengths, never from `ids != pad`.
+"""Attention masks (True = attend), made from lengths, never from `ids != pad`.
 
 Dimension letters used throughout the package: B sources in the batch, K beams of each
 source, R = B*K decoder rows, S source length, T target length, C cache capacity, H heads,
@@ -17,7 +17,7 @@ LOWEST = -1e30
 
 
 def padding_mask(lengths: Any, length: int) -> Any:
-    """Mask of the real positions of right-padded rows.
+    """Returns the mask of the real positions of right-padded rows.
 
     Args:
         lengths: int tensor `[B]`, real positions of each row.
@@ -35,7 +35,7 @@ def padding_mask(lengths: Any, length: int) -> Any:
 
 
 def causal_mask(length: Any) -> Any:
-    """Mask that lets each target position see itself and what stands before it.
+    """Returns the mask with which each target position attends to itself and earlier ones.
 
     Args:
         length: target length T, an int or a scalar tensor.
@@ -48,10 +48,10 @@ def causal_mask(length: Any) -> Any:
 
 
 def masked_softmax(scores: Any, mask: Any | None) -> Any:
-    """Softmax over the last axis in float32, with masked-out entries at exactly zero.
+    """Computes the softmax over the last axis in float32, with exact zeros where masked out.
 
     A row without a single allowed entry (a filler row of a batch) becomes uniform rather
-    than NaN, so that it cannot poison a sum over the batch.
+    than NaN, so that sums over the batch stay finite.
 
     Args:
         scores: float tensor `[..., S]`.

@@ -1,4 +1,4 @@
-"""Positions added to token embeddings."""
+"""Positions added to token embeddings: sinusoidal or learned."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_s2s.layers.base import ExplicitMaskLayer
 
 
 def sinusoidal_rates(dim: int, layout: str) -> np.ndarray:
-    """The rates of sine and cosine: float32, `10000^(-2i/dim)` of pair i.
+    """Returns the rates of sine and cosine: float32, `10000^(-2i/dim)` of pair i.
 
     tensor2tensor lets the last of `dim // 2` pairs have 1/10000: `10000^(-i/(dim//2 - 1))`.
     """
@@ -28,7 +28,7 @@ def sinusoidal_rates(dim: int, layout: str) -> np.ndarray:
 
 
 def sinusoidal_table(positions: Any, dim: int, layout: str = "interleaved") -> Any:
-    """Sine and cosine of each position at several rates [Vaswani 2017, section 3.5].
+    """Computes sine and cosine of positions at several rates [Vaswani 2017, section 3.5].
 
     Args:
         positions: int tensor `[T]`.
@@ -55,7 +55,7 @@ def sinusoidal_table(positions: Any, dim: int, layout: str = "interleaved") -> A
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class LearnedPositions(ExplicitMaskLayer):
-    """A trained vector per position.
+    """A trained vector for each position.
 
     Args:
         max_positions: rows of the table; a position beyond it does not exist.
@@ -75,7 +75,7 @@ class LearnedPositions(ExplicitMaskLayer):
         )
 
     def call(self, positions: Any) -> Any:
-        """Look up `positions`, an int tensor `[T]`; returns `[T, dim]`."""
+        """Looks up `positions`, an int tensor `[T]`; returns `[T, dim]`."""
         return ops.take(self.table, positions, axis=0)
 
     def compute_output_shape(self, positions_shape: Any) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Which layers are quantised, and how: what a saved model needs to be built again."""
+"""Records which layers are quantised, and quantises the layers of a new model alike."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import keras
 
-#: Those that need nothing but the layer's own weights.
+#: Modes that need nothing but the layer's own weights.
 MODES = ("int8", "int4", "float8")
 
 
 def quantised_layers(layers: Iterable[keras.layers.Layer]) -> dict[str, dict[str, Any]]:
-    """How each quantised layer is: by its path its mode, and Keras' settings for it.
+    """Returns, for each quantised layer, its path, its mode and Keras' settings for it.
 
     Raises:
         ValueError: a mode that cannot be built again, or a LoRA adapter on quantised weights.
@@ -46,7 +46,7 @@ def quantised_layers(layers: Iterable[keras.layers.Layer]) -> dict[str, dict[str
 def quantise_again(
     layers: Iterable[keras.layers.Layer], how: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Quantise the layers of a model that was just built as `quantised_layers` found them.
+    """Quantises the layers of a model that was just built as `quantised_layers` found them.
 
     Raises:
         ValueError: a layer that the model does not have.

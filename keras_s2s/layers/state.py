@@ -1,4 +1,4 @@
-"""What an encoder hands to a decoder, and what a decoder carries from step to step."""
+"""Memory of an encoder, state of a decoder, and operations on the rows of a state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_s2s.layers.kernels import operations as kernels
 
 
 class Memory(NamedTuple):
-    """An encoded batch of sources.
+    """The encoder's outputs for a batch of sources.
 
     Attributes:
         values: float tensor `[B, S, D]`.
@@ -28,12 +28,12 @@ class Memory(NamedTuple):
 
 
 class State(NamedTuple):
-    """A decoder's state.
+    """The state of a decoder between two steps.
 
     Attributes:
         source: leaves `[B, ...]`, computed once from the memory; beams of a source share them.
-        beam: leaves `[R, ...]`, a row for each hypothesis. What a row holds is the decoder's
-            affair: reorder, select and grow with the decoder's own moves.
+        beam: leaves `[R, ...]`, a row for each hypothesis. Their content is private to the
+            decoder, whose methods reorder, select and grow them.
     """
 
     source: Any
@@ -41,7 +41,7 @@ class State(NamedTuple):
 
 
 class StepOutput(NamedTuple):
-    """One decoding step.
+    """The result of a decoding step.
 
     Attributes:
         logits: float32 tensor `[R, V]`.
@@ -59,12 +59,12 @@ class StepOutput(NamedTuple):
 
 
 def gather_beams(tree: Any, parents: Any) -> Any:
-    """Rows `parents [R']` of every leaf `[R, ...]`."""
+    """Gathers the rows `parents [R']` of every leaf `[R, ...]`."""
     return keras.tree.map_structure(lambda leaf: ops.take(leaf, parents, axis=0), tree)
 
 
 def reorder(state: State, parents: Any) -> State:
-    """Let row r continue the history of row `parents[r]`; the source part stays.
+    """Makes row r continue the history of row `parents[r]`; the source part is unchanged.
 
     Args:
         state: a `State` of R rows.
@@ -74,7 +74,7 @@ def reorder(state: State, parents: Any) -> State:
 
 
 def spread(state: State, num_beams: int) -> State:
-    """Give each source, which has one row, `num_beams` equal rows: `[B, ...]` -> `[B*K, ...]`."""
+    """Gives each source, which has one row, `num_beams` equal rows: `[B, ...]` -> `[B*K, ...]`."""
     repeated = keras.tree.map_structure(
         lambda leaf: ops.repeat(leaf, num_beams, axis=0), state.beam
     )
@@ -82,7 +82,7 @@ def spread(state: State, num_beams: int) -> State:
 
 
 def select_rows(state: State, rows: Any) -> State:
-    """Keep the sources `rows [B']`, with all their beams, in the order given."""
+    """Keeps the sources `rows [B']`, with all their beams, in the order given."""
     sources = keras.tree.flatten(state.source)
     beams = keras.tree.flatten(state.beam)
     if not sources or not beams:
@@ -97,7 +97,7 @@ def select_rows(state: State, rows: Any) -> State:
 
 
 def join(states: Sequence[State]) -> State:
-    """The sources of all states, one state's after the other's.
+    """Joins states: the sources of all of them, one state's after the other's.
 
     Args:
         states: of one network, with as many beams, after the same number of steps.
@@ -107,7 +107,7 @@ def join(states: Sequence[State]) -> State:
 
 
 def join_rows(trees: Sequence[Any]) -> Any:
-    """Rows of all trees: leaves `[R, ...]` one after the other, `[R1 + R2 + ..., ...]`.
+    """Concatenates the rows of all trees: leaves `[R, ...]` become `[R1 + R2 + ..., ...]`.
 
     Where other axes differ (source lengths) the shorter are filled up at their end with zeros,
     or False: what masks leave out.
@@ -134,10 +134,10 @@ def _filled_up(leaf: Any, axis: int, size: Any) -> Any:
 
 
 def fold_beams(x: Any, sources: Any) -> Any:
-    """`[R, D]` -> `[B, K, D]`, so that the beams of a source query it together."""
+    """Reshapes `[R, D]` to `[B, K, D]`, so that the beams of a source query it together."""
     return kernels.reshape(x, (sources, -1, x.shape[-1]))
 
 
 def unfold_beams(x: Any) -> Any:
-    """`[B, K, D]` -> `[R, D]`."""
+    """Reshapes `[B, K, D]` to `[R, D]`."""
     return kernels.reshape(x, (-1, x.shape[-1]))

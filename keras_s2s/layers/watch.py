@@ -1,6 +1,6 @@
-"""A pass that looks where values stop being finite; for when something has gone wrong.
+"""Finds the first operation of a pass whose result is not finite, after an error.
 
-It computes what any pass computes, and looks at the results of every product and normalisation.
+It computes the same results, and checks those of every product and normalisation.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from keras_s2s.layers.kernels.operations import Kernels
 
 
 class Watch(Kernels):
-    """Keras' own operations, of which the first with a result that is not finite is remembered.
+    """Keras' own operations, which remember the first result that is not finite.
 
     Attributes:
-        found: the path of its layer, or what stands before it; None where all is finite.
+        found: the path of its layer, or a description of what comes before it; None where all is
+            finite.
         dtype: the type that it computes in.
 
     Example:
@@ -62,7 +63,7 @@ class Watch(Kernels):
 
 
 def is_finite(tree: Any) -> bool:
-    """Whether every float in a tree of tensors is finite; others are."""
+    """Returns whether every float in a tree of tensors is finite."""
     return all(
         bool(ops.all(ops.isfinite(leaf)))
         for leaf in keras.tree.flatten(tree)

@@ -1,10 +1,10 @@
-"""The operations that a decoding step is made of, each as fast as its backend allows.
+"""Operations of a decoding step, each as fast as its backend allows.
 
-Training and decoding call the same functions. By default they are Keras' layers. While a
-sequence is generated a set of faster ones can take their place in the running thread: PyTorch
-runs a step op by op, and there about a hundred `Layer.__call__`s a step, and matrices laid out
-for training, cost more than the arithmetic (`prepared_weights.py`); compiled backends multiply
-faster with a token table that is already transposed (`transposed_table.py`).
+Training and decoding call the same functions, which by default call Keras' layers. During a
+generation faster ones can replace them in the running thread: PyTorch runs a step op by op, where
+about a hundred `Layer.__call__`s a step, and matrices laid out for training, cost more than the
+arithmetic (`prepared_weights.py`); compiled backends multiply faster with a token table that is
+already transposed (`transposed_table.py`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ACTIVATIONS = {
 
 
 class Kernels:
-    """Keras' own operations; a subclass has faster ones."""
+    """Keras' own operations; subclasses have faster ones."""
 
     def linear(self, dense: keras.layers.Dense, x: Any) -> Any:
         return dense(x)
@@ -86,7 +86,7 @@ _CURRENT: ContextVar[Kernels] = ContextVar("kernels", default=Kernels())  # noqa
 
 @contextmanager
 def use(kernels: Kernels) -> Iterator[None]:
-    """Let the functions below be those of `kernels` in this thread."""
+    """Makes the functions below use `kernels` in this thread."""
     token = _CURRENT.set(kernels)
     try:
         yield
@@ -95,14 +95,14 @@ def use(kernels: Kernels) -> Iterator[None]:
 
 
 def linear(dense: keras.layers.Dense, x: Any) -> Any:
-    """`dense(x)`, for a `Dense` without activation: `[..., D]` -> `[..., N]`."""
+    """Computes `dense(x)`, for a `Dense` without activation: `[..., D]` -> `[..., N]`."""
     return _CURRENT.get().linear(dense, x)
 
 
 def heads(
     denses: Sequence[keras.layers.Dense], x: Any, num_heads: int, scale: float | None
 ) -> Sequence[Any]:
-    """`linear` of the same `x [B, T, Dm]` for each layer, in heads: `[B, H, T, D]`.
+    """Computes `linear` of the same `x [B, T, Dm]` for each layer, in heads: `[B, H, T, D]`.
 
     The first is multiplied by `scale`, unless that is None.
     """
@@ -110,17 +110,17 @@ def heads(
 
 
 def activated(activation: str, dense: keras.layers.Dense, x: Any) -> Any:
-    """`linear(dense, x)` under one of `ACTIVATIONS`."""
+    """Computes `linear(dense, x)` under one of `ACTIVATIONS`."""
     return _CURRENT.get().activated(activation, dense, x)
 
 
 def reshape(x: Any, shape: tuple[Any, ...]) -> Any:
-    """`keras.ops.reshape`."""
+    """Computes `keras.ops.reshape`."""
     return _CURRENT.get().reshape(x, shape)
 
 
 def logits(table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
-    """Products of `x [..., D]` with the vectors of a token table, plus `bias [V]` or None.
+    """Multiplies `x [..., D]` with the vectors of a token table, and adds `bias [V]` or None.
 
     Returns:
         float32 `[..., V]`.
@@ -129,44 +129,46 @@ def logits(table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
 
 
 def layer_norm(norm: keras.layers.Layer, x: Any) -> Any:
-    """`norm(x)`, for a `LayerNormalization` or an `RMSNormalization`."""
+    """Computes `norm(x)`, for a `LayerNormalization` or an `RMSNormalization`."""
     return _CURRENT.get().layer_norm(norm, x)
 
 
 def call(layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Any:
-    """`layer(...)`, perhaps without what Keras does around a call where that has no effect."""
+    """Computes `layer(...)`, without Keras' work around a call where that has no effect."""
     return _CURRENT.get().call(layer, *arguments, **options)
 
 
 def sinusoids(start: Any, length: Any, dim: int, layout: str = "interleaved") -> Any:
-    """Sinusoidal position vectors of the places from `start` on: `[length, dim]`."""
+    """Returns sinusoidal position vectors from position `start` on: `[length, dim]`."""
     return _CURRENT.get().sinusoids(start, length, dim, layout)
 
 
 def relative_biases(
     tables: Sequence[RelativePositions], index: Any, places: Any, beams: Any
 ) -> Iterable[Any]:
-    """`relative_positions.step_biases`: float32 `[1, H, 1, places * K]` of each table."""
+    """Computes `relative_positions.step_biases`: float32 `[1, H, 1, places * K]` of each table."""
     return _CURRENT.get().relative_biases(tables, index, places, beams)
 
 
 def split_heads(x: Any, num_heads: int) -> Any:
-    """`[B, T, H*D]` -> `[B, H, T, D]`."""
+    """Splits heads: `[B, T, H*D]` -> `[B, H, T, D]`."""
     return _CURRENT.get().split_heads(x, num_heads)
 
 
 def merge_heads(x: Any) -> Any:
-    """`[B, H, T, D]` -> `[B, T, H*D]`."""
+    """Merges heads: `[B, H, T, D]` -> `[B, T, H*D]`."""
     return _CURRENT.get().merge_heads(x)
 
 
 def as_bias(mask: Any) -> tuple[Any, Any]:
-    """A mask that several layers use, as `context` takes it: `(mask or None, bias or None)`."""
+    """Converts a mask that several layers use into the form that `context` takes: `(mask or None,
+    bias or None)`.
+    """
     return _CURRENT.get().as_bias(mask)
 
 
 def context(query: Any, key: Any, value: Any, mask: Any, bias: Any = None) -> Any:
-    """What `attention` finds, where nobody asks for the weights: `[B, H, T, D]`."""
+    """Computes the context of `attention` alone, without weights: `[B, H, T, D]`."""
     return _CURRENT.get().context(query, key, value, mask, bias)
 
 
@@ -178,7 +180,7 @@ def attention(
     dropout: Callable[[Any], Any],
     bias: Any = None,
 ) -> tuple[Any, Any]:
-    """Attend with scaled queries.
+    """Computes attention with scaled queries.
 
     Args:
         query: `[B, H, T, D]`, scaled.
@@ -200,11 +202,11 @@ def attention(
 
 
 def dropout(layer: keras.layers.Dropout, x: Any, training: bool | None) -> Any:
-    """`layer(x)`, or `x` where it is known not to be training."""
+    """Computes `layer(x)`, or returns `x` where it is known not to be training."""
     return x if training is False else layer(x, training=training)
 
 
 def with_bias(logits: Any, bias: Any) -> Any:
-    """Logits in float32 whatever they were computed in, plus a bias or None."""
+    """Returns attention logits in float32, plus a bias or None."""
     logits = ops.cast(logits, "float32")
     return logits if bias is None else logits + ops.cast(bias, "float32")

@@ -1,9 +1,9 @@
-"""Weights laid out for decoding on PyTorch, and the operations that use them.
+"""Prepares weights for fast decoding on PyTorch, and implements the operations that use them.
 
 On the CPU oneDNN multiplies few rows with a float32 matrix two to three times as fast where the
-matrix lies in blocks of its own choice. Such a copy is made once, and again only where the
-weight has changed: a checksum over the bits of every weight, at memory speed, is compared at
-the start of each generation, so that nothing is stale however a weight was changed.
+matrix is stored in oneDNN's own block layout. Such a copy is made once, and again only where the
+weight has changed: a checksum of the bits of every weight is compared at the start of each
+generation, so that changes are noticed however they were made.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from keras_s2s.layers.transformer.relative_positions import RelativePositions, s
 
 
 class Prepared(NamedTuple):
-    """A matrix made ready.
+    """A matrix that is prepared for products.
 
     Attributes:
         sources: tensors of the variables it was made of, `[D, N]` each and side by side; or one
@@ -39,7 +39,7 @@ class Prepared(NamedTuple):
 
     @property
     def is_fresh(self) -> bool:
-        """Whether no source has changed; where nothing is packed the source itself serves."""
+        """Whether the variables are unchanged; a matrix that is not packed is always fresh."""
         return not self.packed or self.checksums == tuple(map(checksum, self.sources))
 
 
@@ -71,7 +71,7 @@ class PreparedWeights(Kernels):
         self._biases: dict[tuple[int, int], tuple[Any, Any]] = {}
 
     def refresh(self) -> None:
-        """Forget what was made of weights that have changed since, or are gone."""
+        """Drops the copies of weights that have changed or no longer exist."""
         self._matrices = {
             key: known
             for key, known in self._matrices.items()
@@ -82,7 +82,7 @@ class PreparedWeights(Kernels):
         self._biases.clear()
 
     def is_plain(self, layer: keras.layers.Layer) -> bool:
-        """Whether Keras does nothing around a call of `layer` that would be missed."""
+        """Returns whether Keras does nothing around a call of `layer` that has an effect."""
         return (
             layer.compute_dtype == layer.variable_dtype
             and getattr(layer, "quantization_mode", None) is None
@@ -115,7 +115,7 @@ class PreparedWeights(Kernels):
     def _known(
         self, denses: tuple[keras.layers.Dense, ...], scale: float | None = None
     ) -> tuple[Any, ...] | None:
-        """Matrix and bias of layers side by side; None where they cannot be made ready so.
+        """Returns matrix and bias of layers side by side; None where they cannot be prepared.
 
         Args:
             scale: a factor of the first one's outputs.
@@ -164,7 +164,9 @@ class PreparedWeights(Kernels):
         return known[0](x, *known[1])
 
     def _norm_arguments(self, norm: keras.layers.Layer) -> tuple[Any, tuple[Any, ...]] | None:
-        """PyTorch's function and what follows `x`; None where it has none for this layer."""
+        """Returns PyTorch's function and its arguments after `x`; None where it has none for this
+        layer.
+        """
         from torch.nn import functional
 
         if not self.is_plain(norm):
@@ -199,7 +201,8 @@ class PreparedWeights(Kernels):
         return [self._relative_bias(table, index, beams) for table in tables]
 
     def _relative_bias(self, layer: RelativePositions, index: int, beams: int) -> Any:
-        """Biases of places 0 to `index`, each `beams` times: `[1, H, 1, (index + 1) * beams]`.
+        """Returns the biases of positions 0 to `index`, each `beams` times: `[1, H, 1, (index + 1)
+        * beams]`.
 
         They are the end of the biases of one long history: a view of a table made once.
         """
@@ -269,7 +272,7 @@ class PreparedWeights(Kernels):
 
 
 def shows_itself(layer: keras.layers.Layer, variable: keras.Variable) -> bool:
-    """Whether a variable shows its own values, not those that a layer around it casts them to.
+    """Returns whether a variable is read as it is stored, not as a layer around it casts it.
 
     A float32 layer inside one of mixed precision has to be called for Keras to see to that.
     """
@@ -277,7 +280,8 @@ def shows_itself(layer: keras.layers.Layer, variable: keras.Variable) -> bool:
 
 
 def checksum(tensor: Any) -> tuple[bytes, bytes]:
-    """What changes with the weights of a float32 matrix, at about the price of reading it.
+    """Returns a checksum that changes with the weights of a float32 matrix, at about the cost of
+    reading them.
 
     The sum of each row, and the sum of the bits of each column, modulo 2^32. Rows that change
     places, and signs that change together, change the former; columns that change places, and
@@ -297,7 +301,7 @@ def checksum(tensor: Any) -> tuple[bytes, bytes]:
 def prepare(
     sources: Sequence[Any], *, is_table: bool = False, scale: float | None = None
 ) -> Prepared | None:
-    """Make a matrix ready: packed by oneDNN on the CPU in float32, as it is elsewhere.
+    """Prepares a matrix: packed by oneDNN on the CPU in float32, unchanged elsewhere.
 
     Args:
         sources: kernels `[D, N]`, put side by side; or one table `[N, D]`.
@@ -324,7 +328,7 @@ def prepare(
 
 
 def packs(tensors: Sequence[Any]) -> bool:
-    """Whether oneDNN packs matrices like these."""
+    """Returns whether oneDNN packs matrices like these."""
     import torch
 
     return (
@@ -336,12 +340,12 @@ def packs(tensors: Sequence[Any]) -> bool:
 
 
 def sums_are_finite(sums: tuple[bytes, bytes]) -> bool:
-    """Whether what `checksum` returned is that of a matrix without NaN or infinity."""
+    """Returns whether a `checksum` is that of a matrix without NaN or infinity."""
     return bool(np.isfinite(np.frombuffer(sums[0], np.float32)).all())
 
 
 def side_by_side(tensors: Sequence[Any]) -> Any:
-    """`[..., N]` of each to `[..., sum of N]`."""
+    """Concatenates tensors `[..., N]` along the last axis."""
     import torch
 
     return tensors[0] if len(tensors) == 1 else torch.cat(tuple(tensors), dim=-1)
@@ -350,7 +354,9 @@ def side_by_side(tensors: Sequence[Any]) -> Any:
 def multiply(
     x: Any, prepared: Prepared, bias: Any, activation: str = "none", variant: str = ""
 ) -> Any:
-    """`x [..., D]` times a prepared matrix, plus a bias `[N]` or None; activated, if packed."""
+    """Multiplies `x [..., D]` by a prepared matrix, adds a bias `[N]` or None, and activates if
+    packed.
+    """
     import torch
 
     if prepared.packed:

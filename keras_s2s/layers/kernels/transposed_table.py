@@ -1,4 +1,4 @@
-"""A tied token table, transposed for the output projection of a decoding loop.
+"""Keeps a transposed copy of a tied token table for the output projection of a decoding loop.
 
 XLA and TensorFlow multiply few rows with a matrix `[D, V]` up to three times as fast as with the
 transpose of a table `[V, D]`. The copy is made once, and again when the table has changed.
@@ -15,7 +15,7 @@ from keras_s2s.layers.kernels.operations import Kernels, with_bias
 
 
 class TransposedTable(Kernels):
-    """The table of a network whose output projection is tied to it; see `holding`.
+    """Kernels that use a transposed copy of the tied token table; see `holding`.
 
     Args:
         table: the table, or None where there is none to transpose.
@@ -37,11 +37,11 @@ class TransposedTable(Kernels):
         self._held: Any = None
 
     def refresh(self) -> None:
-        """See whether the table has changed."""
+        """Copies the table again if it has changed."""
         if self.table is None:
             return
         if keras.backend.backend() == "jax":
-            # An array never changes: a new one takes its place.
+            # An array never changes: it is replaced by a new one.
             source = self.table.embeddings.value
             if source is not self._source:
                 self._source, self._transposed = source, ops.transpose(source) + 0
@@ -71,7 +71,7 @@ class TransposedTable(Kernels):
         return self._transposed
 
     def holding(self, tensor: Any) -> Kernels:
-        """Kernels that use `tensor`, which stands for `self.tensor` in a program."""
+        """Returns kernels that use `tensor` for `self.tensor`, inside a program."""
         if tensor is None:
             return Kernels()
         held = TransposedTable(self.table)

@@ -1,7 +1,7 @@
 """Attention of a recurrent decoder over the encoder's outputs.
 
-Four scores, one frame: keys are projected once per source, queries are scored against them,
-and the context is the weighted mean of the values.
+There are four scores. In all of them keys are projected once per source, queries are scored against
+them, and the context is the weighted mean of the values.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from keras_s2s.layers.masks import masked_softmax
 
 
 class Attention(ExplicitMaskLayer):
-    """Base of the scores: a subclass says how keys are projected and queries scored."""
+    """Base class of attention: a subclass projects keys and scores queries."""
 
     def project_keys(self, values: Any) -> Any:
-        """What `score` needs of the memory, once per source: `[B, S, D]` -> `[B, S, U]`."""
+        """Projects values to keys, once per source: `[B, S, D]` -> `[B, S, U]`."""
         return values
 
     def score(self, query: Any, keys: Any) -> Any:
-        """Scores `[B, T, S]` of `query [B, T, Dq]` against projected `keys [B, S, U]`."""
+        """Computes the scores `[B, T, S]` of `query [B, T, Dq]` against projected `keys [B, S,
+        U]`.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define score()")
 
     def call(self, query: Any, values: Any, keys: Any = None, mask: Any = None) -> Any:
-        """Attend.
+        """Computes the context and the attention weights of queries.
 
         Args:
             query: float tensor `[B, T, Dq]`; T counts target positions, or beams of a step.
@@ -51,7 +53,7 @@ class Attention(ExplicitMaskLayer):
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class AdditiveAttention(Attention):
-    """`v . tanh(W_q q + W_k k + b)` [Bahdanau 2015, A.1.2].
+    """Additive attention, `v . tanh(W_q q + W_k k + b)` [Bahdanau 2015, A.1.2].
 
     Args:
         units: width U of the hidden layer that compares query and key.
@@ -85,7 +87,7 @@ class AdditiveAttention(Attention):
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class ConcatAttention(AdditiveAttention):
-    """`v . tanh(W [q; k])` [Luong 2015, eq. 8].
+    """Concat attention, `v . tanh(W [q; k])` [Luong 2015, eq. 8].
 
     `W [q; k] = W_q q + W_k k`: the two halves of W are multiplied apart, which gives the same
     numbers without forming the `[B, T, S, 2D]` tensor of all concatenations.
@@ -100,7 +102,7 @@ class ConcatAttention(AdditiveAttention):
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class DotAttention(Attention):
-    """`q . k` [Luong 2015, eq. 8]; query and values must have the same width."""
+    """Dot-product attention, `q . k` [Luong 2015, eq. 8]; query and values have the same width."""
 
     def build(self, query_shape: Any, values_shape: Any) -> None:
         if query_shape[-1] != values_shape[-1]:
@@ -117,7 +119,7 @@ class DotAttention(Attention):
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class BilinearAttention(Attention):
-    """`q . W k`, called general by its authors [Luong 2015, eq. 8]."""
+    """Bilinear attention, `q . W k`, called general by its authors [Luong 2015, eq. 8]."""
 
     def build(self, query_shape: Any, values_shape: Any) -> None:
         self.key_dense = keras.layers.Dense(query_shape[-1], use_bias=False, name="key")

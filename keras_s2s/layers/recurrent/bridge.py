@@ -1,4 +1,4 @@
-"""The bridge: from an encoder's final state to a recurrent decoder's initial state."""
+"""Bridges, which make a recurrent decoder's initial state from an encoder's final state."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from keras_s2s.layers.state import Memory
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class Bridge(ExplicitMaskLayer):
-    """Hands the source over as the decoder's initial state.
+    """Makes the decoder's initial state from the encoder's memory.
 
     - `copy`: layer by layer, as it is [Sutskever 2014]; both sides must have the same cell,
       depth and width (a bidirectional encoder counts twice its units).
     - `dense`: a projection of all final states at once, with an activation
       [Bahdanau 2015, A.2.2]; any encoder fits any decoder. An encoder without a recurrent
       state (a Transformer) gives the mean of its outputs instead.
-    - `zero`: nothing; the decoder knows the source by attention only.
+    - `zero`: zeros; the decoder reads the source by attention only.
 
     Args:
         config: a `BridgeConfig`, or the mapping it is made of.
@@ -39,7 +39,7 @@ class Bridge(ExplicitMaskLayer):
         self.state_sizes = [list(sizes) for sizes in state_sizes]
 
     def build_for(self, values_shape: Any, final_state_shape: Any) -> None:
-        """Create the weights for an encoder's output and state shapes."""
+        """Creates the weights for an encoder's output and state shapes."""
         sizes = [[shape[-1] for shape in layer] for layer in final_state_shape]
         if self.config.type == "copy" and sizes != self.state_sizes:
             raise ValueError(
@@ -49,7 +49,7 @@ class Bridge(ExplicitMaskLayer):
                 "encoder counts twice its hidden_dim)"
             )
         if self.config.type == "dense":
-            # Without a recurrent state the mean of the outputs stands in for it.
+            # Without a recurrent state the mean of the outputs is used.
             width = sum(sum(layer) for layer in sizes) or values_shape[-1]
             self.denses = [
                 [
@@ -65,7 +65,7 @@ class Bridge(ExplicitMaskLayer):
         self.built = True
 
     def call(self, memory: Memory) -> list[list[Any]]:
-        """Make the initial state.
+        """Makes the initial state.
 
         Args:
             memory: what the encoder returned.
@@ -94,14 +94,14 @@ class Bridge(ExplicitMaskLayer):
 
 
 def masked_mean(memory: Memory) -> Any:
-    """Mean of an encoder's outputs over the real positions: `[B, S, D]` -> `[B, D]`."""
+    """Computes the mean of an encoder's outputs over real positions: `[B, S, D]` -> `[B, D]`."""
     mask = ops.cast(memory.mask, memory.values.dtype)[:, :, None]
     total = ops.sum(memory.values * mask, axis=1)
     return total / ops.maximum(ops.sum(mask, axis=1), ops.cast(1, total.dtype))
 
 
 def context_vector(memory: Memory) -> Any:
-    """The one vector that stands for the whole source [Cho 2014]: `[B, D]`.
+    """Returns one vector that summarises the whole source [Cho 2014]: `[B, D]`.
 
     The top layer's final hidden state (both directions), or, where the encoder has none, the
     mean of its outputs.

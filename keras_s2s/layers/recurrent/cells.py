@@ -1,4 +1,4 @@
-"""Recurrent layers by name, and what encoder and decoder both need to know of them."""
+"""Recurrent layers by name, for encoder and decoder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATES = {"gru": 1, "lstm": 2, "rnn": 1}
 
 
 def recurrent_layer(cell: str, units: int, *, name: str) -> keras.layers.RNN:
-    """A Keras recurrent layer that returns its whole sequence and its final state.
+    """Returns a Keras recurrent layer that returns its whole sequence and its final state.
 
     Keras picks a GPU kernel where there is one; the weights have the same layout with and
     without it (`reset_after=True` for GRU), so that they load and run anywhere.
@@ -33,7 +33,7 @@ def recurrent_layer(cell: str, units: int, *, name: str) -> keras.layers.RNN:
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class WideOrthogonal(keras.initializers.Orthogonal):
-    """Orthogonal matrices [Saxe 2014], computed in float32 whatever the weights' type is.
+    """Orthogonal matrices [Saxe 2014], computed in float32 for weights of any type.
 
     PyTorch and TensorFlow have no decomposition in half precision on the CPU.
     """

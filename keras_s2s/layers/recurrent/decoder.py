@@ -1,4 +1,4 @@
-"""Decoder: a stack of GRU, LSTM or simple RNN cells over the target."""
+"""Recurrent decoder: a stack of GRU, LSTM or simple RNN cells over the target."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from keras_s2s.layers.state import Memory, State, fold_beams, unfold_beams
 
 
 def make_attention(config: AttentionConfig, hidden_dim: int) -> Attention:
-    """The attention layer that a configuration names."""
+    """Returns the attention layer that a configuration names."""
     units = config.units or hidden_dim
     makers = {
         "additive": lambda: AdditiveAttention(units=units, name="attention"),
@@ -36,12 +36,12 @@ def make_attention(config: AttentionConfig, hidden_dim: int) -> Attention:
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class RecurrentDecoder(Decoder):
-    """Writes the target from left to right.
+    """A recurrent decoder with or without attention.
 
-    One step: the input vector (with the context vector, or the last attentional vector, beside
-    it where the configuration says so) goes up the stack of cells; attention, if any, reads the
-    source before [Bahdanau 2015] or after it [Luong 2015]; a tanh readout joins what the output
-    projection needs to see.
+    In one step the input vector (concatenated with the context vector, or the last attentional
+    vector, where the configuration asks for it) goes through the stack of cells; attention, if any,
+    reads the source before [Bahdanau 2015] or after it [Luong 2015]; a tanh readout combines the
+    inputs of the output projection.
 
     Where no step depends on what another step read from the source, training runs each layer
     over the whole target at once; otherwise it scans step by step. Decoding always takes single
@@ -120,7 +120,9 @@ class RecurrentDecoder(Decoder):
     # ------------------------------------------------------------------ pieces of a step
 
     def _with_context(self, x: Any, source: dict[str, Any]) -> Any:
-        """The fixed context vector beside every position: `[B, T, E]` -> `[B, T, E + D]`."""
+        """Concatenates the fixed context vector to every position: `[B, T, E]` -> `[B, T, E +
+        D]`.
+        """
         if not self._fixed_context:
             return x
         context = source["context"][:, None]
@@ -128,13 +130,13 @@ class RecurrentDecoder(Decoder):
         return ops.concatenate([x, ops.broadcast_to(context, shape)], axis=-1)
 
     def _attend(self, query: Any, source: dict[str, Any]) -> tuple[Any, Any]:
-        """`[B, T, D]` queries to `(context [B, T, Dv], weights [B, T, S])`."""
+        """Attends with `[B, T, D]` queries; returns `(context [B, T, Dv], weights [B, T, S])`."""
         return self.attention(  # type: ignore[misc]
             query, source["values"], keys=source["keys"], mask=source["mask"]
         )
 
     def _read_out(self, hidden: Any, context: Any, x: Any, source: dict[str, Any]) -> Any:
-        """What the output projection sees, `[B, T, hidden_dim]`.
+        """Returns the input of the output projection, `[B, T, hidden_dim]`.
 
         `tanh(W [h; c])` after Luong's attention; the input's embedding joins where the
         decoder's own equations have it (Bahdanau's and Cho's deep output).
@@ -149,7 +151,7 @@ class RecurrentDecoder(Decoder):
     def _advance(
         self, x: Any, beam: dict[str, Any], source: dict[str, Any], dropout: list[Any] | None
     ) -> tuple[dict[str, Any], Any, Any]:
-        """Move every row by one target position.
+        """Advances every row by one target position.
 
         Args:
             x: token vectors `[B, K, E]`: K beams of each source (1 while training).
@@ -185,10 +187,10 @@ class RecurrentDecoder(Decoder):
             new_beam["feed"] = unfold_beams(readout)
         return new_beam, readout, weights
 
-    # ------------------------------------------------------------------ the decoder's moves
+    # ------------------------------------------------------------------ state and steps
 
     def init_state(self, memory: Memory, capacity: Any = None) -> State:
-        """The state before the first step, one row for each source.
+        """Returns the state before the first step, with one row for each source.
 
         Args:
             memory: an encoded batch.
@@ -209,12 +211,12 @@ class RecurrentDecoder(Decoder):
     def step(
         self, x: Any, state: State, index: Any, want_attention: bool = False
     ) -> tuple[Any, State, Any]:
-        """One decoding step.
+        """Takes one decoding step.
 
         Args:
             x: token vectors `[R, 1, E]`.
             state: the state so far.
-            index: the step's number; the recurrent state knows it without being told.
+            index: number of the step; not needed here.
 
         Returns:
             `(hidden [R, 1, hidden_dim], state, attention [R, S] or None)`.
@@ -233,7 +235,7 @@ class RecurrentDecoder(Decoder):
         training: bool | None = None,
         return_attention: bool = False,
     ) -> Any:
-        """All target positions at once, with the true inputs (teacher forcing).
+        """Computes all target positions at once, from the true inputs (teacher forcing).
 
         Args:
             tokens: token vectors of the decoder inputs, `[B, T, E]`.
@@ -298,9 +300,9 @@ class RecurrentDecoder(Decoder):
         return ops.swapaxes(steps["readout"], 0, 1), weights
 
     def _dropout_masks(self, tokens: Any, training: bool | None) -> list[Any]:
-        """Masks `[T, B, D]` between the layers, drawn before the loop.
+        """Draws dropout masks `[T, B, D]` between the layers, before the loop.
 
-        A random draw inside a compiled loop would leave its seed behind in the loop.
+        Seeds cannot be updated inside a compiled loop.
         """
         shape = (ops.shape(tokens)[1], ops.shape(tokens)[0], self.config.hidden_dim)
         return [

@@ -1,4 +1,4 @@
-"""Encoder: a stack of GRU, LSTM or simple RNN layers over the source."""
+"""Recurrent encoder: a stack of GRU, LSTM or simple RNN layers over the source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_s2s.layers.state import Memory
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class RecurrentEncoder(Encoder):
-    """Reads the source from left to right, or from both ends.
+    """A recurrent encoder, in one direction or both.
 
     Args:
         config: a `RecurrentEncoderConfig`, or the mapping it is made of.
@@ -41,7 +41,7 @@ class RecurrentEncoder(Encoder):
 
     @property
     def output_dim(self) -> int:
-        """Width of the outputs: both directions side by side."""
+        """Width of the outputs, both directions counted."""
         return self.config.hidden_dim * (2 if self.config.bidirectional else 1)
 
     def build(self, tokens_shape: Any) -> None:
@@ -51,7 +51,7 @@ class RecurrentEncoder(Encoder):
             shape = (*tokens_shape[:-1], self.output_dim)
 
     def call(self, tokens: Any, mask: Any, training: bool | None = None) -> Memory:
-        """Encode.
+        """Encodes token vectors.
 
         Args:
             tokens: token vectors, float tensor `[B, S, E]`.

@@ -1,4 +1,4 @@
-"""A loop over time that can be differentiated.
+"""A loop over time with gradients, on every backend.
 
 The one place that asks which backend runs: `keras.ops.scan` fails on TensorFlow where the
 number of steps is unknown while tracing (Keras 3.15), as it is for batches of several lengths.
@@ -14,7 +14,7 @@ from keras import ops
 
 
 def scan(body: Callable[[Any, Any], Any], carry: Any, xs: Any) -> Any:
-    """Apply `carry = body(carry, x)` along the first axis of `xs`.
+    """Applies `carry = body(carry, x)` along the first axis of `xs`.
 
     Args:
         body: from the carried tree and one slice of `xs` to the next carried tree.

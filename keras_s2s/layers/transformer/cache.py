@@ -1,11 +1,10 @@
-"""Self-attention caches `[R, H, C, D]`, and the ancestors of each hypothesis.
+"""Self-attention caches `[R, H, C, D]`, and the table of each hypothesis' ancestors.
 
-The K rows of a source share their R/B = K rows of a cache: its memory is read as `[B, H, C, K,
-D]`, for each position the slots of the K hypotheses side by side, and a step writes one
-position of all. When beam search moves hypotheses between rows the caches stay where they were
-written; what moves is a table of ancestors, `[R, C]`: in whose slot a row finds its position c.
-Attention then reads the slots of all K, behind a mask. That spares copying every cache at every
-step.
+The K rows of a source share their R/B = K rows of a cache: its memory is read as `[B, H, C, K, D]`,
+for each position the slots of the K hypotheses side by side, and a step writes one position of all.
+When beam search moves hypotheses between rows, the caches are not moved, but a table of ancestors,
+`[R, C]`: in which row's slot each row finds its position c. Attention then reads the slots of all K
+under a mask. So no cache has to be copied at a step.
 
 The one place that asks which backend runs: each has its own way of changing one slice of an
 array without copying the rest.
@@ -20,12 +19,12 @@ from keras import ops
 
 
 def empty(rows: Any, num_heads: int, capacity: Any, head_dim: int, dtype: str) -> Any:
-    """A cache of zeros `[R, H, C, D]`."""
+    """Returns a cache of zeros `[R, H, C, D]`."""
     return ops.zeros((rows, num_heads, capacity, head_dim), dtype=dtype)
 
 
 def settled(values: Any) -> Any:
-    """`values`, laid out in the order of its axes: what is read at every step is read in a row.
+    """Lays out `values` in memory in the order of their axes, since every step reads them.
 
     Compiled backends lay out what they keep themselves.
     """
@@ -33,19 +32,19 @@ def settled(values: Any) -> Any:
 
 
 def by_source(cache: Any, sources: Any) -> Any:
-    """The memory of `cache [R, H, C, D]` as it is used: `[B, H, C, K, D]`."""
+    """Reshapes `cache [R, H, C, D]` to the order in which attention reads it: `[B, H, C, K, D]`."""
     rows, heads, capacity, dim = ops.shape(cache)
     return ops.reshape(cache, (sources, heads, capacity, rows // sources, dim))
 
 
 def by_row(slots: Any) -> Any:
-    """The inverse of `by_source`."""
+    """Undoes `by_source`."""
     sources, heads, capacity, beams, dim = ops.shape(slots)
     return ops.reshape(slots, (sources * beams, heads, capacity, dim))
 
 
 def write(cache: Any, value: Any, index: Any) -> Any:
-    """Put `value [B, H, K, D]` at position `index` of `cache [R, H, C, D]`.
+    """Puts `value [B, H, K, D]` at position `index` of `cache [R, H, C, D]`.
 
     The result replaces the argument: PyTorch changes it in place.
     """
@@ -74,14 +73,14 @@ def write(cache: Any, value: Any, index: Any) -> Any:
 
 
 def places_read(capacity: Any, index: Any) -> Any:
-    """How many of the C positions `slots` reads at step `index`: N is K times as many."""
+    """Returns how many of the C positions `slots` reads at step `index`."""
     return int(index) + 1 if keras.backend.backend() == "torch" else capacity
 
 
 def slots(cache: Any, sources: Any, index: Any) -> Any:
-    """The slots that attention at step `index` needs to read, position by position: `[B, H, N, D]`.
+    """Returns the slots that attention at step `index` reads, position by position: `[B, H, N, D]`.
 
-    PyTorch slices off the filled positions, N = (index + 1) * K: a view, free of charge.
+    PyTorch slices off the filled positions, N = (index + 1) * K, a view without cost.
     Compiled backends need one shape for every step and read all N = C * K, under `visible`.
     """
     rows, heads, capacity, dim = ops.shape(cache)
@@ -92,7 +91,8 @@ def slots(cache: Any, sources: Any, index: Any) -> Any:
 
 
 def visible(ancestors: Any | None, capacity: Any, sources: Any, index: Any) -> Any | None:
-    """Mask of `slots` at step `index`: bool, broadcastable to `[B, H, K, N]`; None where all are.
+    """Returns the mask of `slots` at step `index`: bool, broadcastable to `[B, H, K, N]`; None
+    where all are visible.
 
     Args:
         ancestors: int32 `[R, C]`; None where each source has one row.
@@ -115,7 +115,9 @@ def visible(ancestors: Any | None, capacity: Any, sources: Any, index: Any) -> A
 
 
 def own_slots(ancestors: Any, sources: Any, index: Any) -> Any:
-    """`ancestors [R, C]` after a step has been written: position `index` is each row's own."""
+    """Returns `ancestors [R, C]` after a step has been written: position `index` is each row's
+    own.
+    """
     rows = ops.shape(ancestors)[0]
     own = ops.arange(rows, dtype="int32") % (rows // sources)
     if keras.backend.backend() == "torch":
@@ -126,18 +128,18 @@ def own_slots(ancestors: Any, sources: Any, index: Any) -> Any:
 
 
 def all_own(sources: Any, beams: Any, capacity: Any) -> Any:
-    """Ancestors of rows that have all their positions in their own slots: int32 `[R, C]`."""
+    """Returns the ancestors of rows that have all positions in their own slots: int32 `[R, C]`."""
     own = ops.arange(sources * beams, dtype="int32") % beams
     return ops.broadcast_to(own[:, None], (sources * beams, capacity)) + 0
 
 
 def spread(cache: Any, num_beams: int) -> Any:
-    """Each source's one hypothesis in K slots: `[B, H, C, D]` -> `[B*K, H, C, D]`."""
+    """Copies each source's one hypothesis into K slots: `[B, H, C, D]` -> `[B*K, H, C, D]`."""
     return by_row(ops.concatenate([ops.expand_dims(cache, 3)] * num_beams, axis=3))
 
 
 def histories(cache: Any, ancestors: Any | None, sources: Any) -> Any:
-    """What each row finds in its slots, `[R, H, C, D]`: a cache without ancestors."""
+    """Returns a cache without ancestors, `[R, H, C, D]`: what each row finds in its slots."""
     if ancestors is None:
         return cache
     found = ops.transpose(by_source(cache, sources), (0, 3, 1, 2, 4))  # [B, K, H, C, D]
@@ -148,20 +150,20 @@ def histories(cache: Any, ancestors: Any | None, sources: Any) -> Any:
 
 
 def of_histories(rows: Any, sources: int) -> Any:
-    """The inverse of `histories`, of rows that have all their positions in their own slots."""
+    """Undoes `histories`, for rows that have all positions in their own slots."""
     rows = ops.reshape(rows, (sources, -1, *rows.shape[1:]))  # [B, K, H, C, D]
     return by_row(ops.transpose(rows, (0, 2, 3, 1, 4)))
 
 
 def select(values: Any, sources: Any, kept: Any) -> Any:
-    """The rows of the sources `kept [B']`: `[R, ...]` -> `[R', ...]`."""
+    """Returns the rows of the sources `kept [B']`: `[R, ...]` -> `[R', ...]`."""
     shape = ops.shape(values)
     values = ops.reshape(values, (sources, -1, *shape[1:]))
     return ops.reshape(ops.take(values, kept, axis=0), (-1, *shape[1:]))
 
 
 def grow(cache: Any, capacity: Any, sources: Any) -> Any:
-    """Extend `cache [R, H, C, D]` by empty positions to `capacity`.
+    """Extends `cache [R, H, C, D]` by empty positions to `capacity`.
 
     Raises:
         ValueError: `capacity` is less than there is.
@@ -175,6 +177,6 @@ def grow(cache: Any, capacity: Any, sources: Any) -> Any:
 
 
 def grow_ancestors(ancestors: Any, capacity: Any) -> Any:
-    """Extend `ancestors [R, C]` to `capacity`."""
+    """Extends `ancestors [R, C]` to `capacity`."""
     rows, used = ops.shape(ancestors)
     return ops.concatenate([ancestors, ops.zeros((rows, capacity - used), dtype="int32")], axis=1)

@@ -1,4 +1,6 @@
-"""Decoder: blocks of causal self-attention and attention to the source [Vaswani 2017, 3.1]."""
+"""Transformer decoder: blocks of causal self-attention and attention to the source [Vaswani 2017,
+3.1].
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from keras_s2s.layers.transformer.stack import TransformerBlock, TransformerStac
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class TransformerDecoderBlock(TransformerBlock):
-    """Causal self-attention, cross-attention and feed-forward, each in a residual frame."""
+    """A block of causal self-attention, cross-attention and feed-forward, each with a residual."""
 
     def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
@@ -50,7 +52,7 @@ class TransformerDecoderBlock(TransformerBlock):
         return_attention: bool = False,
         self_bias: Any = None,
     ) -> Any:
-        """All target positions at once.
+        """Computes all target positions at once.
 
         Args:
             x: float tensor `[B, T, hidden_dim]`.
@@ -86,7 +88,7 @@ class TransformerDecoderBlock(TransformerBlock):
         want_attention: bool = False,
         self_bias: Any = None,
     ) -> Any:
-        """One target position of every row.
+        """Computes one target position of every row.
 
         Args:
             x: float tensor `[B, K, hidden_dim]`: the beams of a source stand side by side.
@@ -132,7 +134,7 @@ class TransformerDecoderBlock(TransformerBlock):
         training: bool | None,
         return_weights: bool,
     ) -> tuple[Any, Any, Any]:
-        """The block around any form of self-attention: training and decoding share it."""
+        """Computes the block around any form of self-attention, for training and decoding."""
         y, caches = attend_self(self._before(self.self_attention_norm, x))
         x = self._after(self.self_attention_norm, x, y, training)
 
@@ -155,7 +157,7 @@ class TransformerDecoderBlock(TransformerBlock):
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class TransformerDecoder(TransformerStack, Decoder):
-    """The stack.
+    """A Transformer decoder: a stack of blocks with caches for decoding.
 
     Args:
         config: a `TransformerConfig`, or the mapping it is made of.
@@ -175,7 +177,7 @@ class TransformerDecoder(TransformerStack, Decoder):
         training: bool | None = None,
         return_attention: bool = False,
     ) -> Any:
-        """All target positions at once, with the true inputs (teacher forcing).
+        """Computes all target positions at once, from the true inputs (teacher forcing).
 
         Args:
             tokens: token vectors of the decoder inputs, `[B, T, hidden_dim]`.
@@ -211,7 +213,7 @@ class TransformerDecoder(TransformerStack, Decoder):
         return (x, ops.mean(weights, axis=1)) if return_attention else x
 
     def init_state(self, memory: Memory, capacity: Any = None) -> State:
-        """The state before the first step, one row for each source.
+        """Returns the state before the first step, with one row for each source.
 
         Args:
             memory: an encoded batch.
@@ -235,7 +237,7 @@ class TransformerDecoder(TransformerStack, Decoder):
         return State({"mask": memory.mask, "layers": layers}, beam)
 
     def spread(self, state: State, num_beams: int) -> State:
-        """Give each source, which has one row, `num_beams` equal rows."""
+        """Gives each source, which has one row, `num_beams` equal rows."""
         layers = keras.tree.map_structure(
             lambda leaf: cache.spread(leaf, num_beams), state.beam["layers"]
         )
@@ -244,7 +246,7 @@ class TransformerDecoder(TransformerStack, Decoder):
         return State(state.source, {"layers": layers, "ancestors": ancestors})
 
     def reorder(self, state: State, parents: Any) -> State:
-        """Row r continues the history of row `parents[r]`, one of the same source.
+        """Makes row r continue the history of row `parents[r]`, one of the same source.
 
         The caches stay; the ancestors move. Where the number of rows changes, caches are made
         anew.
@@ -270,14 +272,14 @@ class TransformerDecoder(TransformerStack, Decoder):
         return State(state.source, {"layers": layers, "ancestors": ancestors})
 
     def select_rows(self, state: State, rows: Any) -> State:
-        """Keep the sources `rows [B']`, with all their beams, in the order given."""
+        """Keeps the sources `rows [B']`, with all their beams, in the order given."""
         rows = ops.convert_to_tensor(rows, dtype="int32")
         sources = ops.shape(state.source["mask"])[0]
         beam = keras.tree.map_structure(lambda leaf: cache.select(leaf, sources, rows), state.beam)
         return State(gather_beams(state.source, rows), beam)
 
     def grow(self, state: State, capacity: Any) -> State:
-        """Extend the caches to `capacity` steps."""
+        """Extends the caches to `capacity` steps."""
         sources = ops.shape(state.source["mask"])[0]
         beam = dict(state.beam)
         beam["layers"] = keras.tree.map_structure(
@@ -290,7 +292,7 @@ class TransformerDecoder(TransformerStack, Decoder):
     def step(
         self, x: Any, state: State, index: Any, want_attention: bool = False
     ) -> tuple[Any, State, Any]:
-        """One decoding step.
+        """Takes one decoding step.
 
         Args:
             x: token vectors `[R, 1, hidden_dim]`.

@@ -1,4 +1,6 @@
-"""Encoder: a stack of self-attention blocks over the source [Vaswani 2017, section 3.1]."""
+"""Transformer encoder: a stack of self-attention blocks over the source [Vaswani 2017, section
+3.1].
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from keras_s2s.layers.transformer.stack import TransformerBlock, TransformerStac
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class TransformerEncoderBlock(TransformerBlock):
-    """Self-attention and feed-forward, each in a residual frame."""
+    """A block of self-attention and feed-forward, each with a residual."""
 
     bidirectional = True
 
@@ -36,7 +38,7 @@ class TransformerEncoderBlock(TransformerBlock):
         self.feed_forward_norm.build(x_shape)
 
     def call(self, x: Any, mask: Any = None, training: bool | None = None, bias: Any = None) -> Any:
-        """One layer.
+        """Computes the block.
 
         Args:
             x: float tensor `[B, S, hidden_dim]`.
@@ -58,7 +60,7 @@ class TransformerEncoderBlock(TransformerBlock):
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class TransformerEncoder(TransformerStack, Encoder):
-    """The stack.
+    """A Transformer encoder: a stack of blocks.
 
     Args:
         config: a `TransformerConfig`, or the mapping it is made of.
@@ -84,7 +86,7 @@ class TransformerEncoder(TransformerStack, Encoder):
         self._build_stack(tokens_shape)
 
     def call(self, tokens: Any, mask: Any, training: bool | None = None) -> Memory:
-        """Encode token vectors `[B, S, hidden_dim]` under `mask`, bool `[B, S]`."""
+        """Encodes token vectors `[B, S, hidden_dim]` under `mask`, bool `[B, S]`."""
         x = tokens
         length = ops.shape(tokens)[1]
         for block, attended, bias in self._blocks_with_bias(

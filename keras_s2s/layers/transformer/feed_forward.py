@@ -14,7 +14,8 @@ from keras_s2s.layers.transformer.half_precision import own_dtype, wide_dtype, w
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class FeedForward(ExplicitMaskLayer):
-    """`W_2 act(W_1 x)`, or gated `W_2 (act(W_g x) * W_1 x)` [Shazeer 2020].
+    """The feed-forward network `W_2 act(W_1 x)`, or gated `W_2 (act(W_g x) * W_1 x)` [Shazeer
+    2020].
 
     Args:
         hidden_dim: model width.
@@ -61,7 +62,7 @@ class FeedForward(ExplicitMaskLayer):
         self.outer_dense.build((*x_shape[:-1], self.intermediate_dim))
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        """`[B, T, hidden_dim]` -> `[B, T, hidden_dim]`; float32 under a float16 policy."""
+        """Computes `[B, T, hidden_dim]` -> `[B, T, hidden_dim]`; float32 under a float16 policy."""
         if self.gate_dense is not None:
             gate = widened(
                 kernels.activated(self.activation, self.gate_dense, x), self.compute_dtype

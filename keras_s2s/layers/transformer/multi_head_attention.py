@@ -13,9 +13,9 @@ from keras_s2s.layers.kernels import operations as kernels
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class MultiHeadAttention(ExplicitMaskLayer):
-    """Attention with H heads, in pieces that training and decoding both use.
+    """Multi-head attention, in parts that training and decoding both use.
 
-    `call` is `attend(project_query(q), *project_memory(m))`. A decoding step calls the pieces,
+    `call` is `attend(project_query(q), *project_memory(m))`. A decoding step calls the parts,
     so that keys and values are computed once: those of the source before the loop, those of
     each target position when it is generated.
 
@@ -69,11 +69,11 @@ class MultiHeadAttention(ExplicitMaskLayer):
         return self.head_dim**-0.5 if self.scale else None
 
     def project_query(self, query: Any) -> Any:
-        """`[B, T, hidden_dim]` -> queries `[B, H, T, D]`, scaled where scores are."""
+        """Projects `[B, T, hidden_dim]` to queries `[B, H, T, D]`, scaled where scores are."""
         return kernels.heads((self.query_dense,), query, self.num_heads, self._scale)[0]
 
     def project_memory(self, memory: Any) -> tuple[Any, Any]:
-        """`[B, S, Dm]` -> keys and values, `[B, H, S, D]` each."""
+        """Projects `[B, S, Dm]` to keys and values, `[B, H, S, D]` each."""
         keys = kernels.linear(self.key_dense, memory)
         values = kernels.linear(self.value_dense, memory)
         return kernels.split_heads(keys, self.num_heads), kernels.split_heads(
@@ -81,7 +81,9 @@ class MultiHeadAttention(ExplicitMaskLayer):
         )
 
     def project_own(self, x: Any) -> Sequence[Any]:
-        """Queries, keys and values of one tensor `[B, T, hidden_dim]`: `[B, H, T, D]` each."""
+        """Projects one tensor `[B, T, hidden_dim]` to queries, keys and values: `[B, H, T, D]`
+        each.
+        """
         denses = (self.query_dense, self.key_dense, self.value_dense)
         return kernels.heads(denses, x, self.num_heads, self._scale)
 
@@ -95,7 +97,7 @@ class MultiHeadAttention(ExplicitMaskLayer):
         return_weights: bool = True,
         bias: Any = None,
     ) -> tuple[Any, Any]:
-        """Attend with projected tensors.
+        """Computes attention from projected tensors.
 
         Args:
             query: `[B, H, T, D]`, as `project_query` returns it.
@@ -126,7 +128,9 @@ class MultiHeadAttention(ExplicitMaskLayer):
         training: bool | None = None,
         bias: Any = None,
     ) -> Any:
-        """Attend from `query [B, T, hidden_dim]` to `memory [B, S, Dm]`; `[B, T, hidden_dim]`."""
+        """Computes attention from `query [B, T, hidden_dim]` to `memory [B, S, Dm]`; `[B, T,
+        hidden_dim]`.
+        """
         key, value = self.project_memory(memory)
         output, _ = self.attend(self.project_query(query), key, value, mask, training, False, bias)
         return output

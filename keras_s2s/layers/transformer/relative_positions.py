@@ -1,4 +1,4 @@
-"""Biases of self-attention by distance [Raffel 2020, section 2.1].
+"""Relative positions: biases of self-attention by distance [Raffel 2020, section 2.1].
 
 A key at place k and a query at place q are k - q apart. Each distance belongs to a bucket, and a
 bucket has a bias for each head, which is added to the scores. Near distances have a bucket
@@ -22,7 +22,7 @@ from keras_s2s.layers.masks import LOWEST
 
 @lru_cache
 def buckets_by_distance(num_buckets: int, max_distance: int) -> np.ndarray:
-    """Buckets of one direction.
+    """Returns the bucket of each distance, for one direction.
 
     Args:
         num_buckets: of this direction; half of them are for the nearest distances.
@@ -31,8 +31,8 @@ def buckets_by_distance(num_buckets: int, max_distance: int) -> np.ndarray:
     Returns:
         int32 `[max_distance + 1]`: the bucket of each distance from 0 on.
 
-    Some distances lie on the very border of two buckets. Computed here, step by step in
-    float32 as the published models were trained, they fall on the same side on every backend.
+    Some distances are on the border of two buckets. They are computed here step by step in float32,
+    as for the published models, so that they fall into the same bucket on every backend.
     """
     exact = num_buckets // 2
     distances = np.arange(max_distance + 1)
@@ -45,7 +45,7 @@ def buckets_by_distance(num_buckets: int, max_distance: int) -> np.ndarray:
 
 
 def buckets(distances: Any, config: RelativePositionsConfig, *, bidirectional: bool) -> Any:
-    """Buckets of signed distances.
+    """Returns the buckets of signed distances.
 
     Args:
         distances: int32 tensor, place of the key minus place of the query.
@@ -64,7 +64,7 @@ def buckets(distances: Any, config: RelativePositionsConfig, *, bidirectional: b
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class RelativePositions(ExplicitMaskLayer):
-    """The table of biases: `embeddings [num_buckets, H]`.
+    """A table of biases: `embeddings [num_buckets, H]`.
 
     Args:
         config: a `RelativePositionsConfig`, or the mapping it is made of.
@@ -105,7 +105,7 @@ class RelativePositions(ExplicitMaskLayer):
         )
 
     def buckets_of(self, distances: Any) -> Any:
-        """Buckets of `distances`, int `[N]`: key minus query."""
+        """Returns the buckets of `distances`, int `[N]`: key minus query."""
         distances = ops.convert_to_tensor(distances, dtype="int32")
         return buckets(distances, self.config, bidirectional=self.bidirectional)
 
@@ -125,7 +125,8 @@ class RelativePositions(ExplicitMaskLayer):
 
 
 def square_biases(tables: Sequence[RelativePositions], length: Any) -> Iterable[Any]:
-    """Biases of all pairs of `length` places: float32 `[1, H, length, length]` of each table.
+    """Yields the biases of all pairs of `length` positions: float32 `[1, H, length, length]` of
+    each table.
 
     One after the other, so that those of a deep stack need not exist at once.
     """
@@ -141,7 +142,7 @@ def square_biases(tables: Sequence[RelativePositions], length: Any) -> Iterable[
 def step_biases(
     tables: Sequence[RelativePositions], index: Any, places: Any, beams: Any
 ) -> Iterable[Any]:
-    """Biases of the slots that a decoding step reads.
+    """Returns the biases of the slots that a decoding step reads.
 
     Args:
         tables: of a decoder's layers, or the one that they share.
@@ -161,7 +162,7 @@ def step_biases(
 
 
 def masked_bias(bias: Any, mask: Any | None) -> Any:
-    """Bias and mask in one: `bias` where `mask` is True, and the score of what is masked out.
+    """Combines bias and mask: `bias` where `mask` is True, else the score of masked-out positions.
 
     Args:
         bias: float32, broadcastable to `[B, H, T, S]`.

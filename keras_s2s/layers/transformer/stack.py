@@ -1,4 +1,4 @@
-"""What a Transformer's encoder and decoder, and their blocks, have in common."""
+"""Base classes of a Transformer's blocks and stacks, for encoder and decoder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras_s2s.layers.transformer.relative_positions import RelativePositions, m
 
 
 class TransformerBlock(ExplicitMaskLayer):
-    """Base of a block: its parts by configuration, and the residual frame around each of them.
+    """Base class of blocks: their parts, and the residual around each of them.
 
     Args:
         config: a `TransformerConfig`, or the mapping it is made of.
@@ -70,13 +70,13 @@ class TransformerBlock(ExplicitMaskLayer):
         )
 
     def _before(self, norm: keras.layers.Layer, x: Any) -> Any:
-        """What a sub-layer reads."""
+        """Returns the input of a sub-layer."""
         if self.config.norm_order == "pre":
             x = kernels.layer_norm(norm, widened(x, self.compute_dtype))
         return narrowed(x, self.compute_dtype)
 
     def _after(self, norm: keras.layers.Layer, x: Any, update: Any, training: bool | None) -> Any:
-        """The residual sum of `x` and a sub-layer's `update`."""
+        """Returns the residual sum of `x` and a sub-layer's `update`."""
         x, update = widened(x, self.compute_dtype), widened(update, self.compute_dtype)
         x = x + kernels.dropout(self.dropout, update, training)
         return kernels.layer_norm(norm, x) if self.config.norm_order == "post" else x
@@ -86,7 +86,7 @@ class TransformerBlock(ExplicitMaskLayer):
 
 
 class TransformerStack(ExplicitMaskLayer):
-    """Base of a stack: blocks, the biases of their self-attention, and what is at its end.
+    """Base class of stacks: blocks, biases of their self-attention, and the final normalisation.
 
     Args:
         config: a `TransformerConfig`, or the mapping it is made of.
@@ -117,7 +117,7 @@ class TransformerStack(ExplicitMaskLayer):
         self.dropout = keras.layers.Dropout(self.config.output_dropout, name="dropout")
 
     def _build_stack(self, tokens_shape: Any, *shapes: Any) -> None:
-        """Build all parts; the blocks read `tokens_shape` and `shapes`."""
+        """Builds all parts; the blocks read `tokens_shape` and `shapes`."""
         for block in self.blocks:
             block.build(tokens_shape, *shapes)
         if self.relative_positions is not None:
@@ -128,7 +128,7 @@ class TransformerStack(ExplicitMaskLayer):
     def _blocks_with_bias(
         self, mask: Any, biases: Callable[[Sequence[RelativePositions]], Iterable[Any]]
     ) -> Iterator[tuple[Any, Any, Any]]:
-        """Each block with the mask and the bias of its self-attention.
+        """Yields each block with the mask and the bias of its self-attention.
 
         Args:
             mask: bool, broadcastable to `[B, H, T, S]`, or None.
@@ -152,7 +152,7 @@ class TransformerStack(ExplicitMaskLayer):
                 yield block, None, masked_bias(bias, mask)
 
     def _ending(self, x: Any, training: bool | None) -> Any:
-        """The stack's output, from that of its last block."""
+        """Returns the stack's output from that of its last block."""
         if self.norm is not None:
             x = kernels.layer_norm(self.norm, widened(x, self.compute_dtype))
         return kernels.dropout(self.dropout, narrowed(x, self.compute_dtype), training)
@@ -162,7 +162,7 @@ class TransformerStack(ExplicitMaskLayer):
 
 
 def norm_layer(config: TransformerConfig, name: str, compute_dtype: str) -> keras.layers.Layer:
-    """Normalisation as the configuration has it.
+    """Returns the normalisation layer that the configuration asks for.
 
     Args:
         compute_dtype: of the layer around it; what it reads may be wider (`half_precision`).
@@ -174,7 +174,7 @@ def norm_layer(config: TransformerConfig, name: str, compute_dtype: str) -> kera
 
 
 def relative_positions(config: TransformerConfig, bidirectional: bool) -> RelativePositions:
-    """A table of biases as the configuration has it."""
+    """Returns the table of biases that the configuration asks for."""
     assert config.relative_positions is not None
     return RelativePositions(
         config.relative_positions,
