@@ -36,6 +36,14 @@ def convert(
     quantization: Annotated[
         str | None, typer.Option(help="Of a CTranslate2 folder: int8, int16, float16, ...")
     ] = None,
+    src_lang: Annotated[
+        str | None,
+        typer.Option("--src-lang", help="The default language of sources, of what is written."),
+    ] = None,
+    tgt_lang: Annotated[
+        str | None,
+        typer.Option("--tgt-lang", help="The default language of targets, of what is written."),
+    ] = None,
     ids: Annotated[
         bool,
         typer.Option(
@@ -65,12 +73,25 @@ def convert(
     if ids:
         model.preprocessor = None
     if to == OWN:
+        if src_lang is not None or tgt_lang is not None:
+            if model.preprocessor is None:
+                raise ValueError(
+                    "--src-lang and --tgt-lang: this model has no tokenizer, and so no languages"
+                )
+            model.preprocessor = model.preprocessor.in_languages(src_lang, tgt_lang)
         model.save_to_preset(target)
     else:
         from keras_s2s.export.errors import TokenizerExportError
 
         try:
-            model.export(target, format=to, quantization=quantization, overwrite=overwrite)
+            model.export(
+                target,
+                format=to,
+                src_lang=src_lang,
+                tgt_lang=tgt_lang,
+                quantization=quantization,
+                overwrite=overwrite,
+            )
         except TokenizerExportError as error:
             raise ValueError(
                 f"{error.reason}. Pass --ids to export the model from ids to ids"

@@ -95,6 +95,11 @@ def _pair(path: Path, row: Row, columns: tuple[int, int] | None) -> tuple[str, s
                 f"{max(columns) + 1}: {shown}"
             )
         return cells[columns[0]], cells[columns[1]]
+    if len(cells) == 1 and ".csv" in path.suffixes and ";" in cells[0]:
+        raise DataError(
+            f"{where}: 1 column, expected 2 (source, target): {shown}. Columns seem to be "
+            "separated by semicolons; save the file with commas, or as a TSV with tabs"
+        )
     if len(cells) != 2:
         raise DataError(
             f"{where}: {len(cells)} columns, expected 2 (source, target): {shown}. For a file "

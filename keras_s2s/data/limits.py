@@ -92,18 +92,26 @@ class ModelLimits:
             f"longest has {lengths.max()}. {remedy}"
         )
 
-    def check_batch(self, batch: Any, where: str, special_ids: SpecialIds | None = None) -> None:
+    def check_batch(
+        self,
+        batch: Any,
+        where: str,
+        special_ids: SpecialIds | None = None,
+        *,
+        is_whole: bool = False,
+    ) -> None:
         """Raises an error for a batch, or whole arrays, that the model cannot be trained on.
 
         Args:
             batch: `(x, y)` or `(x, y, sample_weight)`: arrays or tensors of any backend.
             where: begins the message: the argument, or which batch it is.
             special_ids: also check that labels are one position ahead of decoder inputs.
+            is_whole: `batch` is all data there is, so that some label must count.
 
         Raises:
             DataError: inputs that are missing, arrays whose shapes do not go together, ids that
                 are no whole numbers or outside the vocabulary, rows longer than the model's
-                positions, weights that cannot be meant.
+                positions, weights that cannot be meant; no label that counts, in whole data.
         """
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
             raise DataError(
@@ -122,8 +130,14 @@ class ModelLimits:
             )
         _check_ids(labels, f"{where}: labels", self.target_vocabulary, ignored=IGNORED_LABEL)
         weights = _token_weights(batch[2] if len(batch) == 3 else None, mask, where)
+        counted = (weights > 0) & (labels != IGNORED_LABEL)
+        if is_whole and not counted.any():
+            raise DataError(
+                f"{where}: no label counts, so that the loss would be 0: each is {IGNORED_LABEL}, "
+                "has weight 0, or is padding; look at labels, sample_weight and "
+                "decoder_padding_mask"
+            )
         if special_ids is not None:
-            counted = (weights > 0) & (labels != IGNORED_LABEL)
             check_teacher_forcing(
                 arrays["decoder_token_ids"], labels, counted.astype("float32"), special_ids
             )

@@ -154,6 +154,11 @@ def read_pairs(
         >>> pairs = read_pairs(pairs="train.tsv", columns=(0, 2))
     """
     two_files = source is not None and target is not None
+    if source is not None and target is None and pairs is None:
+        raise ValueError(
+            f"{os.fspath(source)!r} is given as source, a file of source sentences, and there is "
+            f"no target; for one file that holds both sides pass pairs={os.fspath(source)!r}"
+        )
     if two_files == (pairs is not None) or (source is None) != (target is None):
         raise ValueError("give either source and target (two line-aligned files), or pairs")
     if format not in (None, *get_args(PairFormat)):

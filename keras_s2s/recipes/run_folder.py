@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,6 +71,10 @@ class RunFolder:
     """
 
     def __init__(self, directory: Path, *, overwrite: bool) -> None:
+        for place in (directory, *directory.parents):
+            if place.is_file():
+                reason = f"cannot be written: {place} is a file; give a folder"
+                raise NotADirectoryError(errno.ENOTDIR, reason, str(directory))
         self.directory = directory
         self.has_earlier_model = check_run_folder(directory, overwrite=overwrite)
         self._made: list[Path] = []

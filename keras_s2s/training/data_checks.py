@@ -57,18 +57,22 @@ class DataChecks:
     special_ids: SpecialIds
     preprocessor: Preprocessor | None
 
-    def checked(self, x: Any, y: Any, weights: Any, name: str, call: str) -> Any:
+    def checked(
+        self, x: Any, y: Any, weights: Any, name: str, call: str, *, is_whole: bool = False
+    ) -> Any:
         """Returns `x` after checking it, or with a check of each batch.
 
         Args:
             x, y, weights: as `fit` takes them.
             name: of the argument, for messages.
             call: the call, for messages, with `{}` in the place of the data.
+            is_whole: arrays are all data there is, so that some label must count.
 
         Raises:
             ValueError: texts instead of batches; inputs that lack masks; ids outside the
                 vocabulary; rows longer than the model's positions; labels that are not the
-                decoder inputs moved by one; another preprocessor than the model's.
+                decoder inputs moved by one; no label that counts; another preprocessor than
+                the model's.
         """
         refuse_texts(x, call)
         if isinstance(x, Batches):
@@ -80,7 +84,7 @@ class DataChecks:
                 )
             x.check_limits(self.limits, name)
         elif y is not None or isinstance(x, Mapping):
-            self.limits.check_batch((x, y, weights), name, self.special_ids)
+            self.limits.check_batch((x, y, weights), name, self.special_ids, is_whole=is_whole)
         else:
             return checked_batches(x, self.limits.check_batch, name)
         return x
@@ -99,24 +103,32 @@ class DataChecks:
             )
         if isinstance(data, tuple | list) and isinstance(data[0], Mapping):
             x, y, weights = [*data, None, None][:3]
-            self.checked(x, y, weights, name, call)
+            self.checked(x, y, weights, name, call, is_whole=True)
             return data
         return self.checked(data, None, None, name, call)
 
-    def check_inputs(self, x: Any) -> None:
+    def check_inputs(self, x: Any, call: str = "predict()") -> None:
         """Raises an error for inputs that `predict` cannot take.
+
+        Args:
+            x: the inputs.
+            call: the function that was called, for messages.
 
         Raises:
             ValueError: texts; inputs that lack masks; ids outside the vocabulary; rows longer
                 than the model's positions.
         """
-        if is_texts(x):
-            raise ValueError(
-                "predict() returns logits of given decoder inputs, and this is text; "
-                "model.generate(texts) generates from texts, model.score(sources, targets) "
-                "measures given targets"
-            )
+        self.refuse_text(x, call)
         if isinstance(x, Batches):
             x.check_limits(self.limits, "x")
         elif isinstance(x, Mapping):
             self.limits.check_ids(x, "x")
+
+    def refuse_text(self, x: Any, call: str) -> None:
+        """Raises an error for texts where inputs are expected; arguments as of `check_inputs`."""
+        if is_texts(x):
+            raise ValueError(
+                f"{call} returns logits of given decoder inputs, and this is text; "
+                "model.generate(texts) generates from texts, model.score(sources, targets) "
+                "measures given targets"
+            )

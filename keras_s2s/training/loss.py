@@ -132,7 +132,8 @@ def as_token_loss(loss: Any) -> Any:
         `loss` itself if it divides by the weights already, or reduces in another way.
 
     Raises:
-        ValueError: it takes logits for probabilities, or sums over a batch.
+        ValueError: it takes logits for probabilities, sums over a batch, or is one of Keras' own
+            that compares values, as "mse".
     """
     if loss is None or isinstance(loss, list | tuple):
         return loss if loss is None else type(loss)(map(as_token_loss, loss))
@@ -145,6 +146,14 @@ def as_token_loss(loss: Any) -> Any:
             "would learn another thing. Leave loss out (compile() has TokenCrossEntropy, the "
             "mean over real tokens), or pass "
             "keras.losses.SparseCategoricalCrossentropy(from_logits=True)"
+        )
+    if not _takes_ids(resolved):
+        raise ValueError(
+            f"loss={_named(loss)} does not go with labels [batch, target] that are ids and outputs "
+            "[batch, target, vocabulary] that are logits. Leave loss out (compile() has "
+            "TokenCrossEntropy, the mean over real tokens), or pass "
+            "keras.losses.SparseCategoricalCrossentropy(from_logits=True) or a function that "
+            "returns a value for each label, [batch, target]"
         )
     if not isinstance(resolved, keras.losses.Loss):
         return MeanOverTokens(resolved)
@@ -176,6 +185,20 @@ def takes_probabilities(function: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return parameter is not None and parameter.default is False
+
+
+def _takes_ids(loss: Any) -> bool:
+    """Returns whether one of Keras' own losses gives a value for each label; True for others."""
+    function = getattr(loss, "fn", loss)
+    home = getattr(function, "__module__", None) or type(function).__module__
+    if not home.startswith("keras.src."):
+        return True
+    labels, logits = ops.zeros((2, 3), dtype="int32"), ops.zeros((2, 3, 5))
+    try:
+        values = (loss.call if isinstance(loss, keras.losses.Loss) else loss)(labels, logits)
+    except Exception:
+        return False
+    return tuple(values.shape) == (2, 3)
 
 
 def _resolved(loss: Any) -> Callable[..., Any]:

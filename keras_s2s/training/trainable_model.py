@@ -126,7 +126,7 @@ class TrainableModel(keras.Model):
         Raises:
             ValueError: texts instead of batches; inputs that lack masks; ids outside the
                 vocabulary; rows longer than the model's positions; labels that are not the decoder
-                inputs moved by one; `class_weight`.
+                inputs moved by one, or none that counts; `class_weight`.
         """
         given = named_arguments(keras.Model.fit, x, y, *args, **kwargs)
         refuse_class_weight(given.get("class_weight"))
@@ -138,7 +138,7 @@ class TrainableModel(keras.Model):
             self.optimizer.build(self.trainable_variables)
         weights = given.get("sample_weight")
         checks = self._data_checks
-        given["x"] = checks.checked(x, y, weights, "x", "model.fit({})")
+        given["x"] = checks.checked(x, y, weights, "x", "model.fit({})", is_whole=True)
         if (validation := given.get("validation_data")) is not None:
             given["validation_data"] = checks.checked_validation(validation)
         if isinstance(x, Batches):
@@ -160,6 +160,23 @@ class TrainableModel(keras.Model):
         """
         self._data_checks.check_inputs(x)
         return super().predict(x, *args, **kwargs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Returns the logits of one batch, as `keras.Model.predict_on_batch` does, after the
+        checks of `predict`.
+        """
+        self._data_checks.check_inputs(x, "predict_on_batch()")
+        return super().predict_on_batch(x)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the logits of inputs, as `keras.Model.__call__` does.
+
+        Raises:
+            ValueError: texts, which `generate` takes.
+        """
+        if args and isinstance(args[0], str | list | tuple):
+            self._data_checks.refuse_text(args[0], "model(inputs)")
+        return super().__call__(*args, **kwargs)
 
     def train_on_batch(
         self,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from cli.small_folder import save_small_model
 from parity.random_checkpoints import make, save
+from parity.test_huggingface_text import make as make_multilingual
 from small_models import slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
@@ -69,12 +70,28 @@ def test_quantised(folder, tmp_path):
         (["--quantization", "int8"], "--quantization is for --to ctranslate2"),
         (["--to", "ctranslate2", "--quantization", "int3"], "int3"),
         (["--tokenizer", "character"], "for CTranslate2 folders"),
+        (["--src-lang", "de"], "this model has no tokenizer"),
     ],
 )
 def test_refused(folder, tmp_path, capsys, words, message):
     assert main(["convert", str(folder), str(tmp_path / "out"), *words]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@slow_where_compiled
+@pytest.mark.parametrize("to", ["keras_s2s", "huggingface"])
+def test_languages_become_the_defaults_of_what_is_written(tmp_path, to):
+    _, _, source = make_multilingual("mbart50", tmp_path / "source")
+    languages = ["--src-lang", "fr_XX", "--tgt-lang", "ko_KR"]
+    target = tmp_path / "target"
+    assert main(["convert", str(source), str(target), "--to", to, *languages]) == 0
+    written = Seq2SeqLM.from_preset(target, verbose=False)
+    model = Seq2SeqLM.from_preset(source, verbose=False)
+    options = {"src_lang": "fr_XX", "tgt_lang": "ko_KR", "max_length": 8}
+    expected = model.generate("The fox", **options)
+    assert written.generate("The fox", max_length=8) == expected
+    assert model.generate("The fox", max_length=8) != expected
 
 
 @slow_where_compiled

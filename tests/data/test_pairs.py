@@ -198,6 +198,7 @@ def broken(path, data):
         ("p.jsonl", b'{"source": "\\ud800", "target": "b"}\n', "line 1: .* unpaired surrogate"),
         ("p.tsv", b"a\tb\nc\n", "line 2: 1 columns, expected 2"),
         ("p.tsv", b"a\tb\tc\n", "line 1: 3 columns, expected 2"),
+        ("p.csv", b"a;b\n", "line 1: 1 column, .*separated by semicolons; .*commas, or as a TSV"),
         ("p.tsv", "a\tb\n".encode("utf-16"), "line 1: UTF-16, expected UTF-8"),
         ("p.tsv", b"", "0 pairs read.* nothing to use"),
         ("p.tsv", b"\n\n", "2 pairs read, 0 kept.* nothing to use"),
@@ -232,8 +233,13 @@ def test_not_text():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"source": "a"}, {"target": "a"}, {"source": "a", "target": "b", "pairs": []}]
+    "arguments", [{}, {"target": "a"}, {"source": "a", "target": "b", "pairs": []}]
 )
 def test_contradicting_arguments(arguments):
     with pytest.raises(ValueError, match="give either source and target"):
         read_pairs(**arguments)
+
+
+def test_one_file_given_as_the_source_names_the_argument_for_it():
+    with pytest.raises(ValueError, match=r"there is no target; for one file .* pairs='p\.tsv'"):
+        read_pairs("p.tsv")

@@ -68,7 +68,8 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, place: str) -> None:
     with pytest.raises(OSError) as caught:
         RunFolder(tmp_path / place, overwrite=False)
     assert caught.value.filename == str(tmp_path / place)
-    assert "cannot be written" in str(caught.value.strerror)
+    reason = f"cannot be written: {tmp_path / 'file'} is a file; give a folder"
+    assert caught.value.strerror == reason
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -93,7 +94,7 @@ def test_train_refuses_before_it_reads_anything(tmp_path, capsys, monkeypatch) -
         )
     (tmp_path / "file").write_text("mine")
     assert main(["train", "dates", "--out", "file/x"]) == 1
-    assert "error: file/x: cannot be written: Not a directory" in capsys.readouterr().err
+    assert "error: file/x: cannot be written: file is a file; give a folder" in capsys.readouterr().err
 
 
 def test_one_message_for_an_interrupt(monkeypatch, capsys) -> None:

@@ -79,6 +79,22 @@ def test_a_loss_of_probabilities_is_refused_with_the_remedy(model, loss) -> None
 
 
 @pytest.mark.parametrize(
+    "loss",
+    [
+        "mse",
+        keras.losses.mean_absolute_error,
+        keras.losses.Huber(),
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        keras.losses.BinaryCrossentropy(from_logits=True),
+    ],
+    ids=["name", "function", "object", "one_hot", "binary"],
+)
+def test_a_loss_that_does_not_take_ids_is_refused_with_the_remedy(model, loss) -> None:
+    with pytest.raises(ValueError, match=r"does not go with labels .* are ids.*Leave loss out"):
+        model.compile("sgd", loss=loss)
+
+
+@pytest.mark.parametrize(
     "metric",
     [
         "sparse_categorical_crossentropy",

@@ -98,6 +98,18 @@ def test_labels_of_minus_100_weigh_nothing(model, given) -> None:
     same(expected, {name: float(value) for name, value in logs.items()})
 
 
+def test_labels_none_of_which_counts_are_refused_before_the_first_step(model, given) -> None:
+    x, y, weights = given
+    ignored, before = np.full_like(y, -100), model.get_weights()
+    for labels, w in ((ignored, None), (y, np.zeros_like(weights)), (ignored, weights)):
+        with pytest.raises(DataError, match="no label counts, so that the loss would be 0"):
+            model.fit(x, labels, sample_weight=w, verbose=0)
+    with pytest.raises(DataError, match="validation_data: no label counts"):
+        model.fit(x, y, validation_data=(x, ignored), verbose=0)
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @slow_where_compiled
 def test_labels_of_minus_100_train_as_weights_of_0_do(model, given) -> None:
     x, y, weights = given
@@ -300,6 +312,11 @@ def test_predict_of_texts_names_generate(model) -> None:
     for texts in ("a b", ["a b"], np.asarray(["a b"]), {"encoder_token_ids": ["a b"]}):
         with pytest.raises(ValueError, match=r"model\.generate\(texts\)"):
             model.predict(texts)
+        with pytest.raises(ValueError, match=r"predict_on_batch\(\) .*model\.generate\(texts\)"):
+            model.predict_on_batch(texts)
+    for texts in ("a b", ["a b"], ("a b", "b a")):
+        with pytest.raises(ValueError, match=r"model\(inputs\) .*model\.generate\(texts\)"):
+            model(texts)
 
 
 # --------------------------------------------------------------------------------------
