@@ -38,7 +38,7 @@ class BatchReport:
         what: `"pairs"` or `"texts"`.
         read: pairs given.
         empty: dropped, because a side had no text or no ids, or a text too few ids for the
-        objective.
+            objective.
         reserved: dropped, because the text holds a token that the objective inserts.
         overlong_source: pairs whose source is longer than max_source_length.
         overlong_target: pairs whose target is longer than max_target_length.

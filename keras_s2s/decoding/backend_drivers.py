@@ -1,4 +1,4 @@
-"""The driver of each backend."""
+"""Chooses the driver and the kernels of the running backend."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DRIVERS: dict[str, type[Driver]] = {
 
 
 def make_kernels(moves: Moves) -> Any:
-    """The weights of a network as the running backend decodes best with them."""
+    """Returns the kernels with which the running backend decodes fastest."""
     if keras.backend.backend() == "torch":
         return PreparedWeights()
     return TransposedTable(getattr(moves, "tied_table", None))
@@ -32,7 +32,7 @@ def make_kernels(moves: Moves) -> Any:
 def make_driver(
     moves: Moves, sampler: Sampler, plan: Plan, variables: list[Any], prepared: Any = None
 ) -> Driver:
-    """The driver of the running backend.
+    """Returns the driver of the running backend.
 
     Args:
         variables: every variable of the network.

@@ -1,7 +1,7 @@
-"""What made logits useless: which weights are not finite, or where a pass left what its type holds.
+"""Finds the cause of logits that are not finite: bad weights, or a layer that overflows.
 
-Logits are looked at while they are made, by a sum for each row (`Loop.advance`, `forced_pass`).
-What is found there does not say why; this runs the pass once more, slowly, for one source.
+Logits are checked while they are computed, by a sum for each row (`Loop.advance`, `forced_pass`).
+To find the cause, the pass is run again here, op by op, for one source.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ WIDER = {
 
 
 class NonFiniteError(ValueError):
-    """Logits or weights that are NaN or infinite; the message names the layer and the remedy."""
+    """Raised for logits or weights that are NaN or infinite; the message names the layer and the
+    remedy.
+    """
 
 
 class NonFiniteLogits(Exception):
-    """Raised within a generation: the logits of these sources are not finite.
+    """Raised while generating: the logits of these sources are not finite.
 
     Attributes:
         places: of the sources.
@@ -52,7 +54,7 @@ def while_generating(
     dtype: str,
     what: str,
 ) -> NonFiniteError:
-    """The error for a source whose logits were not finite.
+    """Returns the error for a source whose logits were not finite.
 
     Args:
         loop: of the generation.
@@ -60,7 +62,7 @@ def while_generating(
         steps: as many as were taken.
         variables: all weights.
         dtype: that the network computes in.
-        what: what a message calls the source.
+        what: name of the source in messages.
     """
 
     def run() -> str | None:
@@ -80,14 +82,14 @@ def while_generating(
 def while_scoring(
     moves: Any, inputs: Mapping[str, np.ndarray], variables: Sequence[Any], dtype: str, what: str
 ) -> NonFiniteError:
-    """The error for a pair whose logits were not finite.
+    """Returns the error for a pair whose logits were not finite.
 
     Args:
         moves: a network.
         inputs: of `forced_pass`, of the one pair.
         variables: all weights.
         dtype: that the network computes in.
-        what: what a message calls the pair.
+        what: name of the pair in messages.
     """
 
     def run() -> str | None:

@@ -1,4 +1,4 @@
-"""What a driver does: it runs a loop's parts the way of one backend."""
+"""Base class of drivers, which run the decoding loop on a backend."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from keras_s2s.samplers.sampler import Result
 
 
 class Segment(NamedTuple):
-    """After some steps.
+    """The result of some steps.
 
     Attributes:
-        changing: what the steps have changed.
+        changing: the tree that the steps have changed.
         next_index: the number of the next step.
         finished: bool `[B]`, a NumPy array: which sources are done, or cannot go on.
         sound: bool `[B]`, a NumPy array: of which all logits were finite.
@@ -30,7 +30,7 @@ class Segment(NamedTuple):
 
 
 class Driver(ABC):
-    """Runs a loop's parts; trees of the backend's tensors in and out."""
+    """Base class of drivers: runs the parts of a loop on trees of the backend's tensors."""
 
     #: steps between two looks at what has finished: few let sources leave and join sooner, many
     #: ask the host less often.
@@ -47,16 +47,20 @@ class Driver(ABC):
         return 0
 
     def rows_worth_keeping(self, live: int, size: int) -> int:
-        """Rows worth keeping for `live` sources that are not done, of `size` now."""
+        """Returns how many of `size` rows to keep for `live` sources that are not done."""
         # A copy of the state costs about as much as a step; dropping few rows saves less.
         return live if live <= 0.75 * size else size
 
     def rows_when_joined(self, live: int) -> int:
-        """Rows of a batch that is put together of `live` sources; the rest are fillers."""
+        """Returns the number of rows of a batch that is joined from `live` sources; the rest are
+        fillers.
+        """
         return live
 
     def capacity_for(self, steps: int, limit: int) -> int:
-        """Room worth making where `steps` are wanted and no source takes more than `limit`."""
+        """Returns the capacity to allocate where `steps` are wanted and no source takes more than
+        `limit`.
+        """
         return min(steps, limit)
 
     @abstractmethod
@@ -64,10 +68,10 @@ class Driver(ABC):
 
     @abstractmethod
     def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> Segment:
-        """Steps `begin` to `end`, fewer if every source is done before.
+        """Runs the steps `begin` to `end`, fewer if every source is done before.
 
         Returns:
-            what has changed, and where each source stands.
+            what has changed, and which sources are done.
         """
 
     @abstractmethod
@@ -81,9 +85,9 @@ class Driver(ABC):
 
     @abstractmethod
     def finish(self, changing: Any) -> Result:
-        """What was found, as NumPy arrays."""
+        """Returns the results so far, as NumPy arrays."""
 
 
 def to_numpy(result: Result) -> Result:
-    """The same, as NumPy arrays."""
+    """Returns a tree of tensors as NumPy arrays."""
     return Result(*[np.asarray(ops.convert_to_numpy(part)) for part in result])

@@ -1,4 +1,4 @@
-"""The loop in Python, for PyTorch."""
+"""Runs the decoding loop on PyTorch, step by step in Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras_s2s.samplers.sampler import Result
 
 
 class EagerDriver(Driver):
-    """Python repeats the step (PyTorch)."""
+    """The driver of PyTorch, which repeats steps in Python."""
 
     segment_steps = 4
 

@@ -1,4 +1,4 @@
-"""A forced pass: the model's opinion of sequences that are already there."""
+"""Computes log-probabilities of given target sequences, in one teacher-forced pass."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from keras_s2s.samplers.sampler import log_normaliser
 
 
 def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> dict[str, Any]:
-    """Log-probability of each label, and the attention to the source.
+    """Returns the log-probability of each label and, if asked for, the attention to the source.
 
     Args:
-        moves: a network with `logits` and `logits_and_attention`.
+        moves: a network, of which `logits` and `logits_and_attention` are called.
         inputs: the four model inputs, and `labels` int32 `[B, T]`.
         want_attention: also return the attention.
 
@@ -48,7 +48,7 @@ def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> 
 
 @dataclass(frozen=True)
 class Forced:
-    """A forced pass, compiled where the backend compiles; NumPy arrays out."""
+    """A teacher-forced pass, compiled where the backend compiles; it returns NumPy arrays."""
 
     run: Callable[[Mapping[str, Any]], dict[str, Any]]
     programs: Callable[[], int]
@@ -63,7 +63,7 @@ class Forced:
 
 
 def make_forced(moves: Any, variables: list[Any], want_attention: bool) -> Forced:
-    """`forced_pass` run the running backend's way."""
+    """Returns `forced_pass` as the running backend runs it."""
     backend = keras.backend.backend()
 
     def function(inputs: Mapping[str, Any]) -> dict[str, Any]:

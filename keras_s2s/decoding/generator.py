@@ -1,6 +1,6 @@
-"""From rows of source ids to hypotheses: batches, padding, seeds, and the compiled loops.
+"""Generates target ids for rows of source ids: batches, padding, seeds, and the compiled loops.
 
-Works on a network and on ids; it knows no text and no public model.
+It works on a network and on ids, without text or the public model.
 """
 
 from __future__ import annotations
@@ -37,12 +37,13 @@ from keras_s2s.samplers.output import GenerationOutput
 from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.turns import Turns
 
-#: Pairs of a strategy and rules whose programs are kept; beyond it the one used longest ago goes.
+#: Pairs of a strategy and rules whose programs are kept; of more, the one used longest ago is
+#: dropped.
 KEPT_DRIVERS = 16
 
 
 def _in_turn(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of `Generator` that holds its lock while it runs."""
+    """Makes a method of `Generator` hold its lock while it runs."""
 
     @functools.wraps(method)
     def alone(self: Generator, *args: Any, **kwargs: Any) -> Any:
@@ -53,17 +54,17 @@ def _in_turn(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Generator:
-    """Runs samplers over a network, and keeps what was compiled for the next calls.
+    """Runs samplers over a network, and keeps compiled programs for later calls.
 
-    The weights are read anew at each call, so that training in between is seen and compiles
-    nothing. Layers that compute otherwise than before (LoRA, quantisation, another precision)
-    are seen as well; what was compiled is then made anew.
+    The weights are read at each call, so that training in between has its effect and compiles
+    nothing. Where layers have changed (LoRA, quantisation, another precision), programs are
+    compiled again.
 
     Args:
-        network: the network's moves.
+        network: the network.
         owner: the Keras layer that holds all layers of the network, a model for example.
         special_ids: PAD of both sides and the decoder start.
-        turns: a lock that whatever else changes the weights holds, too. One thread generates or
+        turns: a lock that code which changes the weights holds, too. One thread generates or
             scores at a time; a stream holds it only while it takes steps.
     """
 
@@ -89,7 +90,7 @@ class Generator:
         self._prepared: Any = None
 
     def __repr__(self) -> str:
-        """What it runs, and what it keeps, in a line."""
+        """Returns network, backend and numbers of programs in a line."""
         return (
             f"Generator({self.network!r}, backend={keras.backend.backend()}, "
             f"kept={len(self._drivers)} of {KEPT_DRIVERS}, compilations={self.compilations})"
@@ -103,7 +104,7 @@ class Generator:
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        """Hold the lock, with the newest weights in the variables."""
+        """Holds the lock, with the newest weights in the variables."""
         with self._turns:
             if keras.backend.backend() == "jax" and isinstance(self.owner, keras.Model):
                 # While it trains, JAX keeps them elsewhere.
@@ -125,7 +126,7 @@ class Generator:
         batch_size: int = 32,
         want_attention: bool = False,
     ) -> GenerationOutput:
-        """Generate from source ids.
+        """Generates target ids for rows of source ids.
 
         Args:
             rows: source ids of each row, special ids included; none may be empty.
@@ -136,9 +137,10 @@ class Generator:
             limits: most ids of each row's sequences, its prefix counted; None takes the plan's
                 number of steps for all.
             seeds: what `row_seeds` made, in place of `seed`.
-            places: of the rows among the caller's sources, for rules that ask; None counts.
+            places: numbers of the rows among the caller's sources, for rules that use them; None
+                means 0, 1, ...
             batch_size: sources decoded at a time (see `decoding/schedule.py`). Rows are sorted by
-                length first, and handed back in their own order; results do not depend on it.
+                length first, and results are in their own order; they do not depend on it.
             want_attention: also compute the attention of the hypotheses to their sources.
         """
         count = len(rows)
@@ -158,7 +160,7 @@ class Generator:
                 yield np.asarray([*chunk, *fillers]), inputs
 
         parts: list[Part] = []
-        if count:  # nothing is compiled for nothing
+        if count:  # without sources nothing is compiled
             self._refresh()
             driver = self._driver(sampler, plan)
             with _progress("generate", count * sampler.copies, count > batch_size) as progress:
@@ -198,7 +200,7 @@ class Generator:
         places: Sequence[int] | None = None,
         stride: int = 1,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Ids as they are produced, all rows in one batch.
+        """Yields ids as they are generated, all rows in one batch.
 
         Args:
             rows, sampler, plan, seed, prefixes, limits, seeds, places: as in `generate`; a sampler
@@ -242,7 +244,7 @@ class Generator:
         batch_size: int = 32,
         want_attention: bool = False,
     ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-        """The model's log-probability of each target id, given its source and history.
+        """Returns the log-probability of each target id, given its source and history.
 
         Args:
             sources: source ids of each row.
@@ -301,7 +303,7 @@ class Generator:
     # ------------------------------------------------------------------ inside
 
     def _refresh(self) -> None:
-        """See what has changed since the last call."""
+        """Discards programs if layers or variables have changed since the last call."""
         computation = [
             (id(layer), layer.dtype_policy.name, getattr(layer, "lora_enabled", False))
             for layer in self.owner._flatten_layers()
@@ -326,7 +328,9 @@ class Generator:
         limits: Sequence[int],
         places: Sequence[int] | None = None,
     ) -> NonFiniteError:
-        """The error that names the cause, found by the first of the sources alone."""
+        """Returns the error about logits that are not finite, with the cause for the first
+        source.
+        """
         place = found.places[0]
         more = f" (and {len(found.places) - 1} more)" if len(found.places) > 1 else ""
         inputs = self._padded.generation(rows, [place], seeds, prefixes, limits)
@@ -344,7 +348,7 @@ class Generator:
         return str(self.network.encoder.compute_dtype)
 
     def _check_rules(self, plan: Plan) -> None:
-        """Refuse rules that read ids of the source where a source has none."""
+        """Raises an error for rules that read ids of the source where sources have none."""
         frontend = self.network.frontend
         if type(frontend).token_ids is not Frontend.token_ids:
             return
@@ -376,7 +380,9 @@ class Generator:
     def _attention(
         self, rows: Any, ids: Any, lengths: Any, start: int, batch_size: int
     ) -> np.ndarray:
-        """Attention of the hypotheses, by a forced pass over them: `[B, N, T, S]`."""
+        """Returns the attention of hypotheses, from a teacher-forced pass over them: `[B, N, T,
+        S]`.
+        """
         count, n, longest = ids.shape
         count_of = self.network.frontend.vector_count
         widest = max((count_of(len(row)) for row in rows), default=0)
@@ -399,7 +405,7 @@ class Generator:
 
 
 def with_prefixes(plan: Plan, prefixes: Sequence[Sequence[int]] | None) -> Plan:
-    """`plan`, marked where some row begins with given ids."""
+    """Returns `plan`, marked if some row begins with given ids."""
     return replace(plan, prefixed=prefixes is not None and any(map(len, prefixes)))
 
 
@@ -407,5 +413,5 @@ def _progress(what: str, total: int, show: bool) -> Any:
     # Not `tqdm.auto`, which warns in a notebook without ipywidgets.
     from tqdm import tqdm
 
-    # Silent for work that is over within a second.
+    # Not shown for work that takes less than a second.
     return tqdm(desc=what, total=total, unit="row", delay=1.0, leave=False, disable=not show)

@@ -1,4 +1,4 @@
-"""The loop as compiled programs, for JAX."""
+"""Runs the decoding loop on JAX, as compiled programs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def jax_compiled(
     static: tuple[str, ...] = (),
     donated: tuple[int, ...] = (),
 ) -> Callable[..., Any]:
-    """`function(*arguments)` under `jax.jit`; the variables' values are read at each call.
+    """Returns `function` under `jax.jit`; the values of variables are read at each call.
 
     Args:
         static: keyword arguments that are constants of the program.
-        donated: arguments whose memory the result may use; they are gone afterwards.
+        donated: arguments whose memory the result may use; they are invalid afterwards.
     """
     import jax
 
@@ -50,8 +50,9 @@ def jax_compiled(
 
 
 class JaxDriver(Driver):
-    """Compiled programs, one for each size of the trees. Weights are arguments, so that
-    training between two calls compiles nothing anew."""
+    """The driver of JAX: compiled programs, one for each size of the trees, with weights as
+    arguments.
+    """
 
     def __init__(self, loop: Loop, variables: list[Any], prepared: Any) -> None:
         super().__init__(loop, variables, prepared)

@@ -1,12 +1,11 @@
-"""The decoding loop: a network's moves and a strategy's, put together.
+"""The decoding loop: encodes sources, then alternates steps of a network and of a sampler.
 
-A generation is `start`, then segments of `advance`, then `finish`. Everything of it lies in two
-trees: `fixed`, what stays (the sources and what the decoder computed from them once), and
-`changing`, what each step replaces. Between two segments sources that are done may leave
-(`select`), others may come in (`join`), and there may be room for more steps (`grow`); within a
-segment nothing but steps happens. Who repeats the step is a driver's affair: Python
-(`eager_driver`), `jax.jit` around a `while_loop` (`jax_driver`), or a TensorFlow graph traced
-once with every size unknown (`tensorflow_driver`).
+A generation is `start`, then segments of `advance`, then `finish`. Its data are two trees:
+`fixed`, which steps do not change (the sources, and what the decoder computed from them once), and
+`changing`, which each step replaces. Between two segments sources that are done are removed
+(`select`), others are added (`join`), and the capacity is extended (`grow`). A driver repeats the
+step: in Python (`eager_driver`), in `jax.jit` around a `while_loop` (`jax_driver`), or in a
+TensorFlow graph traced once with unknown sizes (`tensorflow_driver`).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from keras_s2s.samplers.sampler import Plan, Result, Sampler
 
 
 class Moves(Protocol):
-    """What a sampler's loop needs of a network.
+    """The methods of a network that the decoding loop calls.
 
     Attributes:
         frontend: knows the inputs that sources are.
@@ -48,12 +47,12 @@ class Moves(Protocol):
 
 
 class Loop:
-    """A network's moves and a strategy's, put together.
+    """The decoding loop of a network and a sampler.
 
     Args:
         moves: the network.
         sampler: the strategy.
-        plan: what is fixed before the generation starts.
+        plan: settings that are fixed before the generation starts.
     """
 
     def __init__(self, moves: Moves, sampler: Sampler, plan: Plan) -> None:
@@ -62,7 +61,7 @@ class Loop:
         self.plan = plan
 
     def start(self, inputs: Mapping[str, Any], capacity: Any) -> tuple[Any, Any]:
-        """Encode the sources and set everything before the first step.
+        """Encodes the sources, and prepares the state before the first step.
 
         Args:
             inputs: those of the frontend (`Frontend.specs`); `rows`, `seeds`, `prefix_lengths`
@@ -72,7 +71,7 @@ class Loop:
         Returns:
             `(fixed, changing)`: `(sources, state.source)` and `(search, tokens, state.beam,
             sound)`, of `sampler.copies` sources for each one, side by side; `sound`, bool `[B]`,
-            says of which all logits were finite so far.
+            is True where all logits were finite so far.
         """
         ids, mask = self.moves.frontend.token_ids(inputs), inputs[SOURCE_MASK]
         if ids is None:  # no rule reads them
@@ -93,14 +92,16 @@ class Loop:
         return (sources, state.source), (search, tokens, state.beam, sound)
 
     def _copied(self, sources: Sources, state: State, copies: int) -> tuple[Sources, State]:
-        """Each source `copies` times, side by side, each with a seed of its own."""
+        """Returns each source `copies` times, side by side, each with a seed of its own."""
         rows = ops.repeat(ops.arange(ops.shape(sources.rows)[0], dtype="int32"), copies)
         seeds = each_own(sources.seeds, copies)
         sources = Sources(*[ops.take(leaf, rows, axis=0) for leaf in sources])
         return sources._replace(seeds=seeds), self.moves.select_rows(state, rows)
 
     def advance(self, fixed: Any, changing: Any, index: Any) -> Any:
-        """One step: advance the network, let the sampler choose, reorder the histories."""
+        """Takes one step: advances the network, lets the sampler choose ids, and reorders
+        histories.
+        """
         (sources, source), (search, tokens, beam, sound) = fixed, changing
         out = self.moves.step(tokens, State(source, beam), index)
         logits = ops.cast(out.logits, "float32")
@@ -113,9 +114,9 @@ class Loop:
         return search, tokens, state.beam, sound
 
     def _still_sound(self, sound: Any, logits: Any, search: Any) -> Any:
-        """`sound`, after a step: a source that was done before does not count.
+        """Returns `sound` after a step; sources that were done before do not change.
 
-        A sum over a row is the cheapest thing that no NaN and no infinity escapes.
+        The sum over a row of logits is the cheapest test that finds NaN and infinity.
         """
         finite = ops.isfinite(ops.sum(logits, axis=-1))
         if self.sampler.width > 1:
@@ -123,15 +124,15 @@ class Loop:
         return ops.logical_and(sound, ops.logical_or(finite, self.sampler.finished(search)))
 
     def finished(self, changing: Any) -> Any:
-        """Whether each source is done, or cannot go on since its logits are not finite: `[B]`."""
+        """Returns whether each source is done, or has logits that are not finite: `[B]`."""
         return ops.logical_or(self.sampler.finished(changing[0]), ops.logical_not(changing[3]))
 
     def sound(self, changing: Any) -> Any:
-        """Whether the logits of each source were finite so far: bool `[B]`."""
+        """Returns whether the logits of each source were finite so far: bool `[B]`."""
         return changing[3]
 
     def select(self, fixed: Any, changing: Any, rows: Any) -> tuple[Any, Any]:
-        """Keep the sources `rows`, int32 `[B']`, and what belongs to them."""
+        """Keeps the sources `rows`, int32 `[B']`."""
         (sources, source), (search, tokens, beam, sound) = fixed, changing
         state = self.moves.select_rows(State(source, beam), rows)
 
@@ -143,7 +144,7 @@ class Loop:
         return (sources, state.source), (search, tokens, state.beam, take(sound))
 
     def join(self, first: Any, second: Any, rows: Any) -> tuple[Any, Any]:
-        """Sources of two generations at the same step, as one.
+        """Joins the sources of two generations at the same step.
 
         Args:
             first, second: a `(fixed, changing)` of each.
@@ -159,11 +160,11 @@ class Loop:
         return self.select((sources, state.source), (search, tokens, state.beam, sound), rows)
 
     def grow(self, fixed: Any, changing: Any, capacity: Any) -> Any:
-        """Make room for `capacity` steps."""
+        """Makes room for `capacity` steps."""
         search, tokens, beam, sound = changing
         state = self.moves.grow(State(fixed[1], beam), capacity)
         return self.sampler.grow(search, capacity, self.plan), tokens, state.beam, sound
 
     def finish(self, changing: Any) -> Result:
-        """What was found so far."""
+        """Returns the results so far."""
         return self.sampler.finish(changing[0], self.plan)

@@ -12,11 +12,11 @@ from keras_s2s.text.preprocessor import Preprocessor
 
 @dataclass(frozen=True)
 class ModelParts:
-    """What a call needs to know of a model.
+    """The parts of a model that a call reads: configuration, network and preprocessor.
 
     Attributes:
         preset: architecture, special ids and generation defaults.
-        network: the network's moves, and the longest rows it has positions for.
+        network: the network, and the longest rows it has positions for.
         preprocessor: text <-> ids; None for a model that works on ids.
     """
 
@@ -26,11 +26,11 @@ class ModelParts:
 
     @property
     def special_ids(self) -> SpecialIds:
-        """Ids with a meaning of their own."""
+        """Special ids of the model."""
         return self.preset.special_ids
 
     def require_preprocessor(self) -> Preprocessor:
-        """The preprocessor, where the call has texts.
+        """Returns the preprocessor, which calls with texts need.
 
         Raises:
             ValueError: there is none.
@@ -44,7 +44,7 @@ class ModelParts:
         return self.preprocessor
 
     def in_languages(self, src_lang: str | None, tgt_lang: str | None) -> ModelParts:
-        """The same parts with other default languages; None leaves a default as it is.
+        """Returns the parts with other default languages; None leaves a default as it is.
 
         Raises:
             ConfigError: the model has no such language, or none at all.

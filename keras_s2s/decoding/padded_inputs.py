@@ -1,4 +1,4 @@
-"""Pads the rows of a batch to the inputs of a decoding loop, or of a forced pass."""
+"""Pads the rows of a batch to the inputs of the decoding loop, or of a teacher-forced pass."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from keras_s2s.network import Network
 
 @dataclass(frozen=True)
 class PaddedInputs:
-    """Pads sources, prefixes and targets.
+    """Pads sources, prefixes and targets to arrays.
 
     JAX compiles a program for each shape: there, rows and lengths are rounded up to few sizes. The
     rows that this adds repeat the first, so that nothing in them is undefined; their results are
     dropped.
 
     Attributes:
-        network: knows its sources, and the longest rows it has positions for.
+        network: the network, with the kind of its sources and its maximum lengths.
         special_ids: PAD of both sides.
     """
 
@@ -97,7 +97,7 @@ def _compiles_each_shape() -> bool:
 
 
 def _rounded(length: int, limit: int | None) -> int:
-    """The padded length of rows; no longer than the positions for them."""
+    """Returns the padded length of rows; no longer than the positions for them."""
     if not _compiles_each_shape():
         return length
     rounded = round_up_length(length)

@@ -1,4 +1,4 @@
-"""What one call of `generate` or `stream` asks for, checked before anything is computed."""
+"""The request of a call of `generate` or `stream`, checked before anything is computed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from keras_s2s.text.truncation import Overlong
 
 
 class Group(NamedTuple):
-    """Sources whose targets begin alike, in the same language; they are decoded together.
+    """Sources whose targets begin alike, in the same language, and are decoded together.
 
     Attributes:
         places: of the sources among those of the call.
@@ -80,13 +80,13 @@ class Request:
         overlong: Overlong = "error",
         streams: bool = False,
     ) -> Request:
-        """Check what a caller passed; arguments as in `generate`.
+        """Checks the arguments of a call, and makes its request; arguments as in `generate`.
 
         Args:
             parts: of the model.
             search: the strategy, the limits and the rules.
-            streams: the results are shown while they grow: the model's own beams give way, and
-                those that the caller asks for are refused.
+            streams: the results are shown while they are generated: beam search as the model's
+                default is replaced (see `for_streams`), and is an error as the caller's choice.
 
         Raises:
             ValueError: an option that cannot be meant, or that the strategy would ignore; a
@@ -115,7 +115,7 @@ class Request:
     def generate(
         self, generator: Generator, *, batch_size: int = 32, want_attention: bool = False
     ) -> GenerationOutput:
-        """The results of all sources, in their order.
+        """Generates results for all sources, and returns them in their order.
 
         Args:
             generator: runs the network.
@@ -133,7 +133,7 @@ class Request:
     def stream(
         self, generator: Generator, preprocessor: Preprocessor, *, stride: int = 1
     ) -> Iterator[list[str]]:
-        """New text of each source, as it is generated.
+        """Yields the new text of each source, as it is generated.
 
         Args:
             generator: runs the network.
@@ -141,7 +141,7 @@ class Request:
             stride: steps between two pieces.
 
         Yields:
-            a text for each source, of which one at least is not empty.
+            a text for each source; at least one of them is not empty.
         """
         streams = [
             text_pieces(preprocessor, generator.stream(**self._arguments(group), stride=stride))
@@ -157,7 +157,7 @@ class Request:
                 yield texts
 
     def _arguments(self, group: Group) -> dict[str, Any]:
-        """Arguments of `Generator` for a group."""
+        """Returns the arguments of `Generator` for a group."""
         prefixes = self.prefixes
         return {
             "rows": [self.rows[i] for i in group.places],
@@ -171,7 +171,7 @@ class Request:
 
 
 def output_texts(output: GenerationOutput, preprocessor: Preprocessor) -> list[Any]:
-    """A text for each source, or a list of texts for n-best results.
+    """Returns a text for each source, or a list of texts for n-best results.
 
     Args:
         output: ids `[B, T]`, or `[B, N, T]` for n-best.

@@ -1,4 +1,4 @@
-"""Rows of ids and seeds, padded and rounded to the sizes that a program is compiled for."""
+"""Pads rows of ids, and rounds their sizes to those that programs are compiled for."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from keras import ops
 
 
 def check_not_empty(lengths: np.ndarray, places: Sequence[int] | None = None) -> None:
-    """See that each source has a sequence.
+    """Checks that each source has a sequence.
 
     Args:
         lengths: `[B, N]`.
-        places: of the rows among the caller's sources; None counts.
+        places: numbers of the rows among the caller's sources; None means 0, 1, ...
 
     Raises:
         ValueError: rules forbid all of a source's.
@@ -32,7 +32,9 @@ def check_not_empty(lengths: np.ndarray, places: Sequence[int] | None = None) ->
 def pad_rows(
     rows: Sequence[Sequence[int]], size: int, length: int, pad: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`rows` as int32 `[size, length]` filled with `pad`, and the bool mask of what is real."""
+    """Returns `rows` as int32 `[size, length]` filled with `pad`, and the bool mask of real
+    positions.
+    """
     ids = np.full((size, length), pad, np.int32)
     mask = np.zeros((size, length), bool)
     for i, row in enumerate(rows):
@@ -42,10 +44,11 @@ def pad_rows(
 
 
 def row_seeds(seed: int | Sequence[int] | None, count: int) -> np.ndarray:
-    """An int32 seed for each row.
+    """Returns an int32 seed for each row.
 
-    A single seed gives row i the i-th of its seeds; a list gives each row the first of its
-    own, so that a row drawn alone with seed s draws the same in a batch with s in its place.
+    From a single seed, row i gets the i-th derived seed; from a list, each row gets the first
+    derived from its own, so that a row has the same draws alone with seed s as in a batch with s in
+    its place.
     """
     if seed is None:
         return np.random.default_rng().integers(-(2**31), 2**31, count).astype(np.int32)
@@ -67,18 +70,20 @@ def row_seeds(seed: int | Sequence[int] | None, count: int) -> np.ndarray:
 
 
 def round_up_rows(size: int) -> int:
-    """The next power of two."""
+    """Returns the next power of two."""
     return 1 << (size - 1).bit_length()
 
 
 def round_up_length(length: int) -> int:
-    """The next multiple of 8, or, for longer rows, of a quarter of the power of two below."""
+    """Returns the next multiple of 8, or, for longer rows, of a quarter of the power of two
+    below.
+    """
     step = max(8, (1 << (length - 1).bit_length()) // 8)
     return -(-length // step) * step
 
 
 def as_rows(values: Any, mask: Any, name: str) -> list[np.ndarray]:
-    """Sources without their padding, from padded arrays.
+    """Returns the sources without their padding, from padded arrays.
 
     Args:
         values: `[B, S, ...]`, ids or feature vectors.

@@ -1,9 +1,9 @@
-"""Which sources are decoded next, so that batches stay full although sources end at their own time.
+"""Schedules batches so that they stay full although sources end at different steps.
 
-A batch loses its sources one by one, and a step with few rows costs almost what one with all of
-them costs. So a batch that is half empty is set aside, the next one starts, and when that is
-half empty at the same step the two halves go on as one. What a source is given does not depend
-on its company: a joined batch computes what its parts would have computed.
+Sources of a batch end one by one, and a step with few rows costs almost as much as one with all of
+them. Therefore a batch that is half empty waits while the next one starts, and when that one is
+half empty at the same step, the two are joined. Results do not depend on this: a joined batch
+computes what its parts would have computed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def decode(
     batches: Iterable[tuple[np.ndarray, Mapping[str, np.ndarray]]],
     steps: int,
 ) -> Iterator[Part]:
-    """Generate for every source of every batch.
+    """Generates results for every source of every batch.
 
     Args:
         driver: runs the loop.
-        batches: `(places, inputs)`, each asked for when its turn comes: the place of each source
-            among all, or `segments.FILLER` for a row that belongs to nobody, and the inputs of
-            `Loop.start` as NumPy arrays. No batch is larger than the first.
+        batches: `(places, inputs)`, read one at a time: the number of each source among all, or
+            `segments.FILLER` for a filler row, and the inputs of `Loop.start` as NumPy arrays.
+            No batch is larger than the first.
         steps: the most that any source takes.
 
     Yields:
@@ -47,7 +47,7 @@ def decode(
                 group, batch = Group(driver, *batch, steps), next(coming, None)
                 full = full or len(group)
             elif waiting:
-                group = waiting.pop(min(waiting))  # on its way it meets the others
+                group = waiting.pop(min(waiting))  # joins those that wait at the same step
             else:
                 return
         group.advance(driver.segment_steps)

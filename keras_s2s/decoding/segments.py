@@ -1,7 +1,7 @@
-"""Sources at the same step, decoded segment by segment.
+"""Decodes groups of sources segment by segment: runs of steps between which sources leave or join.
 
-Between two segments what is done leaves, what goes on gets more room, and sources that wait at
-the same step may join.
+Between two segments sources that are done are removed, the capacity is extended, and sources that
+wait at the same step are added.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from keras_s2s.samplers.sampler import Result, Sampler
 #: Steps that the first segment has room for; doubled as often as needed.
 FIRST_CAPACITY = 32
 
-#: The place of a row that fills up a batch and belongs to nobody.
+#: The place of a filler row.
 FILLER = -1
 
 
@@ -38,8 +38,8 @@ class Part(NamedTuple):
 class Group:
     """Sources that have taken the same number of steps, and are decoded together.
 
-    A row of it is a source, or one of the draws of a source (`Sampler.copies`), with all its
-    beams; or a filler.
+    A row is a source, or one of the draws of a source (`Sampler.copies`), with all its beams; or a
+    filler.
 
     Args:
         driver: runs the loop.
@@ -51,7 +51,7 @@ class Group:
     Attributes:
         places: int `[N]`, the place of each row now in the group, among all draws of all
             sources: that of the source times `copies`, plus the draw's; `FILLER` for a filler.
-        live: the rows that belong to somebody and are not done.
+        live: the rows that are neither done nor fillers.
         index: the number of the next step.
     """
 
@@ -72,7 +72,7 @@ class Group:
         return len(self.places)
 
     def advance(self, steps: int) -> None:
-        """Take so many steps, or fewer: up to the capacity, or until every source is done.
+        """Takes some steps: up to the capacity, or until every source is done.
 
         Raises:
             NonFiniteLogits: the logits of a source are NaN or infinite.
@@ -92,23 +92,25 @@ class Group:
         self.live = np.flatnonzero(~done & (self.places != FILLER))
 
     def result(self) -> Result:
-        """What was found so far, for every row."""
+        """Returns the results so far, for every row."""
         return self.driver.finish(self._changing)
 
     def done(self) -> list[Part]:
-        """The results of the sources that are done and still have a row; none where none are."""
+        """Returns the results of sources that are done and still have a row; nothing if there are
+        none.
+        """
         places = self.places.copy()
         places[self.live] = FILLER
         return [Part(places, self.result())] if (places != FILLER).any() else []
 
     def shrink(self, size: int) -> None:
-        """Keep the sources that are not done, in `size` rows."""
+        """Keeps the sources that are not done, in `size` rows."""
         rows = _filled(self.live, size)
         self._fixed, self._changing = self.driver.select(self._fixed, self._changing, rows)
         self._placed(self.places[self.live], size)
 
     def join(self, other: Group) -> None:
-        """Take in the sources of a group at the same step; those that are done leave both."""
+        """Adds the sources of a group at the same step; sources that are done leave both."""
         assert (self.index, self.capacity) == (other.index, other.capacity)
         live = np.concatenate([self.live, len(self) + other.live])
         places = np.concatenate([self.places, other.places])[live]
@@ -118,21 +120,21 @@ class Group:
         self._placed(places, size)
 
     def _placed(self, places: np.ndarray, size: int) -> None:
-        """`places` are those of the first rows; the rest of `size` rows are fillers."""
+        """Sets the places of the first of `size` rows; the others are fillers."""
         self.places = np.full(size, FILLER)
         self.places[: len(places)] = places
         self.live = np.arange(len(places))
 
 
 def _filled(rows: np.ndarray, size: int) -> np.ndarray:
-    """`rows`, filled up with the first of them to `size`; int32."""
+    """Returns `rows`, filled up to `size` with the first of them; int32."""
     return np.concatenate([rows, np.repeat(rows[:1], size - len(rows))]).astype("int32")
 
 
 def partial_results(
     driver: Driver, inputs: Mapping[str, np.ndarray], stride: int
 ) -> Iterator[Result]:
-    """The results as they stand after every `stride` steps, and at the end."""
+    """Yields the results after every `stride` steps, and at the end."""
     places = np.arange(len(inputs["rows"]))
     group = Group(driver, places, inputs, int(inputs["limits"].max()))
     while len(group.live):
@@ -141,7 +143,8 @@ def partial_results(
 
 
 def gathered(parts: Sequence[Part], count: int, sampler: Sampler, pad: int) -> Result:
-    """Results of all parts in the places they belong to; draws of a source next to each other.
+    """Returns the results of all parts in the order of the sources, with draws of a source side by
+    side.
 
     Args:
         count: sources of the generation.

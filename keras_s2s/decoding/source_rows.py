@@ -1,4 +1,4 @@
-"""From the sources that a caller passed to checked rows."""
+"""Turns the sources of a call into checked rows of source ids."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def source_rows(
     tgt_lang: Language = None,
     overlong: Overlong = "error",
 ) -> tuple[list[Any], bool]:
-    """Rows of sources, and whether the results of the call are texts.
+    """Returns rows of source ids, and whether they came as text.
 
     Args:
         parts: of the model.
@@ -63,12 +63,12 @@ def source_rows(
 
 
 def reads_text(parts: ModelParts) -> bool:
-    """Whether sources are token ids, which are made of texts."""
+    """Returns whether sources are token ids, which can be made from texts."""
     return parts.network.frontend.input.name == TOKEN_IDS.name
 
 
 def _listed(x: Any, name: str, is_text: bool) -> list[Any]:
-    """Sources that are no mapping, as a list of texts or of arrays."""
+    """Returns sources that are not a mapping as a list of texts or of arrays."""
     mapping = f"a mapping with {name} and {SOURCE_MASK}"
     if not isinstance(x, Iterable):
         takes = "a text, a list of texts" if is_text else "a list of arrays"
@@ -88,7 +88,7 @@ def _listed(x: Any, name: str, is_text: bool) -> list[Any]:
 
 
 def feature_rows(parts: ModelParts, rows: Sequence[Any], overlong: Overlong) -> list[Any]:
-    """Sources that are arrays, none empty or longer than the positions for it.
+    """Returns sources that are arrays, after checking that they are not empty or too long.
 
     Raises:
         ValueError: another shape, or numbers that are not finite.
@@ -113,7 +113,7 @@ def feature_rows(parts: ModelParts, rows: Sequence[Any], overlong: Overlong) -> 
 
 
 def refuse_languages_of_ids(parts: ModelParts, src_lang: Language, tgt_lang: Language) -> None:
-    """Refuse languages that ids of sources say themselves, or cannot be told at all.
+    """Raises an error for languages that ids of sources have already, or cannot be given.
 
     Raises:
         ValueError: such a language was named.
@@ -135,7 +135,7 @@ def refuse_languages_of_ids(parts: ModelParts, src_lang: Language, tgt_lang: Lan
 def checked_rows(
     parts: ModelParts, rows: Sequence[Any], side: Side, overlong: Overlong = "error"
 ) -> list[list[int]]:
-    """Rows of ids of a side's vocabulary, none empty or longer than the positions for it.
+    """Returns rows of ids after checking that they fit a side's vocabulary and positions.
 
     Raises:
         ValueError: ids outside the vocabulary, or what is no list of ids.
@@ -154,7 +154,7 @@ def checked_rows(
 
 
 def checked_ids(what: str, row: Any, vocabulary: int, side: str) -> list[int]:
-    """`row` as a list of ids.
+    """Returns `row` as a list of ids.
 
     Args:
         what: names the row in messages.

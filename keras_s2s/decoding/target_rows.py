@@ -1,4 +1,4 @@
-"""What a caller says of targets: how they begin, their prefixes, and given targets to score."""
+"""Reads the targets of a call: how they begin, their prefixes, and given targets to score."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from keras_s2s.text.truncation import Overlong
 
 
 class Pairs(NamedTuple):
-    """Pairs of source and target, ready to score.
+    """Rows of source and target ids that are ready to be scored.
 
     Attributes:
         sources: source ids of each row, or arrays where sources are no ids.
@@ -35,7 +35,9 @@ class Pairs(NamedTuple):
 def target_starts(
     parts: ModelParts, tgt_lang: Language, count: int
 ) -> dict[TargetStart, list[int]]:
-    """Places of `count` rows by how their language begins; one empty group for no rows."""
+    """Returns the places of `count` rows by how their language begins; one empty group for no
+    rows.
+    """
     groups: dict[TargetStart, list[int]] = {}
     for row, code in enumerate(spread(tgt_lang, count, "tgt_lang")):
         groups.setdefault(target_start(parts.special_ids, code), []).append(row)
@@ -43,7 +45,7 @@ def target_starts(
 
 
 def forced_first(parts: ModelParts, tgt_lang: Language, options: Mapping[str, Any]) -> int | None:
-    """The id that the caller, by its number, forces every target to begin with.
+    """Returns the id that the caller forces every target to begin with, or None.
 
     Raises:
         ValueError: it is the id of another language than the one that the caller names.
@@ -69,7 +71,7 @@ def prefix_rows(
     tgt_lang: Language = None,
     first: int | None = None,
 ) -> list[list[int]] | None:
-    """Ids that each row begins with; None where there is no prefix.
+    """Returns the ids that each row begins with; None without a prefix.
 
     Args:
         parts: of the model.
@@ -112,7 +114,7 @@ def pair_rows(
     tgt_lang: Language = None,
     overlong: Overlong = "error",
 ) -> Pairs:
-    """Rows of source and of target ids, from texts or from ids.
+    """Returns rows of source and of target ids, from texts or from ids.
 
     Args:
         parts: of the model.
@@ -167,7 +169,7 @@ def _feature_pairs(
     tgt_lang: Language,
     overlong: Overlong,
 ) -> Pairs:
-    """Pairs whose sources are arrays, and whose targets are texts or rows of ids."""
+    """Returns pairs whose sources are arrays, and whose targets are texts or rows of ids."""
     refuse_languages_of_ids(parts, src_lang, tgt_lang)
     texts = {isinstance(row, str) for row in targets}
     if len(texts) == 2:
@@ -180,7 +182,7 @@ def _feature_pairs(
 
 
 def _check_first_ids(parts: ModelParts, targets: Sequence[Any], tgt_lang: Language) -> None:
-    """Hold the languages that ids of targets begin with against those a call names."""
+    """Checks that ids of targets begin with the languages that a call names."""
     languages = parts.special_ids.languages
     if tgt_lang is None or languages is None or languages.target != "forced_bos":
         return

@@ -1,4 +1,4 @@
-"""The loop as TensorFlow graphs: in segments, or as one whole for an exported graph."""
+"""Runs the decoding loop on TensorFlow: as graphs of segments, or as one graph for export."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from keras_s2s.samplers.sampler import Result
 
 
 class TensorFlowDriver(Driver):
-    """Graphs traced once: rows, source length and capacity are unknown to them."""
+    """The driver of TensorFlow: graphs traced once, with unknown rows, source length and
+    capacity.
+    """
 
     segment_steps = 8
 
@@ -96,7 +98,7 @@ class Graph:
 
     @property
     def outputs(self) -> Any:
-        """The symbolic results, which know their shapes."""
+        """The symbolic results, with their shapes."""
         return self.graph.structured_outputs
 
     def __call__(self, *arguments: Any) -> Any:
@@ -104,7 +106,7 @@ class Graph:
 
 
 def source_specs(frontend: Frontend) -> dict[str, Any]:
-    """TensorFlow's description of the inputs of a frontend, batch and length unknown."""
+    """Returns TensorFlow's specifications of a frontend's inputs, with unknown batch and length."""
     import tensorflow as tf
 
     return {
@@ -114,7 +116,7 @@ def source_specs(frontend: Frontend) -> dict[str, Any]:
 
 
 def input_specs(frontend: Frontend) -> dict[str, Any]:
-    """TensorFlow's description of the inputs of `Loop.start`."""
+    """Returns TensorFlow's specifications of the inputs of `Loop.start`."""
     import tensorflow as tf
 
     rows = tf.TensorSpec([None], tf.int32)
@@ -129,7 +131,7 @@ def input_specs(frontend: Frontend) -> dict[str, Any]:
 
 
 def tensorflow_segment(loop: Loop, fixed: Any, changing: Any, begin: Any, end: Any) -> Any:
-    """Steps `begin` to `end` as TensorFlow ops; see `Driver.segment`."""
+    """Runs the steps `begin` to `end` as TensorFlow ops; see `Driver.segment`."""
     import tensorflow as tf
 
     def unfinished(index: Any, changing: Any) -> Any:
@@ -150,10 +152,10 @@ def tensorflow_segment(loop: Loop, fixed: Any, changing: Any, begin: Any, end: A
 
 
 def tensorflow_graph(loop: Loop, inputs: Mapping[str, Any], first_capacity: int = 64) -> Result:
-    """A whole generation as TensorFlow ops, for an exported graph.
+    """Generates in TensorFlow ops alone, for an exported graph.
 
-    A loop of segments around the loop of steps: the capacity doubles from one to the next, so
-    that a step costs what the sequences need so far, not what they may reach.
+    It is a loop of segments around the loop of steps: the capacity doubles from one segment to the
+    next, so that the cost of a step follows the length so far, not the maximum length.
 
     Args:
         inputs: those of `Loop.start`; no source's limit is above the plan's.
@@ -187,7 +189,7 @@ def tensorflow_graph(loop: Loop, inputs: Mapping[str, Any], first_capacity: int 
         (tf.constant(0), first, changing),
         shape_invariants=(tf.TensorShape([]), tf.TensorShape([]), shapes),
     )
-    # Nobody can raise in a served graph; an op of it can.
+    # A served graph cannot raise Python errors; an op of it can fail.
     sound = tf.debugging.Assert(
         tf.reduce_all(loop.sound(changing)),
         ["the model's logits are not finite (NaN or infinite): see `generate` for the cause"],

@@ -32,7 +32,7 @@ class InGraphTokenizer(abc.ABC):
 
     Attributes:
         resources: objects that the exported module must keep a reference to, e.g. tables and
-        models.
+            models.
     """
 
     def __init__(self, tokenizer: Any) -> None:

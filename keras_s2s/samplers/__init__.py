@@ -1,4 +1,4 @@
-"""Strategies that turn a network's moves into sequences, and rules that bind them."""
+"""Strategies of generation (greedy, beam, sampling), and rules on the ids that they may choose."""
 
 from keras_s2s.samplers.beam import Beam
 from keras_s2s.samplers.beam_sample import BeamSample

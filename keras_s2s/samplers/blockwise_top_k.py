@@ -1,4 +1,4 @@
-"""The best of many scores, found by blocks: exact, and several times as fast in wide rows."""
+"""Exact top-k and argmax by blocks, several times as fast for wide rows."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ WIDE = 2048
 
 
 def top_k(values: Any, k: int) -> tuple[Any, Any]:
-    """The k best of each row and their places: `[R, k]` each, best first; ties by place.
+    """Returns the k best values of each row and their places: `[R, k]` each, best first; ties by
+    place.
 
-    The k best stand in at most k blocks: those with the k best maxima. Only these are searched.
+    The k best values are in the k blocks with the greatest maxima, and only these are searched.
     A plain top-k of a whole vocabulary takes XLA and TensorFlow five to ten times as long.
 
     Args:
@@ -37,7 +38,9 @@ def top_k(values: Any, k: int) -> tuple[Any, Any]:
 
 
 def argmax(values: Any) -> Any:
-    """The place of the best of each row, the first of equals: int32 `[R]` of `values [R, V]`."""
+    """Returns the place of the best value of each row, the first of equals: int32 `[R]` of `values
+    [R, V]`.
+    """
     size = block_size(values.shape[-1])
     if size is None:
         return ops.cast(ops.argmax(values, axis=-1), "int32")
@@ -49,7 +52,9 @@ def argmax(values: Any) -> Any:
 
 @lru_cache
 def block_size(width: int) -> int | None:
-    """A divisor of `width` between 32 and 512, near 128; None where there is none, or no need."""
+    """Returns a divisor of `width` between 32 and 512, near 128; None where there is none, or none
+    is needed.
+    """
     if width < WIDE:
         return None
     divisors = [size for size in range(32, 513) if width % size == 0]

@@ -1,4 +1,4 @@
-"""What strategies and rules may know besides the model's scores."""
+"""The data besides scores that strategies and rules may use."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from keras import ops
 
 
 class Sources(NamedTuple):
-    """What is known of each source while its sequences are generated.
+    """Data about each source while its sequences are generated.
 
     Attributes:
         ids: int32 `[B, S]`, the encoder's ids.
         mask: bool `[B, S]`, True at real ids.
-        rows: int32 `[B]`, its place among the caller's sources.
+        rows: int32 `[B]`, number among the caller's sources.
         seeds: int32 `[B]`, for samplers that draw.
         prefix: int32 `[B, P]`, ids that its sequences begin with; meaningless where the plan
             is not prefixed.
@@ -30,21 +30,23 @@ class Sources(NamedTuple):
     limits: Any
 
     def at_limit(self, index: Any) -> Any:
-        """Whether the id of step `index` is the last that fits, or lies beyond: bool `[B]`."""
+        """Returns whether the id of step `index` is the last that fits, or is beyond: bool
+        `[B]`.
+        """
         return self.limits <= index + 1
 
 
 class Step(NamedTuple):
-    """Where a generation stands when its next ids are chosen.
+    """The state of a generation when its next ids are chosen.
 
     Attributes:
         tokens: int32 `[R, C]`, the ids of each row so far; real before `index`.
         index: number of the step, counted from 0: a scalar.
         sources: what is known of each source, `[B, ...]`.
         width: K, the rows of each source; R = B*K, the rows of a source side by side.
-        alive: bool `[R]`, False where nobody reads any more what is chosen: the sequence has
-            ended, its source is done, or no sequence leads to the row (a search may have more
-            beams than rules leave sequences). None where that is not known.
+        alive: bool `[R]`, False where the chosen id is not used: the sequence has ended, its
+            source is done, or the row has no sequence (rules may leave fewer sequences than
+            beams). None where that is not known.
     """
 
     tokens: Any
@@ -54,7 +56,7 @@ class Step(NamedTuple):
     alive: Any = None
 
     def of_rows(self, values: Any) -> Any:
-        """`values [B, ...]` of the sources for each of their rows: `[R, ...]`."""
+        """Repeats `values [B, ...]` of the sources for each of their rows: `[R, ...]`."""
         return values if self.width == 1 else ops.repeat(values, self.width, axis=0)
 
     @property
@@ -63,7 +65,7 @@ class Step(NamedTuple):
         return ops.cast(self.index, "int32") - self.of_rows(self.sources.prefix_lengths)
 
     def history(self, decoder_start: int) -> tuple[Any, Any]:
-        """The ids of each row, the decoder start in front, and which of them are real.
+        """Returns the ids of each row, with the decoder start, and which of them are real.
 
         Returns:
             int32 `[R, 1 + C]` and bool `[1, 1 + C]`.

@@ -1,4 +1,6 @@
-"""Contrastive search: likely ids whose hidden vectors are unlike those before [Su 2022]."""
+"""Contrastive search: chooses likely ids whose hidden vectors differ from earlier ones [Su
+2022].
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ from keras_s2s.samplers.sampler import (
 
 
 class ContrastiveSearch(Sampler):
-    """Weighs how likely an id is against how much its hidden vector repeats an earlier one.
+    """Contrastive search: weighs the probability of an id against its similarity to earlier ones.
 
     At each step the `top_k` likeliest ids are candidates. The decoder reads each of them, and the
     one with the greatest
@@ -133,7 +135,7 @@ class ContrastiveSearch(Sampler):
         return Advance(search, ops.reshape(fed, (-1,)), ops.repeat(rows, self.top_k))
 
     def _choice(self, search: Any, vectors: Any, index: Any, plan: Plan, sources: Sources) -> Any:
-        """The row of each source whose id is chosen: int32 `[B, 1]`."""
+        """Returns the row of each source whose id is chosen: int32 `[B, 1]`."""
         # [B, K, D] x [B, C, D] -> [B, K, C]
         similarity = ops.einsum("bkd,bcd->bkc", vectors, search["context"])
         before = ops.arange(ops.shape(similarity)[2], dtype="int32") < index
@@ -143,7 +145,7 @@ class ContrastiveSearch(Sampler):
         choice = argmax(scores)
         given = in_prefix(sources, index - 1, plan)
         if given is not None:
-            # Its probability is 1, so that it stands first.
+            # Its probability is 1, so that it comes first.
             choice = ops.where(given, ops.zeros_like(choice), choice)
         return choice[:, None]
 

@@ -9,7 +9,7 @@ from keras import ops
 
 
 def gather(values: Any, places: Any) -> Any:
-    """Take the entries at `places` from each row of `values`.
+    """Takes the entries at `places` from each row of `values`.
 
     Args:
         values: tensor `[B, N, ...]`.

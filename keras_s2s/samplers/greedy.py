@@ -1,4 +1,4 @@
-"""Greedy search: the likeliest next id, every time. Its frame also serves random sampling."""
+"""Greedy search; random sampling is built on the same class."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from keras_s2s.samplers.sampler import (
 
 
 class Greedy(Sampler):
-    """Takes the likeliest id at each step.
+    """Greedy search: chooses the likeliest id at each step.
 
     Scores are the sum of the model's log-probabilities.
 
@@ -45,7 +45,7 @@ class Greedy(Sampler):
         }
 
     def choose(self, scores: Any, index: Any, sources: Sources) -> Any:
-        """The next id of each row: int32 `[R]` from processed logits `[R, V]`."""
+        """Returns the next id of each row: int32 `[R]` from processed logits `[R, V]`."""
         return argmax(scores)
 
     def advance(

@@ -1,4 +1,4 @@
-"""A Python function inside a decoding loop; each backend has its own door for one."""
+"""Calls Python functions from a decoding loop, in the way of each backend."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras import ops
 def host_callback(
     function: Callable[..., np.ndarray], arguments: tuple[Any, ...], *, like: Any
 ) -> Any:
-    """Call `function` with NumPy arrays, also from compiled code.
+    """Calls `function` with NumPy arrays, also from compiled code.
 
     Args:
         function: takes one array for each argument; returns bool, shaped like `like`.

@@ -1,4 +1,4 @@
-"""What a generation returns."""
+"""The result of a generation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class GenerationOutput:
 def merged(
     parts: Sequence[GenerationOutput], rows: Sequence[Sequence[int]], pad: int
 ) -> GenerationOutput:
-    """Outputs of parts of a batch as one, in the order of the batch.
+    """Merges outputs of parts of a batch, in the order of the batch.
 
     Args:
         parts: one output for each part.
@@ -49,7 +49,7 @@ def merged(
     order = np.argsort(np.concatenate([np.asarray(part, int) for part in rows]))
 
     def joined(name: str, axes: int, fill: float) -> Any:
-        """One field of all parts; its last `axes` axes may differ in length."""
+        """Joins one field of all parts; its last `axes` axes may differ in length."""
         values = [getattr(part, name) for part in parts]
         if values[0] is None:
             return None

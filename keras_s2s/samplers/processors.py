@@ -1,8 +1,8 @@
-"""Logits processors: rules on the next id that hold whatever the model says.
+"""Logits processors: rules on the next id of a sequence.
 
-Each means what the option of its name means in transformers' generation configuration. Two
-things they share: a sequence counts with its decoder start in front, and `scores` are logits
-for greedy search and sampling, log-probabilities for beam search.
+Each rule means what the option of its name means in transformers' generation configuration.
+Sequences include the decoder start; `scores` are logits for greedy search and sampling,
+log-probabilities for beam search.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from keras import ops
 from keras_s2s.samplers.context import Step
 from keras_s2s.samplers.host_callback import host_callback
 
-#: Score of what a rule forbids: no finite number lies below the scores of every model and rule.
+#: Score of a forbidden id: no finite number is below the scores of every model and rule.
 FORBIDDEN = float("-inf")
 
 
 class LogitsProcessor(ABC):
-    """A rule; subclass it as a frozen dataclass, so that equal rules share a compilation.
+    """Base class of rules; subclass it as a frozen dataclass, so that equal rules share a
+    compilation.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -43,11 +44,11 @@ class LogitsProcessor(ABC):
 
     @abstractmethod
     def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
-        """Apply the rule.
+        """Applies the rule to scores.
 
         Args:
             scores: float32 `[R, V]`.
-            step: where the generation stands: histories, number of the step, sources.
+            step: the state of the generation: histories, number of the step, sources.
             plan: the `Plan` of the generation: special ids and rules.
 
         Returns:
@@ -56,15 +57,15 @@ class LogitsProcessor(ABC):
 
 
 def forbid(scores: Any, banned: Any) -> Any:
-    """`scores [R, V]` with `FORBIDDEN` where `banned`, broadcastable bool, holds."""
+    """Replaces `scores [R, V]` by `FORBIDDEN` where `banned`, a broadcastable bool, is True."""
     return ops.where(banned, ops.cast(FORBIDDEN, scores.dtype), scores)
 
 
 def nowhere(when: Any) -> bool:
-    """Whether a condition is seen to hold for no row, so that a rule has nothing to do.
+    """Returns whether a condition is known to hold for no row, so that a rule has nothing to do.
 
-    A look at the CPU's memory is free where Python runs the step (PyTorch); in a compiled program
-    nothing can be seen.
+    Only where Python runs the step on a CPU (PyTorch) can this be known, at no cost; a compiled
+    program cannot read values.
     """
     if isinstance(when, bool):
         return not when
@@ -74,7 +75,7 @@ def nowhere(when: Any) -> bool:
 
 
 def is_token(scores: Any, tokens: Iterable[int]) -> Any:
-    """Mask `[1, V]` of a few ids, a constant of the program."""
+    """Returns the mask `[1, V]` of a few ids, a constant of the program."""
     return ops.convert_to_tensor(_mask_of(tuple(tokens), scores.shape[-1]))
 
 
@@ -86,7 +87,7 @@ def _mask_of(tokens: tuple[int, ...], vocabulary: int) -> np.ndarray:
 
 
 def occurrences(ids: Any, where: Any, vocabulary: int) -> Any:
-    """How often each id occurs in each row: int32 `[R, V]`, counting `ids` at `where [R, N]`."""
+    """Counts how often each id occurs in each row: int32 `[R, V]`, from `ids` at `where [R, N]`."""
     shape = ops.shape(ids)
     rows = ops.broadcast_to(ops.arange(shape[0], dtype="int32")[:, None], shape)
     places = ops.reshape(rows * vocabulary + ids, (-1, 1))
@@ -95,7 +96,9 @@ def occurrences(ids: Any, where: Any, vocabulary: int) -> Any:
 
 
 def occur(ids: Any, where: Any, vocabulary: int) -> Any:
-    """Which ids occur in each row: bool `[R, V]` from `ids [R, N]` at which `where [R, N]`."""
+    """Returns which ids occur in each row: bool `[R, V]` from `ids [R, N]` at which `where [R,
+    N]`.
+    """
     return occurrences(ids, where, vocabulary) > 0
 
 
@@ -106,8 +109,9 @@ def occur(ids: Any, where: Any, vocabulary: int) -> Any:
 
 @dataclass(frozen=True)
 class RepetitionPenalty(LogitsProcessor):
-    """Ids that were used become less likely [Keskar 2019]: scores above 0 are divided by
-    `penalty`, those below multiplied; below 1 it rewards them."""
+    """Divides scores above 0 of ids that occurred by `penalty`, and multiplies those below [Keskar
+    2019]; a penalty below 1 makes these ids likelier.
+    """
 
     penalty: float
 
@@ -120,7 +124,7 @@ class RepetitionPenalty(LogitsProcessor):
 
 @dataclass(frozen=True)
 class NoRepeatNgram(LogitsProcessor):
-    """No sequence of `size` ids occurs twice [Paulus 2017]."""
+    """Forbids that a sequence of `size` ids occurs twice [Paulus 2017]."""
 
     size: int
 
@@ -132,7 +136,7 @@ class NoRepeatNgram(LogitsProcessor):
 
 @dataclass(frozen=True)
 class EncoderNoRepeatNgram(LogitsProcessor):
-    """No sequence of `size` ids of the source occurs in the target; for shared vocabularies.
+    """Forbids sequences of `size` ids of the source in the target; for shared vocabularies.
 
     Padding of a source does not count, so that a result does not depend on its batch.
     """
@@ -150,7 +154,7 @@ class EncoderNoRepeatNgram(LogitsProcessor):
 
 
 def _continued(ids: Any, real: Any, step: Step, plan: Any, size: int, vocabulary: int) -> Any:
-    """Which ids would complete an n-gram of `ids`: bool `[R, V]`.
+    """Returns which ids would complete an n-gram of `ids`: bool `[R, V]`.
 
     Args:
         ids: int32 `[R, N]`, where n-grams are looked for.
@@ -180,7 +184,7 @@ def _continued(ids: Any, real: Any, step: Step, plan: Any, size: int, vocabulary
 
 @dataclass(frozen=True)
 class BadWords(LogitsProcessor):
-    """None of these words, each one or more ids, is generated. EOS alone is not a word."""
+    """Forbids words of one or more ids each; EOS alone is not a word."""
 
     words: tuple[tuple[int, ...], ...]
 
@@ -202,7 +206,7 @@ class BadWords(LogitsProcessor):
 
 @dataclass(frozen=True)
 class Suppress(LogitsProcessor):
-    """None of these ids is generated."""
+    """Forbids ids."""
 
     tokens: tuple[int, ...]
 
@@ -212,7 +216,7 @@ class Suppress(LogitsProcessor):
 
 @dataclass(frozen=True)
 class BeginSuppress(LogitsProcessor):
-    """None of these ids is the first that is generated, after a prefix or a forced BOS."""
+    """Forbids ids as the first that is generated, after a prefix or a forced BOS."""
 
     tokens: tuple[int, ...]
 
@@ -233,7 +237,7 @@ class BeginSuppress(LogitsProcessor):
 
 @dataclass(frozen=True)
 class MinLength(LogitsProcessor):
-    """No EOS before the result is `min_length` ids long, the decoder start counted."""
+    """Forbids EOS before the result is `min_length` ids long, the decoder start counted."""
 
     min_length: int
 
@@ -246,7 +250,7 @@ class MinLength(LogitsProcessor):
 
 @dataclass(frozen=True)
 class MinNewTokens(LogitsProcessor):
-    """No EOS before `count` ids were generated, those of a prefix not counted."""
+    """Forbids EOS before `count` ids were generated, those of a prefix not counted."""
 
     count: int
 
@@ -258,18 +262,18 @@ class MinNewTokens(LogitsProcessor):
 
 
 def _only(scores: Any, token: int, when: Any) -> Any:
-    """Forbid everything but `token` where `when` holds: a bool, a scalar or `[R, 1]`."""
+    """Forbids all ids but `token` where `when` holds: a bool, a scalar or `[R, 1]`."""
     if nowhere(when):
         return scores
     chosen = is_token(scores, [token])
     forced = forbid(scores, ops.logical_and(ops.logical_not(chosen), when))
-    # A forced id costs nothing: it is the rule's choice, not the model's.
+    # A forced id scores 0: it is chosen by the rule, not by the model.
     return ops.where(ops.logical_and(chosen, when), ops.zeros_like(forced), forced)
 
 
 @dataclass(frozen=True)
 class ForcedBos(LogitsProcessor):
-    """The first generated id is `token` (mBART's language code, for example)."""
+    """Forces the first generated id to be `token`, e.g. a language code."""
 
     token: int
 
@@ -279,7 +283,7 @@ class ForcedBos(LogitsProcessor):
 
 @dataclass(frozen=True)
 class ForcedEos(LogitsProcessor):
-    """The last id that fits is `token`."""
+    """Forces the last id that fits to be `token`."""
 
     token: int
 
@@ -289,13 +293,13 @@ class ForcedEos(LogitsProcessor):
 
 
 # --------------------------------------------------------------------------------------
-# The caller's own constraint
+# A constraint of the caller
 # --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class AllowedTokens(LogitsProcessor):
-    """Only ids that a Python function allows [De Cao 2021].
+    """Allows only ids that a Python function returns [De Cao 2021].
 
     The function runs on the host at every step, on every backend. A rule that can be written
     with `keras.ops` is faster as a `LogitsProcessor` of your own, and can be exported.
@@ -303,8 +307,7 @@ class AllowedTokens(LogitsProcessor):
     Args:
         function: called with the place of a source among the caller's and its sequence so far
             (a 1-D int32 array, the decoder start in front); returns the ids allowed next, at
-            least one. It is asked only where the answer counts: not about sequences that have
-            ended, nor within a prefix that is given.
+            least one. It is not called for sequences that have ended, nor within a given prefix.
     """
 
     function: Callable[[int, np.ndarray], Iterable[int]]
@@ -350,10 +353,10 @@ class AllowedTokens(LogitsProcessor):
 
 @dataclass(frozen=True)
 class Renormalize(LogitsProcessor):
-    """What the other rules left over sums up to 1 again.
+    """Normalises the scores again after the other rules.
 
-    In a beam search the scores of hypotheses that went through a rule would else be too low: by
-    as much as the rule has taken away.
+    Without it, the scores of hypotheses in a beam search are too low by the probability that rules
+    have removed.
     """
 
     def __call__(self, scores: Any, step: Step, plan: Any) -> Any:

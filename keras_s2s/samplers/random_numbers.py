@@ -1,8 +1,9 @@
 """Random numbers that depend on a row's own seed alone, and draws made with them.
 
 The numbers come from the finaliser of MurmurHash3 (Austin Appleby, public domain) applied to a
-seed and counters. The int32 products wrap around alike on every backend, which the backends'
-own generators do not promise, so that a row draws alike alone, in any batch, on any backend.
+seed and counters. The int32 products wrap around alike on every backend, so that a row has the
+same draws alone, in any batch and on any backend, which the backends' own random numbers do not
+guarantee.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from keras import ops
 
 
 def uniform(seeds: Any, index: Any) -> Any:
-    """Numbers in [0, 1): float32, shaped like int32 `seeds`, from each seed and the step."""
+    """Returns numbers in [0, 1) from each seed and the step: float32, shaped like int32 `seeds`."""
     # The 24 upper bits are as many as a float32 holds.
     return ops.cast(_shift_right(_bits(seeds, index), 8), "float32") * (2.0**-24)
 
 
 def gumbel(seeds: Any, index: Any, places: Any) -> Any:
-    """Draws of the standard Gumbel distribution, one for each place.
+    """Draws from the standard Gumbel distribution, once for each place.
 
     The N largest of `log_weights + gumbel` are N draws without replacement, in the order drawn
     [Vieira 2014].
@@ -27,7 +28,7 @@ def gumbel(seeds: Any, index: Any, places: Any) -> Any:
     Args:
         seeds: int32 `[B]`.
         index: the step, a scalar.
-        places: int32 `[B, N]`, what each draw is for.
+        places: int32 `[B, N]`, a number for each draw.
 
     Returns:
         float32 `[B, N]`.
@@ -39,7 +40,9 @@ def gumbel(seeds: Any, index: Any, places: Any) -> Any:
 
 
 def each_own(seeds: Any, count: int) -> Any:
-    """A seed for each of `count` rows of a source, the first its own: int32 `[B * count]`."""
+    """Returns a seed for each of `count` rows of a source, the first with its own: int32 `[B *
+    count]`.
+    """
     if count == 1:
         return seeds
     rows = ops.arange(count, dtype="int32")[None]
@@ -48,7 +51,9 @@ def each_own(seeds: Any, count: int) -> Any:
 
 
 def draw(log_weights: Any, u: Any) -> Any:
-    """Index drawn in proportion to `exp(log_weights [R, N])`, by inverting at `u [R]` in [0, 1)."""
+    """Draws an index in proportion to `exp(log_weights [R, N])`, by inversion at `u [R]` in [0,
+    1).
+    """
     weights = ops.exp(log_weights - ops.max(log_weights, axis=-1, keepdims=True))
     cumulative = ops.cumsum(weights, axis=-1)
     threshold = u[:, None] * cumulative[:, -1:]
@@ -61,7 +66,7 @@ def _bits(seeds: Any, index: Any) -> Any:
 
 
 def _shift_right(x: Any, bits: int) -> Any:
-    """Logical shift of int32: the sign bit moves like any other."""
+    """Shifts int32 right logically: the sign bit moves like any other."""
     return ops.bitwise_and(ops.right_shift(x, bits), (1 << (32 - bits)) - 1)
 
 

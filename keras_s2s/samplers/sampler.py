@@ -1,4 +1,4 @@
-"""What every strategy shares: the plan of one generation, and the interface of a sampler."""
+"""Base class of strategies, and the plan of a generation."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from keras_s2s.samplers.processors import FORBIDDEN, LogitsProcessor
 
 @dataclass(frozen=True)
 class Plan:
-    """What is fixed before a generation starts; compiled functions are kept by it.
+    """Settings that are fixed before a generation starts; compiled programs are kept for each plan.
 
     Attributes:
         decoder_start, eos, pad: the target's special ids.
-        steps: most ids to generate; `max_length - 1`, since `max_length` counts the start. It is
-            no part of the programs, which read `Sources.limits`: plans that differ in it alone
-            are equal and share them.
+        steps: most ids to generate; `max_length - 1`, since `max_length` counts the start. Plans
+            that differ in it alone are equal and share programs, which read `Sources.limits`.
         processors: applied to each step's scores, in order.
         prefixed: some row begins with ids that are given (`Sources.prefix`).
     """
@@ -34,7 +33,7 @@ class Plan:
 
 
 class Advance(NamedTuple):
-    """What a sampler decides at one step.
+    """What a sampler decides at a step.
 
     Attributes:
         search: its own state after the step.
@@ -65,18 +64,18 @@ class Result(NamedTuple):
 
 
 class Sampler(ABC):
-    """A strategy: chooses the next ids from logits. It never sees a model.
+    """Base class of strategies, which choose the next ids from logits.
 
     A subclass is immutable and hashable by its settings (`key`), keeps everything that changes
-    in the `search` tree it hands out, and uses `keras.ops` only, so that one piece of code runs
+    in the `search` tree that it returns, and uses `keras.ops` only, so that the same code runs
     eagerly, inside `jax.jit` and inside a TensorFlow graph. Every leaf of `search` is
-    `[B, ...]`, so that sources that are done can leave it, and others at the same step come in
-    (axes that differ then, those as long as the sources, are filled up with zeros).
+    `[B, ...]`, so that sources that are done can be removed, and others at the same step added
+    (axes as long as the sources are then padded with zeros).
 
-    Histories hold as many steps as the capacity they were made for, and `grow` extends them. It
-    finds them by name: entries `token_ids` and `log_probs` of the dictionaries that `search` is
-    made of, with the steps on their last axis (`histories` makes them so). A strategy that keeps
-    anything else as long as the capacity extends it in a `grow` of its own.
+    Histories have the capacity they were made for, and `grow` extends them. They are found by
+    name: entries `token_ids` and `log_probs` of the dictionaries in `search`, with the steps on
+    their last axis (see `histories`). A strategy with other arrays as long as the capacity
+    overrides `grow`.
 
     A sequence ends with EOS, or where no further id fits: `sources.at_limit(index)`.
     """
@@ -92,18 +91,18 @@ class Sampler(ABC):
     lookahead = 0
 
     def __repr__(self) -> str:
-        """The strategy with its settings."""
+        """Returns the strategy with its settings."""
         settings = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if not k.startswith("_"))
         return f"{type(self).__name__}({settings})"
 
     @property
     def width(self) -> int:
-        """K, the rows of each source while searching."""
+        """Number of rows of each source while searching (K)."""
         return 1
 
     @property
     def copies(self) -> int:
-        """Sources that each source becomes, after it was encoded, each with a search of its own."""
+        """Number of independent searches for each source."""
         return 1
 
     @property
@@ -125,12 +124,14 @@ class Sampler(ABC):
         return False
 
     def key(self) -> tuple[Any, ...]:
-        """Everything that changes the computation; equal keys may share a compiled function."""
+        """Returns everything that changes the computation; equal keys may share compiled
+        programs.
+        """
         # The type itself: another class may have the same name, in a notebook for example.
         return (type(self), *sorted(vars(self).items()))
 
     def check(self, plan: Plan) -> None:  # noqa: B027  (most have nothing to check)
-        """Refuse a plan that the strategy cannot follow.
+        """Raises an error for a plan that the strategy cannot follow.
 
         Raises:
             ValueError: it cannot.
@@ -138,7 +139,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def begin(self, sources: Sources, capacity: Any, plan: Plan) -> Any:
-        """The search state before the first step.
+        """Returns the search state before the first step.
 
         Args:
             sources: what is known of each source.
@@ -150,7 +151,7 @@ class Sampler(ABC):
     def advance(
         self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
     ) -> Advance:
-        """Take one step.
+        """Takes one step.
 
         Args:
             search: the search state.
@@ -162,14 +163,14 @@ class Sampler(ABC):
 
     @abstractmethod
     def finished(self, search: Any) -> Any:
-        """Whether each source is done: bool `[B]`."""
+        """Returns whether each source is done: bool `[B]`."""
 
     @abstractmethod
     def finish(self, search: Any, plan: Plan) -> Result:
-        """The hypotheses that were found; those of sources that are not done are cut."""
+        """Returns the hypotheses that were found; those of sources that are not done are cut."""
 
     def grow(self, search: Any, capacity: Any, plan: Plan) -> Any:
-        """Make room for `capacity` steps in every history."""
+        """Makes room for `capacity` steps in every history."""
 
         def extend(tree: Any) -> Any:
             if not isinstance(tree, dict):
@@ -184,7 +185,7 @@ class Sampler(ABC):
 
 
 def histories(shape: tuple[Any, ...], capacity: Any, plan: Plan) -> dict[str, Any]:
-    """Empty histories: ids and their log-probabilities, `[*shape, capacity]` each."""
+    """Returns empty histories: ids and their log-probabilities, `[*shape, capacity]` each."""
     return {
         "token_ids": ops.full((*shape, capacity), plan.pad, dtype="int32"),
         "log_probs": ops.zeros((*shape, capacity), dtype="float32"),
@@ -198,7 +199,9 @@ def _extended(buffer: Any, capacity: Any, empty: float) -> Any:
 
 
 def in_prefix(sources: Sources, index: Any, plan: Plan) -> Any | None:
-    """Whether the next id of each source is given: bool `[B]`; None where no row has a prefix."""
+    """Returns whether the next id of each source is given: bool `[B]`; None where no row has a
+    prefix.
+    """
     if not plan.prefixed:
         return None
     return ops.cast(index, "int32") < sources.prefix_lengths
@@ -207,7 +210,7 @@ def in_prefix(sources: Sources, index: Any, plan: Plan) -> Any | None:
 def process(
     scores: Any, tokens: Any, index: Any, plan: Plan, sources: Sources, alive: Any = None
 ) -> Any:
-    """Scores after every rule of the plan, and after the prefixes, which outrank the rules.
+    """Computes scores after every rule of the plan, and after prefixes, which win over rules.
 
     Args:
         scores: float32 `[R, V]`, logits or log-probabilities.
@@ -228,22 +231,22 @@ def process(
         place = ops.minimum(ops.cast(index, "int32"), ops.shape(sources.prefix)[1] - 1)
         token = step.of_rows(ops.take(sources.prefix, place, axis=1))
         chosen = ops.arange(scores.shape[-1], dtype="int32")[None] == token[:, None]
-        # The given id costs nothing: nobody chose it.
+        # A given id scores 0: it was not chosen.
         only = ops.where(chosen, ops.zeros_like(scores), ops.cast(FORBIDDEN, scores.dtype))
         scores = ops.where(given[:, None], only, scores)
     return scores
 
 
 def log_normaliser(logits: Any) -> Any:
-    """`logsumexp` of each row, `[R, 1]`: logits minus it are log-probabilities.
+    """Computes `logsumexp` of each row, `[R, 1]`: logits minus it are log-probabilities.
 
-    A search needs the log-probabilities of a few ids only; this spares it an array `[R, V]`.
+    Searches need the log-probabilities of a few ids only, and so need no array `[R, V]` of them.
     """
     return ops.logsumexp(logits, axis=-1, keepdims=True)
 
 
 def put(buffer: Any, value: Any, index: Any) -> Any:
-    """`buffer [..., C]` with `value [...]` at position `index` of its last axis."""
+    """Returns `buffer [..., C]` with `value [...]` at position `index` of its last axis."""
     positions = ops.arange(ops.shape(buffer)[-1], dtype="int32")
     here = ops.equal(positions, ops.cast(index, "int32"))
     return ops.where(here, ops.cast(value, buffer.dtype)[..., None], buffer)
