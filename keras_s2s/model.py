@@ -27,6 +27,7 @@ from keras_s2s.decoding.source_rows import refuse_languages_of_ids
 from keras_s2s.decoding.target_rows import pair_rows
 from keras_s2s.export.formats import export_as, refuse_fixed_search
 from keras_s2s.network_size import refuse_beyond_memory
+from keras_s2s.options.generation import describes_options
 from keras_s2s.preset_changes import changed, from_description, with_preprocessor
 from keras_s2s.samplers import LogitsProcessor, Sampler
 from keras_s2s.samplers.checks import whole
@@ -217,6 +218,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
     def _parts(self) -> ModelParts:
         return ModelParts(self.preset, self.network, self._preprocessor)
 
+    @describes_options
     def generate(
         self,
         x: str | Sequence[str] | Mapping[str, Any],
@@ -235,7 +237,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         output_attentions: bool = False,
         **generation_options: Any,
     ) -> Any:
-        """Answer sources.
+        """Generates target sequences for a batch of sources.
 
         Options mean what they mean in Hugging Face's generation configuration, and None asks for
         nothing; the preset's own are used where the caller gives none, as far as they go with
@@ -245,32 +247,15 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         Args:
             x: a text, texts, or (with or without a preprocessor) a mapping with
                 `encoder_token_ids` and `encoder_padding_mask`, `[B, S]` each.
-            sampler: a `samplers.Sampler`, a name ("greedy", "beam", "random", "top_k", "top_p",
-                "beam_sample", "diverse_beam"), or None: `num_beams`, `do_sample` and
-                `num_beam_groups` choose.
-            max_length: longest result in ids, the decoder start and a prefix counted.
             src_lang, tgt_lang: languages of a multilingual model, a code for all texts or one
                 for each; by default the model's own.
             return_output: return a `GenerationOutput` instead of texts or ids.
-            max_new_tokens: the same limit without the decoder start and the row's own prefix.
-            decoder_prefix: what every result begins with: a text for a text, or one for each
-                source; for ids a list of ids for each. They may differ in length or be empty. A
-                text goes on from its target language; ids are used as they are.
-            processors: a list of rules of your own (`samplers.LogitsProcessor`), applied after
-                the others.
-            seed: for samplers that draw: one, or one for each row; None is random.
             batch_size: sources decoded at a time; results do not depend on it. Where there are
                 more, the memory of up to three batches is used (`decoding/schedule.py`).
             overlong: "truncate" cuts a source that is longer than the model's positions, as
                 transformers does (EOS and language stay), and logs a warning; "error" refuses it.
             output_attentions: fill `GenerationOutput.attentions`; with `return_output`.
-            **generation_options: of the strategy: num_beams, length_penalty, early_stopping,
-                num_return_sequences, do_sample, temperature, top_k, top_p, min_p,
-                num_beam_groups, diversity_penalty; rules: min_length, min_new_tokens (which
-                wins where both are given), repetition_penalty, no_repeat_ngram_size,
-                encoder_no_repeat_ngram_size, bad_words_ids, suppress_tokens,
-                begin_suppress_tokens, forced_bos_token_id, forced_eos_token_id,
-                prefix_allowed_tokens_fn, renormalize_logits.
+            {generation_options}
 
         Returns:
             a text for a text, a list of texts for texts, an int32 array `[B, T]` for ids
@@ -328,10 +313,10 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         stride: int = 1,
         **generation_options: Any,
     ) -> Iterator[Any]:
-        """Answer sources piece by piece, with greedy search or sampling.
+        """Generates target sequences piece by piece, with greedy search or sampling.
 
         Args:
-            x: a text, or texts, which are answered side by side.
+            x: a text, or texts, whose targets are generated side by side.
             stride: steps between two pieces.
             sampler, max_length, max_new_tokens, decoder_prefix, processors, seed: as in `generate`.
             src_lang, tgt_lang, overlong, generation_options: as in `generate`; one sequence for

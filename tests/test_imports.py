@@ -1,7 +1,7 @@
 """Imports run one way: nothing knows what is built on top of it.
 
     cli, serving -> recipes, analysis -> model -> export, checkpoints, training
-    -> builder, decoding -> network, samplers, data -> layers, text -> catalog, config
+    -> builder, decoding -> network, samplers, data -> layers, text -> catalog, config -> options
 
 An arrow may skip floors, never run back.  Libraries that are large, optional, or bound to one
 backend are imported inside the function that needs them.
@@ -20,6 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # From the ground up; a part may import what stands on a lower floor, and its neighbours.
 FLOORS: list[set[str]] = [
+    {"options"},
     {"atomic_writing", "config", "moved_modules", "registration", "turns", "version"},
     {"catalog"},
     {"layers", "text"},
@@ -37,15 +38,16 @@ FLOORS: list[set[str]] = [
 # Narrower than the stairs: samplers receive a network's moves, never a network, and layers know
 # nothing of text.
 ONLY: dict[str, set[str]] = {
-    "config": set(),
+    "config": {"options"},
+    "options": set(),
     "text": {"atomic_writing", "config"},
     "layers": {"config"},
-    "samplers": {"config", "layers"},
+    "samplers": {"config", "layers", "options"},
     "network": {"config", "layers"},
-    "decoding": {"config", "data", "layers", "network", "samplers", "text", "turns"},
+    "decoding": {"config", "data", "layers", "network", "options", "samplers", "text", "turns"},
 }
 
-NO_KERAS = {"atomic_writing", "config", "catalog", "text"}
+NO_KERAS = {"atomic_writing", "catalog", "config", "options", "text"}
 
 # Optional or large: not at the top of a module.
 INSIDE_FUNCTIONS = {

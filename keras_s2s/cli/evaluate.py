@@ -17,6 +17,10 @@ from keras_s2s.cli.arguments import (
     check_text,
     load_model,
 )
+from keras_s2s.cli.generation_options import (
+    read_generation_options,
+    takes_generation_options,
+)
 from keras_s2s.cli.lines.answers import answer_lines
 from keras_s2s.cli.lines.input import Line
 from keras_s2s.cli.lines.notes import LineNotes
@@ -25,6 +29,7 @@ from keras_s2s.cli.messages import show_messages
 from keras_s2s.cli.quiet import import_backend
 
 
+@takes_generation_options
 def evaluate(
     model: Annotated[str, typer.Argument(help="A model folder, or hf://organisation/name.")],
     source: Annotated[Path, typer.Option(help="Sources, one a line; gzip as it is.")],
@@ -40,12 +45,6 @@ def evaluate(
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Keep the answers.")] = None,
-    sampler: Annotated[
-        str | None, typer.Option(help="greedy, beam, top_k or random; default: the model's own.")
-    ] = None,
-    num_beams: Annotated[int | None, typer.Option(help="Beams; means beam search.")] = None,
-    length_penalty: Annotated[float | None, typer.Option(help="Of beam search.")] = None,
-    max_length: Annotated[int | None, typer.Option(help="Longest answer in ids.")] = None,
     src_lang: Annotated[
         str | None, typer.Option(help="Language of the sources, for a multilingual model.")
     ] = None,
@@ -63,6 +62,7 @@ def evaluate(
             "truncate."
         ),
     ] = "error",
+    **generation_options: Any,
 ) -> None:
     """Measures a model on a test set, and prints the results as JSON on the last line.
 
@@ -76,6 +76,7 @@ def evaluate(
     if unknown or not names:
         raise ValueError(f"--metrics {metrics!r}: expected names out of {', '.join(METRICS)}")
     check_metrics(names, bleu_tokenize=bleu_tokenize)
+    options = read_generation_options(generation_options)
     check_overlong(overlong)
     check_input(source)
     check_input(target)
@@ -98,16 +99,9 @@ def evaluate(
     )
     if text is not None and text.special_ids.languages is None:
         tgt_lang = None  # it chose the tokenizers, and there is nothing to tell the model
-    options: dict[str, Any] = {
-        "sampler": sampler,
-        "num_beams": num_beams,
-        "length_penalty": length_penalty,
-        "max_length": max_length,
-        "src_lang": src_lang,
-        "tgt_lang": tgt_lang,
-        "batch_size": batch_size,
-    }
-    options = {name: value for name, value in options.items() if value is not None}
+    languages = {"src_lang": src_lang, "tgt_lang": tgt_lang}
+    options |= {name: code for name, code in languages.items() if code is not None}
+    options["batch_size"] = batch_size
     notes = LineNotes()
     started = time.monotonic()
     answered = answer_lines(

@@ -17,6 +17,10 @@ from keras_s2s.cli.arguments import (
     check_text,
     load_model,
 )
+from keras_s2s.cli.generation_options import (
+    read_generation_options,
+    takes_generation_options,
+)
 from keras_s2s.cli.lines.answers import answer_lines, answers_per_line
 from keras_s2s.cli.lines.input import open_lines
 from keras_s2s.cli.lines.notes import LineNotes
@@ -29,6 +33,7 @@ from keras_s2s.cli.quiet import import_backend
 CHUNK = 512
 
 
+@takes_generation_options
 def generate(
     model: Annotated[str, typer.Argument(help="A model folder, or hf://organisation/name.")],
     texts: Annotated[
@@ -41,35 +46,6 @@ def generate(
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write here, not to standard output.")
-    ] = None,
-    sampler: Annotated[
-        str | None,
-        typer.Option(
-            help="greedy, beam, random, top_k, top_p, beam_sample or diverse_beam; default: the "
-            "model's own."
-        ),
-    ] = None,
-    num_beams: Annotated[int | None, typer.Option(help="Beams; means beam search.")] = None,
-    length_penalty: Annotated[float | None, typer.Option(help="Of beam search.")] = None,
-    num_return_sequences: Annotated[
-        int | None, typer.Option(help="Answers for each text, best first, a line each.")
-    ] = None,
-    do_sample: Annotated[
-        bool | None, typer.Option("--do-sample", help="Draw instead of searching.")
-    ] = None,
-    top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest.")] = None,
-    top_p: Annotated[
-        float | None, typer.Option(help="Draw from the likeliest of this probability.")
-    ] = None,
-    temperature: Annotated[float | None, typer.Option(help="Of the draw.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the draw.")] = None,
-    max_length: Annotated[int | None, typer.Option(help="Longest answer in ids.")] = None,
-    min_length: Annotated[int | None, typer.Option(help="Shortest answer in ids.")] = None,
-    no_repeat_ngram_size: Annotated[
-        int | None, typer.Option(help="No sequence of so many ids occurs twice.")
-    ] = None,
-    repetition_penalty: Annotated[
-        float | None, typer.Option(help="Above 1 makes used ids less likely.")
     ] = None,
     src_lang: Annotated[
         str | None, typer.Option(help="Language of the texts, for a multilingual model.")
@@ -92,6 +68,7 @@ def generate(
             "--json", help="A JSON object for each text: its source, and answers with scores."
         ),
     ] = False,
+    **generation_options: Any,
 ) -> None:
     """Generates texts for source texts: a line on standard output for each, in their order.
 
@@ -104,6 +81,7 @@ def generate(
         raise ValueError("no text: give some, or --input FILE, or pipe lines into it")
     if scores and as_json:
         raise ValueError("--scores and --json exclude each other; --json has the scores, too")
+    options = read_generation_options(generation_options)
     check_overlong(overlong)
     check_input(input)
     check_output(output)
@@ -112,30 +90,14 @@ def generate(
     show_messages()
     network = load_model(model)
     check_text(network, model)
-    options: dict[str, Any] = {
-        "sampler": sampler,
-        "num_beams": num_beams,
-        "length_penalty": length_penalty,
-        "num_return_sequences": num_return_sequences,
-        "do_sample": do_sample,
-        "top_k": top_k,
-        "top_p": top_p,
-        "temperature": temperature,
-        "seed": seed,
-        "max_length": max_length,
-        "min_length": min_length,
-        "no_repeat_ngram_size": no_repeat_ngram_size,
-        "repetition_penalty": repetition_penalty,
-        "src_lang": src_lang,
-        "tgt_lang": tgt_lang,
-        "batch_size": batch_size,
-    }
-    options = {name: value for name, value in options.items() if value is not None}
+    languages = {"src_lang": src_lang, "tgt_lang": tgt_lang}
+    options |= {name: code for name, code in languages.items() if code is not None}
+    options["batch_size"] = batch_size
     count = answers_per_line(network, options)
     notes, read = LineNotes(), 0
     with open_lines(texts, input) as lines, line_writer(output) as out:
         # The rows of one call draw each their own: with a seed, all lines are one call.
-        while chunk := list(islice(lines, None if seed is not None else CHUNK)):
+        while chunk := list(islice(lines, None if "seed" in options else CHUNK)):
             for answered in answer_lines(network, chunk, options, notes, overlong=overlong):
                 if as_json:
                     print(json_line(answered), file=out)

@@ -1,42 +1,60 @@
-"""Defaults of the generation options of a model."""
+"""Generation defaults of a model."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
-from keras_s2s.config.strict import LARGEST, Beams, Count, Flag, Number, Positive, Strict
+from keras_s2s.config.strict import Flag, Number, Strict
+from keras_s2s.options.generation import OPTIONS, GenerationOption
+from keras_s2s.options.kinds import Choice, Kind, Real, Switch, TokenIds, TokenLists, Whole
 
 
-class GenerationConfig(Strict):
-    """Defaults for `generate`; the names mean what they mean in Hugging Face's configuration."""
+def _annotation(kind: Kind) -> Any:
+    """Returns the type of a field for values of a kind, as strict as the other configurations."""
+    if isinstance(kind, Whole):
+        return Annotated[int, Field(ge=kind.least, le=kind.most, strict=True)]
+    if isinstance(kind, Real):
+        return Annotated[
+            Number, Field(gt=kind.above, ge=kind.least, le=kind.most, allow_inf_nan=False)
+        ]
+    if isinstance(kind, Switch):
+        return Flag | Literal[kind.others] if kind.others else Flag
+    if isinstance(kind, Choice):
+        return Literal[kind.choices]
+    return {TokenIds: list[int], TokenLists: list[list[int]]}[type(kind)]
 
-    sampler: (
-        Literal["greedy", "beam", "random", "top_k", "top_p", "beam_sample", "diverse_beam"] | None
-    ) = Field(None, description="`None`: num_beams, do_sample and num_beam_groups choose.")
-    max_length: Annotated[int, Field(ge=2, le=LARGEST, strict=True)] = Field(
-        128, description="Longest result in ids, the decoder start counted."
+
+def _field(option: GenerationOption) -> Any:
+    annotation = _annotation(option.kind)
+    # Earlier presets have `null` for a penalty that is now stated.
+    if option.default is None or option.name == "diversity_penalty":
+        annotation = annotation | None
+    return annotation, Field(option.default, description=option.meaning)
+
+
+_MEANING = """Defaults for `generate`, a field for each option of `options/generation.py`.
+
+The names mean what they mean in Hugging Face's configuration; the forced ids belong to the
+special ids.
+
+Example:
+    >>> GenerationConfig(num_beams=5, length_penalty=0.6).early_stopping
+    False
+"""
+
+if TYPE_CHECKING:
+
+    class GenerationConfig(Strict):
+        def __init__(self, **options: Any) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    GenerationConfig = create_model(
+        "GenerationConfig",
+        __base__=Strict,
+        __module__=__name__,
+        __doc__=_MEANING,
+        **{option.name: _field(option) for option in OPTIONS.values() if option.configured},
     )
-    # Strategies
-    num_beams: Beams = 1
-    do_sample: Flag = False
-    num_beam_groups: Positive = 1
-    diversity_penalty: Annotated[Number, Field(ge=0)] | None = None
-    length_penalty: Annotated[Number, Field(allow_inf_nan=False)] = 1.0
-    early_stopping: Flag | Literal["never"] = False
-    num_return_sequences: Beams = 1
-    temperature: Annotated[Number, Field(gt=0, allow_inf_nan=False)] = 1.0
-    top_k: Positive | None = None
-    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
-    min_p: Annotated[Number, Field(ge=0, le=1)] | None = None
-    # Rules; the forced ids belong to the special ids.
-    min_length: Count = 0
-    min_new_tokens: Count = 0
-    repetition_penalty: Annotated[Number, Field(gt=0, allow_inf_nan=False)] = 1.0
-    no_repeat_ngram_size: Count = 0
-    encoder_no_repeat_ngram_size: Count = 0
-    bad_words_ids: list[list[int]] | None = None
-    suppress_tokens: list[int] | None = None
-    begin_suppress_tokens: list[int] | None = None
-    renormalize_logits: Flag = False

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_s2s.config import GenerationConfig
 from keras_s2s.decoding.model_parts import ModelParts
-from keras_s2s.samplers.checks import whole
+from keras_s2s.options.generation import checked
 from keras_s2s.samplers.processors import LogitsProcessor
 from keras_s2s.samplers.resolve import resolve_sampler
 from keras_s2s.samplers.rules import RULES, make_rules
@@ -74,7 +74,7 @@ def plan_search(
         "min_new_tokens": min((a - b for a, b in zip(limits, given, strict=True)), default=steps),
     }
     for name, room in rooms.items():
-        if name in rules and whole(name, rules[name], 0) > room:
+        if name in rules and checked(name, rules[name]) > room:
             longest = max(given, default=0)
             raise ValueError(
                 f"{name}={rules[name]} cannot be reached: max_length={steps + 1}"
@@ -117,12 +117,12 @@ def _limits(
         )
     longest = max(given, default=0)
     if max_new_tokens is not None:
-        steps = whole("max_new_tokens", max_new_tokens)
+        steps = checked("max_new_tokens", max_new_tokens)
         limits = [steps + count for count in given]
     else:
         asked = parts.preset.generation.max_length if max_length is None else max_length
         # The decoder start and one id at least.
-        steps = whole("max_length", asked, 2) - 1
+        steps = checked("max_length", asked) - 1
         if max_length is None and most is not None:
             steps = min(steps, most)
         limits = [steps] * len(given)

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from keras import ops
 
+from keras_s2s.options.generation import DEFAULTS, checked
 from keras_s2s.samplers.blockwise_top_k import top_k
-from keras_s2s.samplers.checks import number, whole
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.sampler import (
@@ -62,16 +62,14 @@ class Beam(Sampler):
         self,
         num_beams: int = 4,
         *,
-        length_penalty: float = 1.0,
-        early_stopping: bool | Literal["never"] = False,
-        num_return_sequences: int = 1,
+        length_penalty: float = DEFAULTS.length_penalty,
+        early_stopping: bool | Literal["never"] = DEFAULTS.early_stopping,
+        num_return_sequences: int = DEFAULTS.num_return_sequences,
     ) -> None:
-        num_beams = whole("num_beams", num_beams)
-        num_return_sequences = whole("num_return_sequences", num_return_sequences)
-        if not float("-inf") < number("length_penalty", length_penalty) < float("inf"):
-            raise ValueError(f"length_penalty={length_penalty} must be a finite number")
-        if not isinstance(early_stopping, bool) and early_stopping != "never":
-            raise ValueError(f"early_stopping={early_stopping!r} must be True, False or 'never'")
+        num_beams = checked("num_beams", num_beams)
+        num_return_sequences = checked("num_return_sequences", num_return_sequences)
+        length_penalty = checked("length_penalty", length_penalty)
+        early_stopping = checked("early_stopping", early_stopping)
         if num_return_sequences > num_beams:
             raise ValueError(
                 f"num_return_sequences={num_return_sequences} must lie between 1 and "

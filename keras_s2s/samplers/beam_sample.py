@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from keras import ops
 
+from keras_s2s.options.generation import DEFAULTS
 from keras_s2s.samplers.beam import Beam, alive
 from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.candidates import COLD, Shortlist
@@ -36,10 +37,10 @@ class BeamSample(Beam):
         self,
         num_beams: int = 4,
         *,
-        length_penalty: float = 1.0,
-        early_stopping: bool | Literal["never"] = False,
-        num_return_sequences: int = 1,
-        temperature: float = 1.0,
+        length_penalty: float = DEFAULTS.length_penalty,
+        early_stopping: bool | Literal["never"] = DEFAULTS.early_stopping,
+        num_return_sequences: int = DEFAULTS.num_return_sequences,
+        temperature: float = DEFAULTS.temperature,
         top_k: int | None = None,
         top_p: float | None = None,
         min_p: float | None = None,

@@ -6,8 +6,8 @@ from typing import Any
 
 from keras import ops
 
+from keras_s2s.options.generation import checked
 from keras_s2s.samplers.blockwise_top_k import top_k
-from keras_s2s.samplers.checks import number, whole
 from keras_s2s.samplers.processors import FORBIDDEN, forbid
 
 #: Below this temperature scores are counted from the best one.
@@ -37,18 +37,12 @@ class Shortlist:
         min_p: float | None,
         keep: int = 1,
     ) -> None:
-        if not 0 < number("temperature", temperature) < float("inf"):
-            raise ValueError(f"temperature={temperature} must be above 0; greedy is its limit")
-        if top_k is not None:
-            top_k = whole("top_k", top_k, 0) or None
-        if top_p is not None and not 0 < number("top_p", top_p) <= 1:
-            raise ValueError(f"top_p={top_p} must lie above 0 and be at most 1")
-        if min_p is not None and not 0 <= number("min_p", min_p) <= 1:
-            raise ValueError(f"min_p={min_p} must lie between 0 and 1")
-        self.temperature = float(temperature)
-        self.top_k = top_k
-        self.top_p = None if top_p is None or top_p == 1 else float(top_p)
-        self.min_p = float(min_p) if min_p else None
+        self.temperature = checked("temperature", temperature)
+        # None, like the values that change nothing, is off.
+        self.top_k = None if top_k is None else checked("top_k", top_k) or None
+        self.top_p = None if top_p is None else checked("top_p", top_p)
+        self.top_p = None if self.top_p == 1 else self.top_p
+        self.min_p = None if min_p is None else checked("min_p", min_p) or None
         self.keep = keep
 
     def __call__(self, scores: Any) -> tuple[Any, Any | None]:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Any
 
+from keras_s2s.options.kinds import number, whole
 
-def whole(name: str, value: Any, least: int = 1) -> int:
-    """`value`, which must be a whole number of at least `least`.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
-    return int(value)
+__all__ = ["hashable", "number", "whole"]
 
 
 def hashable(what: str, value: Any, settings: Any) -> None:
@@ -31,14 +23,3 @@ def hashable(what: str, value: Any, settings: Any) -> None:
             "kept by its settings: hold tuples in place of lists, and write a rule as "
             "@dataclass(frozen=True)"
         ) from error
-
-
-def number(name: str, value: Any) -> float:
-    """`value`, which must be a number.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise ValueError(f"{name}={value!r} must be a number")
-    return float(value)

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from keras import ops
 
+from keras_s2s.options.generation import DEFAULTS, checked
 from keras_s2s.samplers.beam import Beam, alive
 from keras_s2s.samplers.blockwise_top_k import top_k
-from keras_s2s.samplers.checks import number, whole
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.processors import occurrences
@@ -49,10 +49,10 @@ class DiverseBeam(Sampler):
         num_beams: int = 4,
         *,
         num_beam_groups: int = 2,
-        diversity_penalty: float = 1.0,
-        length_penalty: float = 1.0,
-        early_stopping: bool | Literal["never"] = False,
-        num_return_sequences: int = 1,
+        diversity_penalty: float = DEFAULTS.diversity_penalty,
+        length_penalty: float = DEFAULTS.length_penalty,
+        early_stopping: bool | Literal["never"] = DEFAULTS.early_stopping,
+        num_return_sequences: int = DEFAULTS.num_return_sequences,
     ) -> None:
         search = Beam(
             num_beams,
@@ -60,16 +60,14 @@ class DiverseBeam(Sampler):
             early_stopping=early_stopping,
             num_return_sequences=num_return_sequences,
         )  # refuses what is out of range
-        num_beam_groups = whole("num_beam_groups", num_beam_groups)
+        num_beam_groups = checked("num_beam_groups", num_beam_groups)
         if num_beams % num_beam_groups:
             raise ValueError(
                 f"num_beams={num_beams} is not a multiple of num_beam_groups={num_beam_groups}"
             )
-        if not 0 <= number("diversity_penalty", diversity_penalty) < float("inf"):
-            raise ValueError(f"diversity_penalty={diversity_penalty} must be at least 0")
         self.num_beams = search.num_beams
         self.num_beam_groups = num_beam_groups
-        self.diversity_penalty = float(diversity_penalty)
+        self.diversity_penalty = checked("diversity_penalty", diversity_penalty)
         self.length_penalty = search.length_penalty
         self.early_stopping = search.early_stopping
         self.num_return_sequences = search.num_return_sequences

@@ -6,8 +6,8 @@ from typing import Any
 
 from keras import ops
 
+from keras_s2s.options.generation import DEFAULTS, checked
 from keras_s2s.samplers.candidates import Shortlist
-from keras_s2s.samplers.checks import whole
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.greedy import Greedy
@@ -42,18 +42,18 @@ class Random(Greedy):
     def __init__(
         self,
         *,
-        temperature: float = 1.0,
+        temperature: float = DEFAULTS.temperature,
         top_k: int | None = None,
         top_p: float | None = None,
         min_p: float | None = None,
-        num_return_sequences: int = 1,
+        num_return_sequences: int = DEFAULTS.num_return_sequences,
     ) -> None:
         shortlist = Shortlist(temperature, top_k, top_p, min_p)  # refuses what is out of range
         self.temperature = shortlist.temperature
         self.top_k = shortlist.top_k
         self.top_p = shortlist.top_p
         self.min_p = shortlist.min_p
-        self.num_return_sequences = whole("num_return_sequences", num_return_sequences)
+        self.num_return_sequences = checked("num_return_sequences", num_return_sequences)
 
     @property
     def draws(self) -> bool:
@@ -81,10 +81,10 @@ class TopK(Random):
         self,
         top_k: int = 50,
         *,
-        temperature: float = 1.0,
+        temperature: float = DEFAULTS.temperature,
         top_p: float | None = None,
         min_p: float | None = None,
-        num_return_sequences: int = 1,
+        num_return_sequences: int = DEFAULTS.num_return_sequences,
     ) -> None:
         super().__init__(
             temperature=temperature,
@@ -105,10 +105,10 @@ class TopP(Random):
         self,
         top_p: float = 0.9,
         *,
-        temperature: float = 1.0,
+        temperature: float = DEFAULTS.temperature,
         top_k: int | None = None,
         min_p: float | None = None,
-        num_return_sequences: int = 1,
+        num_return_sequences: int = DEFAULTS.num_return_sequences,
     ) -> None:
         super().__init__(
             temperature=temperature,

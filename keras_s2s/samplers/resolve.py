@@ -7,33 +7,41 @@ from typing import Any
 
 from keras_s2s.config import GenerationConfig
 from keras_s2s.config.nearest import did_you_mean
+from keras_s2s.options.generation import OPTIONS, STRATEGY_NAMES, checked
 from keras_s2s.samplers.beam import Beam
 from keras_s2s.samplers.beam_sample import BeamSample
-from keras_s2s.samplers.checks import hashable, whole
+from keras_s2s.samplers.checks import hashable
 from keras_s2s.samplers.diverse_beam import DiverseBeam
 from keras_s2s.samplers.greedy import Greedy
 from keras_s2s.samplers.random import Random, TopK, TopP
-from keras_s2s.samplers.rules import RULES
 from keras_s2s.samplers.sampler import Sampler
 
-_BEAM = ("num_beams", "length_penalty", "early_stopping", "num_return_sequences")
-_DRAW = ("temperature", "top_k", "top_p", "min_p")
+_CLASSES: dict[str, type[Sampler]] = {
+    "greedy": Greedy,
+    "beam": Beam,
+    "random": Random,
+    "top_k": TopK,
+    "top_p": TopP,
+    "beam_sample": BeamSample,
+    "diverse_beam": DiverseBeam,
+}
 
 #: Name -> class, and the options that its constructor takes.
 STRATEGIES: dict[str, tuple[type[Sampler], tuple[str, ...]]] = {
-    "greedy": (Greedy, ()),
-    "beam": (Beam, _BEAM),
-    "random": (Random, (*_DRAW, "num_return_sequences")),
-    "top_k": (TopK, (*_DRAW, "num_return_sequences")),
-    "top_p": (TopP, (*_DRAW, "num_return_sequences")),
-    "beam_sample": (BeamSample, (*_BEAM, *_DRAW)),
-    "diverse_beam": (DiverseBeam, (*_BEAM, "num_beam_groups", "diversity_penalty")),
+    name: (
+        _CLASSES[name],
+        tuple(option.name for option in OPTIONS.values() if name in option.strategies),
+    )
+    for name in STRATEGY_NAMES
 }
 
 #: Options that choose a strategy where none is named.
-CHOOSING = ("num_beams", "do_sample", "num_beam_groups")
+CHOOSING = tuple(option.name for option in OPTIONS.values() if option.chooses)
 
-_KNOWN = {*CHOOSING, *(name for _, names in STRATEGIES.values() for name in names)}
+#: Options of strategies, and those that choose one.
+STRATEGY_OPTIONS = frozenset(
+    option.name for option in OPTIONS.values() if option.strategies or option.chooses
+)
 
 
 def resolve_sampler(
@@ -56,7 +64,7 @@ def resolve_sampler(
         ValueError: for an unknown name, or an option that the strategy would ignore.
         TypeError: a sampler that is neither an object nor a name.
     """
-    unknown = sorted(set(options) - _KNOWN)
+    unknown = sorted(set(options) - STRATEGY_OPTIONS)
     if unknown:
         raise ValueError(f"generate() has no option {unknown[0]}; {_takers(unknown[0])}")
     options = {option: value for option, value in options.items() if value is not None}
@@ -70,7 +78,7 @@ def resolve_sampler(
         return sampler
     for option in ("num_beams", "num_beam_groups"):
         if option in options:
-            options[option] = whole(option, options[option])
+            options[option] = checked(option, options[option])
     settings = {**_fitting(defaults, options), **options}
     if sampler is None:
         name = _chosen(settings)
@@ -165,8 +173,7 @@ def _chosen(settings: Mapping[str, Any]) -> str:
     if "sampler" in settings:
         return str(settings["sampler"])
     beams, sample, groups = (settings[name] for name in CHOOSING)
-    if not isinstance(sample, bool):
-        raise ValueError(f"do_sample={sample!r} must be True or False")
+    checked("do_sample", sample)
     if groups != 1:
         if sample:
             raise ValueError(
@@ -184,7 +191,7 @@ def _takers(option: str) -> str:
     if takers:
         hint = f"{option} belongs to {', '.join(repr(name) for name in takers)}"
         return f"{hint}: name one as sampler=" + (
-            ", or pass do_sample=True" if option in _DRAW else ""
+            ", or pass do_sample=True" if "random" in OPTIONS[option].strategies else ""
         )
-    known = sorted({name for _, names in STRATEGIES.values() for name in names} | set(RULES))
+    known = sorted(name for name, option in OPTIONS.items() if option.strategies or option.rule)
     return did_you_mean(option, [*known, *CHOOSING]) or f"options are {', '.join(known)}"

@@ -12,6 +12,7 @@ import keras_s2s.model
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.planning import Search
 from keras_s2s.decoding.request import Request
+from keras_s2s.layers.frontends import TokenFrontend
 
 IDS = {
     "encoder_token_ids": np.asarray([[5, 6, 3, 0], [7, 8, 9, 3]], "int32"),
@@ -20,8 +21,9 @@ IDS = {
 
 
 class NetworkThatMustNotRun:
-    """Knows its limits and no move."""
+    """Knows its limits, what its sources are, and no move."""
 
+    frontend = TokenFrontend
     max_source_length = 6
     max_target_length = 8
 

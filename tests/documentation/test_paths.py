@@ -106,7 +106,7 @@ QUESTIONS = {
         "text/pretrained/auto.py",
         "def load_pretrained_tokenizers(",
     ),
-    "default of a generation option |": ("config/generation.py", "num_beams: "),
+    "default of a generation option |": ("options/generation.py", '"num_beams"'),
 }
 
 

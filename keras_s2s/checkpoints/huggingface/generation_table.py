@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.config import ConfigError, GenerationConfig, read_config
+from keras_s2s.options.generation import OPTIONS
 
 #: Longest result where a folder says nothing: transformers then makes 20 ids, and the decoder
 #: start counts too.
@@ -24,7 +25,12 @@ IDS = {
     "forced_eos_token_id": "forced_eos",
 }
 
-_SAME = tuple(name for name in GenerationConfig.model_fields if name != "sampler")
+#: Their keys -> the options of this package that a model may have defaults of.
+_THEIRS = {
+    option.huggingface: option.name
+    for option in OPTIONS.values()
+    if option.configured and option.huggingface is not None
+}
 
 #: Keys that do not change which ids are generated, and values that have no effect.
 HARMLESS = frozenset(
@@ -49,7 +55,7 @@ NEUTRAL: dict[str, Any] = {
 
 
 #: Keys that are about generation, wherever they stand.
-KNOWN = frozenset({*_SAME, *IDS, *HARMLESS})
+KNOWN = frozenset({*_THEIRS, *IDS, *HARMLESS})
 
 
 class Defaults(NamedTuple):
@@ -77,7 +83,9 @@ def read_generation(data: Mapping[str, Any], origin: str, *, strict: bool = True
         CheckpointError: a value that no search can mean.
     """
     notes: list[str] = []
-    settings = {key: data[key] for key in _SAME if data.get(key) is not None}
+    settings = {
+        ours: data[theirs] for theirs, ours in _THEIRS.items() if data.get(theirs) is not None
+    }
     settings.setdefault("max_length", UNSET_MAX_LENGTH)
     if (new := data.get("max_new_tokens")) is not None:
         if not isinstance(new, int) or isinstance(new, bool):
@@ -123,10 +131,10 @@ def write_generation(
     written = dict(known or {})
     for key in ("max_length", "max_new_tokens"):
         written.pop(key, None)
-    for key in _SAME:
-        value = getattr(generation, key)
-        if key != "max_length" and (value != getattr(defaults, key) or key in written):
-            written[key] = value
+    for theirs, ours in _THEIRS.items():
+        value = getattr(generation, ours)
+        if ours != "max_length" and (value != getattr(defaults, ours) or theirs in written):
+            written[theirs] = value
     written |= _length(generation.max_length, known)
     for key, value in special.items():
         before = written.get(key)

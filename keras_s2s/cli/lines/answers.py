@@ -48,11 +48,9 @@ def answers_per_line(network: Any, options: Mapping[str, Any]) -> int:
     Raises:
         ValueError: options of the strategy that cannot be meant.
     """
-    from keras_s2s.samplers.resolve import resolve_sampler
-    from keras_s2s.samplers.rules import RULES
+    from keras_s2s.samplers.resolve import STRATEGY_OPTIONS, resolve_sampler
 
-    others = {*RULES, "sampler", "max_length", "seed", "src_lang", "tgt_lang", "batch_size"}
-    mine = {name: value for name, value in options.items() if name not in others}
+    mine = {name: value for name, value in options.items() if name in STRATEGY_OPTIONS}
     sampler = resolve_sampler(options.get("sampler"), mine, network.generation_config)
     return sampler.num_return_sequences
 
@@ -121,6 +119,8 @@ def _generate(
     """Yields the generated texts of each source, the best first."""
     if not texts:
         return []
+    if "decoder_prefix" in options:
+        options = {**options, "decoder_prefix": [options["decoder_prefix"]] * len(texts)}
     output = network.generate(texts, return_output=True, **options)
     several = output.lengths.ndim == 2
     found = []

@@ -1,0 +1,380 @@
+"""The table of generation options.
+
+`GenerationConfig`, the strategies' defaults and checks, the rules, `keras-s2s generate` and
+`evaluate`, the docstring of `generate` and the table in `docs/generation.md` are made from it.
+To add an option, add a line here, and the code that it configures: an argument of a strategy, or a
+rule (a `LogitsProcessor`) that takes the value.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from keras_s2s.options.kinds import (
+    Choice,
+    Function,
+    Kind,
+    Real,
+    Rules,
+    Seed,
+    Switch,
+    Text,
+    TokenId,
+    TokenIds,
+    TokenLists,
+    Whole,
+)
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class GenerationOption:
+    """An option of `generate`.
+
+    Attributes:
+        name: in Python; on the command line `--name-with-hyphens`.
+        kind: the values that it takes.
+        meaning: what it does, a phrase.
+        detail: further sentences for the docstring.
+        default: of a model that says nothing itself; None where the option is not used then.
+        strategies: names of the strategies whose constructors take it.
+        rule: name of the class in `samplers.processors` that it makes, given the value (or
+            nothing, for a switch); None for an option that is no rule.
+        chooses: it chooses the strategy, where no sampler is named.
+        configured: a model may have a default of its own (a field of `GenerationConfig`).
+        huggingface: the name in Hugging Face's generation configuration; None where it has none.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    default: Any = None
+    strategies: tuple[str, ...] = ()
+    rule: str | None = None
+    chooses: bool = False
+    configured: bool = True
+    huggingface: str | None = None
+    detail: str = ""
+
+    def check(self, value: Any, vocabulary: int | None = None) -> Any:
+        """Returns `value` in its usual type, or raises a `ValueError` that names the option."""
+        return self.kind.check(self.name, value, vocabulary)
+
+    def asks(self, value: Any) -> bool:
+        """Whether a checked value asks a rule for anything."""
+        return value is not None and value != () and value != self.default
+
+    @property
+    def flag(self) -> str:
+        """The option on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+
+BEAMS = ("beam", "beam_sample", "diverse_beam")
+DRAWS = ("random", "top_k", "top_p", "beam_sample")
+#: Names of all strategies.
+STRATEGY_NAMES = ("greedy", "beam", "random", "top_k", "top_p", "beam_sample", "diverse_beam")
+
+#: A beam is a row of every cache: more than any search uses, less than memory ends.
+_ROWS = Whole(1, 2**14)
+
+
+def _table() -> tuple[GenerationOption, ...]:
+    """Returns all options; rules in the order in which they are applied, which is transformers'."""
+
+    def same(name: str, kind: Kind, meaning: str, default: Any = None, **more: Any) -> Any:
+        return GenerationOption(name, kind, meaning, default, huggingface=name, **more)
+
+    def own(name: str, kind: Kind, meaning: str, default: Any = None, **more: Any) -> Any:
+        return GenerationOption(name, kind, meaning, default, **more)
+
+    return (
+        own(
+            "sampler",
+            Choice(STRATEGY_NAMES),
+            "the strategy; without it num_beams, do_sample and num_beam_groups choose",
+            detail="A `samplers.Sampler` or a name: " + ", ".join(STRATEGY_NAMES) + ".",
+        ),
+        # Limits
+        same(
+            "max_length",
+            Whole(2),
+            "most ids of a result, the decoder start and a prefix counted",
+            128,
+        ),
+        same(
+            "max_new_tokens",
+            Whole(1),
+            "most ids of a result after the decoder start and its own prefix",
+            configured=False,
+        ),
+        # Strategies
+        same(
+            "num_beams",
+            _ROWS,
+            "hypotheses kept by a beam search",
+            1,
+            strategies=BEAMS,
+            chooses=True,
+        ),
+        same(
+            "do_sample", Switch(), "draw ids instead of taking the likeliest", False, chooses=True
+        ),
+        same(
+            "num_beam_groups",
+            Whole(1),
+            "groups of beams that differ from each other",
+            1,
+            strategies=("diverse_beam",),
+            chooses=True,
+        ),
+        same(
+            "diversity_penalty",
+            Real("must be at least 0", least=0),
+            "what an id costs for each beam of an earlier group that took it",
+            1.0,
+            strategies=("diverse_beam",),
+        ),
+        same(
+            "length_penalty",
+            Real("must be a finite number"),
+            "scores are divided by length to this power; above 0 favours longer results",
+            1.0,
+            strategies=BEAMS,
+        ),
+        same(
+            "early_stopping",
+            Switch(("never",)),
+            "stop when num_beams hypotheses have ended (True), when no other is likely to be "
+            "better (False), or when none can be ('never')",
+            False,
+            strategies=BEAMS,
+        ),
+        same(
+            "num_return_sequences",
+            _ROWS,
+            "results for each source, best first",
+            1,
+            strategies=(*BEAMS, "random", "top_k", "top_p"),
+        ),
+        same(
+            "temperature",
+            Real("must be above 0; greedy is its limit", above=0),
+            "divides the scores before a draw; below 1 sharpens, above 1 flattens",
+            1.0,
+            strategies=DRAWS,
+        ),
+        same(
+            "top_k",
+            Whole(0),
+            "draw from this many of the likeliest ids; 0 is off",
+            strategies=DRAWS,
+        ),
+        same(
+            "top_p",
+            Real("must lie above 0 and be at most 1", above=0, most=1),
+            "draw from the likeliest ids that together have this probability",
+            strategies=DRAWS,
+        ),
+        same(
+            "min_p",
+            Real("must lie between 0 and 1", least=0, most=1),
+            "leave out ids less likely than this share of the likeliest one's probability",
+            strategies=DRAWS,
+        ),
+        own(
+            "seed",
+            Seed(),
+            "of samplers that draw: one, or one for each source; without it every call draws anew",
+            configured=False,
+        ),
+        # Rules
+        same(
+            "repetition_penalty",
+            Real("must be above 0; 1.0 changes nothing", above=0),
+            "above 1 makes ids that were used less likely",
+            1.0,
+            rule="RepetitionPenalty",
+        ),
+        same(
+            "no_repeat_ngram_size",
+            Whole(0),
+            "no sequence of this many ids occurs twice",
+            0,
+            rule="NoRepeatNgram",
+        ),
+        same(
+            "encoder_no_repeat_ngram_size",
+            Whole(0),
+            "no sequence of this many ids of the source occurs",
+            0,
+            rule="EncoderNoRepeatNgram",
+        ),
+        same("bad_words_ids", TokenLists(), "sequences of ids that never occur", rule="BadWords"),
+        same(
+            "min_length",
+            Whole(0),
+            "no end before this many ids, the decoder start counted",
+            0,
+            rule="MinLength",
+        ),
+        same(
+            "min_new_tokens",
+            Whole(0),
+            "no end before this many ids after the prefix; wins over min_length",
+            0,
+            rule="MinNewTokens",
+        ),
+        same(
+            "prefix_allowed_tokens_fn",
+            Function(),
+            "of a source's place and its ids so far, returns the ids allowed next",
+            rule="AllowedTokens",
+            configured=False,
+        ),
+        same(
+            "forced_bos_token_id",
+            TokenId(),
+            "the first id; by default the model's",
+            rule="ForcedBos",
+            configured=False,
+        ),
+        same(
+            "forced_eos_token_id",
+            TokenId(),
+            "the last id that fits; by default the model's",
+            rule="ForcedEos",
+            configured=False,
+        ),
+        same("suppress_tokens", TokenIds(), "ids that are never generated", rule="Suppress"),
+        same(
+            "begin_suppress_tokens",
+            TokenIds(),
+            "ids that are never the first",
+            rule="BeginSuppress",
+        ),
+        same(
+            "renormalize_logits",
+            Switch(),
+            "what the rules left over sums up to 1 again",
+            False,
+            rule="Renormalize",
+        ),
+        GenerationOption(
+            "decoder_prefix",
+            Text(),
+            "what each result begins with",
+            configured=False,
+            detail="A text for a text, or one for each source; for ids a list of ids for each. "
+            "They may differ in length or be empty. A text goes on from its target language; ids "
+            "are used as they are.",
+            huggingface="decoder_input_ids",
+        ),
+        GenerationOption(
+            "processors",
+            Rules(),
+            "rules of your own, applied after the others",
+            configured=False,
+            huggingface="logits_processor",
+        ),
+    )
+
+
+#: Every option by its name.
+OPTIONS: dict[str, GenerationOption] = {option.name: option for option in _table()}
+
+
+def checked(name: str, value: Any) -> Any:
+    """Returns the value of an option in its usual type.
+
+    Raises:
+        ValueError: the option does not take it.
+
+    Example:
+        >>> checked("num_beams", 4)
+        4
+    """
+    return OPTIONS[name].check(value)
+
+
+class Defaults:
+    """Defaults by their names, as attributes.
+
+    Example:
+        >>> Defaults().length_penalty
+        1.0
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in OPTIONS:
+            raise AttributeError(f"there is no generation option {name!r}")
+        return OPTIONS[name].default
+
+
+DEFAULTS = Defaults()
+
+
+def used_by(option: GenerationOption) -> str:
+    """Returns who uses an option, for pages: strategies, a rule, or all."""
+    if isinstance(option.kind, Seed):
+        return ", ".join(DRAWS)
+    if option.strategies:
+        return ", ".join(option.strategies)
+    if option.chooses:
+        return "the choice of a strategy"
+    return "a rule" if option.rule else "all"
+
+
+def options_table() -> str:
+    """Returns the options as a table in Markdown, a line each."""
+    lines = [
+        "| option | values | default | used by | what it does |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for option in OPTIONS.values():
+        default = "" if option.default is None else f"`{option.default!r}`"
+        theirs = ""
+        if option.huggingface not in (None, option.name):
+            theirs = f" (Hugging Face: `{option.huggingface}`)"
+        lines.append(
+            f"| `{option.name}` | {option.kind.shown} | {default} | {used_by(option)} | "
+            f"{option.meaning}{theirs} |"
+        )
+    return "\n".join(lines)
+
+
+def describes_options(function: FunctionT) -> FunctionT:
+    """Puts the options into a docstring, in the place of `{generation_options}`.
+
+    Example:
+        >>> @describes_options
+        ... def generate(**generation_options):
+        ...     '''Args:
+        ...         {generation_options}
+        ...     '''
+    """
+    place = "{generation_options}"
+    for line in (function.__doc__ or "").splitlines():
+        if line.strip() == place:
+            indent = line[: line.index(place)]
+            shown = [
+                textwrap.fill(
+                    _described(option),
+                    width=100,
+                    initial_indent=indent,
+                    subsequent_indent=indent + "    ",
+                    break_on_hyphens=False,
+                )
+                for option in OPTIONS.values()
+            ]
+            function.__doc__ = (function.__doc__ or "").replace(line, "\n".join(shown))
+    return function
+
+
+def _described(option: GenerationOption) -> str:
+    default = "" if option.default is None else f" (default {option.default!r})"
+    return f"{option.name}: {option.meaning}{default}. {option.detail}".rstrip()

@@ -1,0 +1,325 @@
+"""Kinds of values that an option takes: how they are checked, and read from a command line."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from numbers import Integral
+from numbers import Real as RealNumber
+from typing import Any
+
+#: Sizes and ids are int32 in every backend.
+LARGEST = 2**31 - 1
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """Returns `value`, which must be a whole number of at least `least`.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
+    return int(value)
+
+
+def number(name: str, value: Any) -> float:
+    """Returns `value`, which must be a number.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, RealNumber):
+        raise ValueError(f"{name}={value!r} must be a number")
+    return float(value)
+
+
+class Kind(ABC):
+    """The values that an option takes.
+
+    Attributes:
+        python_only: a command line cannot say them.
+    """
+
+    python_only = False
+
+    @abstractmethod
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> Any:
+        """Returns `value` in its usual type.
+
+        Args:
+            name: of the option, for messages.
+            value: what the caller passed; not None.
+            vocabulary: size of the target's, where ids are to be checked against it.
+
+        Raises:
+            ValueError: the option does not take it.
+        """
+
+    @property
+    @abstractmethod
+    def shown(self) -> str:
+        """The type and range, as pages and help show them."""
+
+    @property
+    def written(self) -> str:
+        """The values as a command line writes them, for its help."""
+        return self.shown
+
+    @property
+    def words(self) -> type:
+        """The type in which a command line hands the value over: int, float, bool or str."""
+        return str
+
+    def parse(self, name: str, text: Any) -> Any:
+        """Returns the value for what a command line handed over, a `words`.
+
+        Raises:
+            ValueError: the text cannot be read.
+        """
+        return text
+
+
+@dataclass(frozen=True)
+class Whole(Kind):
+    """Whole numbers of at least `least`.
+
+    Attributes:
+        most: that a configuration may hold; a call may ask for more.
+    """
+
+    least: int = 0
+    most: int = LARGEST
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> int:
+        return whole(name, value, self.least)
+
+    @property
+    def shown(self) -> str:
+        return f"int, at least {self.least}"
+
+    @property
+    def words(self) -> type:
+        return int
+
+
+@dataclass(frozen=True)
+class Real(Kind):
+    """Finite numbers, `above` or `least` to `most`; each bound may be None.
+
+    Attributes:
+        says: ends the message about a number outside the bounds.
+    """
+
+    says: str
+    above: float | None = None
+    least: float | None = None
+    most: float | None = None
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> float:
+        found = number(name, value)
+        if (
+            not math.isfinite(found)
+            or (self.above is not None and found <= self.above)
+            or (self.least is not None and found < self.least)
+            or (self.most is not None and found > self.most)
+        ):
+            raise ValueError(f"{name}={value} {self.says}")
+        return found
+
+    @property
+    def shown(self) -> str:
+        bounds = (("above", self.above), ("at least", self.least), ("at most", self.most))
+        return ", ".join(["float", *(f"{word} {b:g}" for word, b in bounds if b is not None)])
+
+    @property
+    def words(self) -> type:
+        return float
+
+
+@dataclass(frozen=True)
+class Switch(Kind):
+    """True, False, and further words that stand beside them."""
+
+    others: tuple[str, ...] = ()
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> bool | str:
+        if isinstance(value, bool) or (isinstance(value, str) and value in self.others):
+            return value
+        choices = ["True", "False", *map(repr, self.others)]
+        raise ValueError(f"{name}={value!r} must be {', '.join(choices[:-1])} or {choices[-1]}")
+
+    @property
+    def shown(self) -> str:
+        return " or ".join(["bool", *map(repr, self.others)])
+
+    @property
+    def written(self) -> str:
+        return ", ".join(["true", "false", *self.others])
+
+    @property
+    def words(self) -> type:
+        return str if self.others else bool
+
+    def parse(self, name: str, text: Any) -> Any:
+        if isinstance(text, bool) or text in self.others:
+            return text
+        if text.lower() not in ("true", "false"):
+            choices = ["true", "false", *self.others]
+            raise ValueError(f"{name} is {text!r}; expected {', '.join(choices)}")
+        return text.lower() == "true"
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    """One of some words."""
+
+    choices: tuple[str, ...]
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> str:
+        if value not in self.choices:
+            raise ValueError(f"{name}={value!r} must be one of {', '.join(self.choices)}")
+        return str(value)
+
+    @property
+    def shown(self) -> str:
+        return ", ".join(self.choices)
+
+
+class TokenId(Kind):
+    """An id of the target's vocabulary."""
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> int:
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
+            raise ValueError(f"{name}={value!r} must be an id, a whole number")
+        if value < 0 or (vocabulary is not None and value >= vocabulary):
+            of = "any vocabulary" if vocabulary is None else f"a vocabulary of {vocabulary}"
+            raise ValueError(f"{name}={value} is no id of {of}")
+        return int(value)
+
+    @property
+    def shown(self) -> str:
+        return "an id"
+
+    @property
+    def words(self) -> type:
+        return int
+
+
+class TokenIds(Kind):
+    """A list of ids of the target's vocabulary."""
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> tuple[int, ...]:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise ValueError(f"{name}={value!r} must be a list of ids")
+        ids = TokenId()
+        return tuple(ids.check(f"{name}[{i}]", each, vocabulary) for i, each in enumerate(value))
+
+    @property
+    def shown(self) -> str:
+        return "a list of ids"
+
+    @property
+    def written(self) -> str:
+        return "separated by commas, such as 5,6"
+
+    def parse(self, name: str, text: Any) -> list[int]:
+        return _ids(name, text, "ids separated by commas, such as 5,6")
+
+
+class TokenLists(Kind):
+    """A list of lists of ids of the target's vocabulary, none of them empty."""
+
+    def check(
+        self, name: str, value: Any, vocabulary: int | None = None
+    ) -> tuple[tuple[int, ...], ...]:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise ValueError(f"{name}={value!r} must be a list of lists of ids, one for each word")
+        ids, words = TokenIds(), []
+        for i, word in enumerate(value):
+            words.append(ids.check(f"{name}[{i}]", word, vocabulary))
+            if not words[-1]:
+                raise ValueError(f"{name}[{i}] is empty: a word has at least one id")
+        return tuple(words)
+
+    @property
+    def shown(self) -> str:
+        return "lists of ids"
+
+    @property
+    def written(self) -> str:
+        return "sequences separated by blanks, such as '7 12,9'"
+
+    def parse(self, name: str, text: Any) -> list[list[int]]:
+        example = "words separated by blanks, each of ids separated by commas, such as '7 12,9'"
+        return [_ids(name, word, example) for word in text.split()]
+
+
+class Text(Kind):
+    """A text, or what stands for one."""
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> Any:
+        return value
+
+    @property
+    def shown(self) -> str:
+        return "a text, or ids"
+
+    @property
+    def written(self) -> str:
+        return "a text"
+
+
+class Seed(Kind):
+    """A whole number, or one for each row."""
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> Any:
+        return value
+
+    @property
+    def shown(self) -> str:
+        return "int"
+
+    @property
+    def words(self) -> type:
+        return int
+
+
+class Function(Kind):
+    """A function of Python."""
+
+    python_only = True
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> Any:
+        if not callable(value):
+            raise ValueError(
+                f"{name}={value!r} must be a function of a source's place and its ids so far that "
+                "returns the ids allowed next"
+            )
+        return value
+
+    @property
+    def shown(self) -> str:
+        return "a function"
+
+
+class Rules(Kind):
+    """Objects of Python that change the scores of each step."""
+
+    python_only = True
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> Any:
+        return value
+
+    @property
+    def shown(self) -> str:
+        return "a list of `LogitsProcessor`s"
+
+
+def _ids(name: str, text: str, expected: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{name} is {text!r}; expected {expected}") from None
