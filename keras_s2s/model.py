@@ -1,4 +1,7 @@
-"""The public model; longer than others because it is the manual of its methods."""
+"""The public model: a Keras model that is trained on text pairs and generates text.
+
+The file is longer than others because it is the manual of its methods.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ from keras_s2s.turns import Turns
 
 @keras.saving.register_keras_serializable("keras_s2s")
 class Seq2SeqLM(TrainableModel, SavableModel):
-    """An encoder-decoder model.
+    """An encoder-decoder model that is trained on text pairs and generates target sequences.
 
     It is a functional `keras.Model`: inputs `encoder_token_ids`, `encoder_padding_mask`,
     `decoder_token_ids`, `decoder_padding_mask`; output logits `[batch, target, vocabulary]`.
@@ -111,7 +114,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         decoder_start_token: str | None = None,
         name: str = "seq2seq_lm",
     ) -> Seq2SeqLM:
-        """Make a model from a zoo entry, or from a folder of weights.
+        """Makes a model from a preset of the zoo, or from a folder of weights.
 
         Args:
             source: a name out of `list_presets()`; a folder that `save_to_preset` wrote; a Hugging
@@ -130,7 +133,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
                 `model.load_report`.
             tokenizer: how text is split for a CTranslate2 folder, which holds vocabularies only:
                 "space" (the default), "character", or a tokenizer with the folder's ids.
-            decoder_start_token: of a CTranslate2 folder that leaves it to the caller.
+            decoder_start_token: for a CTranslate2 folder that does not have one.
             name: of the Keras model.
 
         Raises:
@@ -162,7 +165,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
                 config,
                 preprocessor or found.preprocessor,
                 dtype=dtype,
-                # What a folder may lack has to be drawn.
+                # Weights that a folder may lack are drawn.
                 initialize=not (load_weights and strict and not found.adopts),
                 name=name,
             )
@@ -181,7 +184,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         special_ids: SpecialIds | Mapping[str, Any] | None = None,
         name: str = "seq2seq_lm",
     ) -> Seq2SeqLM:
-        """Make a model with random weights from a description of its own.
+        """Makes a model with random weights from a description of its architecture.
 
         Args:
             architecture: the keys of `ArchitectureConfig`, or those of a whole preset
@@ -197,7 +200,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         return cls(config, preprocessor, name=name)
 
     def save_to_preset(self, directory: str | Path) -> None:
-        """Write a folder that `from_preset` reads, under any backend.
+        """Writes a folder that `from_preset` reads, under any backend.
 
         It holds `preset.yaml`, `model.safetensors` and the tokenizer's files.
         """
@@ -207,7 +210,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
 
     @property
     def generator(self) -> Generator:
-        """The loops compiled so far, over this model's weights."""
+        """The generator of this model, with the programs that it has compiled."""
         with self._turns:
             if self._generator is None:
                 self._generator = Generator(self.network, self, self.special_ids, self._turns)
@@ -239,10 +242,10 @@ class Seq2SeqLM(TrainableModel, SavableModel):
     ) -> Any:
         """Generates target sequences for a batch of sources.
 
-        Options mean what they mean in Hugging Face's generation configuration, and None asks for
-        nothing; the preset's own are used where the caller gives none, as far as they go with
-        what the caller gives. Where they differ from transformers': sampling drops nothing by
-        default (no `top_k=50`), and a source's padding never counts as text.
+        Options mean what they mean in Hugging Face's generation configuration. Options that are
+        None or not given are the preset's own, unless these contradict the caller's. Two things
+        differ from transformers: sampling drops no ids (no `top_k=50`), and a source's padding
+        never counts as text.
 
         Args:
             x: a text, texts, or (with or without a preprocessor) a mapping with
@@ -337,7 +340,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         stride = whole("stride", stride)
         parts = self._parts
         preprocessor = parts.require_preprocessor()
-        # All that can be refused is refused here, before anything is asked for.
+        # All errors are raised here, before the first piece is asked for.
         request = Request.prepare(
             parts,
             x,
@@ -430,7 +433,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         max_shard_bytes: int | None = None,
         **generation_options: Any,
     ) -> Path:
-        """Write the model for another engine to run.
+        """Exports the model for another engine to run.
 
         Args:
             directory: folder to write; made if missing.
@@ -442,7 +445,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
             sampler, max_length, max_new_tokens, processors, generation_options: as in
                 `generate`, fixed in a SavedModel. The other engines choose at each call.
             src_lang, tgt_lang: default languages of what is written; by default the model's own.
-                A CTranslate2 folder has none: what it needs to be told is logged.
+                A CTranslate2 folder stores none: which ones its caller has to give is logged.
             version: write `directory/<version>`, the layout TensorFlow Serving looks for.
             overwrite: replace an export that is there already.
             quantization: of a CTranslate2 model: int8, int16, float16, ...

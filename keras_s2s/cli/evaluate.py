@@ -44,21 +44,23 @@ def evaluate(
             "...; default: by the target language."
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Keep the answers.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Keep the generated texts.")
+    ] = None,
     src_lang: Annotated[
         str | None, typer.Option(help="Language of the sources, for a multilingual model.")
     ] = None,
     tgt_lang: Annotated[
         str | None,
         typer.Option(
-            help="Language to answer in; of a model of one language, that of the targets."
+            help="Language to generate in; for a model of one language, that of the targets."
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts answered at a time.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts decoded at a time.")] = 64,
     overlong: Annotated[
         str,
         typer.Option(
-            help="What becomes of a source that is longer than the model's positions: error or "
+            help="What to do with a source that is longer than the model's positions: error or "
             "truncate."
         ),
     ] = "error",
@@ -66,8 +68,8 @@ def evaluate(
 ) -> None:
     """Measures a model on a test set, and prints the results as JSON on the last line.
 
-    Where a model gives several answers, the first one counts. --output has a line for each line of
-    the sources; pairs with a blank side are left out of the measure.
+    Where a model generates several texts, the first one counts. --output has a line for each line
+    of the sources; pairs with a blank side are left out of the measure.
     """
     from keras_s2s.text_metrics.corpus_metrics import METRICS, TextMetrics, check_metrics
 
@@ -114,7 +116,7 @@ def evaluate(
     )
     seconds = time.monotonic() - started
     notes.close(len(lines), "nothing was measured")
-    # Of several answers the first counts, which is the best.
+    # Of several texts the first counts, which is the best.
     answers = [entry.answers[0].text if entry.answers else "" for entry in answered]
     if output is not None:
         with line_writer(output) as out:

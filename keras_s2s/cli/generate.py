@@ -28,8 +28,8 @@ from keras_s2s.cli.lines.output import json_line, line_writer, plain_lines, scor
 from keras_s2s.cli.messages import show_messages
 from keras_s2s.cli.quiet import import_backend
 
-#: Lines read before the first are answered: enough to sort by length, few enough to see
-#: answers while a long input is still being read.
+#: Lines read before texts are generated for the first: enough to sort by length, few enough to
+#: see results while a long input is still being read.
 CHUNK = 512
 
 
@@ -50,30 +50,30 @@ def generate(
     src_lang: Annotated[
         str | None, typer.Option(help="Language of the texts, for a multilingual model.")
     ] = None,
-    tgt_lang: Annotated[str | None, typer.Option(help="Language to answer in.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts answered at a time.")] = 32,
+    tgt_lang: Annotated[str | None, typer.Option(help="Language to generate in.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts decoded at a time.")] = 32,
     overlong: Annotated[
         str,
         typer.Option(
-            help="What becomes of a text that is longer than the model's positions: error or "
+            help="What to do with a text that is longer than the model's positions: error or "
             "truncate."
         ),
     ] = "error",
     scores: Annotated[
-        bool, typer.Option("--scores", help="Put each answer's score and a tab before it.")
+        bool, typer.Option("--scores", help="Put its score and a tab before each text.")
     ] = False,
     as_json: Annotated[
         bool,
         typer.Option(
-            "--json", help="A JSON object for each text: its source, and answers with scores."
+            "--json", help="A JSON object for each source, with generated texts and scores."
         ),
     ] = False,
     **generation_options: Any,
 ) -> None:
     """Generates texts for source texts: a line on standard output for each, in their order.
 
-    There are as many lines as texts, or N times as many with N answers for each: a blank text has
-    blank answers. So has one that cannot be answered; it is named, and the exit code is 1.
+    There are as many lines as sources, or N times as many with N texts for each. They are blank for
+    a blank source, and for one that cannot be used; that is named, and the exit code is 1.
     """
     if texts and input is not None:
         raise ValueError("give texts or --input, not both")

@@ -1,4 +1,4 @@
-"""The options of `generate` on the command line, made from the table of options."""
+"""Adds the options of `generate` to the command line, from the table of options."""
 
 from __future__ import annotations
 

@@ -290,8 +290,8 @@ class Generator:
                     )
             if want_attention and "attention" not in out:
                 raise ValueError(
-                    "this model's decoder has no attention to show: it knows its source by a "
-                    "fixed vector alone"
+                    "this model's decoder has no attention to show: it reads its source as a "
+                    "fixed vector only"
                 )
             for at, i in enumerate(chunk):
                 log_probs[i] = out["log_probs"][at, : len(targets[i])]

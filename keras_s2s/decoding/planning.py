@@ -1,4 +1,4 @@
-"""From the options of a call to a strategy, a plan, and the most ids of each row."""
+"""Chooses strategy, plan and maximum lengths from the options of a call."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keras_s2s.text.languages import TargetStart, target_start
 
 @dataclass(frozen=True)
 class Search:
-    """How a caller wants targets to be searched.
+    """The options with which a caller wants targets to be searched.
 
     Attributes:
         sampler: a strategy, its name, or None: the options choose.
@@ -35,7 +35,7 @@ class Search:
 
     @property
     def asks_for_something(self) -> bool:
-        """Whether the caller passed anything."""
+        """Whether the caller passed any option."""
         fixed = (self.sampler, self.max_length, self.max_new_tokens, *(self.processors or ()))
         return bool(self.options) or any(value is not None for value in fixed)
 
@@ -47,7 +47,7 @@ def plan_search(
     start: TargetStart | None = None,
     defaults: GenerationConfig | None = None,
 ) -> tuple[Sampler, Plan, list[int]]:
-    """The strategy, the plan and the most ids of each row.
+    """Returns strategy, plan and the maximum length of each row.
 
     Args:
         parts: of the model.
@@ -63,7 +63,7 @@ def plan_search(
     own_config = parts.preset.generation
     strategy_options = {name: v for name, v in search.options.items() if name not in RULES}
     chosen = resolve_sampler(search.sampler, strategy_options, defaults or own_config)
-    # An option that is None asks for nothing: the preset's stays.
+    # An option that is None is ignored: the preset's is used.
     rules = {k: v for k, v in search.options.items() if k in RULES and v is not None}
     most = parts.network.max_target_length
     # A strategy that looks ahead feeds the decoder one id more.
@@ -88,7 +88,7 @@ def plan_search(
         "forced_bos_token_id": start.forced_bos,
         "forced_eos_token_id": target.forced_eos,
     }
-    # The preset's own give way to what the caller asks for.
+    # The caller's options win over the preset's.
     for name, room in (("min_length", steps + 1), ("min_new_tokens", steps)):
         if rooms.keys() & rules.keys() or own[name] > room:
             own[name] = 0
@@ -109,7 +109,7 @@ def _limits(
     given: Sequence[int],
     most: int | None,
 ) -> tuple[int, list[int]]:
-    """Most ids of a result: without a prefix, and of rows with prefixes of `given` ids."""
+    """Returns the maximum lengths: without a prefix, and of rows with prefixes of `given` ids."""
     if max_length is not None and max_new_tokens is not None:
         raise ValueError(
             f"max_length={max_length} and max_new_tokens={max_new_tokens} say the same "

@@ -65,7 +65,7 @@ class GenerationOption:
         return self.kind.check(self.name, value, vocabulary)
 
     def asks(self, value: Any) -> bool:
-        """Whether a checked value asks a rule for anything."""
+        """Returns whether a checked value of a rule's option makes a rule."""
         return value is not None and value != () and value != self.default
 
     @property
@@ -79,7 +79,7 @@ DRAWS = ("random", "top_k", "top_p", "beam_sample")
 #: Names of all strategies.
 STRATEGY_NAMES = ("greedy", "beam", "random", "top_k", "top_p", "beam_sample", "diverse_beam")
 
-#: A beam is a row of every cache: more than any search uses, less than memory ends.
+#: Each beam is a row of every cache: more than any search uses, fewer than fill the memory.
 _ROWS = Whole(1, 2**14)
 
 

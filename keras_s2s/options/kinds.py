@@ -1,4 +1,4 @@
-"""Kinds of values that an option takes: how they are checked, and read from a command line."""
+"""Kinds of option values: their checks, and how they are read from the command line."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ class TokenLists(Kind):
 
 
 class Text(Kind):
-    """A text, or what stands for one."""
+    """A text, or a value that represents one."""
 
     def check(self, name: str, value: Any, vocabulary: int | None = None) -> Any:
         return value
@@ -288,7 +288,7 @@ class Seed(Kind):
 
 
 class Function(Kind):
-    """A function of Python."""
+    """A Python function."""
 
     python_only = True
 
@@ -306,7 +306,7 @@ class Function(Kind):
 
 
 class Rules(Kind):
-    """Objects of Python that change the scores of each step."""
+    """Python objects that change the scores of each step."""
 
     python_only = True
 

@@ -1,10 +1,10 @@
-"""Beam search. Live hypotheses and finished ones are kept apart.
+"""Beam search, which keeps live and finished hypotheses apart.
 
 The search is the one of transformers 5 (`GenerationMixin._beam_search`), so that scores and
 n-best lists mean the same: each step ranks the 2K best continuations of a source; those among
 the first K that end in EOS compete for the K places of finished hypotheses by their
-length-normalised score; the best K that do not end live on. A finished hypothesis is never
-extended, and a live one never displaces it.
+length-normalised score; the best K that do not end stay alive. A finished hypothesis is never
+extended, and a live one never replaces it.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ WIDEST_NORM = 1e30
 
 
 class Beam(Sampler):
-    """Keeps the `num_beams` best hypotheses of each source.
+    """Beam search: keeps the `num_beams` best hypotheses of each source.
 
     Args:
         num_beams: K, the hypotheses that are kept of each source.
         length_penalty: finished hypotheses are ranked by the sum of their log-probabilities
             over length to this power; above 0 favours longer ones. A prefix counts in neither.
         early_stopping: True stops a source once K hypotheses are finished; False stops when no
-            live one is likely to do better, judged at its present length; "never" only when
+            live one is likely to score better, judged at its present length; "never" only when
             none can.
         num_return_sequences: hypotheses returned for each source, best first.
 
@@ -121,7 +121,9 @@ class Beam(Sampler):
     def proceed(
         self, search: Any, continuations: tuple[Any, ...], index: Any, plan: Plan, sources: Sources
     ) -> Advance:
-        """Go on with the chosen `continuations`, what `_continuations` returns."""
+        """Continues the search with the chosen `continuations`, as `_continuations` returns
+        them.
+        """
         live, beams = search["live"], self.num_beams
         scores, parents, tokens, log_probs = continuations
         length = ops.cast(index, "int32") + 1  # ids of a hypothesis after this step
@@ -131,7 +133,7 @@ class Beam(Sampler):
         if given is not None:
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
 
-        # The best K that do not end live on; at the limit nobody reads them any more.
+        # The best K that do not end stay alive; at the limit they are not used any more.
         going_on = ops.where(ends, ops.full_like(scores, NOTHING), scores)
         live_scores, keep = ops.top_k(going_on, beams)
         keep = ops.cast(keep, "int32")
@@ -142,7 +144,7 @@ class Beam(Sampler):
         }
 
         # Those among the first K that end, by EOS or because no further id fits, compete for the
-        # finished places. What grew from an empty beam, or against a rule, has no claim to one.
+        # finished places. Continuations of an empty beam, or of forbidden ids, do not.
         at_limit = sources.at_limit(index)
         ends = ops.logical_or(ends, at_limit[:, None])
         first = ops.arange(scores.shape[1], dtype="int32") < beams
@@ -163,10 +165,10 @@ class Beam(Sampler):
         best = ops.cast(ops.top_k(both["scores"], beams)[1], "int32")
         new_done = {name: gather(both[name], best) for name in both}
 
-        # A source stops when no id fits any more, or nothing better is to be expected.
+        # A source stops when no id fits any more, or no better hypothesis is expected.
         stopped = ops.logical_or(search["stopped"], at_limit)
         hopeless = ops.logical_not(self._can_improve(new_live, new_done, length, plan, sources))
-        # Rules may have left nothing that could go on.
+        # Rules may have left no hypothesis to continue.
         hopeless = ops.logical_or(hopeless, ops.logical_not(live_scores[:, 0] > NOTHING))
         stopped = ops.logical_or(stopped, hopeless)
         if self.early_stopping is True:
@@ -183,10 +185,9 @@ class Beam(Sampler):
     def _continuations(
         self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
     ) -> tuple[Any, Any, Any, Any]:
-        """The 2K best continuations of each source, best first; fewer where V is tiny.
+        """Returns the 2K best continuations of each source, best first; fewer where V is tiny.
 
-        Its K beams' 2K best, then the best of those. Two for each beam, since each beam can end
-        in at most one way.
+        The 2K best of each beam are compared. 2K suffice, since each beam ends in at most one way.
 
         Returns:
             accumulated scores, beams they continue, ids, and the model's log-probabilities of
@@ -206,19 +207,21 @@ class Beam(Sampler):
     def ranked(
         self, live: Any, row_scores: Any, row_ids: Any, row_raw: Any
     ) -> tuple[Any, Any, Any, Any]:
-        """The best continuations of a source, of those of each beam `[R, N]`."""
+        """Returns the best continuations of each source, from those of each beam `[R, N]`."""
         width = row_scores.shape[-1]
         total = self._accumulated(live, row_scores, width)
         scores, places = ops.top_k(total, min(2 * self.num_beams, self.num_beams * width))
         return (scores, *self._at(places, row_ids, row_raw, width))
 
     def _accumulated(self, live: Any, row_scores: Any, width: int) -> Any:
-        """Scores of all candidates of a source, `[B, K * width]`."""
+        """Computes the scores of all candidates of a source, `[B, K * width]`."""
         total = ops.reshape(row_scores, (-1, self.num_beams, width)) + live["scores"][:, :, None]
         return ops.reshape(total, (-1, self.num_beams * width))
 
     def _at(self, places: Any, row_ids: Any, row_raw: Any, width: int) -> tuple[Any, Any, Any]:
-        """Beams, ids and log-probabilities at `places` among a source's K * width candidates."""
+        """Returns beams, ids and log-probabilities at `places` among a source's K * width
+        candidates.
+        """
         places = ops.cast(places, "int32")
         flat = (-1, self.num_beams * width)
         ids = ops.reshape(ops.cast(row_ids, "int32"), flat)
@@ -229,7 +232,9 @@ class Beam(Sampler):
         )
 
     def _norm(self, length: Any, sources: Sources, plan: Plan) -> Any:
-        """`length ** length_penalty`, float32, of a scalar or `[B, 1]`; a prefix does not count."""
+        """Computes `length ** length_penalty`, float32, of a scalar or `[B, 1]`; a prefix does not
+        count.
+        """
         length = ops.cast(length, "float32")
         if plan.prefixed:
             given = ops.cast(sources.prefix_lengths, "float32")[:, None]
@@ -237,7 +242,9 @@ class Beam(Sampler):
         return ops.power(length, self.length_penalty)
 
     def _can_improve(self, live: Any, done: Any, length: Any, plan: Plan, sources: Sources) -> Any:
-        """Whether the best live hypothesis of each source might enter the finished ones: `[B]`."""
+        """Returns whether the best live hypothesis of each source might enter the finished ones:
+        `[B]`.
+        """
         if self.early_stopping == "never" and self.length_penalty > 0:
             # Its score can only fall while it grows, but its norm is largest at full length.
             length = sources.limits[:, None]
@@ -252,8 +259,8 @@ class Beam(Sampler):
         done = {
             name: value[:, : self.num_return_sequences] for name, value in search["done"].items()
         }
-        # Rules can leave fewer sequences than were asked for. A place without one is empty: what
-        # stands there is a candidate that a rule forbids.
+        # Rules can leave fewer sequences than were asked for. A place without one is empty:
+        # it holds a forbidden candidate.
         ended = done["ended"]
         return Result(
             ops.where(ended[..., None], done["token_ids"], ops.cast(plan.pad, "int32")),
@@ -264,13 +271,15 @@ class Beam(Sampler):
 
 
 def alive(search: Any) -> Any:
-    """Which beams go on: bool `[B, K]`. Rules may leave fewer sequences than there are beams."""
+    """Returns which beams have a sequence: bool `[B, K]`; rules may leave fewer than there are
+    beams.
+    """
     found = search["live"]["scores"] > NOTHING
     return ops.logical_and(found, ops.logical_not(search["stopped"])[:, None])
 
 
 def _extend(live: Any, parents: Any, tokens: Any, log_probs: Any, index: Any) -> dict[str, Any]:
-    """Histories of `parents [B, N]` with one id more."""
+    """Returns the histories of `parents [B, N]` with one id more."""
     return {
         "token_ids": put(gather(live["token_ids"], parents), tokens, index),
         "log_probs": put(gather(live["log_probs"], parents), log_probs, index),

@@ -1,4 +1,4 @@
-"""Beam search that draws its continuations instead of taking the best."""
+"""Beam sampling: beam search that draws continuations instead of taking the best."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from keras_s2s.samplers.sampler import Plan, log_normaliser, process
 
 
 class BeamSample(Beam):
-    """At each step draws 2K continuations of a source, then goes on as beam search does.
+    """Beam sampling: draws 2K continuations of a source at each step, then continues as beam
+    search.
 
     They are drawn without replacement, in proportion to the exponential of the accumulated
     score, as transformers does with `num_beams` and `do_sample`. Scores are the accumulated
@@ -26,8 +27,8 @@ class BeamSample(Beam):
     Args:
         num_beams, length_penalty, early_stopping, num_return_sequences: as in `Beam`.
         temperature, top_k, top_p, min_p: as in `Random`; at least two ids of each beam stay, so
-            that one can go on when the other ends. A temperature below 0.001 counts as 0.001,
-            lest sums of scores lose in float32 what tells them apart.
+            that one can continue when the other ends. A temperature below 0.001 counts as 0.001,
+            since float32 sums of scores would lose their differences.
 
     Example:
         >>> model.generate("ein Hund", sampler=BeamSample(4, temperature=0.8), seed=1)
@@ -75,7 +76,7 @@ class BeamSample(Beam):
         row_raw = gather(raw, row_ids)
 
         total = self._accumulated(live, row_scores, width)
-        # A candidate's draw belongs to its beam and id, wherever it stands in the list.
+        # A candidate's draw belongs to its beam and id, not to its place in the list.
         beams = ops.arange(self.num_beams, dtype="int32")[None, :, None]
         own = ops.reshape(row_ids, (-1, self.num_beams, width)) + beams * logits.shape[-1]
         noise = gumbel(sources.seeds, index, ops.reshape(own, (-1, self.num_beams * width)))

@@ -1,4 +1,4 @@
-"""Which ids a random draw may choose from: temperature, top-k, top-p and min-p."""
+"""Restricts the ids that a draw may choose from: temperature, top-k, top-p and min-p."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from keras_s2s.samplers.processors import FORBIDDEN, forbid
 
 #: Below this temperature scores are counted from the best one.
 COLD = 1e-3
-#: Lower temperatures than this are as good as this: the difference of any two scores decides.
+#: The least temperature: below it only the order of scores matters.
 COLDEST = 1e-30
 
 
 class Shortlist:
-    """The settings that samplers which draw have in common, applied in this order.
+    """The settings of samplers that draw, applied in the order of the arguments.
 
     Args:
         temperature: divides the scores; below 1 sharpens, above 1 flattens.
@@ -46,14 +46,14 @@ class Shortlist:
         self.keep = keep
 
     def __call__(self, scores: Any) -> tuple[Any, Any | None]:
-        """The scores that remain.
+        """Returns the scores of the candidates.
 
         Args:
             scores: float32 `[R, V]`, logits or log-probabilities.
 
         Returns:
             `(scores [R, N], ids int32 [R, N])`, best first; or all scores in the order of their
-            ids, and None. What is dropped, but stands among them, scores `FORBIDDEN`.
+            ids, and None. Dropped ids among them have the score `FORBIDDEN`.
         """
         scores = self._warped(scores)
         vocabulary = scores.shape[-1]
@@ -71,12 +71,12 @@ class Shortlist:
         return ops.where(kept, scores, dropping), ids
 
     def _warped(self, scores: Any) -> Any:
-        """The scores over the temperature; what a rule forbids stays forbidden."""
+        """Returns the scores divided by the temperature; forbidden ids stay forbidden."""
         if self.temperature == 1:
             return scores
         forbidden = scores <= FORBIDDEN
         if self.temperature < COLD:
-            # What else is unlikely would become less likely than what is forbidden.
+            # Otherwise unlikely ids could become less likely than forbidden ones.
             scores = scores - ops.max(scores, axis=-1, keepdims=True)
         return forbid(scores / max(self.temperature, COLDEST), forbidden)
 

@@ -1,4 +1,4 @@
-"""Values that a caller passed, refused by their name."""
+"""Checks of values that a caller passed, with messages that name them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["hashable", "number", "whole"]
 
 
 def hashable(what: str, value: Any, settings: Any) -> None:
-    """See that `settings`, by which the programs of `value` are kept, have a hash.
+    """Checks that `settings`, which identify the programs of `value`, can be hashed.
 
     Raises:
         TypeError: they have none.

@@ -1,4 +1,4 @@
-"""Diverse beam search: groups of beams, each kept from repeating the groups before it."""
+"""Diverse beam search: groups of beams that are penalised for repeating earlier groups."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from keras_s2s.samplers.sampler import (
 
 
 class DiverseBeam(Sampler):
-    """Searches with groups of beams that are rewarded for being different [Vijayakumar 2016].
+    """Diverse beam search: groups of beams that avoid the ids of earlier groups [Vijayakumar 2016].
 
     The groups take each step one after the other. A group's log-probabilities are lowered by
     `diversity_penalty` for every beam of an earlier group that has just taken the same id
@@ -34,7 +34,8 @@ class DiverseBeam(Sampler):
     Args:
         num_beams: K, of all groups together.
         num_beam_groups: G; must divide K.
-        diversity_penalty: what an id costs for each earlier beam that took it at this step.
+        diversity_penalty: subtracted from an id's score for each earlier beam that chose it at
+            this step.
         length_penalty, early_stopping, num_return_sequences: as in `Beam`.
 
     Raises:
@@ -120,7 +121,7 @@ class DiverseBeam(Sampler):
             after[f"group_{g}"] = step.search
             tokens.append(ops.reshape(step.tokens, (-1, beams)))
             parents.append(ops.reshape(step.parents, (-1, beams)) % beams + first)
-            # A group that has stopped takes no more ids.
+            # A group that has stopped chooses no more ids.
             counts = ops.broadcast_to(
                 ops.logical_not(part["stopped"])[:, None], ops.shape(tokens[-1])
             )

@@ -15,11 +15,11 @@ from keras_s2s.samplers.random_numbers import draw, uniform
 
 
 class Random(Greedy):
-    """Draws the next id from the model's distribution.
+    """Random sampling: draws the next id from the model's distribution.
 
     Every row has a seed of its own, and the draw of a step is a function of that seed and the
-    step alone: a row gets the same draws alone, in any batch, and on any backend. Of several
-    sequences of a source the first is the one that would be drawn alone.
+    step alone: a row gets the same draws alone, in any batch, and on any backend. The first of
+    several sequences of a source is the one that would be drawn alone.
 
     The options are transformers' and are applied in its order, after the rules of the plan; but
     nothing is dropped by default, where transformers starts from `top_k=50`.
@@ -61,8 +61,8 @@ class Random(Greedy):
 
     @property
     def copies(self) -> int:
-        # Draws have nothing to do with each other: rows of their own share no cache, and each
-        # leaves when it is done.
+        # Draws are independent: they are rows without a shared cache, and each is removed
+        # when it is done.
         return self.num_return_sequences
 
     def choose(self, scores: Any, index: Any, sources: Sources) -> Any:
@@ -75,7 +75,9 @@ class Random(Greedy):
 
 
 class TopK(Random):
-    """Draws from the `top_k` likeliest ids [Fan 2018]; the other options are `Random`'s."""
+    """Top-k sampling: draws from the `top_k` likeliest ids [Fan 2018], with the other options of
+    `Random`.
+    """
 
     def __init__(
         self,
@@ -96,7 +98,8 @@ class TopK(Random):
 
 
 class TopP(Random):
-    """Draws from the likeliest ids that together have probability `top_p` [Holtzman 2020].
+    """Top-p sampling: draws from the likeliest ids that together have probability `top_p` [Holtzman
+    2020].
 
     The other options are `Random`'s.
     """

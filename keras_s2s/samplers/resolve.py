@@ -1,4 +1,4 @@
-"""From what a caller writes (an object, a name, options) to a sampler."""
+"""Makes a sampler from a caller's arguments: an object, a name, or options."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ def resolve_sampler(
     options: Mapping[str, Any],
     defaults: GenerationConfig,
 ) -> Sampler:
-    """The sampler that a call of `generate` asks for.
+    """Returns the sampler that a call of `generate` asks for.
 
     Args:
         sampler: an object, a name, or None: then `num_beams`, `do_sample` and
             `num_beam_groups` choose as they do in transformers, the caller's before the
             model's own.
-        options: what the caller passed; each must mean something to the strategy. One that is
-            None asks for nothing.
-        defaults: the model's own. They give way: those that mean nothing to the strategy, or do
-            not go with what the caller passed, are not used.
+        options: the caller's options, which the strategy must have; those that are None are
+            ignored.
+        defaults: the model's own options. Those that the strategy does not have, or that
+            contradict the caller's, are not used.
 
     Raises:
         ValueError: for an unknown name, or an option that the strategy would ignore.
@@ -120,10 +120,10 @@ def resolve_sampler(
 
 
 def for_streams(defaults: GenerationConfig) -> GenerationConfig:
-    """A model's own options for text that is shown while it is generated.
+    """Returns a model's default options for text that is shown while it is generated.
 
-    A search knows what it prefers at its end only. As a default it gives way: to greedy search, or
-    to draws where it draws, of one sequence for each source.
+    A beam search knows its best hypothesis only at its end. Where it is the default, greedy search
+    is used instead, or random sampling where it draws, with one sequence for each source.
     """
     changes: dict[str, Any] = {"num_beams": 1, "num_beam_groups": 1, "num_return_sequences": 1}
     if defaults.sampler is not None:
@@ -134,7 +134,7 @@ def for_streams(defaults: GenerationConfig) -> GenerationConfig:
 
 
 def refuse_to_stream(sampler: Sampler) -> None:
-    """Refuse a sampler whose ids cannot be shown before the sequence has ended.
+    """Raises an error for a sampler whose ids cannot be shown before a sequence has ended.
 
     Raises:
         ValueError: its `streams` is False.
@@ -148,13 +148,13 @@ def refuse_to_stream(sampler: Sampler) -> None:
         asked += f" with num_return_sequences={sampler.num_return_sequences}"
     raise ValueError(
         f"stream() shows one sequence of each source while it grows, by greedy search or sampling, "
-        f"and {asked} was asked for: what a search prefers is known at its end only. Leave it out, "
+        f"and {asked} was asked for: the best hypothesis is known only at its end. Leave it out, "
         "or call generate()"
     )
 
 
 def _fitting(defaults: GenerationConfig, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The model's own options, without those that do not go with what the caller passed."""
+    """Returns the model's default options without those that contradict the caller's."""
     own = {name: value for name, value in defaults.model_dump().items() if value is not None}
     beams, groups = options.get("num_beams"), options.get("num_beam_groups")
     if any(name in options for name in CHOOSING):
@@ -169,7 +169,7 @@ def _fitting(defaults: GenerationConfig, options: Mapping[str, Any]) -> dict[str
 
 
 def _chosen(settings: Mapping[str, Any]) -> str:
-    """The name of the strategy, where the caller gave none."""
+    """Returns the name of the strategy, where the caller gave none."""
     if "sampler" in settings:
         return str(settings["sampler"])
     beams, sample, groups = (settings[name] for name in CHOOSING)

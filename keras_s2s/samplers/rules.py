@@ -1,4 +1,4 @@
-"""From the options of a generation to its logits processors."""
+"""Makes logits processors from the options of a generation."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def make_rules(
     vocabulary: int,
     own: Iterable[LogitsProcessor] = (),
 ) -> tuple[LogitsProcessor, ...]:
-    """The rules that `options` ask for.
+    """Makes the rules that `options` ask for.
 
     Args:
         options: values by the names of `RULES`; None, 0, 1.0 or an empty list, where an option
-            has such a neutral value, asks for nothing.
+            has such a neutral value, means no rule.
         vocabulary: size of the target's.
         own: rules of the caller's own, applied after the others; `renormalize_logits` alone
             comes after them.

@@ -94,7 +94,9 @@ def test_train_refuses_before_it_reads_anything(tmp_path, capsys, monkeypatch) -
         )
     (tmp_path / "file").write_text("mine")
     assert main(["train", "dates", "--out", "file/x"]) == 1
-    assert "error: file/x: cannot be written: file is a file; give a folder" in capsys.readouterr().err
+    assert (
+        "error: file/x: cannot be written: file is a file; give a folder" in capsys.readouterr().err
+    )
 
 
 def test_one_message_for_an_interrupt(monkeypatch, capsys) -> None:
