@@ -191,7 +191,7 @@ def test_a_value_that_cannot_be_meant_is_refused_before_a_model_is_read(words, m
     assert message in str(result.exception)
 
 
-def test_no_switch_turns_a_default_of_the_model_off(monkeypatch):
+def test_what_was_not_written_is_left_to_the_model():
     from keras_s2s.cli.generation_options import read_generation_options
 
     assert read_generation_options({"do_sample": False, "num_beams": None}) == {"do_sample": False}
