@@ -15,11 +15,13 @@ CommandT = TypeVar("CommandT", bound=Callable[..., None])
 
 
 def takes_generation_options(command: CommandT) -> CommandT:
-    """Gives a command an option for each generation option, in the place of its `**options`.
+    """Adds an option to a command for each generation option, in place of its `**options`.
 
     Options whose values are objects of Python have none.
 
     Example:
+        >>> import typer
+        >>> app = typer.Typer()
         >>> @app.command()
         ... @takes_generation_options
         ... def generate(model: str, **options: Any) -> None:
