@@ -21,7 +21,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # From the ground up; a part may import what stands on a lower floor, and its neighbours.
 FLOORS: list[set[str]] = [
     {"options"},
-    {"atomic_writing", "config", "moved_modules", "registration", "turns", "version"},
+    {"atomic_writing", "config", "moved_modules", "registration", "turns", "typing", "version"},
     {"catalog"},
     {"layers", "text"},
     {"network", "network_size", "samplers", "data"},
@@ -41,13 +41,23 @@ ONLY: dict[str, set[str]] = {
     "config": {"options"},
     "options": set(),
     "text": {"atomic_writing", "config"},
-    "layers": {"config"},
-    "samplers": {"config", "layers", "options"},
+    "layers": {"config", "typing"},
+    "samplers": {"config", "layers", "options", "typing"},
     "network": {"config", "layers"},
-    "decoding": {"config", "data", "layers", "network", "options", "samplers", "text", "turns"},
+    "decoding": {
+        "config",
+        "data",
+        "layers",
+        "network",
+        "options",
+        "samplers",
+        "text",
+        "turns",
+        "typing",
+    },
 }
 
-NO_KERAS = {"atomic_writing", "catalog", "config", "options", "text"}
+NO_KERAS = {"atomic_writing", "catalog", "config", "options", "text", "typing"}
 
 # Optional or large: not at the top of a module.
 INSIDE_FUNCTIONS = {

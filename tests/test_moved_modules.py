@@ -24,6 +24,16 @@ def test_old_names_give_the_same_modules_and_warn():
         assert found.__spec__.name == f"keras_s2s.{new}", "the module keeps its own place"
 
 
+def test_names_of_a_module_that_became_a_package():
+    from keras_s2s.layers import kernels
+    from keras_s2s.layers.kernels import operations
+
+    with pytest.warns(FutureWarning, match=r"split_heads is now in .*kernels\.operations"):
+        assert kernels.split_heads is operations.split_heads
+    with pytest.raises(AttributeError, match="no attribute 'split_hands'"):
+        _ = kernels.split_hands
+
+
 @slow_where_compiled
 def test_a_name_is_imported_from_an_old_module():
     with pytest.warns(FutureWarning, match=r"keras_s2s\.analysis\.plots"):

@@ -81,9 +81,30 @@ def test_wheel_holds_package_zoo_and_recipes(wheel):
     zoo, recipes = shipped("zoo"), shipped("recipes")
     assert (len(modules) >= 50, len(zoo) >= 11, len(recipes) >= 2) == (True, True, True)
     assert {f"keras_s2s/{name}" for name in modules} <= names
+    assert "keras_s2s/py.typed" in names, "a type checker would pass over all annotations"
     assert {f"keras_s2s/_zoo/{name}" for name in zoo} <= names
     assert {f"keras_s2s/_recipes/{name}" for name in recipes} <= names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"keras_s2s"}
+
+
+@slow_where_compiled
+def test_a_type_checker_sees_the_annotations_of_an_installed_package(installed, tmp_path):
+    pytest.importorskip("mypy")
+    program = tmp_path / "program.py"
+    program.write_text("from keras_s2s.samplers import Beam\n\nBeam(num_beams='two')\n")
+    environment = tmp_path / "environment"
+    run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=tmp_path)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    (packages / "keras_s2s").symlink_to(installed / "keras_s2s")
+    interpreter = environment / "bin" / "python"
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--python-executable", interpreter, program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    wanted = 'program.py:3: error: Argument "num_beams" to "Beam" has incompatible type "str"'
+    assert wanted in done.stdout, done.stdout
 
 
 def test_wheel_names_and_holds_the_licence(wheel):

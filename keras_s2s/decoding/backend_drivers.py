@@ -11,6 +11,7 @@ from keras_s2s.decoding.eager_driver import EagerDriver
 from keras_s2s.decoding.jax_driver import JaxDriver
 from keras_s2s.decoding.loop import Loop, Moves
 from keras_s2s.decoding.tensorflow_driver import TensorFlowDriver
+from keras_s2s.layers.kernels.operations import Kernels
 from keras_s2s.layers.kernels.prepared_weights import PreparedWeights
 from keras_s2s.layers.kernels.transposed_table import TransposedTable
 from keras_s2s.samplers.sampler import Plan, Sampler
@@ -22,7 +23,7 @@ DRIVERS: dict[str, type[Driver]] = {
 }
 
 
-def make_kernels(moves: Moves) -> Any:
+def make_kernels(moves: Moves) -> Kernels:
     """Returns the kernels with which the running backend decodes fastest."""
     if keras.backend.backend() == "torch":
         return PreparedWeights()
@@ -30,7 +31,11 @@ def make_kernels(moves: Moves) -> Any:
 
 
 def make_driver(
-    moves: Moves, sampler: Sampler, plan: Plan, variables: list[Any], prepared: Any = None
+    moves: Moves,
+    sampler: Sampler,
+    plan: Plan,
+    variables: list[Any],
+    prepared: Kernels | None = None,
 ) -> Driver:
     """Returns the driver of the running backend.
 

@@ -10,7 +10,9 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.decoding.loop import Loop
+from keras_s2s.layers.kernels.operations import Kernels
 from keras_s2s.samplers.sampler import Result
+from keras_s2s.typing import Tree
 
 
 class Segment(NamedTuple):
@@ -36,7 +38,7 @@ class Driver(ABC):
     #: ask the host less often.
     segment_steps = 16
 
-    def __init__(self, loop: Loop, variables: list[Any], prepared: Any) -> None:
+    def __init__(self, loop: Loop, variables: list[Any], prepared: Kernels) -> None:
         self.loop = loop
         self.variables = variables
         self.prepared = prepared
@@ -64,10 +66,10 @@ class Driver(ABC):
         return min(steps, limit)
 
     @abstractmethod
-    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Any, Any]: ...
+    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Tree, Tree]: ...
 
     @abstractmethod
-    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> Segment:
+    def segment(self, fixed: Tree, changing: Tree, begin: int, end: int) -> Segment:
         """Runs the steps `begin` to `end`, fewer if every source is done before.
 
         Returns:
@@ -75,16 +77,16 @@ class Driver(ABC):
         """
 
     @abstractmethod
-    def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]: ...
+    def select(self, fixed: Tree, changing: Tree, rows: np.ndarray) -> tuple[Tree, Tree]: ...
 
     @abstractmethod
-    def join(self, first: Any, second: Any, rows: np.ndarray) -> tuple[Any, Any]: ...
+    def join(self, first: Tree, second: Tree, rows: np.ndarray) -> tuple[Tree, Tree]: ...
 
     @abstractmethod
-    def grow(self, fixed: Any, changing: Any, capacity: int) -> Any: ...
+    def grow(self, fixed: Tree, changing: Tree, capacity: int) -> Tree: ...
 
     @abstractmethod
-    def finish(self, changing: Any) -> Result:
+    def finish(self, changing: Tree) -> Result:
         """Returns the results so far, as NumPy arrays."""
 
 

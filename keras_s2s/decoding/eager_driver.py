@@ -11,6 +11,7 @@ from keras import ops
 from keras_s2s.decoding.driver import Driver, Segment, to_numpy
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.samplers.sampler import Result
+from keras_s2s.typing import Tree
 
 
 class EagerDriver(Driver):
@@ -18,18 +19,18 @@ class EagerDriver(Driver):
 
     segment_steps = 4
 
-    def _eagerly(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def _eagerly(self, function: Callable[..., Any], *arguments: Any) -> Tree:
         import torch
 
         with torch.inference_mode(), kernels.use(self.prepared):
             return function(*arguments)
 
-    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Any, Any]:
+    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Tree, Tree]:
         tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
         return self._eagerly(self.loop.start, tensors, capacity)
 
-    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> Segment:
-        def steps(changing: Any) -> Segment:
+    def segment(self, fixed: Tree, changing: Tree, begin: int, end: int) -> Segment:
+        def steps(changing: Tree) -> Segment:
             for index in range(begin, end):
                 changing = self.loop.advance(fixed, changing, index)
                 finished = self.loop.finished(changing)
@@ -41,14 +42,14 @@ class EagerDriver(Driver):
 
         return self._eagerly(steps, changing)
 
-    def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]:
+    def select(self, fixed: Tree, changing: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
         return self._eagerly(self.loop.select, fixed, changing, ops.convert_to_tensor(rows))
 
-    def join(self, first: Any, second: Any, rows: np.ndarray) -> tuple[Any, Any]:
+    def join(self, first: Tree, second: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
         return self._eagerly(self.loop.join, first, second, ops.convert_to_tensor(rows))
 
-    def grow(self, fixed: Any, changing: Any, capacity: int) -> Any:
+    def grow(self, fixed: Tree, changing: Tree, capacity: int) -> Tree:
         return self._eagerly(self.loop.grow, fixed, changing, capacity)
 
-    def finish(self, changing: Any) -> Result:
+    def finish(self, changing: Tree) -> Result:
         return to_numpy(self._eagerly(self.loop.finish, changing))

@@ -32,6 +32,7 @@ from keras_s2s.decoding.rows import (
 from keras_s2s.decoding.schedule import decode
 from keras_s2s.decoding.segments import FILLER, Part, gathered, partial_results
 from keras_s2s.layers.contracts import Frontend
+from keras_s2s.layers.kernels.operations import Kernels
 from keras_s2s.network import Network
 from keras_s2s.samplers.output import GenerationOutput
 from keras_s2s.samplers.sampler import Plan, Sampler
@@ -87,7 +88,7 @@ class Generator:
         self._computation: Any = None
         self._drivers: dict[Any, Driver] = {}
         self._forced: dict[bool, Any] = {}
-        self._prepared: Any = None
+        self._prepared: Kernels | None = None
 
     def __repr__(self) -> str:
         """Returns network, backend and numbers of programs in a line."""
@@ -311,7 +312,7 @@ class Generator:
         variables = self.owner.weights
         # The variables that are compared with are alive: no other can have their ids.
         same = list(map(id, variables)) == list(map(id, self._variables))
-        if not same or computation != self._computation:
+        if not same or computation != self._computation or self._prepared is None:
             self._gone = self.compilations
             self._forget()
             self._variables, self._computation = variables, computation

@@ -12,7 +12,9 @@ from keras import ops
 from keras_s2s.decoding.driver import Driver, Segment, to_numpy
 from keras_s2s.decoding.loop import Loop
 from keras_s2s.layers.kernels import operations as kernels
+from keras_s2s.layers.kernels.transposed_table import TransposedTable
 from keras_s2s.samplers.sampler import Result
+from keras_s2s.typing import Tensor, Tree
 
 #: Fewer steps than these have programs made for so many.
 LEAST_CAPACITY = 16
@@ -26,7 +28,7 @@ def jax_compiled(
     variables: list[Any],
     static: tuple[str, ...] = (),
     donated: tuple[int, ...] = (),
-) -> Callable[..., Any]:
+) -> Callable[..., Tree]:
     """Returns `function` under `jax.jit`; the values of variables are read at each call.
 
     Args:
@@ -35,14 +37,14 @@ def jax_compiled(
     """
     import jax
 
-    def stateless(weights: list[Any], *arguments: Any, **constants: Any) -> Any:
+    def stateless(weights: list[Any], *arguments: Any, **constants: Any) -> Tree:
         with keras.StatelessScope(state_mapping=list(zip(variables, weights, strict=True))):
             return function(*arguments, **constants)
 
     places = tuple(1 + place for place in donated)
     compiled = jax.jit(stateless, static_argnames=static, donate_argnums=places)
 
-    def run(*arguments: Any, **constants: Any) -> Any:
+    def run(*arguments: Any, **constants: Any) -> Tree:
         return compiled([v.value for v in variables], *arguments, **constants)
 
     run.programs = compiled._cache_size  # type: ignore[attr-defined]
@@ -54,7 +56,9 @@ class JaxDriver(Driver):
     arguments.
     """
 
-    def __init__(self, loop: Loop, variables: list[Any], prepared: Any) -> None:
+    prepared: TransposedTable
+
+    def __init__(self, loop: Loop, variables: list[Any], prepared: TransposedTable) -> None:
         super().__init__(loop, variables, prepared)
         constant = {"grow": ("capacity",), "start": ("capacity",)}
         self._programs: dict[str, Any] = {
@@ -89,42 +93,42 @@ class JaxDriver(Driver):
         # Powers of two, so that programs do not depend on the limit.
         return min(steps, max(LEAST_CAPACITY, 1 << (limit - 1).bit_length()))
 
-    def _segment(self, fixed: Any, changing: Any, begin: Any, end: Any, table: Any) -> Any:
+    def _segment(self, fixed: Tree, changing: Tree, begin: Any, end: Any, table: Any) -> Tree:
         with kernels.use(self.prepared.holding(table)):
             return self._steps(fixed, changing, begin, end)
 
-    def _steps(self, fixed: Any, changing: Any, begin: Any, end: Any) -> Any:
+    def _steps(self, fixed: Tree, changing: Tree, begin: Any, end: Any) -> Tree:
         import jax
 
-        def unfinished(carry: Any) -> Any:
+        def unfinished(carry: Tree) -> Tensor:
             index, changing = carry
             return (index < end) & ~ops.all(self.loop.finished(changing))
 
-        def body(carry: Any) -> Any:
+        def body(carry: Tree) -> Tree:
             index, changing = carry
             return index + 1, self.loop.advance(fixed, changing, index)
 
         index, changing = jax.lax.while_loop(unfinished, body, (begin, changing))
         return changing, index, self.loop.finished(changing), self.loop.sound(changing)
 
-    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Any, Any]:
+    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Tree, Tree]:
         return self._programs["start"](dict(inputs), capacity=capacity)
 
-    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> Segment:
+    def segment(self, fixed: Tree, changing: Tree, begin: int, end: int) -> Segment:
         limits = np.int32(begin), np.int32(end)
         changing, index, finished, sound = self._programs["segment"](
             fixed, changing, *limits, self.prepared.tensor
         )
         return Segment(changing, int(index), np.asarray(finished), np.asarray(sound))
 
-    def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]:
+    def select(self, fixed: Tree, changing: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
         return self._programs["select"](fixed, changing, rows)
 
-    def join(self, first: Any, second: Any, rows: np.ndarray) -> tuple[Any, Any]:
+    def join(self, first: Tree, second: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
         return self._programs["join"](first, second, rows)
 
-    def grow(self, fixed: Any, changing: Any, capacity: int) -> Any:
+    def grow(self, fixed: Tree, changing: Tree, capacity: int) -> Tree:
         return self._programs["grow"](fixed, changing, capacity=capacity)
 
-    def finish(self, changing: Any) -> Result:
+    def finish(self, changing: Tree) -> Result:
         return to_numpy(self._programs["finish"](changing))

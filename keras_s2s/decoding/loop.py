@@ -21,6 +21,7 @@ from keras_s2s.layers.state import State, join_rows
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.random_numbers import each_own
 from keras_s2s.samplers.sampler import Plan, Result, Sampler
+from keras_s2s.typing import Tensor, Tree
 
 
 class Moves(Protocol):
@@ -36,14 +37,16 @@ class Moves(Protocol):
     @property
     def hidden_dim(self) -> int: ...
 
-    def encode(self, inputs: Mapping[str, Any]) -> Any: ...
-    def init_state(self, memory: Any, capacity: Any) -> Any: ...
-    def spread(self, state: Any, num_beams: int) -> Any: ...
-    def step(self, tokens: Any, state: Any, index: Any, want_attention: bool = False) -> Any: ...
-    def reorder(self, state: Any, parents: Any) -> Any: ...
-    def select_rows(self, state: Any, rows: Any) -> Any: ...
-    def join(self, states: Any) -> Any: ...
-    def grow(self, state: Any, capacity: Any) -> Any: ...
+    def encode(self, inputs: Mapping[str, Any]) -> Tree: ...
+    def init_state(self, memory: Tree, capacity: Tensor) -> Tree: ...
+    def spread(self, state: Tree, num_beams: int) -> Tree: ...
+    def step(
+        self, tokens: Tensor, state: Tree, index: Tensor, want_attention: bool = False
+    ) -> Tree: ...
+    def reorder(self, state: Tree, parents: Tensor) -> Tree: ...
+    def select_rows(self, state: Tree, rows: Tensor) -> Tree: ...
+    def join(self, states: Tree) -> Tree: ...
+    def grow(self, state: Tree, capacity: Tensor) -> Tree: ...
 
 
 class Loop:
@@ -60,7 +63,7 @@ class Loop:
         self.sampler = sampler
         self.plan = plan
 
-    def start(self, inputs: Mapping[str, Any], capacity: Any) -> tuple[Any, Any]:
+    def start(self, inputs: Mapping[str, Any], capacity: Tensor) -> tuple[Tree, Tree]:
         """Encodes the sources, and prepares the state before the first step.
 
         Args:
@@ -98,7 +101,7 @@ class Loop:
         sources = Sources(*[ops.take(leaf, rows, axis=0) for leaf in sources])
         return sources._replace(seeds=seeds), self.moves.select_rows(state, rows)
 
-    def advance(self, fixed: Any, changing: Any, index: Any) -> Any:
+    def advance(self, fixed: Tree, changing: Tree, index: Tensor) -> Tree:
         """Takes one step: advances the network, lets the sampler choose ids, and reorders
         histories.
         """
@@ -113,7 +116,7 @@ class Loop:
         state = out.state if parents is None else self.moves.reorder(out.state, parents)
         return search, tokens, state.beam, sound
 
-    def _still_sound(self, sound: Any, logits: Any, search: Any) -> Any:
+    def _still_sound(self, sound: Tensor, logits: Tensor, search: Tree) -> Tensor:
         """Returns `sound` after a step; sources that were done before do not change.
 
         The sum over a row of logits is the cheapest test that finds NaN and infinity.
@@ -123,27 +126,27 @@ class Loop:
             finite = ops.all(ops.reshape(finite, (-1, self.sampler.width)), axis=1)
         return ops.logical_and(sound, ops.logical_or(finite, self.sampler.finished(search)))
 
-    def finished(self, changing: Any) -> Any:
+    def finished(self, changing: Tree) -> Tensor:
         """Returns whether each source is done, or has logits that are not finite: `[B]`."""
         return ops.logical_or(self.sampler.finished(changing[0]), ops.logical_not(changing[3]))
 
-    def sound(self, changing: Any) -> Any:
+    def sound(self, changing: Tree) -> Tensor:
         """Returns whether the logits of each source were finite so far: bool `[B]`."""
         return changing[3]
 
-    def select(self, fixed: Any, changing: Any, rows: Any) -> tuple[Any, Any]:
+    def select(self, fixed: Tree, changing: Tree, rows: Tensor) -> tuple[Tree, Tree]:
         """Keeps the sources `rows`, int32 `[B']`."""
         (sources, source), (search, tokens, beam, sound) = fixed, changing
         state = self.moves.select_rows(State(source, beam), rows)
 
-        def take(leaf: Any) -> Any:
+        def take(leaf: Tensor) -> Tensor:
             return ops.take(leaf, rows, axis=0)
 
         tokens = ops.reshape(take(ops.reshape(tokens, (-1, self.sampler.width))), (-1,))
         sources, search = (keras.tree.map_structure(take, tree) for tree in (sources, search))
         return (sources, state.source), (search, tokens, state.beam, take(sound))
 
-    def join(self, first: Any, second: Any, rows: Any) -> tuple[Any, Any]:
+    def join(self, first: Tree, second: Tree, rows: Tensor) -> tuple[Tree, Tree]:
         """Joins the sources of two generations at the same step.
 
         Args:
@@ -159,12 +162,12 @@ class Loop:
         sources, search, tokens, sound = join_rows(others)
         return self.select((sources, state.source), (search, tokens, state.beam, sound), rows)
 
-    def grow(self, fixed: Any, changing: Any, capacity: Any) -> Any:
+    def grow(self, fixed: Tree, changing: Tree, capacity: Tensor) -> Tree:
         """Makes room for `capacity` steps."""
         search, tokens, beam, sound = changing
         state = self.moves.grow(State(fixed[1], beam), capacity)
         return self.sampler.grow(search, capacity, self.plan), tokens, state.beam, sound
 
-    def finish(self, changing: Any) -> Result:
+    def finish(self, changing: Tree) -> Result:
         """Returns the results so far."""
         return self.sampler.finish(changing[0], self.plan)

@@ -12,7 +12,9 @@ from keras_s2s.decoding.driver import Driver, Segment, to_numpy
 from keras_s2s.decoding.loop import Loop
 from keras_s2s.layers.contracts import Frontend
 from keras_s2s.layers.kernels import operations as kernels
+from keras_s2s.layers.kernels.transposed_table import TransposedTable
 from keras_s2s.samplers.sampler import Result
+from keras_s2s.typing import Tensor, Tree
 
 
 class TensorFlowDriver(Driver):
@@ -22,7 +24,9 @@ class TensorFlowDriver(Driver):
 
     segment_steps = 8
 
-    def __init__(self, loop: Loop, variables: list[Any], prepared: Any) -> None:
+    prepared: TransposedTable
+
+    def __init__(self, loop: Loop, variables: list[Any], prepared: TransposedTable) -> None:
         super().__init__(loop, variables, prepared)
         import tensorflow as tf
 
@@ -39,7 +43,7 @@ class TensorFlowDriver(Driver):
         self._grow = Graph(loop.grow, fixed, changing, scalar)
         self._finish = Graph(loop.finish, changing)
 
-    def _steps(self, fixed: Any, changing: Any, begin: Any, end: Any) -> Any:
+    def _steps(self, fixed: Tree, changing: Tree, begin: Any, end: Any) -> Tree:
         with kernels.use(self.prepared.holding(self.prepared.tensor)):
             return tensorflow_segment(self.loop, fixed, changing, begin, end)
 
@@ -48,25 +52,25 @@ class TensorFlowDriver(Driver):
         graphs = (self._start, self._segment, self._select, self._join, self._grow, self._finish)
         return sum(graph.traced for graph in graphs)
 
-    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Any, Any]:
+    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Tree, Tree]:
         tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
         return self._start(tensors, ops.convert_to_tensor(capacity, "int32"))
 
-    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> Segment:
+    def segment(self, fixed: Tree, changing: Tree, begin: int, end: int) -> Segment:
         limits = [ops.convert_to_tensor(limit, "int32") for limit in (begin, end)]
         changing, index, finished, sound = self._segment(fixed, changing, *limits)
         return Segment(changing, int(index), finished.numpy(), sound.numpy())
 
-    def select(self, fixed: Any, changing: Any, rows: np.ndarray) -> tuple[Any, Any]:
+    def select(self, fixed: Tree, changing: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
         return self._select(fixed, changing, ops.convert_to_tensor(rows))
 
-    def join(self, first: Any, second: Any, rows: np.ndarray) -> tuple[Any, Any]:
+    def join(self, first: Tree, second: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
         return self._join(first, second, ops.convert_to_tensor(rows))
 
-    def grow(self, fixed: Any, changing: Any, capacity: int) -> Any:
+    def grow(self, fixed: Tree, changing: Tree, capacity: int) -> Tree:
         return self._grow(fixed, changing, ops.convert_to_tensor(capacity, "int32"))
 
-    def finish(self, changing: Any) -> Result:
+    def finish(self, changing: Tree) -> Result:
         return to_numpy(self._finish(changing))
 
 
@@ -101,7 +105,7 @@ class Graph:
         """The symbolic results, with their shapes."""
         return self.graph.structured_outputs
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any) -> Tree:
         return self.graph(*arguments)
 
 
@@ -130,14 +134,14 @@ def input_specs(frontend: Frontend) -> dict[str, Any]:
     }
 
 
-def tensorflow_segment(loop: Loop, fixed: Any, changing: Any, begin: Any, end: Any) -> Any:
+def tensorflow_segment(loop: Loop, fixed: Tree, changing: Tree, begin: Any, end: Any) -> Tree:
     """Runs the steps `begin` to `end` as TensorFlow ops; see `Driver.segment`."""
     import tensorflow as tf
 
-    def unfinished(index: Any, changing: Any) -> Any:
+    def unfinished(index: Tensor, changing: Tree) -> Tensor:
         return tf.logical_and(index < end, tf.logical_not(tf.reduce_all(loop.finished(changing))))
 
-    def body(index: Any, changing: Any) -> Any:
+    def body(index: Tensor, changing: Tree) -> Tree:
         new = loop.advance(fixed, changing, index)
         # A loop's variables keep one static shape; inference may know more, or less, inside.
         new = tf.nest.map_structure(
@@ -168,11 +172,11 @@ def tensorflow_graph(loop: Loop, inputs: Mapping[str, Any], first_capacity: int 
     first = tf.raw_ops.PlaceholderWithDefault(input=min(first_capacity, most), shape=[])
     fixed, changing = loop.start(inputs, first)
 
-    def unfinished(index: Any, capacity: Any, changing: Any) -> Any:
+    def unfinished(index: Tensor, capacity: Tensor, changing: Tree) -> Tensor:
         done = tf.reduce_all(loop.finished(changing))
         return tf.logical_and(index < steps, tf.logical_not(done))
 
-    def body(index: Any, capacity: Any, changing: Any) -> Any:
+    def body(index: Tensor, capacity: Tensor, changing: Tree) -> Tree:
         grown = tf.minimum(2 * capacity, steps)
         capacity, changing = tf.cond(
             index < capacity,

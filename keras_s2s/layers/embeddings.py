@@ -11,6 +11,7 @@ from keras_s2s.config import EmbeddingConfig
 from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.positions import LearnedPositions
+from keras_s2s.typing import Tensor
 
 
 def token_table(vocab_size: int, dim: int, *, name: str) -> keras.layers.ReversibleEmbedding:
@@ -64,7 +65,7 @@ class InputEmbedding(ExplicitMaskLayer):
         if self.norm is not None:
             self.norm.build(tokens_shape)
 
-    def call(self, tokens: Any, start: Any = 0, training: bool | None = None) -> Any:
+    def call(self, tokens: Tensor, start: Tensor = 0, training: bool | None = None) -> Tensor:
         """Prepares token vectors for a stack.
 
         Args:
@@ -149,14 +150,14 @@ class OutputProjection(ExplicitMaskLayer):
             else None
         )
 
-    def call(self, hidden: Any) -> Any:
+    def call(self, hidden: Tensor) -> Tensor:
         if self.scale:
             hidden = hidden * hidden.shape[-1] ** -0.5
         if self.table is not None:
             return kernels.logits(self.table, hidden, self.bias)
         return kernels.with_bias(kernels.linear(self.dense, hidden), self.bias)
 
-    def compute_output_spec(self, hidden: Any) -> keras.KerasTensor:
+    def compute_output_spec(self, hidden: Tensor) -> keras.KerasTensor:
         return keras.KerasTensor((*hidden.shape[:-1], self.vocab_size), dtype="float32")
 
     def get_config(self) -> dict[str, Any]:

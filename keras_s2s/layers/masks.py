@@ -7,16 +7,16 @@ D width, V vocabulary.
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
+
+from keras_s2s.typing import Tensor
 
 #: Score of what is masked out: exp underflows to an exact zero, and differences between two of
 #: them stay finite. Within the range of bfloat16, too.
 LOWEST = -1e30
 
 
-def padding_mask(lengths: Any, length: int) -> Any:
+def padding_mask(lengths: Tensor, length: int) -> Tensor:
     """Returns the mask of the real positions of right-padded rows.
 
     Args:
@@ -34,7 +34,7 @@ def padding_mask(lengths: Any, length: int) -> Any:
     return ops.arange(length, dtype="int32")[None, :] < lengths[:, None]
 
 
-def causal_mask(length: Any) -> Any:
+def causal_mask(length: Tensor) -> Tensor:
     """Returns the mask with which each target position attends to itself and earlier ones.
 
     Args:
@@ -47,7 +47,7 @@ def causal_mask(length: Any) -> Any:
     return (positions[None, :] <= positions[:, None])[None, None]
 
 
-def masked_softmax(scores: Any, mask: Any | None) -> Any:
+def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
     """Computes the softmax over the last axis in float32, with exact zeros where masked out.
 
     A row without a single allowed entry (a filler row of a batch) becomes uniform rather

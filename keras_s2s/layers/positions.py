@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.layers.base import ExplicitMaskLayer
+from keras_s2s.typing import Tensor
 
 
 def sinusoidal_rates(dim: int, layout: str) -> np.ndarray:
@@ -27,7 +28,7 @@ def sinusoidal_rates(dim: int, layout: str) -> np.ndarray:
     return np.exp(exponents).astype("float32")
 
 
-def sinusoidal_table(positions: Any, dim: int, layout: str = "interleaved") -> Any:
+def sinusoidal_table(positions: Tensor, dim: int, layout: str = "interleaved") -> Tensor:
     """Computes sine and cosine of positions at several rates [Vaswani 2017, section 3.5].
 
     Args:
@@ -74,7 +75,7 @@ class LearnedPositions(ExplicitMaskLayer):
             initializer=keras.initializers.RandomNormal(stddev=0.02),
         )
 
-    def call(self, positions: Any) -> Any:
+    def call(self, positions: Tensor) -> Tensor:
         """Looks up `positions`, an int tensor `[T]`; returns `[T, dim]`."""
         return ops.take(self.table, positions, axis=0)
 

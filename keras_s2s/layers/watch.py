@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from keras_s2s.layers.kernels.operations import Kernels
+from keras_s2s.typing import Tensor, Tree
 
 
 class Watch(Kernels):
@@ -35,34 +36,34 @@ class Watch(Kernels):
         self.found: str | None = None
         self.dtype: str | None = None
 
-    def _look(self, layer: keras.layers.Layer, given: Any, result: Any) -> Any:
+    def _look(self, layer: keras.layers.Layer, given: Any, result: Any) -> Tensor:
         if self.found is None and not is_finite(result):
             self.dtype = layer.compute_dtype
             # What enters is the work of something that is not looked at: a sum, attention.
             self.found = layer.path if is_finite(given) else f"what enters {layer.path}"
         return result
 
-    def linear(self, dense: keras.layers.Dense, x: Any) -> Any:
+    def linear(self, dense: keras.layers.Dense, x: Tensor) -> Tensor:
         return self._look(dense, x, super().linear(dense, x))
 
     def heads(
-        self, denses: Sequence[keras.layers.Dense], x: Any, num_heads: int, scale: float | None
-    ) -> Sequence[Any]:
+        self, denses: Sequence[keras.layers.Dense], x: Tensor, num_heads: int, scale: float | None
+    ) -> Sequence[Tensor]:
         for dense in denses:
             self.linear(dense, x)
         return super().heads(denses, x, num_heads, scale)
 
-    def activated(self, activation: str, dense: keras.layers.Dense, x: Any) -> Any:
+    def activated(self, activation: str, dense: keras.layers.Dense, x: Tensor) -> Tensor:
         return self._look(dense, x, super().activated(activation, dense, x))
 
-    def logits(self, table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
+    def logits(self, table: keras.layers.ReversibleEmbedding, x: Tensor, bias: Tensor) -> Tensor:
         return self._look(table, x, super().logits(table, x, bias))
 
-    def layer_norm(self, norm: keras.layers.Layer, x: Any) -> Any:
+    def layer_norm(self, norm: keras.layers.Layer, x: Tensor) -> Tensor:
         return self._look(norm, x, super().layer_norm(norm, x))
 
 
-def is_finite(tree: Any) -> bool:
+def is_finite(tree: Tree) -> bool:
     """Returns whether every float in a tree of tensors is finite."""
     return all(
         bool(ops.all(ops.isfinite(leaf)))

@@ -30,6 +30,7 @@ from keras_s2s.samplers.sampler import (
     process,
     put,
 )
+from keras_s2s.typing import Tensor, Tree
 
 #: Score of an empty place while searching: below that of every hypothesis, of whatever scale.
 NOTHING = float("-inf")
@@ -93,7 +94,7 @@ class Beam(Sampler):
                 f"float32 can tell apart; pass a value between {-room:.1f} and {room:.1f}"
             )
 
-    def begin(self, sources: Sources, capacity: Any, plan: Plan) -> Any:
+    def begin(self, sources: Sources, capacity: Tensor, plan: Plan) -> Tree:
         shape = (ops.shape(sources.rows)[0], self.num_beams)
         empty = ops.full(shape, NOTHING, dtype="float32")
         # One beam starts with a score, so that the first step does not find K equal ones.
@@ -113,13 +114,18 @@ class Beam(Sampler):
         }
 
     def advance(
-        self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
+        self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
     ) -> Advance:
         best = self._continuations(search, logits, index, plan, sources)
         return self.proceed(search, best, index, plan, sources)
 
     def proceed(
-        self, search: Any, continuations: tuple[Any, ...], index: Any, plan: Plan, sources: Sources
+        self,
+        search: Tree,
+        continuations: tuple[Any, ...],
+        index: Tensor,
+        plan: Plan,
+        sources: Sources,
     ) -> Advance:
         """Continues the search with the chosen `continuations`, as `_continuations` returns
         them.
@@ -183,8 +189,8 @@ class Beam(Sampler):
         )
 
     def _continuations(
-        self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
-    ) -> tuple[Any, Any, Any, Any]:
+        self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Returns the 2K best continuations of each source, best first; fewer where V is tiny.
 
         The 2K best of each beam are compared. 2K suffice, since each beam ends in at most one way.
@@ -205,20 +211,22 @@ class Beam(Sampler):
         return self.ranked(live, row_scores, row_ids, row_raw)
 
     def ranked(
-        self, live: Any, row_scores: Any, row_ids: Any, row_raw: Any
-    ) -> tuple[Any, Any, Any, Any]:
+        self, live: Tree, row_scores: Tensor, row_ids: Tensor, row_raw: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Returns the best continuations of each source, from those of each beam `[R, N]`."""
         width = row_scores.shape[-1]
         total = self._accumulated(live, row_scores, width)
         scores, places = ops.top_k(total, min(2 * self.num_beams, self.num_beams * width))
         return (scores, *self._at(places, row_ids, row_raw, width))
 
-    def _accumulated(self, live: Any, row_scores: Any, width: int) -> Any:
+    def _accumulated(self, live: Tree, row_scores: Tensor, width: int) -> Tensor:
         """Computes the scores of all candidates of a source, `[B, K * width]`."""
         total = ops.reshape(row_scores, (-1, self.num_beams, width)) + live["scores"][:, :, None]
         return ops.reshape(total, (-1, self.num_beams * width))
 
-    def _at(self, places: Any, row_ids: Any, row_raw: Any, width: int) -> tuple[Any, Any, Any]:
+    def _at(
+        self, places: Tensor, row_ids: Tensor, row_raw: Tensor, width: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Returns beams, ids and log-probabilities at `places` among a source's K * width
         candidates.
         """
@@ -231,7 +239,7 @@ class Beam(Sampler):
             gather(ops.reshape(row_raw, flat), places),
         )
 
-    def _norm(self, length: Any, sources: Sources, plan: Plan) -> Any:
+    def _norm(self, length: Tensor, sources: Sources, plan: Plan) -> Tensor:
         """Computes `length ** length_penalty`, float32, of a scalar or `[B, 1]`; a prefix does not
         count.
         """
@@ -241,7 +249,9 @@ class Beam(Sampler):
             length = ops.maximum(length - given, 1.0)
         return ops.power(length, self.length_penalty)
 
-    def _can_improve(self, live: Any, done: Any, length: Any, plan: Plan, sources: Sources) -> Any:
+    def _can_improve(
+        self, live: Tree, done: Tree, length: Tensor, plan: Plan, sources: Sources
+    ) -> Tensor:
         """Returns whether the best live hypothesis of each source might enter the finished ones:
         `[B]`.
         """
@@ -252,10 +262,10 @@ class Beam(Sampler):
         worst = ops.min(done["scores"], axis=1)
         return ops.logical_or(ops.logical_not(ops.all(done["ended"], axis=1)), best > worst)
 
-    def finished(self, search: Any) -> Any:
+    def finished(self, search: Tree) -> Tensor:
         return search["stopped"]
 
-    def finish(self, search: Any, plan: Plan) -> Result:
+    def finish(self, search: Tree, plan: Plan) -> Result:
         done = {
             name: value[:, : self.num_return_sequences] for name, value in search["done"].items()
         }
@@ -270,7 +280,7 @@ class Beam(Sampler):
         )
 
 
-def alive(search: Any) -> Any:
+def alive(search: Tree) -> Tensor:
     """Returns which beams have a sequence: bool `[B, K]`; rules may leave fewer than there are
     beams.
     """
@@ -278,7 +288,9 @@ def alive(search: Any) -> Any:
     return ops.logical_and(found, ops.logical_not(search["stopped"])[:, None])
 
 
-def _extend(live: Any, parents: Any, tokens: Any, log_probs: Any, index: Any) -> dict[str, Any]:
+def _extend(
+    live: Tree, parents: Tensor, tokens: Tensor, log_probs: Tensor, index: Tensor
+) -> dict[str, Tensor]:
     """Returns the histories of `parents [B, N]` with one id more."""
     return {
         "token_ids": put(gather(live["token_ids"], parents), tokens, index),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from keras import ops
 
@@ -14,6 +14,7 @@ from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.random_numbers import gumbel
 from keras_s2s.samplers.sampler import Plan, log_normaliser, process
+from keras_s2s.typing import Tensor, Tree
 
 
 class BeamSample(Beam):
@@ -63,8 +64,8 @@ class BeamSample(Beam):
         return True
 
     def _continuations(
-        self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
-    ) -> tuple[Any, Any, Any, Any]:
+        self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         live, raw = search["live"], logits - log_normaliser(logits)
         allowed = process(raw, live["token_ids"], index, plan, sources, alive(search))
         temperature = max(self.temperature, COLD)

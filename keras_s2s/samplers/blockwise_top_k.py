@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 from keras import ops
 
 from keras_s2s.samplers.gather import gather
+from keras_s2s.typing import Tensor
 
 #: Rows narrower than this are searched as they are.
 WIDE = 2048
 
 
-def top_k(values: Any, k: int) -> tuple[Any, Any]:
+def top_k(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Returns the k best values of each row and their places: `[R, k]` each, best first; ties by
     place.
 
@@ -37,7 +37,7 @@ def top_k(values: Any, k: int) -> tuple[Any, Any]:
     return best, gather(chosen, places // size) * size + places % size
 
 
-def argmax(values: Any) -> Any:
+def argmax(values: Tensor) -> Tensor:
     """Returns the place of the best value of each row, the first of equals: int32 `[R]` of `values
     [R, V]`.
     """

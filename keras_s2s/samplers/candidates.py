@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from keras_s2s.options.generation import checked
 from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.processors import FORBIDDEN, forbid
+from keras_s2s.typing import Tensor
 
 #: Below this temperature scores are counted from the best one.
 COLD = 1e-3
@@ -45,7 +44,7 @@ class Shortlist:
         self.min_p = None if min_p is None else checked("min_p", min_p) or None
         self.keep = keep
 
-    def __call__(self, scores: Any) -> tuple[Any, Any | None]:
+    def __call__(self, scores: Tensor) -> tuple[Tensor, Tensor | None]:
         """Returns the scores of the candidates.
 
         Args:
@@ -70,7 +69,7 @@ class Shortlist:
         kept = (ops.arange(count, dtype="int32") < self.keep)[None]
         return ops.where(kept, scores, dropping), ids
 
-    def _warped(self, scores: Any) -> Any:
+    def _warped(self, scores: Tensor) -> Tensor:
         """Returns the scores divided by the temperature; forbidden ids stay forbidden."""
         if self.temperature == 1:
             return scores
@@ -80,7 +79,7 @@ class Shortlist:
             scores = scores - ops.max(scores, axis=-1, keepdims=True)
         return forbid(scores / max(self.temperature, COLDEST), forbidden)
 
-    def _likely_enough(self, scores: Any) -> Any:
+    def _likely_enough(self, scores: Tensor) -> Tensor:
         if self.min_p is None:
             return scores
         best = ops.max(scores, axis=-1, keepdims=True)

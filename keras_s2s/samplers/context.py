@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
+from keras_s2s.typing import Tensor
+
 
 class Sources(NamedTuple):
     """Data about each source while its sequences are generated.
@@ -21,15 +23,15 @@ class Sources(NamedTuple):
         limits: int32 `[B]`, most ids of its sequences, those of the prefix counted.
     """
 
-    ids: Any
-    mask: Any
-    rows: Any
-    seeds: Any
-    prefix: Any
-    prefix_lengths: Any
-    limits: Any
+    ids: Tensor
+    mask: Tensor
+    rows: Tensor
+    seeds: Tensor
+    prefix: Tensor
+    prefix_lengths: Tensor
+    limits: Tensor
 
-    def at_limit(self, index: Any) -> Any:
+    def at_limit(self, index: Tensor) -> Tensor:
         """Returns whether the id of step `index` is the last that fits, or is beyond: bool
         `[B]`.
         """
@@ -49,22 +51,22 @@ class Step(NamedTuple):
             beams). None where that is not known.
     """
 
-    tokens: Any
-    index: Any
+    tokens: Tensor
+    index: Tensor
     sources: Sources
     width: int
     alive: Any = None
 
-    def of_rows(self, values: Any) -> Any:
+    def of_rows(self, values: Tensor) -> Tensor:
         """Repeats `values [B, ...]` of the sources for each of their rows: `[R, ...]`."""
         return values if self.width == 1 else ops.repeat(values, self.width, axis=0)
 
     @property
-    def generated(self) -> Any:
+    def generated(self) -> Tensor:
         """Ids of each row that were not given in its prefix, int32 `[R]`."""
         return ops.cast(self.index, "int32") - self.of_rows(self.sources.prefix_lengths)
 
-    def history(self, decoder_start: int) -> tuple[Any, Any]:
+    def history(self, decoder_start: int) -> tuple[Tensor, Tensor]:
         """Returns the ids of each row, with the decoder start, and which of them are real.
 
         Returns:

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from keras_s2s.samplers.blockwise_top_k import argmax, top_k
@@ -23,6 +21,7 @@ from keras_s2s.samplers.sampler import (
     process,
     put,
 )
+from keras_s2s.typing import Tensor, Tree
 
 
 class ContrastiveSearch(Sampler):
@@ -62,7 +61,7 @@ class ContrastiveSearch(Sampler):
     def width(self) -> int:
         return self.top_k
 
-    def begin(self, sources: Sources, capacity: Any, plan: Plan, hidden_dim: int = 0) -> Any:
+    def begin(self, sources: Sources, capacity: Tensor, plan: Plan, hidden_dim: int = 0) -> Tree:
         batch = ops.shape(sources.rows)[0]
         start = ops.full((batch, self.top_k), plan.decoder_start, dtype="int32")
         return {
@@ -78,12 +77,12 @@ class ContrastiveSearch(Sampler):
 
     def advance(
         self,
-        search: Any,
-        logits: Any,
-        index: Any,
+        search: Tree,
+        logits: Tensor,
+        index: Tensor,
         plan: Plan,
         sources: Sources,
-        hidden: Any = None,
+        hidden: Tensor = None,
     ) -> Advance:
         index = ops.cast(index, "int32")
         done = search["done"]
@@ -134,7 +133,9 @@ class ContrastiveSearch(Sampler):
         fed = ops.where(done[:, None], ops.full_like(candidates, plan.pad), candidates)
         return Advance(search, ops.reshape(fed, (-1,)), ops.repeat(rows, self.top_k))
 
-    def _choice(self, search: Any, vectors: Any, index: Any, plan: Plan, sources: Sources) -> Any:
+    def _choice(
+        self, search: Tree, vectors: Tensor, index: Tensor, plan: Plan, sources: Sources
+    ) -> Tensor:
         """Returns the row of each source whose id is chosen: int32 `[B, 1]`."""
         # [B, K, D] x [B, C, D] -> [B, K, C]
         similarity = ops.einsum("bkd,bcd->bkc", vectors, search["context"])
@@ -149,17 +150,17 @@ class ContrastiveSearch(Sampler):
             choice = ops.where(given, ops.zeros_like(choice), choice)
         return choice[:, None]
 
-    def grow(self, search: Any, capacity: Any, plan: Plan) -> Any:
+    def grow(self, search: Tree, capacity: Tensor, plan: Plan) -> Tree:
         grown = super().grow(search, capacity, plan)
         context = search["context"]
         batch, length = ops.shape(context)[:2]
         room = ops.zeros((batch, capacity - length, context.shape[-1]), dtype=context.dtype)
         return {**grown, "context": ops.concatenate([context, room], axis=1)}
 
-    def finished(self, search: Any) -> Any:
+    def finished(self, search: Tree) -> Tensor:
         return search["done"]
 
-    def finish(self, search: Any, plan: Plan) -> Result:
+    def finish(self, search: Tree, plan: Plan) -> Result:
         log_probs = search["log_probs"]
         return Result(
             search["token_ids"],

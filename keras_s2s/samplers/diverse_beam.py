@@ -20,6 +20,7 @@ from keras_s2s.samplers.sampler import (
     log_normaliser,
     process,
 )
+from keras_s2s.typing import Tensor, Tree
 
 
 class DiverseBeam(Sampler):
@@ -91,14 +92,14 @@ class DiverseBeam(Sampler):
     def check(self, plan: Plan) -> None:
         self._group.check(plan)
 
-    def begin(self, sources: Sources, capacity: Any, plan: Plan) -> Any:
+    def begin(self, sources: Sources, capacity: Tensor, plan: Plan) -> Tree:
         return {
             f"group_{g}": self._group.begin(sources, capacity, plan)
             for g in range(self.num_beam_groups)
         }
 
     def advance(
-        self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
+        self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
     ) -> Advance:
         group, vocabulary = self._group, logits.shape[-1]
         beams, width = group.num_beams, min(2 * group.num_beams, logits.shape[-1])
@@ -134,11 +135,11 @@ class DiverseBeam(Sampler):
             ops.reshape(ops.concatenate(parents, axis=1) + offsets, (-1,)),
         )
 
-    def finished(self, search: Any) -> Any:
+    def finished(self, search: Tree) -> Tensor:
         stopped = [self._group.finished(part) for part in search.values()]
         return ops.all(ops.stack(stopped, axis=1), axis=1)
 
-    def finish(self, search: Any, plan: Plan) -> Result:
+    def finish(self, search: Tree, plan: Plan) -> Result:
         names = [f"group_{g}" for g in range(self.num_beam_groups)]
         found = [self._group.finish(search[name], plan) for name in names]
         every = Result(*[ops.concatenate(parts, axis=1) for parts in zip(*found, strict=True)])

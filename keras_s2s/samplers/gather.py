@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
 
+from keras_s2s.typing import Tensor
 
-def gather(values: Any, places: Any) -> Any:
+
+def gather(values: Tensor, places: Tensor) -> Tensor:
     """Takes the entries at `places` from each row of `values`.
 
     Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from keras_s2s.samplers.blockwise_top_k import argmax
@@ -21,6 +19,7 @@ from keras_s2s.samplers.sampler import (
     process,
     put,
 )
+from keras_s2s.typing import Tensor, Tree
 
 
 class Greedy(Sampler):
@@ -36,7 +35,7 @@ class Greedy(Sampler):
     def streams(self) -> bool:
         return self.num_return_sequences == 1
 
-    def begin(self, sources: Sources, capacity: Any, plan: Plan) -> Any:
+    def begin(self, sources: Sources, capacity: Tensor, plan: Plan) -> Tree:
         shape = (ops.shape(sources.rows)[0], self.width)
         return {
             **histories(shape, capacity, plan),
@@ -44,12 +43,12 @@ class Greedy(Sampler):
             "finished": ops.zeros(shape, dtype="bool"),
         }
 
-    def choose(self, scores: Any, index: Any, sources: Sources) -> Any:
+    def choose(self, scores: Tensor, index: Tensor, sources: Sources) -> Tensor:
         """Returns the next id of each row: int32 `[R]` from processed logits `[R, V]`."""
         return argmax(scores)
 
     def advance(
-        self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
+        self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
     ) -> Advance:
         alive = ops.logical_not(search["finished"])
         allowed = process(logits, search["token_ids"], index, plan, sources, alive)
@@ -82,10 +81,10 @@ class Greedy(Sampler):
         }
         return Advance(search, ops.reshape(tokens, (-1,)), None)
 
-    def finished(self, search: Any) -> Any:
+    def finished(self, search: Tree) -> Tensor:
         return ops.all(search["finished"], axis=1)
 
-    def finish(self, search: Any, plan: Plan) -> Result:
+    def finish(self, search: Tree, plan: Plan) -> Result:
         return Result(
             search["token_ids"],
             search["lengths"],

@@ -9,10 +9,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_s2s.typing import Tensor
+
 
 def host_callback(
     function: Callable[..., np.ndarray], arguments: tuple[Any, ...], *, like: Any
-) -> Any:
+) -> Tensor:
     """Calls `function` with NumPy arrays, also from compiled code.
 
     Args:

@@ -19,6 +19,7 @@ from keras import ops
 
 from keras_s2s.samplers.context import Step
 from keras_s2s.samplers.host_callback import host_callback
+from keras_s2s.typing import Tensor
 
 #: Score of a forbidden id: no finite number is below the scores of every model and rule.
 FORBIDDEN = float("-inf")
@@ -43,7 +44,7 @@ class LogitsProcessor(ABC):
     reads_source_ids = False
 
     @abstractmethod
-    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         """Applies the rule to scores.
 
         Args:
@@ -56,12 +57,12 @@ class LogitsProcessor(ABC):
         """
 
 
-def forbid(scores: Any, banned: Any) -> Any:
+def forbid(scores: Tensor, banned: Tensor) -> Tensor:
     """Replaces `scores [R, V]` by `FORBIDDEN` where `banned`, a broadcastable bool, is True."""
     return ops.where(banned, ops.cast(FORBIDDEN, scores.dtype), scores)
 
 
-def nowhere(when: Any) -> bool:
+def nowhere(when: Tensor) -> bool:
     """Returns whether a condition is known to hold for no row, so that a rule has nothing to do.
 
     Only where Python runs the step on a CPU (PyTorch) can this be known, at no cost; a compiled
@@ -74,7 +75,7 @@ def nowhere(when: Any) -> bool:
     return not bool(when.any())
 
 
-def is_token(scores: Any, tokens: Iterable[int]) -> Any:
+def is_token(scores: Tensor, tokens: Iterable[int]) -> Tensor:
     """Returns the mask `[1, V]` of a few ids, a constant of the program."""
     return ops.convert_to_tensor(_mask_of(tuple(tokens), scores.shape[-1]))
 
@@ -86,7 +87,7 @@ def _mask_of(tokens: tuple[int, ...], vocabulary: int) -> np.ndarray:
     return mask
 
 
-def occurrences(ids: Any, where: Any, vocabulary: int) -> Any:
+def occurrences(ids: Tensor, where: Tensor, vocabulary: int) -> Tensor:
     """Counts how often each id occurs in each row: int32 `[R, V]`, from `ids` at `where [R, N]`."""
     shape = ops.shape(ids)
     rows = ops.broadcast_to(ops.arange(shape[0], dtype="int32")[:, None], shape)
@@ -95,7 +96,7 @@ def occurrences(ids: Any, where: Any, vocabulary: int) -> Any:
     return ops.reshape(ops.scatter(places, counts, (shape[0] * vocabulary,)), (-1, vocabulary))
 
 
-def occur(ids: Any, where: Any, vocabulary: int) -> Any:
+def occur(ids: Tensor, where: Tensor, vocabulary: int) -> Tensor:
     """Returns which ids occur in each row: bool `[R, V]` from `ids [R, N]` at which `where [R,
     N]`.
     """
@@ -115,7 +116,7 @@ class RepetitionPenalty(LogitsProcessor):
 
     penalty: float
 
-    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         ids, real = step.history(plan.decoder_start)
         used = occur(ids, ops.broadcast_to(real, ops.shape(ids)), scores.shape[-1])
         penalised = ops.where(scores < 0, scores * self.penalty, scores / self.penalty)
@@ -128,7 +129,7 @@ class NoRepeatNgram(LogitsProcessor):
 
     size: int
 
-    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         ids, real = step.history(plan.decoder_start)
         real = ops.broadcast_to(real, ops.shape(ids))
         return forbid(scores, _continued(ids, real, step, plan, self.size, scores.shape[-1]))
@@ -145,7 +146,7 @@ class EncoderNoRepeatNgram(LogitsProcessor):
 
     size: int
 
-    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         ids, real = step.of_rows(step.sources.ids), step.of_rows(step.sources.mask)
         # Ids that the target's vocabulary lacks cannot be generated.
         real = ops.logical_and(real, ids < scores.shape[-1])
@@ -153,7 +154,9 @@ class EncoderNoRepeatNgram(LogitsProcessor):
         return forbid(scores, _continued(ids, real, step, plan, self.size, scores.shape[-1]))
 
 
-def _continued(ids: Any, real: Any, step: Step, plan: Any, size: int, vocabulary: int) -> Any:
+def _continued(
+    ids: Tensor, real: Tensor, step: Step, plan: Any, size: int, vocabulary: int
+) -> Tensor:
     """Returns which ids would complete an n-gram of `ids`: bool `[R, V]`.
 
     Args:
@@ -188,7 +191,7 @@ class BadWords(LogitsProcessor):
 
     words: tuple[tuple[int, ...], ...]
 
-    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         words = [word for word in self.words if word != (plan.eos,)]
         single = [word[0] for word in words if len(word) == 1]
         if single:
@@ -210,7 +213,7 @@ class Suppress(LogitsProcessor):
 
     tokens: tuple[int, ...]
 
-    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         return forbid(scores, is_token(scores, self.tokens))
 
 
@@ -220,7 +223,7 @@ class BeginSuppress(LogitsProcessor):
 
     tokens: tuple[int, ...]
 
-    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         first = ops.equal(step.generated, 0)
         if any(isinstance(rule, ForcedBos) for rule in plan.processors):
             lengths = step.of_rows(step.sources.prefix_lengths)
@@ -241,7 +244,7 @@ class MinLength(LogitsProcessor):
 
     min_length: int
 
-    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         too_early = ops.cast(step.index, "int32") + 1 < self.min_length
         if nowhere(too_early):
             return scores
@@ -254,14 +257,14 @@ class MinNewTokens(LogitsProcessor):
 
     count: int
 
-    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         too_early = step.generated < self.count
         if nowhere(too_early):
             return scores
         return forbid(scores, ops.logical_and(is_token(scores, [plan.eos]), too_early[:, None]))
 
 
-def _only(scores: Any, token: int, when: Any) -> Any:
+def _only(scores: Tensor, token: int, when: Tensor) -> Tensor:
     """Forbids all ids but `token` where `when` holds: a bool, a scalar or `[R, 1]`."""
     if nowhere(when):
         return scores
@@ -277,7 +280,7 @@ class ForcedBos(LogitsProcessor):
 
     token: int
 
-    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         return _only(scores, self.token, ops.equal(step.index, 0))
 
 
@@ -287,7 +290,7 @@ class ForcedEos(LogitsProcessor):
 
     token: int
 
-    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         last = step.of_rows(ops.equal(step.sources.limits, step.index + 1))
         return _only(scores, self.token, last[:, None])
 
@@ -312,10 +315,10 @@ class AllowedTokens(LogitsProcessor):
 
     function: Callable[[int, np.ndarray], Iterable[int]]
 
-    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         vocabulary = scores.shape[-1]
 
-        def forbidden(history: Any, rows: Any, asked: Any, index: Any) -> np.ndarray:
+        def forbidden(history: Tensor, rows: Tensor, asked: Any, index: Tensor) -> np.ndarray:
             banned = np.zeros((len(history), vocabulary), bool)
             for i in np.flatnonzero(asked):
                 ids = history[i, : int(index) + 1]
@@ -359,7 +362,7 @@ class Renormalize(LogitsProcessor):
     have removed.
     """
 
-    def __call__(self, scores: Any, step: Step, plan: Any) -> Any:
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         normalised = scores - ops.logsumexp(scores, axis=-1, keepdims=True)
         # Where everything is forbidden, it stays forbidden.
         return ops.where(scores > FORBIDDEN, normalised, scores)

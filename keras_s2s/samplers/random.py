@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from keras_s2s.options.generation import DEFAULTS, checked
@@ -12,6 +10,7 @@ from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.greedy import Greedy
 from keras_s2s.samplers.random_numbers import draw, uniform
+from keras_s2s.typing import Tensor
 
 
 class Random(Greedy):
@@ -65,7 +64,7 @@ class Random(Greedy):
         # when it is done.
         return self.num_return_sequences
 
-    def choose(self, scores: Any, index: Any, sources: Sources) -> Any:
+    def choose(self, scores: Tensor, index: Tensor, sources: Sources) -> Tensor:
         shortlist = Shortlist(self.temperature, self.top_k, self.top_p, self.min_p)
         scores, ids = shortlist(scores)
         rank = draw(scores, uniform(sources.seeds, index))

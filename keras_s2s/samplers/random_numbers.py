@@ -8,18 +8,18 @@ guarantee.
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
+from keras_s2s.typing import Tensor
 
-def uniform(seeds: Any, index: Any) -> Any:
+
+def uniform(seeds: Tensor, index: Tensor) -> Tensor:
     """Returns numbers in [0, 1) from each seed and the step: float32, shaped like int32 `seeds`."""
     # The 24 upper bits are as many as a float32 holds.
     return ops.cast(_shift_right(_bits(seeds, index), 8), "float32") * (2.0**-24)
 
 
-def gumbel(seeds: Any, index: Any, places: Any) -> Any:
+def gumbel(seeds: Tensor, index: Tensor, places: Tensor) -> Tensor:
     """Draws from the standard Gumbel distribution, once for each place.
 
     The N largest of `log_weights + gumbel` are N draws without replacement, in the order drawn
@@ -39,7 +39,7 @@ def gumbel(seeds: Any, index: Any, places: Any) -> Any:
     return -ops.log(ops.maximum(-ops.log(u), 3e-8))
 
 
-def each_own(seeds: Any, count: int) -> Any:
+def each_own(seeds: Tensor, count: int) -> Tensor:
     """Returns a seed for each of `count` rows of a source, the first with its own: int32 `[B *
     count]`.
     """
@@ -50,7 +50,7 @@ def each_own(seeds: Any, count: int) -> Any:
     return ops.reshape(own, (-1,))
 
 
-def draw(log_weights: Any, u: Any) -> Any:
+def draw(log_weights: Tensor, u: Tensor) -> Tensor:
     """Draws an index in proportion to `exp(log_weights [R, N])`, by inversion at `u [R]` in [0,
     1).
     """
@@ -61,16 +61,16 @@ def draw(log_weights: Any, u: Any) -> Any:
     return ops.minimum(below, log_weights.shape[-1] - 1)
 
 
-def _bits(seeds: Any, index: Any) -> Any:
+def _bits(seeds: Tensor, index: Tensor) -> Tensor:
     return _mix(seeds + _mix(ops.cast(index, "int32") + 0x3C6EF372))
 
 
-def _shift_right(x: Any, bits: int) -> Any:
+def _shift_right(x: Tensor, bits: int) -> Tensor:
     """Shifts int32 right logically: the sign bit moves like any other."""
     return ops.bitwise_and(ops.right_shift(x, bits), (1 << (32 - bits)) - 1)
 
 
-def _mix(x: Any) -> Any:
+def _mix(x: Tensor) -> Tensor:
     x = ops.bitwise_xor(x, _shift_right(x, 16)) * -2048144789
     x = ops.bitwise_xor(x, _shift_right(x, 13)) * -1028477387
     return ops.bitwise_xor(x, _shift_right(x, 16))

@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_s2s.samplers.context import Sources, Step
 from keras_s2s.samplers.processors import FORBIDDEN, LogitsProcessor
+from keras_s2s.typing import Tensor, Tree
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ class Advance(NamedTuple):
             None where every row continues its own.
     """
 
-    search: Any
-    tokens: Any
-    parents: Any
+    search: Tree
+    tokens: Tensor
+    parents: Tensor
 
 
 class Result(NamedTuple):
@@ -57,10 +58,10 @@ class Result(NamedTuple):
         token_log_probs: float32 `[B, N, C]`, the model's own, zero after EOS.
     """
 
-    token_ids: Any
-    lengths: Any
-    scores: Any
-    token_log_probs: Any
+    token_ids: Tensor
+    lengths: Tensor
+    scores: Tensor
+    token_log_probs: Tensor
 
 
 class Sampler(ABC):
@@ -138,7 +139,7 @@ class Sampler(ABC):
         """
 
     @abstractmethod
-    def begin(self, sources: Sources, capacity: Any, plan: Plan) -> Any:
+    def begin(self, sources: Sources, capacity: Tensor, plan: Plan) -> Tree:
         """Returns the search state before the first step.
 
         Args:
@@ -149,7 +150,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def advance(
-        self, search: Any, logits: Any, index: Any, plan: Plan, sources: Sources
+        self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
     ) -> Advance:
         """Takes one step.
 
@@ -162,17 +163,17 @@ class Sampler(ABC):
         """
 
     @abstractmethod
-    def finished(self, search: Any) -> Any:
+    def finished(self, search: Tree) -> Tensor:
         """Returns whether each source is done: bool `[B]`."""
 
     @abstractmethod
-    def finish(self, search: Any, plan: Plan) -> Result:
+    def finish(self, search: Tree, plan: Plan) -> Result:
         """Returns the hypotheses that were found; those of sources that are not done are cut."""
 
-    def grow(self, search: Any, capacity: Any, plan: Plan) -> Any:
+    def grow(self, search: Tree, capacity: Tensor, plan: Plan) -> Tree:
         """Makes room for `capacity` steps in every history."""
 
-        def extend(tree: Any) -> Any:
+        def extend(tree: Tree) -> Tree:
             if not isinstance(tree, dict):
                 return tree
             grown = {name: extend(value) for name, value in tree.items()}
@@ -184,7 +185,7 @@ class Sampler(ABC):
         return extend(search)
 
 
-def histories(shape: tuple[Any, ...], capacity: Any, plan: Plan) -> dict[str, Any]:
+def histories(shape: tuple[Any, ...], capacity: Tensor, plan: Plan) -> dict[str, Tensor]:
     """Returns empty histories: ids and their log-probabilities, `[*shape, capacity]` each."""
     return {
         "token_ids": ops.full((*shape, capacity), plan.pad, dtype="int32"),
@@ -192,13 +193,13 @@ def histories(shape: tuple[Any, ...], capacity: Any, plan: Plan) -> dict[str, An
     }
 
 
-def _extended(buffer: Any, capacity: Any, empty: float) -> Any:
+def _extended(buffer: Tensor, capacity: Tensor, empty: float) -> Tensor:
     shape = ops.shape(buffer)
     room = ops.full((*shape[:-1], capacity - shape[-1]), empty, dtype=buffer.dtype)
     return ops.concatenate([buffer, room], axis=-1)
 
 
-def in_prefix(sources: Sources, index: Any, plan: Plan) -> Any | None:
+def in_prefix(sources: Sources, index: Tensor, plan: Plan) -> Tensor | None:
     """Returns whether the next id of each source is given: bool `[B]`; None where no row has a
     prefix.
     """
@@ -208,8 +209,13 @@ def in_prefix(sources: Sources, index: Any, plan: Plan) -> Any | None:
 
 
 def process(
-    scores: Any, tokens: Any, index: Any, plan: Plan, sources: Sources, alive: Any = None
-) -> Any:
+    scores: Tensor,
+    tokens: Tensor,
+    index: Tensor,
+    plan: Plan,
+    sources: Sources,
+    alive: Tensor | None = None,
+) -> Tensor:
     """Computes scores after every rule of the plan, and after prefixes, which win over rules.
 
     Args:
@@ -237,7 +243,7 @@ def process(
     return scores
 
 
-def log_normaliser(logits: Any) -> Any:
+def log_normaliser(logits: Tensor) -> Tensor:
     """Computes `logsumexp` of each row, `[R, 1]`: logits minus it are log-probabilities.
 
     Searches need the log-probabilities of a few ids only, and so need no array `[R, V]` of them.
@@ -245,7 +251,7 @@ def log_normaliser(logits: Any) -> Any:
     return ops.logsumexp(logits, axis=-1, keepdims=True)
 
 
-def put(buffer: Any, value: Any, index: Any) -> Any:
+def put(buffer: Tensor, value: Tensor, index: Tensor) -> Tensor:
     """Returns `buffer [..., C]` with `value [...]` at position `index` of its last axis."""
     positions = ops.arange(ops.shape(buffer)[-1], dtype="int32")
     here = ops.equal(positions, ops.cast(index, "int32"))

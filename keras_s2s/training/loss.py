@@ -10,9 +10,10 @@ import keras
 from keras import ops
 
 from keras_s2s.training.token_weights import without_ignored
+from keras_s2s.typing import Tensor
 
 
-def token_cross_entropy(labels: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
+def token_cross_entropy(labels: Tensor, logits: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Computes the cross-entropy of each position.
 
     Args:
@@ -54,7 +55,9 @@ class TokenLoss(keras.losses.Loss):
         kwargs.setdefault("dtype", "float32")
         super().__init__(name=name, **kwargs)
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
         y_true, sample_weight = without_ignored(y_true, sample_weight)
         return super().__call__(y_true, y_pred, sample_weight)
 
@@ -80,7 +83,7 @@ class TokenCrossEntropy(TokenLoss):
             raise ValueError(f"label_smoothing={label_smoothing} must lie in [0, 1)")
         self.label_smoothing = label_smoothing
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return token_cross_entropy(y_true, y_pred, self.label_smoothing)
 
     def get_config(self) -> dict[str, Any]:
@@ -108,7 +111,7 @@ class MeanOverTokens(TokenLoss):
         super().__init__(name=name or str(own), **kwargs)
         self.loss = loss
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         values = (self.loss.call if hasattr(self.loss, "call") else self.loss)(y_true, y_pred)
         if len(values.shape) != len(y_true.shape):
             raise ValueError(

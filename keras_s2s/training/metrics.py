@@ -13,6 +13,7 @@ from keras import ops
 
 from keras_s2s.training.loss import takes_probabilities, token_cross_entropy
 from keras_s2s.training.token_weights import by_row, without_ignored
+from keras_s2s.typing import Tensor
 
 
 class ExactSum:
@@ -30,7 +31,7 @@ class ExactSum:
             for part in ("", "_rounding")
         )
 
-    def add(self, value: Any) -> None:
+    def add(self, value: Tensor) -> None:
         """Adds a scalar."""
         high = ops.convert_to_tensor(self.high)
         total = high + value
@@ -39,7 +40,7 @@ class ExactSum:
         self.high.assign(total)
 
     @property
-    def value(self) -> Any:
+    def value(self) -> Tensor:
         """The sum, float32."""
         return ops.convert_to_tensor(self.high) + ops.convert_to_tensor(self.low)
 
@@ -66,7 +67,7 @@ class TokenMean(keras.metrics.Metric):
         self._sum = ExactSum(self, "total")
         self._tokens = ExactSum(self, "tokens")
 
-    def accumulate(self, values: Any, sample_weight: Any = None) -> None:
+    def accumulate(self, values: Tensor, sample_weight: Tensor | None = None) -> None:
         """Adds values of tokens.
 
         Args:
@@ -79,21 +80,21 @@ class TokenMean(keras.metrics.Metric):
             weights = weights * by_row(sample_weight)
         self.add(ops.sum(values * weights), ops.sum(weights))
 
-    def add(self, total: Any, tokens: Any) -> None:
+    def add(self, total: Tensor, tokens: Tensor) -> None:
         """Adds the sum of weighted values and the sum of their weights, two scalars."""
         self._sum.add(ops.stop_gradient(total))
         self._tokens.add(ops.stop_gradient(tokens))
 
     @property
-    def tokens(self) -> Any:
+    def tokens(self) -> Tensor:
         """The sum of all weights so far."""
         return self._tokens.value
 
-    def mean(self) -> Any:
+    def mean(self) -> Tensor:
         """Returns the mean so far; 0 where all weights were 0."""
         return ops.divide_no_nan(self._sum.value, self._tokens.value)
 
-    def result(self) -> Any:
+    def result(self) -> Tensor:
         return self.mean()
 
     def get_config(self) -> dict[str, Any]:
@@ -108,7 +109,9 @@ class TokenAccuracy(TokenMean):
         super().__init__(name=name, dtype=dtype)
         self._direction = "up"
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         y_true, sample_weight = without_ignored(y_true, sample_weight)
         best = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
         self.accumulate(ops.equal(best, y_true), sample_weight)
@@ -122,11 +125,13 @@ class Perplexity(TokenMean):
         super().__init__(name=name, dtype=dtype)
         self._direction = "down"
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         y_true, sample_weight = without_ignored(y_true, sample_weight)
         self.accumulate(token_cross_entropy(y_true, y_pred), sample_weight)
 
-    def result(self) -> Any:
+    def result(self) -> Tensor:
         return ops.exp(self.mean())
 
 
@@ -145,12 +150,12 @@ class LossTracker(TokenMean):
         self._step_tokens = self.add_variable(**zero, name="step_tokens")
         self._step_known = self.add_variable(**zero, name="step_known")
 
-    def next_step_has(self, tokens: Any) -> None:
+    def next_step_has(self, tokens: Tensor) -> None:
         """Sets how many tokens, a scalar, the loss of the next `update_state` is a mean of."""
         self._step_tokens.assign(ops.stop_gradient(ops.cast(tokens, "float32")))
         self._step_known.assign(ops.ones((), "float32"))
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: Tensor, sample_weight: Tensor | None = None) -> None:
         """Adds the loss of a step, a scalar; `sample_weight` counts if its tokens are unknown."""
         known = ops.convert_to_tensor(self._step_known)
         rows = ops.cast(1 if sample_weight is None else sample_weight, "float32")
@@ -179,7 +184,9 @@ class TokenMetric(TokenMean):
         self.function = function
         self.options = options
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         y_true, weights = without_ignored(y_true, sample_weight)
         values = self.function(y_true, y_pred, **self.options)
         rank = len(values.shape)

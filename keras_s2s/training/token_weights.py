@@ -7,9 +7,10 @@ from typing import Any
 from keras import ops
 
 from keras_s2s.data.limits import IGNORED_LABEL, check_inputs
+from keras_s2s.typing import Tensor
 
 
-def token_weights(inputs: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
+def token_weights(inputs: Any, labels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the labels of a batch, and the weight of each.
 
     Args:
@@ -44,7 +45,7 @@ def token_weights(inputs: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
     return without_ignored(labels, mask * weights)
 
 
-def without_ignored(labels: Any, weights: Any) -> tuple[Any, Any]:
+def without_ignored(labels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Returns labels and weights in which labels of -100 have weight 0.
 
     Args:
@@ -61,7 +62,7 @@ def without_ignored(labels: Any, weights: Any) -> tuple[Any, Any]:
     return ops.where(kept, labels, ops.zeros_like(labels)), weights
 
 
-def by_row(weights: Any) -> Any:
+def by_row(weights: Tensor) -> Tensor:
     """Returns weights as float32 that broadcast against `[B, T]`; those of shape `[B]` are for
     rows.
 

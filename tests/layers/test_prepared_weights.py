@@ -20,8 +20,10 @@ from small_models import (
     source_mapping,
 )
 
-from keras_s2s.layers import RelativePositions, kernels, relative_positions
+from keras_s2s.layers import RelativePositions
+from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.kernels.prepared_weights import PreparedWeights
+from keras_s2s.layers.transformer import relative_positions
 
 pytestmark = pytest.mark.skipif(COMPILES, reason="only PyTorch runs a step op by op")
 

@@ -20,6 +20,7 @@ from keras import ops
 from keras_s2s.layers.masks import masked_softmax
 from keras_s2s.layers.positions import sinusoidal_table
 from keras_s2s.layers.transformer.relative_positions import RelativePositions, step_biases
+from keras_s2s.typing import Tensor
 
 ACTIVATIONS = {
     "relu": keras.activations.relu,
@@ -32,52 +33,57 @@ ACTIVATIONS = {
 class Kernels:
     """Keras' own operations; subclasses have faster ones."""
 
-    def linear(self, dense: keras.layers.Dense, x: Any) -> Any:
+    def refresh(self) -> None:
+        """Prepares again what was made of weights that have changed; before each generation."""
+
+    def linear(self, dense: keras.layers.Dense, x: Tensor) -> Tensor:
         return dense(x)
 
     def heads(
-        self, denses: Sequence[keras.layers.Dense], x: Any, num_heads: int, scale: float | None
-    ) -> Sequence[Any]:
+        self, denses: Sequence[keras.layers.Dense], x: Tensor, num_heads: int, scale: float | None
+    ) -> Sequence[Tensor]:
         first, *rest = [dense(x) for dense in denses]
         parts = [first if scale is None else first * scale, *rest]
         return [self.split_heads(part, num_heads) for part in parts]
 
-    def activated(self, activation: str, dense: keras.layers.Dense, x: Any) -> Any:
+    def activated(self, activation: str, dense: keras.layers.Dense, x: Tensor) -> Tensor:
         return ACTIVATIONS[activation](dense(x))
 
-    def logits(self, table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
+    def logits(self, table: keras.layers.ReversibleEmbedding, x: Tensor, bias: Tensor) -> Tensor:
         return with_bias(table(x, reverse=True), bias)
 
-    def layer_norm(self, norm: keras.layers.Layer, x: Any) -> Any:
+    def layer_norm(self, norm: keras.layers.Layer, x: Tensor) -> Tensor:
         return norm(x)
 
-    def call(self, layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Any:
+    def call(self, layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Tensor:
         return layer(*arguments, **options)
 
-    def sinusoids(self, start: Any, length: Any, dim: int, layout: str) -> Any:
+    def sinusoids(self, start: Tensor, length: Tensor, dim: int, layout: str) -> Tensor:
         places = ops.arange(length, dtype="int32") + ops.cast(start, "int32")
         return sinusoidal_table(places, dim, layout)
 
     def relative_biases(
-        self, tables: Sequence[RelativePositions], index: Any, places: Any, beams: Any
-    ) -> Iterable[Any]:
+        self, tables: Sequence[RelativePositions], index: Tensor, places: Tensor, beams: Tensor
+    ) -> Iterable[Tensor]:
         return step_biases(tables, index, places, beams)
 
-    def reshape(self, x: Any, shape: tuple[Any, ...]) -> Any:
+    def reshape(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
         return ops.reshape(x, shape)
 
-    def split_heads(self, x: Any, num_heads: int) -> Any:
+    def split_heads(self, x: Tensor, num_heads: int) -> Tensor:
         x = ops.reshape(x, (-1, ops.shape(x)[1], num_heads, x.shape[-1] // num_heads))
         return ops.transpose(x, (0, 2, 1, 3))
 
-    def merge_heads(self, x: Any) -> Any:
+    def merge_heads(self, x: Tensor) -> Tensor:
         width = x.shape[1] * x.shape[3]
         return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, ops.shape(x)[2], width))
 
-    def as_bias(self, mask: Any) -> tuple[Any, Any]:
+    def as_bias(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         return mask, None
 
-    def context(self, query: Any, key: Any, value: Any, mask: Any, bias: Any) -> Any:
+    def context(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, bias: Tensor
+    ) -> Tensor:
         return attention(query, key, value, mask, lambda weights: weights, bias)[0]
 
 
@@ -94,14 +100,14 @@ def use(kernels: Kernels) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
-def linear(dense: keras.layers.Dense, x: Any) -> Any:
+def linear(dense: keras.layers.Dense, x: Tensor) -> Tensor:
     """Computes `dense(x)`, for a `Dense` without activation: `[..., D]` -> `[..., N]`."""
     return _CURRENT.get().linear(dense, x)
 
 
 def heads(
-    denses: Sequence[keras.layers.Dense], x: Any, num_heads: int, scale: float | None
-) -> Sequence[Any]:
+    denses: Sequence[keras.layers.Dense], x: Tensor, num_heads: int, scale: float | None
+) -> Sequence[Tensor]:
     """Computes `linear` of the same `x [B, T, Dm]` for each layer, in heads: `[B, H, T, D]`.
 
     The first is multiplied by `scale`, unless that is None.
@@ -109,17 +115,17 @@ def heads(
     return _CURRENT.get().heads(denses, x, num_heads, scale)
 
 
-def activated(activation: str, dense: keras.layers.Dense, x: Any) -> Any:
+def activated(activation: str, dense: keras.layers.Dense, x: Tensor) -> Tensor:
     """Computes `linear(dense, x)` under one of `ACTIVATIONS`."""
     return _CURRENT.get().activated(activation, dense, x)
 
 
-def reshape(x: Any, shape: tuple[Any, ...]) -> Any:
+def reshape(x: Tensor, shape: tuple[Any, ...]) -> Tensor:
     """Computes `keras.ops.reshape`."""
     return _CURRENT.get().reshape(x, shape)
 
 
-def logits(table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
+def logits(table: keras.layers.ReversibleEmbedding, x: Tensor, bias: Tensor) -> Tensor:
     """Multiplies `x [..., D]` with the vectors of a token table, and adds `bias [V]` or None.
 
     Returns:
@@ -128,58 +134,60 @@ def logits(table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
     return _CURRENT.get().logits(table, x, bias)
 
 
-def layer_norm(norm: keras.layers.Layer, x: Any) -> Any:
+def layer_norm(norm: keras.layers.Layer, x: Tensor) -> Tensor:
     """Computes `norm(x)`, for a `LayerNormalization` or an `RMSNormalization`."""
     return _CURRENT.get().layer_norm(norm, x)
 
 
-def call(layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Any:
+def call(layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Tensor:
     """Computes `layer(...)`, without Keras' work around a call where that has no effect."""
     return _CURRENT.get().call(layer, *arguments, **options)
 
 
-def sinusoids(start: Any, length: Any, dim: int, layout: str = "interleaved") -> Any:
+def sinusoids(start: Tensor, length: Tensor, dim: int, layout: str = "interleaved") -> Tensor:
     """Returns sinusoidal position vectors from position `start` on: `[length, dim]`."""
     return _CURRENT.get().sinusoids(start, length, dim, layout)
 
 
 def relative_biases(
-    tables: Sequence[RelativePositions], index: Any, places: Any, beams: Any
-) -> Iterable[Any]:
+    tables: Sequence[RelativePositions], index: Tensor, places: Tensor, beams: Tensor
+) -> Iterable[Tensor]:
     """Computes `relative_positions.step_biases`: float32 `[1, H, 1, places * K]` of each table."""
     return _CURRENT.get().relative_biases(tables, index, places, beams)
 
 
-def split_heads(x: Any, num_heads: int) -> Any:
+def split_heads(x: Tensor, num_heads: int) -> Tensor:
     """Splits heads: `[B, T, H*D]` -> `[B, H, T, D]`."""
     return _CURRENT.get().split_heads(x, num_heads)
 
 
-def merge_heads(x: Any) -> Any:
+def merge_heads(x: Tensor) -> Tensor:
     """Merges heads: `[B, H, T, D]` -> `[B, T, H*D]`."""
     return _CURRENT.get().merge_heads(x)
 
 
-def as_bias(mask: Any) -> tuple[Any, Any]:
+def as_bias(mask: Tensor) -> tuple[Tensor, Tensor]:
     """Converts a mask that several layers use into the form that `context` takes: `(mask or None,
     bias or None)`.
     """
     return _CURRENT.get().as_bias(mask)
 
 
-def context(query: Any, key: Any, value: Any, mask: Any, bias: Any = None) -> Any:
+def context(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, bias: Tensor | None = None
+) -> Tensor:
     """Computes the context of `attention` alone, without weights: `[B, H, T, D]`."""
     return _CURRENT.get().context(query, key, value, mask, bias)
 
 
 def attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    mask: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
     dropout: Callable[[Any], Any],
-    bias: Any = None,
-) -> tuple[Any, Any]:
+    bias: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """Computes attention with scaled queries.
 
     Args:
@@ -201,12 +209,12 @@ def attention(
     return ops.matmul(dropout(weights), value), weights
 
 
-def dropout(layer: keras.layers.Dropout, x: Any, training: bool | None) -> Any:
+def dropout(layer: keras.layers.Dropout, x: Tensor, training: bool | None) -> Tensor:
     """Computes `layer(x)`, or returns `x` where it is known not to be training."""
     return x if training is False else layer(x, training=training)
 
 
-def with_bias(logits: Any, bias: Any) -> Any:
+def with_bias(logits: Tensor, bias: Tensor) -> Tensor:
     """Returns attention logits in float32, plus a bias or None."""
     logits = ops.cast(logits, "float32")
     return logits if bias is None else logits + ops.cast(bias, "float32")

@@ -19,6 +19,7 @@ from keras_s2s.layers.kernels.operations import ACTIVATIONS, Kernels
 from keras_s2s.layers.masks import LOWEST
 from keras_s2s.layers.positions import sinusoidal_table
 from keras_s2s.layers.transformer.relative_positions import RelativePositions, step_biases
+from keras_s2s.typing import Tensor
 
 
 class Prepared(NamedTuple):
@@ -90,13 +91,13 @@ class PreparedWeights(Kernels):
 
     # ------------------------------------------------------------------ operations
 
-    def linear(self, dense: keras.layers.Dense, x: Any) -> Any:
+    def linear(self, dense: keras.layers.Dense, x: Tensor) -> Tensor:
         known = self._known((dense,))
         return dense(x) if known is None else multiply(x, known[0], known[1])
 
     def heads(
-        self, denses: Sequence[keras.layers.Dense], x: Any, num_heads: int, scale: float | None
-    ) -> Sequence[Any]:
+        self, denses: Sequence[keras.layers.Dense], x: Tensor, num_heads: int, scale: float | None
+    ) -> Sequence[Tensor]:
         known = self._known(tuple(denses), scale)
         if known is None:
             first, *rest = [self.linear(dense, x) for dense in denses]
@@ -106,7 +107,7 @@ class PreparedWeights(Kernels):
         y = multiply(x, known[0], known[1]).unflatten(-1, (len(denses), num_heads, -1))
         return y.permute(2, 0, 3, 1, 4).unbind()  # [B, T, n, H, D] -> n times [B, H, T, D]
 
-    def activated(self, activation: str, dense: keras.layers.Dense, x: Any) -> Any:
+    def activated(self, activation: str, dense: keras.layers.Dense, x: Tensor) -> Tensor:
         known = self._known((dense,))
         if known is None or not known[0].packed:
             return ACTIVATIONS[activation](self.linear(dense, x))
@@ -144,7 +145,7 @@ class PreparedWeights(Kernels):
         plain = self.is_plain(dense) and shows_itself(dense, dense.kernel)
         return plain and linear and not dense.lora_enabled
 
-    def logits(self, table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
+    def logits(self, table: keras.layers.ReversibleEmbedding, x: Tensor, bias: Tensor) -> Tensor:
         known = self._layers.get(id(table))
         if known is None:
             plain = table.tie_weights and table.logit_soft_cap is None and not table.lora_enabled
@@ -154,7 +155,7 @@ class PreparedWeights(Kernels):
             known = self._layers[id(table)] = (matrix, table)
         return multiply(x, known[0], None if bias is None else bias.value).float()
 
-    def layer_norm(self, norm: keras.layers.Layer, x: Any) -> Any:
+    def layer_norm(self, norm: keras.layers.Layer, x: Tensor) -> Tensor:
         known = self._layers.get(id(norm))
         if known is None:
             arguments = self._norm_arguments(norm)
@@ -181,12 +182,12 @@ class PreparedWeights(Kernels):
         shape = tuple(norm.gamma.shape)
         return functional.layer_norm, (shape, norm.gamma.value, norm.beta.value, norm.epsilon)
 
-    def call(self, layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Any:
+    def call(self, layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Tensor:
         if not self.is_plain(layer):
             return layer(*arguments, **options)
         return layer.call(*arguments, **options)
 
-    def sinusoids(self, start: int, length: int, dim: int, layout: str) -> Any:
+    def sinusoids(self, start: int, length: int, dim: int, layout: str) -> Tensor:
         table = self._sinusoids.get((dim, layout))
         if table is None or start + length > table.shape[0]:
             # The next power of two, so that a growing sequence makes few tables.
@@ -197,10 +198,10 @@ class PreparedWeights(Kernels):
 
     def relative_biases(
         self, tables: Sequence[RelativePositions], index: int, places: int, beams: int
-    ) -> Iterable[Any]:
+    ) -> Iterable[Tensor]:
         return [self._relative_bias(table, index, beams) for table in tables]
 
-    def _relative_bias(self, layer: RelativePositions, index: int, beams: int) -> Any:
+    def _relative_bias(self, layer: RelativePositions, index: int, beams: int) -> Tensor:
         """Returns the biases of positions 0 to `index`, each `beams` times: `[1, H, 1, (index + 1)
         * beams]`.
 
@@ -214,16 +215,18 @@ class PreparedWeights(Kernels):
             self._biases[id(layer), beams] = (table, layer)
         return table[..., table.shape[-1] - (index + 1) * beams :]
 
-    def reshape(self, x: Any, shape: tuple[Any, ...]) -> Any:
+    def reshape(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
         return x.reshape(shape)
 
-    def split_heads(self, x: Any, num_heads: int) -> Any:
+    def split_heads(self, x: Tensor, num_heads: int) -> Tensor:
         return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
 
-    def merge_heads(self, x: Any) -> Any:
+    def merge_heads(self, x: Tensor) -> Tensor:
         return x.transpose(1, 2).flatten(2)
 
-    def context(self, query: Any, key: Any, value: Any, mask: Any, bias: Any) -> Any:
+    def context(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, bias: Tensor
+    ) -> Tensor:
         import torch
 
         if query.device.type != "cpu" and bias is None:
@@ -244,7 +247,7 @@ class PreparedWeights(Kernels):
             weights = weights.to(value.dtype)
         return torch.matmul(weights, value)
 
-    def as_bias(self, mask: Any) -> tuple[Any, Any]:
+    def as_bias(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         import torch
 
         if mask is None or mask.device.type != "cpu":
@@ -279,7 +282,7 @@ def shows_itself(layer: keras.layers.Layer, variable: keras.Variable) -> bool:
     return bool(variable.dtype == layer.variable_dtype)
 
 
-def checksum(tensor: Any) -> tuple[bytes, bytes]:
+def checksum(tensor: Tensor) -> tuple[bytes, bytes]:
     """Returns a checksum that changes with the weights of a float32 matrix, at about the cost of
     reading them.
 
@@ -344,7 +347,7 @@ def sums_are_finite(sums: tuple[bytes, bytes]) -> bool:
     return bool(np.isfinite(np.frombuffer(sums[0], np.float32)).all())
 
 
-def side_by_side(tensors: Sequence[Any]) -> Any:
+def side_by_side(tensors: Sequence[Any]) -> Tensor:
     """Concatenates tensors `[..., N]` along the last axis."""
     import torch
 
@@ -352,8 +355,8 @@ def side_by_side(tensors: Sequence[Any]) -> Any:
 
 
 def multiply(
-    x: Any, prepared: Prepared, bias: Any, activation: str = "none", variant: str = ""
-) -> Any:
+    x: Tensor, prepared: Prepared, bias: Tensor, activation: str = "none", variant: str = ""
+) -> Tensor:
     """Multiplies `x [..., D]` by a prepared matrix, adds a bias `[N]` or None, and activates if
     packed.
     """

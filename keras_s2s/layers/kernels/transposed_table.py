@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from keras_s2s.layers.kernels.operations import Kernels, with_bias
+from keras_s2s.typing import Tensor
 
 
 class TransposedTable(Kernels):
@@ -64,13 +65,13 @@ class TransposedTable(Kernels):
         self._checksum = checksum
 
     @property
-    def tensor(self) -> Any:
+    def tensor(self) -> Tensor:
         """The transposed table `[D, V]`; None where there is none."""
         if self.table is not None and self._transposed is None:
             self.refresh()
         return self._transposed
 
-    def holding(self, tensor: Any) -> Kernels:
+    def holding(self, tensor: Tensor) -> Kernels:
         """Returns kernels that use `tensor` for `self.tensor`, inside a program."""
         if tensor is None:
             return Kernels()
@@ -78,7 +79,7 @@ class TransposedTable(Kernels):
         held._held = tensor
         return held
 
-    def logits(self, table: keras.layers.ReversibleEmbedding, x: Any, bias: Any) -> Any:
+    def logits(self, table: keras.layers.ReversibleEmbedding, x: Tensor, bias: Tensor) -> Tensor:
         if table is not self.table or self._held is None:
             return super().logits(table, x, bias)
         return with_bias(ops.matmul(x, self._held), bias)

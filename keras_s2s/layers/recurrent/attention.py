@@ -13,22 +13,25 @@ from keras import ops
 
 from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.masks import masked_softmax
+from keras_s2s.typing import Tensor
 
 
 class Attention(ExplicitMaskLayer):
     """Base class of attention: a subclass projects keys and scores queries."""
 
-    def project_keys(self, values: Any) -> Any:
+    def project_keys(self, values: Tensor) -> Tensor:
         """Projects values to keys, once per source: `[B, S, D]` -> `[B, S, U]`."""
         return values
 
-    def score(self, query: Any, keys: Any) -> Any:
+    def score(self, query: Tensor, keys: Tensor) -> Tensor:
         """Computes the scores `[B, T, S]` of `query [B, T, Dq]` against projected `keys [B, S,
         U]`.
         """
         raise NotImplementedError(f"{type(self).__name__} must define score()")
 
-    def call(self, query: Any, values: Any, keys: Any = None, mask: Any = None) -> Any:
+    def call(
+        self, query: Tensor, values: Tensor, keys: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         """Computes the context and the attention weights of queries.
 
         Args:
@@ -73,10 +76,10 @@ class AdditiveAttention(Attention):
         self.key_dense.build(values_shape)
         self.score_dense.build((None, None, None, self.units))
 
-    def project_keys(self, values: Any) -> Any:
+    def project_keys(self, values: Tensor) -> Tensor:
         return self.key_dense(values)
 
-    def score(self, query: Any, keys: Any) -> Any:
+    def score(self, query: Tensor, keys: Tensor) -> Tensor:
         # [B, T, 1, U] + [B, 1, S, U] -> [B, T, S, U]
         hidden = ops.tanh(self.query_dense(query)[:, :, None] + keys[:, None])
         return ops.squeeze(self.score_dense(hidden), axis=-1)
@@ -113,7 +116,7 @@ class DotAttention(Attention):
                 "its hidden_dim where it is bidirectional)"
             )
 
-    def score(self, query: Any, keys: Any) -> Any:
+    def score(self, query: Tensor, keys: Tensor) -> Tensor:
         return ops.matmul(query, ops.swapaxes(keys, 1, 2))
 
 
@@ -125,8 +128,8 @@ class BilinearAttention(Attention):
         self.key_dense = keras.layers.Dense(query_shape[-1], use_bias=False, name="key")
         self.key_dense.build(values_shape)
 
-    def project_keys(self, values: Any) -> Any:
+    def project_keys(self, values: Tensor) -> Tensor:
         return self.key_dense(values)
 
-    def score(self, query: Any, keys: Any) -> Any:
+    def score(self, query: Tensor, keys: Tensor) -> Tensor:
         return ops.matmul(query, ops.swapaxes(keys, 1, 2))

@@ -10,6 +10,7 @@ from keras import ops
 from keras_s2s.config import BridgeConfig
 from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.state import Memory
+from keras_s2s.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -64,7 +65,7 @@ class Bridge(ExplicitMaskLayer):
                 dense.build((None, width))
         self.built = True
 
-    def call(self, memory: Memory) -> list[list[Any]]:
+    def call(self, memory: Memory) -> list[list[Tensor]]:
         """Makes the initial state.
 
         Args:
@@ -93,14 +94,14 @@ class Bridge(ExplicitMaskLayer):
         }
 
 
-def masked_mean(memory: Memory) -> Any:
+def masked_mean(memory: Memory) -> Tensor:
     """Computes the mean of an encoder's outputs over real positions: `[B, S, D]` -> `[B, D]`."""
     mask = ops.cast(memory.mask, memory.values.dtype)[:, :, None]
     total = ops.sum(memory.values * mask, axis=1)
     return total / ops.maximum(ops.sum(mask, axis=1), ops.cast(1, total.dtype))
 
 
-def context_vector(memory: Memory) -> Any:
+def context_vector(memory: Memory) -> Tensor:
     """Returns one vector that summarises the whole source [Cho 2014]: `[B, D]`.
 
     The top layer's final hidden state (both directions), or, where the encoder has none, the

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_s2s.typing import Tensor
+
 CELLS: dict[str, type[keras.layers.RNN]] = {
     "gru": keras.layers.GRU,
     "lstm": keras.layers.LSTM,
@@ -38,5 +40,5 @@ class WideOrthogonal(keras.initializers.Orthogonal):
     PyTorch and TensorFlow have no decomposition in half precision on the CPU.
     """
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
         return ops.cast(super().__call__(shape, "float32"), dtype or keras.config.floatx())

@@ -20,6 +20,7 @@ from keras_s2s.layers.recurrent.bridge import Bridge, context_vector
 from keras_s2s.layers.recurrent.cells import STATES, recurrent_layer
 from keras_s2s.layers.recurrent.scan import scan
 from keras_s2s.layers.state import Memory, State, fold_beams, unfold_beams
+from keras_s2s.typing import Tensor, Tree
 
 
 def make_attention(config: AttentionConfig, hidden_dim: int) -> Attention:
@@ -119,7 +120,7 @@ class RecurrentDecoder(Decoder):
 
     # ------------------------------------------------------------------ pieces of a step
 
-    def _with_context(self, x: Any, source: dict[str, Any]) -> Any:
+    def _with_context(self, x: Tensor, source: dict[str, Any]) -> Tensor:
         """Concatenates the fixed context vector to every position: `[B, T, E]` -> `[B, T, E +
         D]`.
         """
@@ -129,13 +130,13 @@ class RecurrentDecoder(Decoder):
         shape = (ops.shape(x)[0], ops.shape(x)[1], context.shape[-1])
         return ops.concatenate([x, ops.broadcast_to(context, shape)], axis=-1)
 
-    def _attend(self, query: Any, source: dict[str, Any]) -> tuple[Any, Any]:
+    def _attend(self, query: Tensor, source: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Attends with `[B, T, D]` queries; returns `(context [B, T, Dv], weights [B, T, S])`."""
         return self.attention(  # type: ignore[misc]
             query, source["values"], keys=source["keys"], mask=source["mask"]
         )
 
-    def _read_out(self, hidden: Any, context: Any, x: Any, source: dict[str, Any]) -> Any:
+    def _read_out(self, hidden: Tensor, context: Any, x: Tensor, source: dict[str, Any]) -> Tensor:
         """Returns the input of the output projection, `[B, T, hidden_dim]`.
 
         `tanh(W [h; c])` after Luong's attention; the input's embedding joins where the
@@ -149,8 +150,8 @@ class RecurrentDecoder(Decoder):
         return self.readout(ops.concatenate(parts, axis=-1))
 
     def _advance(
-        self, x: Any, beam: dict[str, Any], source: dict[str, Any], dropout: list[Any] | None
-    ) -> tuple[dict[str, Any], Any, Any]:
+        self, x: Tensor, beam: dict[str, Any], source: dict[str, Any], dropout: list[Any] | None
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """Advances every row by one target position.
 
         Args:
@@ -189,7 +190,7 @@ class RecurrentDecoder(Decoder):
 
     # ------------------------------------------------------------------ state and steps
 
-    def init_state(self, memory: Memory, capacity: Any = None) -> State:
+    def init_state(self, memory: Memory, capacity: Tensor | None = None) -> State:
         """Returns the state before the first step, with one row for each source.
 
         Args:
@@ -209,8 +210,8 @@ class RecurrentDecoder(Decoder):
         return State(source, beam)
 
     def step(
-        self, x: Any, state: State, index: Any, want_attention: bool = False
-    ) -> tuple[Any, State, Any]:
+        self, x: Tensor, state: State, index: Tensor, want_attention: bool = False
+    ) -> tuple[Tensor, State, Tensor]:
         """Takes one decoding step.
 
         Args:
@@ -229,12 +230,12 @@ class RecurrentDecoder(Decoder):
 
     def call(
         self,
-        tokens: Any,
+        tokens: Tensor,
         memory: Memory,
-        mask: Any = None,
+        mask: Tensor | None = None,
         training: bool | None = None,
         return_attention: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """Computes all target positions at once, from the true inputs (teacher forcing).
 
         Args:
@@ -258,8 +259,8 @@ class RecurrentDecoder(Decoder):
         return (hidden, weights) if return_attention else hidden
 
     def _all_at_once(
-        self, tokens: Any, source: Any, beam: Any, training: bool | None
-    ) -> tuple[Any, Any]:
+        self, tokens: Tensor, source: Any, beam: Tree, training: bool | None
+    ) -> tuple[Tensor, Tensor]:
         hidden = self._with_context(tokens, source)
         for i, layer in enumerate(self.rnns):
             if i:
@@ -271,15 +272,15 @@ class RecurrentDecoder(Decoder):
         return self._read_out(hidden, context, tokens, source), weights
 
     def _scan(
-        self, tokens: Any, source: Any, beam: Any, training: bool | None, return_attention: bool
-    ) -> Any:
+        self, tokens: Tensor, source: Any, beam: Tree, training: bool | None, return_attention: bool
+    ) -> Tensor:
         masks = self._dropout_masks(tokens, training)
         xs = {"tokens": ops.swapaxes(tokens, 0, 1), "dropout": masks}  # time first
         batch = ops.shape(tokens)[0]
 
         # What a step puts out is carried as well, though no other step reads it: the scan
         # stacks what it carries.
-        def body(carry: Any, x: Any) -> Any:
+        def body(carry: Tree, x: Tensor) -> Tensor:
             beam, readout, weights = self._advance(
                 x["tokens"][:, None], carry["beam"], source, x["dropout"]
             )
@@ -299,7 +300,7 @@ class RecurrentDecoder(Decoder):
         weights = ops.swapaxes(steps["weights"], 0, 1) if return_attention else None
         return ops.swapaxes(steps["readout"], 0, 1), weights
 
-    def _dropout_masks(self, tokens: Any, training: bool | None) -> list[Any]:
+    def _dropout_masks(self, tokens: Tensor, training: bool | None) -> list[Tensor]:
         """Draws dropout masks `[T, B, D]` between the layers, before the loop.
 
         Seeds cannot be updated inside a compiled loop.
@@ -311,7 +312,11 @@ class RecurrentDecoder(Decoder):
         ]
 
     def compute_output_spec(
-        self, tokens: Any, memory: Any, mask: Any = None, training: bool | None = None
+        self,
+        tokens: Tensor,
+        memory: Memory,
+        mask: Tensor | None = None,
+        training: bool | None = None,
     ) -> keras.KerasTensor:
         return keras.KerasTensor(
             (*tokens.shape[:-1], self.config.hidden_dim), dtype=self.compute_dtype

@@ -11,6 +11,7 @@ from keras_s2s.config import RecurrentEncoderConfig
 from keras_s2s.layers.contracts import Encoder
 from keras_s2s.layers.recurrent.cells import STATES, recurrent_layer
 from keras_s2s.layers.state import Memory
+from keras_s2s.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -50,7 +51,7 @@ class RecurrentEncoder(Encoder):
             layer.build(shape)
             shape = (*tokens_shape[:-1], self.output_dim)
 
-    def call(self, tokens: Any, mask: Any, training: bool | None = None) -> Memory:
+    def call(self, tokens: Tensor, mask: Tensor, training: bool | None = None) -> Memory:
         """Encodes token vectors.
 
         Args:
@@ -75,7 +76,9 @@ class RecurrentEncoder(Encoder):
             x = self.dropout(x, training=training)
         return Memory(x, mask, final_state)
 
-    def compute_output_spec(self, tokens: Any, mask: Any, training: bool | None = None) -> Memory:
+    def compute_output_spec(
+        self, tokens: Tensor, mask: Tensor, training: bool | None = None
+    ) -> Memory:
         state = (tokens.shape[0], self.output_dim)
         values = keras.KerasTensor((*tokens.shape[:-1], self.output_dim), dtype=self.compute_dtype)
         final_state = [

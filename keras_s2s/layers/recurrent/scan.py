@@ -7,13 +7,14 @@ number of steps is unknown while tracing (Keras 3.15), as it is for batches of s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 from keras import ops
 
+from keras_s2s.typing import Tree
 
-def scan(body: Callable[[Any, Any], Any], carry: Any, xs: Any) -> Any:
+
+def scan(body: Callable[[Tree, Tree], Tree], carry: Tree, xs: Tree) -> Tree:
     """Applies `carry = body(carry, x)` along the first axis of `xs`.
 
     Args:
@@ -29,7 +30,7 @@ def scan(body: Callable[[Any, Any], Any], carry: Any, xs: Any) -> Any:
 
         return tf.scan(body, xs, initializer=carry)
 
-    def both(carry: Any, x: Any) -> tuple[Any, Any]:
+    def both(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
         carry = body(carry, x)
         return carry, carry
 

@@ -12,18 +12,18 @@ array without copying the rest.
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
 
+from keras_s2s.typing import Tensor
 
-def empty(rows: Any, num_heads: int, capacity: Any, head_dim: int, dtype: str) -> Any:
+
+def empty(rows: Tensor, num_heads: int, capacity: Tensor, head_dim: int, dtype: str) -> Tensor:
     """Returns a cache of zeros `[R, H, C, D]`."""
     return ops.zeros((rows, num_heads, capacity, head_dim), dtype=dtype)
 
 
-def settled(values: Any) -> Any:
+def settled(values: Tensor) -> Tensor:
     """Lays out `values` in memory in the order of their axes, since every step reads them.
 
     Compiled backends lay out what they keep themselves.
@@ -31,19 +31,19 @@ def settled(values: Any) -> Any:
     return values.contiguous() if keras.backend.backend() == "torch" else values
 
 
-def by_source(cache: Any, sources: Any) -> Any:
+def by_source(cache: Tensor, sources: Tensor) -> Tensor:
     """Reshapes `cache [R, H, C, D]` to the order in which attention reads it: `[B, H, C, K, D]`."""
     rows, heads, capacity, dim = ops.shape(cache)
     return ops.reshape(cache, (sources, heads, capacity, rows // sources, dim))
 
 
-def by_row(slots: Any) -> Any:
+def by_row(slots: Tensor) -> Tensor:
     """Undoes `by_source`."""
     sources, heads, capacity, beams, dim = ops.shape(slots)
     return ops.reshape(slots, (sources * beams, heads, capacity, dim))
 
 
-def write(cache: Any, value: Any, index: Any) -> Any:
+def write(cache: Tensor, value: Tensor, index: Tensor) -> Tensor:
     """Puts `value [B, H, K, D]` at position `index` of `cache [R, H, C, D]`.
 
     The result replaces the argument: PyTorch changes it in place.
@@ -72,12 +72,12 @@ def write(cache: Any, value: Any, index: Any) -> Any:
     return ops.reshape(ops.slice_update(lines, [0, 0, index * beams, 0], value), cache.shape)
 
 
-def places_read(capacity: Any, index: Any) -> Any:
+def places_read(capacity: Tensor, index: Tensor) -> Tensor:
     """Returns how many of the C positions `slots` reads at step `index`."""
     return int(index) + 1 if keras.backend.backend() == "torch" else capacity
 
 
-def slots(cache: Any, sources: Any, index: Any) -> Any:
+def slots(cache: Tensor, sources: Tensor, index: Tensor) -> Tensor:
     """Returns the slots that attention at step `index` reads, position by position: `[B, H, N, D]`.
 
     PyTorch slices off the filled positions, N = (index + 1) * K, a view without cost.
@@ -90,7 +90,9 @@ def slots(cache: Any, sources: Any, index: Any) -> Any:
     return ops.reshape(cache, (sources, heads, capacity * (rows // sources), dim))
 
 
-def visible(ancestors: Any | None, capacity: Any, sources: Any, index: Any) -> Any | None:
+def visible(
+    ancestors: Tensor | None, capacity: Tensor, sources: Tensor, index: Tensor
+) -> Tensor | None:
     """Returns the mask of `slots` at step `index`: bool, broadcastable to `[B, H, K, N]`; None
     where all are visible.
 
@@ -114,7 +116,7 @@ def visible(ancestors: Any | None, capacity: Any, sources: Any, index: Any) -> A
     return ops.reshape(mine, (sources, 1, beams, capacity * beams))
 
 
-def own_slots(ancestors: Any, sources: Any, index: Any) -> Any:
+def own_slots(ancestors: Tensor, sources: Tensor, index: Tensor) -> Tensor:
     """Returns `ancestors [R, C]` after a step has been written: position `index` is each row's
     own.
     """
@@ -127,18 +129,18 @@ def own_slots(ancestors: Any, sources: Any, index: Any) -> Any:
     return ops.where(here[None], own[:, None], ancestors)
 
 
-def all_own(sources: Any, beams: Any, capacity: Any) -> Any:
+def all_own(sources: Tensor, beams: Tensor, capacity: Tensor) -> Tensor:
     """Returns the ancestors of rows that have all positions in their own slots: int32 `[R, C]`."""
     own = ops.arange(sources * beams, dtype="int32") % beams
     return ops.broadcast_to(own[:, None], (sources * beams, capacity)) + 0
 
 
-def spread(cache: Any, num_beams: int) -> Any:
+def spread(cache: Tensor, num_beams: int) -> Tensor:
     """Copies each source's one hypothesis into K slots: `[B, H, C, D]` -> `[B*K, H, C, D]`."""
     return by_row(ops.concatenate([ops.expand_dims(cache, 3)] * num_beams, axis=3))
 
 
-def histories(cache: Any, ancestors: Any | None, sources: Any) -> Any:
+def histories(cache: Tensor, ancestors: Tensor | None, sources: Tensor) -> Tensor:
     """Returns a cache without ancestors, `[R, H, C, D]`: what each row finds in its slots."""
     if ancestors is None:
         return cache
@@ -149,20 +151,20 @@ def histories(cache: Any, ancestors: Any | None, sources: Any) -> Any:
     return ops.reshape(found, (-1, *found.shape[2:]))
 
 
-def of_histories(rows: Any, sources: int) -> Any:
+def of_histories(rows: Tensor, sources: int) -> Tensor:
     """Undoes `histories`, for rows that have all positions in their own slots."""
     rows = ops.reshape(rows, (sources, -1, *rows.shape[1:]))  # [B, K, H, C, D]
     return by_row(ops.transpose(rows, (0, 2, 3, 1, 4)))
 
 
-def select(values: Any, sources: Any, kept: Any) -> Any:
+def select(values: Tensor, sources: Tensor, kept: Tensor) -> Tensor:
     """Returns the rows of the sources `kept [B']`: `[R, ...]` -> `[R', ...]`."""
     shape = ops.shape(values)
     values = ops.reshape(values, (sources, -1, *shape[1:]))
     return ops.reshape(ops.take(values, kept, axis=0), (-1, *shape[1:]))
 
 
-def grow(cache: Any, capacity: Any, sources: Any) -> Any:
+def grow(cache: Tensor, capacity: Tensor, sources: Tensor) -> Tensor:
     """Extends `cache [R, H, C, D]` by empty positions to `capacity`.
 
     Raises:
@@ -176,7 +178,7 @@ def grow(cache: Any, capacity: Any, sources: Any) -> Any:
     return by_row(ops.concatenate([used, room], axis=2))
 
 
-def grow_ancestors(ancestors: Any, capacity: Any) -> Any:
+def grow_ancestors(ancestors: Tensor, capacity: Tensor) -> Tensor:
     """Extends `ancestors [R, C]` to `capacity`."""
     rows, used = ops.shape(ancestors)
     return ops.concatenate([ancestors, ops.zeros((rows, capacity - used), dtype="int32")], axis=1)

@@ -17,6 +17,7 @@ from keras_s2s.layers.state import Memory, State, fold_beams, gather_beams, unfo
 from keras_s2s.layers.transformer import cache
 from keras_s2s.layers.transformer.relative_positions import square_biases
 from keras_s2s.layers.transformer.stack import TransformerBlock, TransformerStack
+from keras_s2s.typing import Tensor, Tree
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -44,14 +45,14 @@ class TransformerDecoderBlock(TransformerBlock):
 
     def call(
         self,
-        x: Any,
-        memory: Any,
-        self_mask: Any = None,
-        memory_mask: Any = None,
+        x: Tensor,
+        memory: Tensor,
+        self_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
         training: bool | None = None,
         return_attention: bool = False,
-        self_bias: Any = None,
-    ) -> Any:
+        self_bias: Tensor | None = None,
+    ) -> Tensor:
         """Computes all target positions at once.
 
         Args:
@@ -67,7 +68,7 @@ class TransformerDecoderBlock(TransformerBlock):
             float tensor `[B, T, hidden_dim]`, or a pair of it and the weights.
         """
 
-        def attend_self(y: Any) -> tuple[Any, None]:
+        def attend_self(y: Tensor) -> tuple[Tensor, None]:
             y = self.self_attention(y, y, mask=self_mask, training=training, bias=self_bias)
             return y, None
 
@@ -79,15 +80,15 @@ class TransformerDecoderBlock(TransformerBlock):
 
     def step(
         self,
-        x: Any,
+        x: Tensor,
         source: Any,
-        caches: Any,
-        self_mask: Any,
+        caches: Tree,
+        self_mask: Tensor,
         memory_seen: tuple[Any, Any],
-        index: Any,
+        index: Tensor,
         want_attention: bool = False,
-        self_bias: Any = None,
-    ) -> Any:
+        self_bias: Tensor | None = None,
+    ) -> Tensor:
         """Computes one target position of every row.
 
         Args:
@@ -108,7 +109,7 @@ class TransformerDecoderBlock(TransformerBlock):
 
         sources = ops.shape(x)[0]
 
-        def attend_self(y: Any) -> tuple[Any, Any]:
+        def attend_self(y: Tensor) -> tuple[Tensor, Tensor]:
             query, key, value = self.self_attention.project_own(y)
             keys = cache.write(caches["keys"], key, index)
             values = cache.write(caches["values"], value, index)
@@ -127,13 +128,13 @@ class TransformerDecoderBlock(TransformerBlock):
 
     def _block(
         self,
-        x: Any,
+        x: Tensor,
         attend_self: Any,
         source: Any,
         memory_seen: tuple[Any, Any],
         training: bool | None,
         return_weights: bool,
-    ) -> tuple[Any, Any, Any]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Computes the block around any form of self-attention, for training and decoding."""
         y, caches = attend_self(self._before(self.self_attention_norm, x))
         x = self._after(self.self_attention_norm, x, y, training)
@@ -171,12 +172,12 @@ class TransformerDecoder(TransformerStack, Decoder):
 
     def call(
         self,
-        tokens: Any,
+        tokens: Tensor,
         memory: Memory,
-        mask: Any = None,
+        mask: Tensor | None = None,
         training: bool | None = None,
         return_attention: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """Computes all target positions at once, from the true inputs (teacher forcing).
 
         Args:
@@ -212,7 +213,7 @@ class TransformerDecoder(TransformerStack, Decoder):
         x = self._ending(x, training)
         return (x, ops.mean(weights, axis=1)) if return_attention else x
 
-    def init_state(self, memory: Memory, capacity: Any = None) -> State:
+    def init_state(self, memory: Memory, capacity: Tensor | None = None) -> State:
         """Returns the state before the first step, with one row for each source.
 
         Args:
@@ -245,7 +246,7 @@ class TransformerDecoder(TransformerStack, Decoder):
         ancestors = cache.all_own(sources, num_beams, capacity)
         return State(state.source, {"layers": layers, "ancestors": ancestors})
 
-    def reorder(self, state: State, parents: Any) -> State:
+    def reorder(self, state: State, parents: Tensor) -> State:
         """Makes row r continue the history of row `parents[r]`, one of the same source.
 
         The caches stay; the ancestors move. Where the number of rows changes, caches are made
@@ -259,7 +260,7 @@ class TransformerDecoder(TransformerStack, Decoder):
         if isinstance(count, int) and isinstance(rows, int) and count != rows:
             sources = ops.shape(state.source["mask"])[0]
 
-            def moved(leaf: Any) -> Any:
+            def moved(leaf: Tensor) -> Tensor:
                 found = ops.take(cache.histories(leaf, ancestors, sources), parents, axis=0)
                 return cache.of_histories(found, sources)
 
@@ -271,14 +272,14 @@ class TransformerDecoder(TransformerStack, Decoder):
             ancestors = ops.take(ancestors, parents, axis=0)
         return State(state.source, {"layers": layers, "ancestors": ancestors})
 
-    def select_rows(self, state: State, rows: Any) -> State:
+    def select_rows(self, state: State, rows: Tensor) -> State:
         """Keeps the sources `rows [B']`, with all their beams, in the order given."""
         rows = ops.convert_to_tensor(rows, dtype="int32")
         sources = ops.shape(state.source["mask"])[0]
         beam = keras.tree.map_structure(lambda leaf: cache.select(leaf, sources, rows), state.beam)
         return State(gather_beams(state.source, rows), beam)
 
-    def grow(self, state: State, capacity: Any) -> State:
+    def grow(self, state: State, capacity: Tensor) -> State:
         """Extends the caches to `capacity` steps."""
         sources = ops.shape(state.source["mask"])[0]
         beam = dict(state.beam)
@@ -290,8 +291,8 @@ class TransformerDecoder(TransformerStack, Decoder):
         return State(state.source, beam)
 
     def step(
-        self, x: Any, state: State, index: Any, want_attention: bool = False
-    ) -> tuple[Any, State, Any]:
+        self, x: Tensor, state: State, index: Tensor, want_attention: bool = False
+    ) -> tuple[Tensor, State, Tensor]:
         """Takes one decoding step.
 
         Args:
@@ -313,7 +314,7 @@ class TransformerDecoder(TransformerStack, Decoder):
         layers = []
         weights = None
 
-        def biases(tables: Any) -> Any:
+        def biases(tables: Any) -> Tensor:
             beams = ops.shape(x)[1] if "ancestors" in beam else 1
             places = cache.places_read(capacity, index)
             return kernels.relative_biases(tables, index, places, beams)
@@ -333,6 +334,10 @@ class TransformerDecoder(TransformerStack, Decoder):
         return unfold_beams(x)[:, None], State(state.source, {**beam, "layers": layers}), attention
 
     def compute_output_spec(
-        self, tokens: Any, memory: Any, mask: Any = None, training: bool | None = None
+        self,
+        tokens: Tensor,
+        memory: Memory,
+        mask: Tensor | None = None,
+        training: bool | None = None,
     ) -> keras.KerasTensor:
         return keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)

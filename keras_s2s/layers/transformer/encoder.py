@@ -14,6 +14,7 @@ from keras_s2s.layers.contracts import Encoder
 from keras_s2s.layers.state import Memory
 from keras_s2s.layers.transformer.relative_positions import square_biases
 from keras_s2s.layers.transformer.stack import TransformerBlock, TransformerStack
+from keras_s2s.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -37,7 +38,13 @@ class TransformerEncoderBlock(TransformerBlock):
         self.feed_forward.build(x_shape)
         self.feed_forward_norm.build(x_shape)
 
-    def call(self, x: Any, mask: Any = None, training: bool | None = None, bias: Any = None) -> Any:
+    def call(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        training: bool | None = None,
+        bias: Tensor | None = None,
+    ) -> Tensor:
         """Computes the block.
 
         Args:
@@ -85,7 +92,7 @@ class TransformerEncoder(TransformerStack, Encoder):
     def build(self, tokens_shape: Any) -> None:
         self._build_stack(tokens_shape)
 
-    def call(self, tokens: Any, mask: Any, training: bool | None = None) -> Memory:
+    def call(self, tokens: Tensor, mask: Tensor, training: bool | None = None) -> Memory:
         """Encodes token vectors `[B, S, hidden_dim]` under `mask`, bool `[B, S]`."""
         x = tokens
         length = ops.shape(tokens)[1]
@@ -95,6 +102,8 @@ class TransformerEncoder(TransformerStack, Encoder):
             x = block(x, mask=attended, training=training, bias=bias)
         return Memory(self._ending(x, training), mask, [])
 
-    def compute_output_spec(self, tokens: Any, mask: Any, training: bool | None = None) -> Memory:
+    def compute_output_spec(
+        self, tokens: Tensor, mask: Tensor, training: bool | None = None
+    ) -> Memory:
         values = keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
         return Memory(values, keras.KerasTensor(mask.shape, dtype="bool"), [])

@@ -10,6 +10,7 @@ from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.kernels.operations import ACTIVATIONS
 from keras_s2s.layers.transformer.half_precision import own_dtype, wide_dtype, widened
+from keras_s2s.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -61,7 +62,7 @@ class FeedForward(ExplicitMaskLayer):
             self.gate_dense.build(x_shape)
         self.outer_dense.build((*x_shape[:-1], self.intermediate_dim))
 
-    def call(self, x: Any, training: bool | None = None) -> Any:
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         """Computes `[B, T, hidden_dim]` -> `[B, T, hidden_dim]`; float32 under a float16 policy."""
         if self.gate_dense is not None:
             gate = widened(

@@ -11,9 +11,9 @@ quarter of a layer's multiplications.
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
+
+from keras_s2s.typing import Tensor
 
 
 def wide_dtype(compute_dtype: str) -> str:
@@ -31,11 +31,11 @@ def own_dtype(compute_dtype: str) -> str | None:
     return "float32" if compute_dtype == "float16" else None
 
 
-def widened(x: Any, compute_dtype: str) -> Any:
+def widened(x: Tensor, compute_dtype: str) -> Tensor:
     """Casts `x` to `wide_dtype(compute_dtype)`; unchanged where no wider type is needed."""
     return ops.cast(x, "float32") if compute_dtype == "float16" else x
 
 
-def narrowed(x: Any, compute_dtype: str) -> Any:
+def narrowed(x: Tensor, compute_dtype: str) -> Tensor:
     """Casts `x` back to the compute dtype, for the next product."""
     return ops.cast(x, "float16") if compute_dtype == "float16" else x

@@ -9,6 +9,7 @@ import keras
 
 from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.kernels import operations as kernels
+from keras_s2s.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -68,11 +69,11 @@ class MultiHeadAttention(ExplicitMaskLayer):
     def _scale(self) -> float | None:
         return self.head_dim**-0.5 if self.scale else None
 
-    def project_query(self, query: Any) -> Any:
+    def project_query(self, query: Tensor) -> Tensor:
         """Projects `[B, T, hidden_dim]` to queries `[B, H, T, D]`, scaled where scores are."""
         return kernels.heads((self.query_dense,), query, self.num_heads, self._scale)[0]
 
-    def project_memory(self, memory: Any) -> tuple[Any, Any]:
+    def project_memory(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Projects `[B, S, Dm]` to keys and values, `[B, H, S, D]` each."""
         keys = kernels.linear(self.key_dense, memory)
         values = kernels.linear(self.value_dense, memory)
@@ -80,7 +81,7 @@ class MultiHeadAttention(ExplicitMaskLayer):
             values, self.num_heads
         )
 
-    def project_own(self, x: Any) -> Sequence[Any]:
+    def project_own(self, x: Tensor) -> Sequence[Tensor]:
         """Projects one tensor `[B, T, hidden_dim]` to queries, keys and values: `[B, H, T, D]`
         each.
         """
@@ -89,14 +90,14 @@ class MultiHeadAttention(ExplicitMaskLayer):
 
     def attend(
         self,
-        query: Any,
-        key: Any,
-        value: Any,
-        mask: Any = None,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None = None,
         training: bool | None = None,
         return_weights: bool = True,
-        bias: Any = None,
-    ) -> tuple[Any, Any]:
+        bias: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Computes attention from projected tensors.
 
         Args:
@@ -112,7 +113,7 @@ class MultiHeadAttention(ExplicitMaskLayer):
         weights = None
         if return_weights or training is not False:
 
-            def dropout(x: Any) -> Any:
+            def dropout(x: Tensor) -> Tensor:
                 return kernels.dropout(self.dropout, x, training)
 
             context, weights = kernels.attention(query, key, value, mask, dropout, bias)
@@ -122,12 +123,12 @@ class MultiHeadAttention(ExplicitMaskLayer):
 
     def call(
         self,
-        query: Any,
-        memory: Any,
-        mask: Any = None,
+        query: Tensor,
+        memory: Tensor,
+        mask: Tensor | None = None,
         training: bool | None = None,
-        bias: Any = None,
-    ) -> Any:
+        bias: Tensor | None = None,
+    ) -> Tensor:
         """Computes attention from `query [B, T, hidden_dim]` to `memory [B, S, Dm]`; `[B, T,
         hidden_dim]`.
         """

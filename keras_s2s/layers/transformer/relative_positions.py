@@ -18,6 +18,7 @@ from keras import ops
 from keras_s2s.config import RelativePositionsConfig
 from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.masks import LOWEST
+from keras_s2s.typing import Tensor
 
 
 @lru_cache
@@ -44,7 +45,7 @@ def buckets_by_distance(num_buckets: int, max_distance: int) -> np.ndarray:
     return np.where(distances < exact, distances, np.minimum(far, num_buckets - 1)).astype("int32")
 
 
-def buckets(distances: Any, config: RelativePositionsConfig, *, bidirectional: bool) -> Any:
+def buckets(distances: Tensor, config: RelativePositionsConfig, *, bidirectional: bool) -> Tensor:
     """Returns the buckets of signed distances.
 
     Args:
@@ -104,15 +105,15 @@ class RelativePositions(ExplicitMaskLayer):
             autocast=False,
         )
 
-    def buckets_of(self, distances: Any) -> Any:
+    def buckets_of(self, distances: Tensor) -> Tensor:
         """Returns the buckets of `distances`, int `[N]`: key minus query."""
         distances = ops.convert_to_tensor(distances, dtype="int32")
         return buckets(distances, self.config, bidirectional=self.bidirectional)
 
-    def call(self, buckets: Any) -> Any:
+    def call(self, buckets: Tensor) -> Tensor:
         return ops.take(ops.transpose(ops.cast(self.table, "float32")), buckets, axis=1)
 
-    def compute_output_spec(self, buckets: Any) -> keras.KerasTensor:
+    def compute_output_spec(self, buckets: Tensor) -> keras.KerasTensor:
         return keras.KerasTensor((self.num_heads, *buckets.shape), dtype="float32")
 
     def get_config(self) -> dict[str, Any]:
@@ -124,7 +125,7 @@ class RelativePositions(ExplicitMaskLayer):
         }
 
 
-def square_biases(tables: Sequence[RelativePositions], length: Any) -> Iterable[Any]:
+def square_biases(tables: Sequence[RelativePositions], length: Tensor) -> Iterable[Tensor]:
     """Yields the biases of all pairs of `length` positions: float32 `[1, H, length, length]` of
     each table.
 
@@ -140,8 +141,8 @@ def square_biases(tables: Sequence[RelativePositions], length: Any) -> Iterable[
 
 
 def step_biases(
-    tables: Sequence[RelativePositions], index: Any, places: Any, beams: Any
-) -> Iterable[Any]:
+    tables: Sequence[RelativePositions], index: Tensor, places: Tensor, beams: Tensor
+) -> Iterable[Tensor]:
     """Returns the biases of the slots that a decoding step reads.
 
     Args:
@@ -161,7 +162,7 @@ def step_biases(
     return (table(known)[None, :, None] for table in tables)
 
 
-def masked_bias(bias: Any, mask: Any | None) -> Any:
+def masked_bias(bias: Tensor, mask: Tensor | None) -> Tensor:
     """Combines bias and mask: `bias` where `mask` is True, else the score of masked-out positions.
 
     Args:

@@ -14,6 +14,7 @@ from keras_s2s.layers.transformer.feed_forward import FeedForward
 from keras_s2s.layers.transformer.half_precision import narrowed, own_dtype, wide_dtype, widened
 from keras_s2s.layers.transformer.multi_head_attention import MultiHeadAttention
 from keras_s2s.layers.transformer.relative_positions import RelativePositions, masked_bias
+from keras_s2s.typing import Tensor
 
 
 class TransformerBlock(ExplicitMaskLayer):
@@ -69,13 +70,15 @@ class TransformerBlock(ExplicitMaskLayer):
             name=name,
         )
 
-    def _before(self, norm: keras.layers.Layer, x: Any) -> Any:
+    def _before(self, norm: keras.layers.Layer, x: Tensor) -> Tensor:
         """Returns the input of a sub-layer."""
         if self.config.norm_order == "pre":
             x = kernels.layer_norm(norm, widened(x, self.compute_dtype))
         return narrowed(x, self.compute_dtype)
 
-    def _after(self, norm: keras.layers.Layer, x: Any, update: Any, training: bool | None) -> Any:
+    def _after(
+        self, norm: keras.layers.Layer, x: Tensor, update: Tensor, training: bool | None
+    ) -> Tensor:
         """Returns the residual sum of `x` and a sub-layer's `update`."""
         x, update = widened(x, self.compute_dtype), widened(update, self.compute_dtype)
         x = x + kernels.dropout(self.dropout, update, training)
@@ -126,8 +129,8 @@ class TransformerStack(ExplicitMaskLayer):
             self.norm.build(tokens_shape)
 
     def _blocks_with_bias(
-        self, mask: Any, biases: Callable[[Sequence[RelativePositions]], Iterable[Any]]
-    ) -> Iterator[tuple[Any, Any, Any]]:
+        self, mask: Tensor, biases: Callable[[Sequence[RelativePositions]], Iterable[Any]]
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yields each block with the mask and the bias of its self-attention.
 
         Args:
@@ -151,7 +154,7 @@ class TransformerStack(ExplicitMaskLayer):
             for block, bias in zip(self.blocks, biases(tables), strict=True):
                 yield block, None, masked_bias(bias, mask)
 
-    def _ending(self, x: Any, training: bool | None) -> Any:
+    def _ending(self, x: Tensor, training: bool | None) -> Tensor:
         """Returns the stack's output from that of its last block."""
         if self.norm is not None:
             x = kernels.layer_norm(self.norm, widened(x, self.compute_dtype))
