@@ -77,7 +77,16 @@ class GenerationOption:
 BEAMS = ("beam", "beam_sample", "diverse_beam")
 DRAWS = ("random", "top_k", "top_p", "beam_sample")
 #: Names of all strategies.
-STRATEGY_NAMES = ("greedy", "beam", "random", "top_k", "top_p", "beam_sample", "diverse_beam")
+STRATEGY_NAMES = (
+    "greedy",
+    "beam",
+    "random",
+    "top_k",
+    "top_p",
+    "beam_sample",
+    "diverse_beam",
+    "contrastive",
+)
 
 #: Each beam is a row of every cache: more than any search uses, fewer than fill the memory.
 _ROWS = Whole(1, 2**14)
@@ -171,8 +180,8 @@ def _table() -> tuple[GenerationOption, ...]:
         same(
             "top_k",
             Whole(0),
-            "draw from this many of the likeliest ids; 0 is off",
-            strategies=DRAWS,
+            "draw from this many of the likeliest ids, 0 is off; candidates of contrastive search",
+            strategies=(*DRAWS, "contrastive"),
         ),
         same(
             "top_p",
@@ -185,6 +194,13 @@ def _table() -> tuple[GenerationOption, ...]:
             Real("must lie between 0 and 1", least=0, most=1),
             "leave out ids less likely than this share of the likeliest one's probability",
             strategies=DRAWS,
+        ),
+        own(
+            "penalty_alpha",
+            Real("must lie between 0 and 1", least=0, most=1),
+            "weight of the likeness to earlier hidden vectors in contrastive search",
+            0.6,
+            strategies=("contrastive",),
         ),
         own(
             "seed",

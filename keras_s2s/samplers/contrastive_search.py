@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from keras import ops
 
+from keras_s2s.options.generation import DEFAULTS, checked
 from keras_s2s.samplers.blockwise_top_k import argmax, top_k
-from keras_s2s.samplers.checks import number, whole
+from keras_s2s.samplers.checks import whole
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.sampler import (
@@ -23,6 +24,9 @@ from keras_s2s.samplers.sampler import (
 )
 from keras_s2s.typing import Tensor, Tree
 
+#: Candidates at each step, where the caller leaves their number open.
+CANDIDATES = 4
+
 
 class ContrastiveSearch(Sampler):
     """Contrastive search: weighs the probability of an id against its similarity to earlier ones.
@@ -37,7 +41,7 @@ class ContrastiveSearch(Sampler):
 
     Args:
         penalty_alpha: weight of the similarity, from 0 (greedy search) to 1.
-        top_k: candidates at each step.
+        top_k: candidates at each step; None is 4.
 
     Raises:
         ValueError: for values outside these ranges.
@@ -51,11 +55,11 @@ class ContrastiveSearch(Sampler):
     reads_hidden = True
     lookahead = 1
 
-    def __init__(self, penalty_alpha: float = 0.6, top_k: int = 4) -> None:
-        if not 0 <= number("penalty_alpha", penalty_alpha) <= 1:
-            raise ValueError(f"penalty_alpha={penalty_alpha} must lie between 0 and 1")
-        self.penalty_alpha = float(penalty_alpha)
-        self.top_k = whole("top_k", top_k)
+    def __init__(
+        self, penalty_alpha: float = DEFAULTS.penalty_alpha, top_k: int | None = None
+    ) -> None:
+        self.penalty_alpha = checked("penalty_alpha", penalty_alpha)
+        self.top_k = CANDIDATES if top_k is None else whole("top_k", top_k)
 
     @property
     def width(self) -> int:
@@ -114,6 +118,10 @@ class ContrastiveSearch(Sampler):
         chosen = gather(vectors, choice)
         context = ops.where(here[None, :, None], chosen, search["context"])
 
+        if logits.shape[-1] < self.top_k:
+            raise ValueError(
+                f"top_k={self.top_k} is more than the {logits.shape[-1]} ids there are"
+            )
         # The candidates that follow are those after the chosen row.
         rows = ops.arange(batch, dtype="int32") * self.top_k + choice[:, 0]
         logits = ops.take(logits, rows, axis=0)

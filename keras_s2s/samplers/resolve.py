@@ -11,6 +11,7 @@ from keras_s2s.options.generation import OPTIONS, STRATEGY_NAMES, checked
 from keras_s2s.samplers.beam import Beam
 from keras_s2s.samplers.beam_sample import BeamSample
 from keras_s2s.samplers.checks import hashable
+from keras_s2s.samplers.contrastive_search import ContrastiveSearch
 from keras_s2s.samplers.diverse_beam import DiverseBeam
 from keras_s2s.samplers.greedy import Greedy
 from keras_s2s.samplers.random import Random, TopK, TopP
@@ -24,6 +25,7 @@ _CLASSES: dict[str, type[Sampler]] = {
     "top_p": TopP,
     "beam_sample": BeamSample,
     "diverse_beam": DiverseBeam,
+    "contrastive": ContrastiveSearch,
 }
 
 #: Name -> class, and the options that its constructor takes.

@@ -75,5 +75,13 @@ def test_search_is_that_of_plain_loops(name, alpha, k):
         assert ids[:length].tolist() == expected[row]
     width = min(greedy.shape[1], found.token_ids.shape[1])
     assert (greedy[:, :width] != found.token_ids[:, :width]).any(), "the penalty decides nothing"
+    by_name = model.generate(
+        source_mapping(SOURCES),
+        sampler="contrastive",
+        penalty_alpha=alpha,
+        top_k=k,
+        max_length=MAX_LENGTH,
+    )
+    np.testing.assert_array_equal(by_name, found.token_ids)
     scores = model.score(SOURCES, [row for row in expected])
     np.testing.assert_allclose(found.scores, scores, rtol=1e-5, atol=1e-4)
