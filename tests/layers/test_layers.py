@@ -46,7 +46,8 @@ BUILT = {
 
 def test_every_layer_is_here():
     exported = {name for name in layers.__all__ if issubclass(getattr(layers, name), keras.Layer)}
-    assert exported == set(BUILT)
+    # The base classes of parts have nothing to build.
+    assert exported == {*BUILT, "Encoder", "Decoder"}
 
 
 @pytest.mark.parametrize("name", list(BUILT))
