@@ -12,6 +12,8 @@ import contextlib, gc, os, signal, time
 from keras_s2s.cli import interrupts
 from keras_s2s.cli.interrupts import kept_interrupts
 interrupts.AGAIN = {again}
+# A shell that runs the tests in the background has its children ignore interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 sent = []
 

@@ -14,6 +14,7 @@ from keras_s2s.samplers import (
     Beam,
     BeamSample,
     BeginSuppress,
+    ContrastiveSearch,
     DiverseBeam,
     EncoderNoRepeatNgram,
     ForcedBos,
@@ -61,6 +62,7 @@ EXAMPLES = [
     TopP(0.8, min_p=0.1),
     BeamSample(3, top_p=0.5),
     DiverseBeam(4, num_beam_groups=2, diversity_penalty=0.5),
+    ContrastiveSearch(0.4, top_k=3),
 ]
 
 
