@@ -249,7 +249,8 @@ class Seq2SeqLM(TrainableModel, SavableModel):
 
         Args:
             x: a text, texts, or (with or without a preprocessor) a mapping with
-                `encoder_token_ids` and `encoder_padding_mask`, `[B, S]` each.
+                `encoder_token_ids` and `encoder_padding_mask`, `[B, S]` each. Where sources are
+                feature vectors: a list of arrays `[S, F]`, or such a mapping.
             src_lang, tgt_lang: languages of a multilingual model, a code for all texts or one
                 for each; by default the model's own.
             return_output: return a `GenerationOutput` instead of texts or ids.
@@ -370,7 +371,8 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         """Returns the log-probability of given targets, given their sources.
 
         Args:
-            sources, targets: texts, or lists of ids; target ids as labels (no decoder start).
+            sources, targets: texts, or lists of ids; target ids as labels (no decoder start). Where
+                sources are feature vectors: arrays `[S, F]`, with targets of either kind.
             src_lang, tgt_lang: languages of texts, as in `generate`. Ids have theirs in them, but
                 for a language that the decoder starts with: that `tgt_lang` names, too.
             return_token_log_probs: also return the log-probability of each id.

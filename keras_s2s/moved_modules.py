@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 PACKAGE = "keras_s2s"
 
@@ -112,6 +113,42 @@ MOVED = {
     "training.summary": "recipes.summary",
     "training.target_language": "text_metrics.target_language",
 }
+
+
+#: Packages that were modules: the modules that have their names now.
+SPLIT = {
+    "checkpoints.huggingface": ("reader",),
+    "data.dates": ("ambiguity", "languages", "forms", "splits"),
+    "layers.kernels": ("operations",),
+    "layers.recurrent": ("cells",),
+    "layers.transformer": ("stack",),
+    "text.pretrained": ("auto",),
+    "text.trained": ("base",),
+}
+
+
+def moved_name(package: str, name: str) -> Any:
+    """Returns a name that was in a module before it became a package, with a warning.
+
+    Args:
+        package: full name of the package.
+        name: of something that one of its modules has now.
+
+    Raises:
+        AttributeError: none of them has it.
+    """
+    if not name.startswith("_"):
+        for module_name in SPLIT[package.removeprefix(f"{PACKAGE}.")]:
+            module = importlib.import_module(f"{package}.{module_name}")
+            if hasattr(module, name):
+                warnings.warn(
+                    f"{package}.{name} is now in {module.__name__}; the old name works for one "
+                    "release more",
+                    FutureWarning,
+                    stacklevel=3,
+                )
+                return getattr(module, name)
+    raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
 
 class MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):

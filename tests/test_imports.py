@@ -40,8 +40,8 @@ FLOORS: list[set[str]] = [
 ONLY: dict[str, set[str]] = {
     "config": {"options"},
     "options": set(),
-    "text": {"atomic_writing", "config"},
-    "layers": {"config", "typing"},
+    "text": {"atomic_writing", "config", "moved_modules"},
+    "layers": {"config", "moved_modules", "typing"},
     "samplers": {"config", "layers", "options", "typing"},
     "network": {"config", "layers"},
     "decoding": {

@@ -9,7 +9,7 @@ import pytest
 from small_models import slow_where_compiled
 
 import keras_s2s
-from keras_s2s.moved_modules import MOVED
+from keras_s2s.moved_modules import MOVED, SPLIT
 
 
 @slow_where_compiled
@@ -40,3 +40,27 @@ def test_a_name_is_imported_from_an_old_module():
         sys.modules.pop("keras_s2s.plots", None)
         from keras_s2s.plots import plot_attention
     assert plot_attention is keras_s2s.plot_attention
+
+
+@slow_where_compiled
+@pytest.mark.parametrize(
+    ("package", "name", "module"),
+    [
+        ("checkpoints.huggingface", "HuggingFaceFolder", "reader"),
+        ("data.dates", "is_ambiguous", "ambiguity"),
+        ("layers.kernels", "linear", "operations"),
+        ("layers.recurrent", "recurrent_layer", "cells"),
+        ("layers.transformer", "TransformerBlock", "stack"),
+        ("text.pretrained", "load_pretrained_tokenizers", "auto"),
+        ("text.trained", "TrainedTokenizer", "base"),
+    ],
+)
+def test_names_of_modules_that_became_packages(package, name, module):
+    assert package in SPLIT
+    parent = importlib.import_module(f"keras_s2s.{package}")
+    home = importlib.import_module(f"keras_s2s.{package}.{module}")
+    with pytest.warns(FutureWarning, match=f"is now in {home.__name__};"):
+        found = getattr(parent, name)
+    assert found is getattr(home, name)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = parent.no_such_name

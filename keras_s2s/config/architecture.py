@@ -9,6 +9,7 @@ from pydantic import Field, SerializeAsAny, Tag, model_validator
 
 from keras_s2s.config.errors import Misfit
 from keras_s2s.config.parts import (
+    TAG,
     FrontendConfig,
     RegisteredPart,
     TokensConfig,
@@ -216,13 +217,13 @@ class RegisteredSide(RegisteredPart):
 EncoderConfig = Annotated[
     Annotated[RecurrentEncoderConfig, Tag("recurrent")]
     | Annotated[TransformerConfig, Tag("transformer")]
-    | Annotated[SerializeAsAny[RegisteredSide], registered("encoder"), Tag("registered")],
+    | Annotated[SerializeAsAny[RegisteredSide], registered("encoder"), Tag(TAG)],
     tag_of("encoder"),
 ]
 DecoderConfig = Annotated[
     Annotated[RecurrentDecoderConfig, Tag("recurrent")]
     | Annotated[TransformerConfig, Tag("transformer")]
-    | Annotated[SerializeAsAny[RegisteredSide], registered("decoder"), Tag("registered")],
+    | Annotated[SerializeAsAny[RegisteredSide], registered("decoder"), Tag(TAG)],
     tag_of("decoder"),
 ]
 

@@ -27,6 +27,9 @@ class RegisteredPart(Strict):
 
 PartKind = Literal["frontend", "encoder", "decoder"]
 
+#: The tag of registered parts in unions, where those of the package have their types.
+TAG = "registered"
+
 #: For each kind of part: the settings of those registered outside the package, by type.
 REGISTERED: dict[PartKind, dict[str, type[RegisteredPart]]] = {
     "frontend": {},
@@ -65,8 +68,11 @@ def register_part(kind: PartKind, config: type[RegisteredPart]) -> str:
         )
     known = REGISTERED[kind].get(name)
     # A notebook's cell that is run again defines its classes again.
-    same = known is not None and known.__qualname__ == config.__qualname__
-    if name in OWN[kind] or (known is not None and not same):
+    same = known is not None and (known.__module__, known.__qualname__) == (
+        config.__module__,
+        config.__qualname__,
+    )
+    if name in (*OWN[kind], TAG) or (known is not None and not same):
         raise ValueError(f"another {kind} is registered as {name!r}; choose another type")
     REGISTERED[kind][name] = config
     return name
@@ -90,9 +96,9 @@ def tag_of(kind: PartKind) -> Discriminator:
 
     def tag(value: Any) -> str | None:
         name = value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
-        if not isinstance(name, str):
+        if not isinstance(name, str) or name == TAG:
             return None
-        return "registered" if name in REGISTERED[kind] else name
+        return TAG if name in REGISTERED[kind] else name
 
     return Discriminator(tag)
 
@@ -113,6 +119,6 @@ class FeaturesConfig(Strict):
 FrontendConfig = Annotated[
     Annotated[TokensConfig, Tag("tokens")]
     | Annotated[FeaturesConfig, Tag("features")]
-    | Annotated[SerializeAsAny[RegisteredPart], registered("frontend"), Tag("registered")],
+    | Annotated[SerializeAsAny[RegisteredPart], registered("frontend"), Tag(TAG)],
     tag_of("frontend"),
 ]

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 from pydantic import BaseModel, ValidationError
 
 from keras_s2s.config.errors import ConfigError, KeyPath, Misfit
+from keras_s2s.config.merging import merge
 from keras_s2s.config.nearest import close_words, either
-from keras_s2s.config.parts import REGISTERED
+from keras_s2s.config.parts import REGISTERED, TAG
 from keras_s2s.config.shared import shared_keys
 from keras_s2s.config.strict import Strict
 
@@ -52,7 +53,7 @@ def read_config(
             **shared_keys(data.get("architecture"), ("architecture",)),
             **(written or {}),
         }
-        lines = _lines(cls, error.errors(), origin, origins or {}, written)
+        lines = _lines(cls, error.errors(), origin, origins or {}, written, data)
         raise ConfigError(
             f"{origin}: not a valid {cls.__name__}\n" + "\n".join(f"  {line}" for line in lines)
         ) from None
@@ -64,13 +65,14 @@ def _lines(
     origin: str,
     origins: Mapping[KeyPath, str],
     written: Mapping[KeyPath, KeyPath],
+    data: Any,
 ) -> list[str]:
     """Returns a line for each problem; a problem that both sides have from `shared` is named
     once.
     """
     sides: dict[str, set[Any]] = {}
     for problem in problems:
-        keys, message = _explain(cls, problem)
+        keys, message = _explain(cls, problem, data)
         place = written.get(keys, keys)
         came_from = origins.get(keys, origin)
         dotted = ".".join(str(key) for key in place) or "(top level)"
@@ -87,10 +89,10 @@ def _lines(
     ]
 
 
-def _explain(cls: type[BaseModel], problem: Any) -> tuple[KeyPath, str]:
+def _explain(cls: type[BaseModel], problem: Any, data: Any) -> tuple[KeyPath, str]:
     """Returns the key that a problem is about, as a path, and its explanation."""
     # A discriminated union adds its tag to the location; the user did not write it.
-    owner, keys = _walk(cls, [part for part in problem["loc"]])
+    owner, keys = _walk(cls, [part for part in problem["loc"]], data)
     if problem["type"] == "extra_forbidden":
         valid = sorted(owner.model_fields) if owner else []
         close = _nearest(keys[-1], valid)
@@ -173,12 +175,25 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return []
 
 
-def _walk(cls: type[BaseModel], location: list[Any]) -> tuple[type[BaseModel] | None, KeyPath]:
-    """Returns the class that owns the last name of `location`, and the keys without union tags."""
+def _walk(
+    cls: type[BaseModel], location: list[Any], data: Any
+) -> tuple[type[BaseModel] | None, KeyPath]:
+    """Returns the class that owns the last name of `location`, and the keys without union tags.
+
+    Args:
+        cls: the class of the whole configuration.
+        location: pydantic's path to a value.
+        data: what was validated; it says which registered part is meant.
+    """
     owner: type[BaseModel] | None = cls
     candidates: list[type[BaseModel]] = [cls]
     keys: list[Any] = []
     for part in location:
+        if part == TAG and keys and keys[-1] in REGISTERED:
+            named = _at(data, keys)
+            found = REGISTERED[keys[-1]].get(str(named.get("type"))) if named else None
+            candidates = [found] if found is not None else []
+            continue
         tagged = [model for model in candidates if _tag(model) == part]
         if len(candidates) > 1 and tagged:
             candidates = tagged
@@ -193,6 +208,18 @@ def _walk(cls: type[BaseModel], location: list[Any]) -> tuple[type[BaseModel] | 
         field = owner.model_fields.get(part) if owner else None
         candidates = _models(field.annotation) if field else []
     return owner, tuple(keys)
+
+
+def _at(data: Any, keys: Sequence[Any]) -> Mapping[str, Any] | None:
+    """Returns the mapping at `keys`, with what its side has from `shared`; None where none is."""
+    shared: Any = None
+    for key in keys:
+        if isinstance(data, Mapping):
+            shared, data = data.get("shared"), data.get(key)
+        else:
+            return None
+    parts = [part for part in (shared, data) if isinstance(part, Mapping)]
+    return merge(*[{}, *parts][-2:]) if parts else None
 
 
 def _tag(model: type[BaseModel]) -> str | None:

@@ -23,7 +23,10 @@ from keras_s2s.data.explain import Explanation, explain_batch
 from keras_s2s.data.limits import ModelLimits, described
 from keras_s2s.data.objectives.drawn_pairs import DrawnPairs, encode_texts
 from keras_s2s.data.objectives.objective import Objective, as_objective
+from keras_s2s.data.ragged import padding_mask
 from keras_s2s.data.teacher_forcing import check_teacher_forcing, teacher_forcing
+from keras_s2s.layers.contracts import Frontend
+from keras_s2s.layers.frontends import TOKEN_IDS
 
 if TYPE_CHECKING:
     from keras_s2s.text.preprocessor import Preprocessor
@@ -87,6 +90,8 @@ class Batches(keras.utils.PyDataset):
         max_target_length: longest target in ids, EOS included.
         overlong: `"drop"` longer pairs, `"truncate"` them as transformers does (EOS, BOS and
             languages stay around the text) or raise an `"error"`.
+        frontend: of a model whose sources are neither texts nor ids, `model.network.frontend`; it
+            checks them. None takes arrays of numbers with a fraction for feature vectors.
         **pydataset_kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of Keras.
 
     Attributes:
@@ -119,6 +124,7 @@ class Batches(keras.utils.PyDataset):
         max_source_length: int | None = None,
         max_target_length: int | None = None,
         overlong: Overlong = "drop",
+        frontend: Frontend | None = None,
         **pydataset_kwargs: Any,
     ) -> None:
         super().__init__(**pydataset_kwargs)
@@ -148,9 +154,10 @@ class Batches(keras.utils.PyDataset):
             "max_target_length": max_target_length,
             "overlong": overlong,
         }
+        of_pairs = {**limits, "frontend": frontend}
         self._examples: EncodedPairs | DrawnPairs
         if objective is None:
-            self._examples = encode_pairs(pairs, preprocessor, self.special_ids, **limits)
+            self._examples = encode_pairs(pairs, preprocessor, self.special_ids, **of_pairs)
         else:
             rule = as_objective(objective)
             self._examples = encode_texts(
@@ -233,7 +240,8 @@ class Batches(keras.utils.PyDataset):
             >>> batches.check_limits(ModelLimits.of(model.preset.architecture))
         """
         kind = self._examples.source_input
-        if kind != limits.source_input:
+        wanted = limits.source_input
+        if (kind.name, tuple(kind.shape)) != (wanted.name, tuple(wanted.shape)):
             raise DataError(
                 f"{where}: sources are {described(kind)}, but the model reads "
                 f"{described(limits.source_input)}"
@@ -331,7 +339,9 @@ class Batches(keras.utils.PyDataset):
 
         kind = self._examples.source_input
         shape = (bucket.rows, bucket.source_length, *kind.shape)
-        values = np.full(shape, 0 if kind.shape else special.source.pad, kind.dtype)
+        values = np.full(shape, 0, kind.dtype)
+        if kind.name == TOKEN_IDS.name:
+            values[:] = special.source.pad
         for row, source in enumerate(sources):
             if len(source):
                 values[row, : len(source)] = source
@@ -341,9 +351,9 @@ class Batches(keras.utils.PyDataset):
         check_teacher_forcing(decoder_ids, labels, weights, special)
         inputs = {
             kind.name: values,
-            "encoder_padding_mask": _mask(sources, bucket.source_length),
+            "encoder_padding_mask": padding_mask(sources, bucket.source_length),
             "decoder_token_ids": decoder_ids,
-            "decoder_padding_mask": _mask(targets, bucket.target_length),
+            "decoder_padding_mask": padding_mask(targets, bucket.target_length),
         }
         return inputs, labels, weights
 
@@ -433,11 +443,3 @@ class Batches(keras.utils.PyDataset):
         )
         dataset = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
         return dataset.apply(tf.data.experimental.assert_cardinality(len(self)))
-
-
-def _mask(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
-    """Returns the mask that is True on each row's own positions, from lengths: bool `[B,
-    length]`.
-    """
-    lengths = np.array([len(ids) for ids in rows])
-    return np.arange(length)[None, :] < lengths[:, None]

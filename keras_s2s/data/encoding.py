@@ -14,9 +14,9 @@ from tqdm import tqdm
 from keras_s2s.config import SpecialIds
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.pairs import is_blank
-from keras_s2s.data.ragged import RaggedFeatures, RaggedIds
+from keras_s2s.data.ragged import RaggedArrays, RaggedIds
 from keras_s2s.data.teacher_forcing import start_may_be_label
-from keras_s2s.layers.contracts import SourceInput
+from keras_s2s.layers.contracts import Frontend, SourceInput
 from keras_s2s.layers.frontends import TOKEN_IDS
 from keras_s2s.text.tables import pairs_of
 from keras_s2s.text.truncation import Side, truncated
@@ -83,16 +83,14 @@ class EncodedPairs:
     Sources may be feature vectors in place of ids.
     """
 
-    sources: RaggedIds | RaggedFeatures = field(default_factory=RaggedIds)
+    sources: RaggedIds | RaggedArrays = field(default_factory=RaggedIds)
     targets: RaggedIds = field(default_factory=RaggedIds)
     report: BatchReport = field(default_factory=BatchReport)
 
     @property
     def source_input(self) -> SourceInput:
         """The model input that the sources are for."""
-        if isinstance(self.sources, RaggedFeatures):
-            return SourceInput("encoder_features", "float32", (self.sources.feature_dim,))
-        return TOKEN_IDS
+        return self.sources.source if isinstance(self.sources, RaggedArrays) else TOKEN_IDS
 
     @property
     def source_lengths(self) -> np.ndarray:
@@ -126,6 +124,7 @@ def encode_pairs(
     max_source_length: int | None = None,
     max_target_length: int | None = None,
     overlong: Overlong = "drop",
+    frontend: Frontend | None = None,
 ) -> EncodedPairs:
     """Encodes pairs and checks their ids.
 
@@ -137,6 +136,8 @@ def encode_pairs(
         max_source_length: longest source in ids, BOS and EOS included.
         max_target_length: longest target in ids, EOS included.
         overlong: what to do with longer ones. Cutting keeps the special ids around the text.
+        frontend: of the model, which checks sources that are no ids; None takes arrays of numbers
+            with a fraction for feature vectors.
 
     Raises:
         DataError: an element is not such a pair, a target does not end in EOS or looks
@@ -148,12 +149,14 @@ def encode_pairs(
     except ValueError as error:
         raise DataError(str(error)) from None
     encoded = EncodedPairs()
+    if frontend is not None and not frontend.reads_text:
+        encoded.sources = RaggedArrays(frontend.input)
     report = encoded.report
     target_eos = special_ids.target.eos
     started = 0
 
     def cut(side: Side, ids: Any, length: int) -> Any:
-        if np.ndim(ids) == 2:
+        if isinstance(ids, np.ndarray):
             return ids[:length]
         options: dict[str, Any] = {}
         if (tokenizer := getattr(preprocessor, side, None)) is not None:
@@ -165,7 +168,7 @@ def encode_pairs(
                 f"pair {number} (counted from 0), max_{side}_length={length}: {error}"
             ) from None
 
-    for number, source, target in _ids(pairs, preprocessor, special_ids):
+    for number, source, target in _ids(pairs, preprocessor, special_ids, frontend):
         report.read += 1
         if len(source) == 0 or len(target) == 0:
             report.empty += 1
@@ -197,8 +200,9 @@ def encode_pairs(
                 source = cut("source", source, max_source_length)
             if max_target_length is not None and long_target:
                 target = cut("target", target, max_target_length)
-        if np.ndim(source) == 2 and not len(encoded.sources):
-            encoded.sources = RaggedFeatures(source.shape[1])
+        if isinstance(source, np.ndarray) and not len(encoded.sources) and frontend is None:
+            kind = SourceInput("encoder_features", "float32", source.shape[1:])
+            encoded.sources = RaggedArrays(kind)
         _check_kind(number, source, encoded.sources)
         encoded.sources.append(source)
         encoded.targets.append(target)
@@ -219,7 +223,10 @@ def encode_pairs(
 
 
 def _ids(
-    pairs: Iterable[Any], preprocessor: Preprocessor | None, special_ids: SpecialIds
+    pairs: Iterable[Any],
+    preprocessor: Preprocessor | None,
+    special_ids: SpecialIds,
+    frontend: Frontend | None,
 ) -> Iterator[tuple[int, Any, Sequence[int]]]:
     """Yields number, source ids and target ids of each pair; an empty text has no ids."""
     numbered = iter(enumerate(pairs))
@@ -234,24 +241,24 @@ def _ids(
                 for number, pair in chunk:
                     where = f"pair {number} (counted from 0)"
                     source: Any = pair[0]
-                    if is_features(source):
-                        source = checked_features(f"{where}: source", source)
+                    if is_array(source, frontend):
+                        source = checked_array(f"{where}: source", source, frontend)
                     else:
                         source = checked_ids(f"{where}: source", source)
                     target = checked_ids(f"{where}: target", pair[1])
                     _check_raw_target(number, target, special_ids)
                     yield number, source, target
             else:
-                yield from _encoded(chunk, preprocessor)
+                yield from _encoded(chunk, preprocessor, frontend)
             bar.update(len(chunk))
 
 
 def _encoded(
-    chunk: list[tuple[int, Any]], preprocessor: Preprocessor
+    chunk: list[tuple[int, Any]], preprocessor: Preprocessor, frontend: Frontend | None
 ) -> Iterator[tuple[int, Any, Sequence[int]]]:
     for number, pair in chunk:
         for side, text in zip(("source", "target"), pair, strict=True):
-            if not isinstance(text, str) and not (side == "source" and is_features(text)):
+            if not isinstance(text, str) and not (side == "source" and is_array(text, frontend)):
                 raise DataError(
                     f"pair {number} (counted from 0): {side} is a {type(text).__name__}, "
                     "expected text; for pairs of ids pass special_ids and no preprocessor"
@@ -266,7 +273,7 @@ def _encoded(
     sources = [
         next(of_texts)
         if isinstance(source, str)
-        else checked_features(f"pair {number} (counted from 0): source", source)
+        else checked_array(f"pair {number} (counted from 0): source", source, frontend)
         for number, source, _ in full
     ]
     targets = preprocessor.encode_target([target for _, _, target in full])
@@ -287,12 +294,16 @@ def _check_pair(number: int, pair: Any) -> None:
         )
 
 
-def is_features(source: Any) -> bool:
-    """Returns whether a source is feature vectors rather than a text or a list of ids.
+def is_array(source: Any, frontend: Frontend | None) -> bool:
+    """Returns whether a source is an array that a frontend reads, not a text or a list of ids.
 
-    Numbers that are whole by their type are ids, however they are nested.
+    Without a frontend, numbers that are whole by their type are ids, however they are nested.
     """
+    if frontend is not None:
+        return not frontend.reads_text
     if isinstance(source, str | bytes) or source is None:
+        return False
+    if isinstance(source, list | tuple) and source and isinstance(source[0], int):
         return False
     try:
         array = np.asarray(source)
@@ -301,32 +312,36 @@ def is_features(source: Any) -> bool:
     return array.ndim >= 2 and array.dtype.kind == "f"
 
 
-def checked_features(where: str, source: Any) -> np.ndarray:
-    """Returns feature vectors, float32 `[S, F]`, after checking them.
+def checked_array(where: str, source: Any, frontend: Frontend | None) -> np.ndarray:
+    """Returns a source as the array that a frontend reads, or as feature vectors `[S, F]`.
 
     Raises:
         DataError: another shape, or numbers that are not finite; the message begins with `where`.
     """
-    try:
-        array = np.asarray(source, dtype="float32")
-    except (TypeError, ValueError):
-        array = np.empty(0)
+    if frontend is not None:
+        try:
+            return np.asarray(frontend.row(source, where))
+        except ValueError as error:
+            raise DataError(str(error)) from None
+    array = np.asarray(source, dtype="float32")
     if array.ndim != 2:
         raise DataError(
-            f"{where} has shape {np.shape(source)}, expected feature vectors [length, features]"
+            f"{where} has shape {array.shape}, expected feature vectors [length, features]"
         )
     if not np.isfinite(array).all():
         raise DataError(f"{where} holds numbers that are not finite (NaN or infinite)")
     return array
 
 
-def _check_kind(number: int, source: Any, sources: RaggedIds | RaggedFeatures) -> None:
-    """Raises an error for sources of two kinds, or of two widths, in one data set."""
-    shape = np.shape(source)[1:]
-    wanted = (sources.feature_dim,) if isinstance(sources, RaggedFeatures) else ()
-    if shape != wanted:
+def _check_kind(number: int, source: Any, sources: RaggedIds | RaggedArrays) -> None:
+    """Raises an error for sources of two kinds, or of two shapes, in one data set."""
+    shape = source.shape[1:] if isinstance(source, np.ndarray) else ()
+    wanted = tuple(sources.source.shape) if isinstance(sources, RaggedArrays) else ()
+    arrays = isinstance(source, np.ndarray), isinstance(sources, RaggedArrays)
+    if shape != wanted or arrays[0] != arrays[1]:
         kinds = [
-            f"feature vectors of {size[0]} numbers" if size else "ids" for size in (shape, wanted)
+            f"feature vectors of {' x '.join(map(str, size))} numbers" if size else "ids"
+            for size in (shape, wanted)
         ]
         raise DataError(
             f"pair {number} (counted from 0): the source is {kinds[0]}, those before it {kinds[1]}"

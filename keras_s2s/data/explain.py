@@ -65,12 +65,8 @@ def explain_batch(
     """
     try:
         x, labels, weights = batch
-        names = (
-            "encoder_features" if "encoder_features" in x else "encoder_token_ids",
-            "encoder_padding_mask",
-            "decoder_token_ids",
-            "decoder_padding_mask",
-        )
+        others = ("encoder_padding_mask", "decoder_token_ids", "decoder_padding_mask")
+        names = (*[name for name in x if name not in others][:1], *others)
         sources, source_mask, inputs, input_mask = (_array(x[name]) for name in names)
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise DataError(
@@ -97,7 +93,8 @@ def explain_batch(
         if sources.ndim == 2:
             cells = named(sources[row][real], "source")
         else:
-            cells = [f"{int(real.sum())} vectors of {sources.shape[2]} numbers"]
+            size = " x ".join(map(str, sources.shape[2:]))
+            cells = [f"{int(real.sum())} vectors of {size} numbers"]
         if padding := int((~real).sum()):
             cells.append(f"+ {padding} padding")
         lines += [f"row {row}", f"  source: {' | '.join(cells)}"]

@@ -83,12 +83,13 @@ class ModelLimits:
             DataError: with the number of such rows, the first and the longest of them.
         """
         limit = self.source_positions if side == "source" else self.target_positions
+        unit = "vectors" if side == "source" and self.source_vocabulary is None else "ids"
         lengths = np.asarray(lengths)
         if limit is None or not (long := np.flatnonzero(lengths > limit)).size:
             return
         raise DataError(
-            f"{where}: {side} {long[0]} (counted from 0) has {lengths[long[0]]} ids, but the model "
-            f"has positions for {limit}; {long.size} of {len(lengths)} are too long, and the "
+            f"{where}: {side} {long[0]} (counted from 0) has {lengths[long[0]]} {unit}, but the "
+            f"model has positions for {limit}; {long.size} of {len(lengths)} are too long, and the "
             f"longest has {lengths.max()}. {remedy}"
         )
 
@@ -238,10 +239,10 @@ def _check_ids(ids: np.ndarray, what: str, vocabulary: int, ignored: int | None 
 
 
 def _check_features(values: np.ndarray, what: str, shape: tuple[int, ...]) -> None:
-    if values.ndim != 2 + len(shape) or values.shape[2:] != shape or values.dtype.kind not in "fiu":
+    if values.shape[2:] != tuple(shape) or values.ndim < 2 or values.dtype.kind not in "fiu":
         raise DataError(
             f"{what}: shape {values.shape} and dtype {values.dtype}; expected numbers "
-            f"[batch, length, {', '.join(map(str, shape))}]"
+            f"[{', '.join(['batch', 'length', *map(str, shape)])}]"
         )
     if not np.isfinite(values).all():
         raise DataError(f"{what} holds numbers that are not finite (NaN or infinite)")

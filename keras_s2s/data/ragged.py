@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_s2s.layers.contracts import SourceInput
+
 
 class RaggedIds:
     """Rows of ids, stored in one flat array.
@@ -50,14 +52,14 @@ class RaggedIds:
         return int(np.frombuffer(self._values, "int32").max()) if len(self._values) else -1
 
 
-class RaggedFeatures:
-    """Rows of feature vectors, float32 `[length, F]` each.
+class RaggedArrays:
+    """Rows of arrays `[length, ...]`: sources that are no ids.
 
     Args:
-        feature_dim: F.
+        source: the input that they are for: its dtype, and the shape of a position.
 
     Example:
-        >>> rows = RaggedFeatures(2)
+        >>> rows = RaggedArrays(SourceInput("encoder_features", "float32", (2,)))
         >>> rows.append(np.zeros((3, 2)))
         >>> rows[0].shape
         (3, 2)
@@ -66,22 +68,28 @@ class RaggedFeatures:
     #: No row holds an id.
     largest = -1
 
-    def __init__(self, feature_dim: int) -> None:
-        self.feature_dim = feature_dim
+    def __init__(self, source: SourceInput) -> None:
+        self.source = source
         self._rows: list[np.ndarray] = []
 
     def append(self, row: np.ndarray) -> None:
         """Adds a row."""
-        self._rows.append(np.asarray(row, "float32"))
+        self._rows.append(np.asarray(row, self.source.dtype))
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """Returns the vectors of a row, float32 `[length, F]`."""
+        """Returns a row, `[length, ...]`."""
         return self._rows[row]
 
     @property
     def lengths(self) -> np.ndarray:
         """Length of each row, int64 `[rows]`."""
         return np.array([len(row) for row in self._rows], dtype="int64")
+
+
+def padding_mask(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """Returns the mask, bool `[B, length]`, that is True on each row's own positions."""
+    lengths = np.array([len(ids) for ids in rows])
+    return np.arange(length)[None, :] < lengths[:, None]

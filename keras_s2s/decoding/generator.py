@@ -1,4 +1,4 @@
-"""Generates target ids for rows of source ids: batches, padding, seeds, and the compiled loops.
+"""Generates target ids for rows of sources: batches, padding, seeds, and the compiled loops.
 
 It works on a network and on ids, without text or the public model.
 """
@@ -31,7 +31,6 @@ from keras_s2s.decoding.rows import (
 )
 from keras_s2s.decoding.schedule import decode
 from keras_s2s.decoding.segments import FILLER, Part, gathered, partial_results
-from keras_s2s.layers.contracts import Frontend
 from keras_s2s.layers.kernels.operations import Kernels
 from keras_s2s.network import Network
 from keras_s2s.samplers.output import GenerationOutput
@@ -145,7 +144,6 @@ class Generator:
             want_attention: also compute the attention of the hypotheses to their sources.
         """
         count = len(rows)
-        self._check_rules(plan)
         plan = with_prefixes(plan, prefixes)
         seeds = row_seeds(seed, count) if seeds is None else seeds
         limits = [plan.steps] * count if limits is None else limits
@@ -211,7 +209,6 @@ class Generator:
         Yields:
             `(ids int32 [B, T], lengths int32 [B])`, T growing.
         """
-        self._check_rules(plan)
         plan = with_prefixes(plan, prefixes)
         limits = [plan.steps] * len(rows) if limits is None else limits
         seeds = row_seeds(seed, len(rows)) if seeds is None else seeds
@@ -263,7 +260,7 @@ class Generator:
             for i, row in enumerate(rows):
                 if limit is not None and len(row) > limit:
                     raise ValueError(
-                        f"{side} {i} has {len(row)} ids, but the model has positions for {limit}; "
+                        f"{side} {i} has {len(row)} positions, but the model has {limit}; "
                         "shorten it, or pass overlong='truncate' to cut what is too long"
                     )
         self._refresh()
@@ -347,18 +344,6 @@ class Generator:
     @property
     def _compute_dtype(self) -> str:
         return str(self.network.encoder.compute_dtype)
-
-    def _check_rules(self, plan: Plan) -> None:
-        """Raises an error for rules that read ids of the source where sources have none."""
-        frontend = self.network.frontend
-        if type(frontend).token_ids is not Frontend.token_ids:
-            return
-        for rule in plan.processors:
-            if getattr(rule, "reads_source_ids", False):
-                raise ValueError(
-                    f"{rule} reads the token ids of the source, but sources of this model are "
-                    f"{frontend.input.name}; leave the rule out (encoder_no_repeat_ngram_size=0)"
-                )
 
     def _driver(self, sampler: Sampler, plan: Plan) -> Driver:
         key = (sampler.key(), plan)

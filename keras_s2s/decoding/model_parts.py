@@ -36,10 +36,12 @@ class ModelParts:
             ValueError: there is none.
         """
         if self.preprocessor is None:
+            frontend = self.network.frontend
+            inputs = "{" + ", ".join(f'"{name}": ...' for name in frontend.specs) + "}"
+            ids = f"ids as {inputs}" if frontend.reads_text else "targets as ids"
             raise ValueError(
-                "this model has no preprocessor, so it cannot read text; pass ids as "
-                '{"encoder_token_ids": ..., "encoder_padding_mask": ...}, or give the model one: '
-                "model.preprocessor = text.Preprocessor(...)"
+                f"this model has no preprocessor, so it cannot read text; pass {ids}, or give the "
+                "model one: model.preprocessor = text.Preprocessor(...)"
             )
         return self.preprocessor
 

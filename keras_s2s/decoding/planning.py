@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_s2s.config import GenerationConfig
 from keras_s2s.decoding.model_parts import ModelParts
+from keras_s2s.layers.contracts import Frontend
 from keras_s2s.options.generation import checked
 from keras_s2s.samplers.processors import LogitsProcessor
 from keras_s2s.samplers.resolve import resolve_sampler
@@ -97,9 +98,22 @@ def plan_search(
         vocabulary=parts.preset.architecture.target_vocab_size,
         own=() if search.processors is None else search.processors,
     )
+    _refuse_rules_without_ids(made, parts.network.frontend)
     plan = Plan(start.decoder_start, target.eos, target.pad, max(limits, default=steps), made)
     chosen.check(plan)
     return chosen, plan, limits
+
+
+def _refuse_rules_without_ids(rules: Sequence[LogitsProcessor], frontend: Frontend) -> None:
+    """Raises an error for rules that read ids of the source, where a source has none."""
+    if frontend.has_token_ids:
+        return
+    for rule in rules:
+        if getattr(rule, "reads_source_ids", False):
+            raise ValueError(
+                f"{rule} reads the token ids of the source, but sources of this model are "
+                f"{frontend.input.name}; leave the rule out (encoder_no_repeat_ngram_size=0)"
+            )
 
 
 def _limits(

@@ -136,7 +136,8 @@ def partial_results(
 ) -> Iterator[Result]:
     """Yields the results after every `stride` steps, and at the end."""
     places = np.arange(len(inputs["rows"]))
-    group = Group(driver, places, inputs, int(inputs["limits"].max()))
+    steps = int(inputs["limits"].max()) + driver.loop.sampler.lookahead
+    group = Group(driver, places, inputs, steps)
     while len(group.live):
         group.advance(stride)
         yield group.result()

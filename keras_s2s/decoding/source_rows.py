@@ -1,4 +1,4 @@
-"""Turns the sources of a call into checked rows of source ids."""
+"""Turns the sources of a call into checked rows: lists of ids, or arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.rows import as_rows
 from keras_s2s.layers.contracts import SOURCE_MASK
-from keras_s2s.layers.frontends import TOKEN_IDS
 from keras_s2s.text.languages import Language
 from keras_s2s.text.row_error import RowError
 from keras_s2s.text.truncation import Overlong, Side, check_overlong, fitting
@@ -50,9 +49,9 @@ def source_rows(
         rows: Any = as_rows(x[name], x[SOURCE_MASK], name)
         is_text = False
     else:
-        is_text = reads_text(parts)
+        is_text = parts.network.frontend.reads_text
         rows = _listed(x, name, is_text)
-    if not reads_text(parts):
+    if not parts.network.frontend.reads_text:
         refuse_languages_of_ids(parts, src_lang, tgt_lang)
         return feature_rows(parts, rows, overlong), parts.preprocessor is not None
     if is_text:
@@ -60,11 +59,6 @@ def source_rows(
     else:
         refuse_languages_of_ids(parts, src_lang, tgt_lang)
     return checked_rows(parts, rows, "source", overlong), is_text
-
-
-def reads_text(parts: ModelParts) -> bool:
-    """Returns whether sources are token ids, which can be made from texts."""
-    return parts.network.frontend.input.name == TOKEN_IDS.name
 
 
 def _listed(x: Any, name: str, is_text: bool) -> list[Any]:

@@ -10,7 +10,6 @@ from keras_s2s.decoding.source_rows import (
     checked_ids,
     checked_rows,
     feature_rows,
-    reads_text,
     refuse_languages_of_ids,
 )
 from keras_s2s.samplers.checks import whole
@@ -134,7 +133,7 @@ def pair_rows(
     ]
     if len(given[0]) != len(given[1]):
         raise ValueError(f"{len(given[0])} sources but {len(given[1])} targets")
-    if not reads_text(parts):
+    if not parts.network.frontend.reads_text:
         return _feature_pairs(parts, given[0], given[1], src_lang, tgt_lang, overlong)
     texts = {isinstance(row, str) for row in (*given[0], *given[1])}
     if len(texts) == 2:

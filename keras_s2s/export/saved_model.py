@@ -28,7 +28,6 @@ from keras_s2s.export.replaced_directory import replaced_directory
 from keras_s2s.export.request import ExportRequest
 from keras_s2s.export.saved_model_readme import README_FILE, note, readme
 from keras_s2s.layers.contracts import SOURCE_MASK
-from keras_s2s.layers.frontends import TOKEN_IDS
 from keras_s2s.network import Network
 from keras_s2s.samplers.processors import AllowedTokens
 from keras_s2s.samplers.sampler import Plan, Sampler
@@ -149,7 +148,7 @@ def write_saved_model(
     sampler, plan = request.sampler, request.plan
     frontend = network.frontend
     # Only sources of token ids are made of text.
-    reads_text = frontend.input.name == TOKEN_IDS.name
+    reads_text = frontend.reads_text
     text = None if preprocessor is None else InGraphPreprocessor(preprocessor)
     specs = list(source_specs(frontend).values())
     seeds_spec = tf.TensorSpec([None], tf.int32, name="seeds")

@@ -55,6 +55,7 @@ class Frontend(ABC):
     Attributes:
         input: the model input that holds sources.
         max_length: most positions of a source; None where nothing sets a limit.
+        reads_text: whether a source is the ids of a text, which the preprocessor makes.
 
     Example:
         >>> class Frames(Frontend):
@@ -72,6 +73,7 @@ class Frontend(ABC):
 
     input: SourceInput
     max_length: int | None = None
+    reads_text = False
 
     @abstractmethod
     def __call__(self, inputs: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -97,6 +99,11 @@ class Frontend(ABC):
         return None
 
     @property
+    def has_token_ids(self) -> bool:
+        """Whether `token_ids` returns any."""
+        return type(self).token_ids is not Frontend.token_ids
+
+    @property
     def specs(self) -> dict[str, tuple[str, tuple[int | None, ...]]]:
         """For each model input of a source its dtype and its shape without the batch."""
         return {
@@ -117,7 +124,7 @@ class Frontend(ABC):
         Raises:
             ValueError: another shape, or numbers that are not finite.
         """
-        expected = f"expected an array [length, {', '.join(map(str, self.input.shape))}]"
+        expected = f"expected an array [{', '.join(['length', *map(str, self.input.shape)])}]"
         try:
             array = np.asarray(
                 ops.convert_to_numpy(source) if keras.ops.is_tensor(source) else source,
@@ -125,7 +132,7 @@ class Frontend(ABC):
             )
         except (TypeError, ValueError):
             raise ValueError(f"{what} is a {type(source).__name__}; {expected}") from None
-        if array.ndim != 1 + len(self.input.shape) or array.shape[1:] != self.input.shape:
+        if array.ndim != 1 + len(self.input.shape) or array.shape[1:] != tuple(self.input.shape):
             raise ValueError(f"{what} has the shape {array.shape}; {expected}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{what} holds numbers that are not finite (NaN or infinite)")
@@ -152,7 +159,7 @@ class Frontend(ABC):
         """
         size = len(rows) if size is None else size
         length = max(map(len, rows), default=1) if length is None else length
-        empty = pad if not self.input.shape else 0
+        empty = pad if np.dtype(self.input.dtype).kind in "iu" else 0
         values = np.full((size, length, *self.input.shape), empty, self.input.dtype)
         mask = np.zeros((size, length), bool)
         for i, row in enumerate(rows):

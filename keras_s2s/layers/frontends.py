@@ -25,6 +25,7 @@ class TokenFrontend(Frontend):
     """
 
     input = TOKEN_IDS
+    reads_text = True
 
     def __init__(self, table: keras.layers.Layer, embedding: InputEmbedding) -> None:
         self.table = table

@@ -13,7 +13,7 @@ class Sources(NamedTuple):
     """Data about each source while its sequences are generated.
 
     Attributes:
-        ids: int32 `[B, S]`, the encoder's ids.
+        ids: int32 `[B, S]`, the encoder's ids; `[B, 0]` where sources are no ids.
         mask: bool `[B, S]`, True at real ids.
         rows: int32 `[B]`, number among the caller's sources.
         seeds: int32 `[B]`, for samplers that draw.

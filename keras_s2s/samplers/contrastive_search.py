@@ -1,6 +1,4 @@
-"""Contrastive search: chooses likely ids whose hidden vectors differ from earlier ones [Su
-2022].
-"""
+"""Contrastive search: likely ids whose hidden vectors differ from earlier ones [Su 2022]."""
 
 from __future__ import annotations
 
@@ -11,6 +9,7 @@ from keras_s2s.samplers.blockwise_top_k import argmax, top_k
 from keras_s2s.samplers.checks import whole
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
+from keras_s2s.samplers.processors import FORBIDDEN
 from keras_s2s.samplers.sampler import (
     Advance,
     Plan,
@@ -74,6 +73,7 @@ class ContrastiveSearch(Sampler):
             # What the rows of a source are about to read: all the same at first.
             "candidates": start,
             "probabilities": ops.ones((batch, self.top_k), dtype="float32"),
+            "allowed": ops.ones((batch, self.top_k), dtype="bool"),
             "candidate_log_probs": ops.zeros((batch, self.top_k), dtype="float32"),
             "lengths": ops.zeros((batch,), dtype="int32"),
             "done": ops.zeros((batch,), dtype="bool"),
@@ -127,13 +127,22 @@ class ContrastiveSearch(Sampler):
         logits = ops.take(logits, rows, axis=0)
         alive = ops.logical_not(done)[:, None]
         scores = process(logits, tokens, index, plan, sources, alive)
-        probabilities, candidates = top_k(ops.softmax(scores, axis=-1), self.top_k)
+        best, candidates = top_k(scores, self.top_k)
+        allowed = best > FORBIDDEN
+        probabilities = ops.where(
+            allowed, ops.exp(best - log_normaliser(scores)), ops.zeros_like(best)
+        )
+        # Rules that forbid every id leave no sequence: one of no ids is none.
+        stuck = ops.logical_not(ops.logical_or(done, ops.any(allowed, axis=1)))
+        done = ops.logical_or(done, stuck)
+        lengths = ops.where(stuck, ops.zeros_like(lengths), lengths)
         search = {
             "token_ids": tokens,
             "log_probs": log_probs,
             "context": context,
             "candidates": candidates,
             "probabilities": probabilities,
+            "allowed": allowed,
             "candidate_log_probs": gather(logits, candidates) - log_normaliser(logits),
             "lengths": lengths,
             "done": done,
@@ -151,6 +160,8 @@ class ContrastiveSearch(Sampler):
         similarity = ops.max(ops.where(before, similarity, ops.full_like(similarity, -2)), axis=2)
         scores = (1 - self.penalty_alpha) * search["probabilities"]
         scores = scores - self.penalty_alpha * similarity
+        # What a rule forbids is no candidate, however unlike the rest its vector is.
+        scores = ops.where(search["allowed"], scores, ops.full_like(scores, FORBIDDEN))
         choice = argmax(scores)
         given = in_prefix(sources, index - 1, plan)
         if given is not None:

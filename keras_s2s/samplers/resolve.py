@@ -114,6 +114,8 @@ def resolve_sampler(
             f"sampler={name!r} has no use for {', '.join(ignored)}; {_takers(ignored[0])}"
         )
     settings = {option: value for option, value in settings.items() if option in names}
+    if strategy is ContrastiveSearch and "top_k" not in options:
+        settings.pop("top_k", None)  # the model's own is for draws
     if "num_beams" in names and "num_beams" not in options and settings.get("num_beams", 1) == 1:
         settings.pop("num_beams", None)  # asked for by name: the strategy's own default
     if "num_beam_groups" not in options and settings.get("num_beam_groups", 1) == 1:
@@ -144,6 +146,11 @@ def refuse_to_stream(sampler: Sampler) -> None:
     if sampler.streams:
         return
     asked = type(sampler).__name__
+    if sampler.width == 1 and sampler.num_return_sequences == 1:
+        raise ValueError(
+            f"stream() shows sequences while they grow, and {asked} does not say that its ids are "
+            "final when they are chosen (its property `streams`); call generate()"
+        )
     if (beams := getattr(sampler, "num_beams", 1)) > 1:
         asked += f" with num_beams={beams}"
     else:

@@ -297,3 +297,87 @@ def test_an_encoder_that_no_other_process_can_import_is_refused(monkeypatch, tmp
     with pytest.raises(ValueError, match="MeanPoolConfig is defined in __main__"):
         make(ARCHITECTURE).export(tmp_path / "exported")
     assert not (tmp_path / "exported").exists()
+
+
+class PatchesConfig(s2s.config.RegisteredPart):
+    """Settings of the frontend below."""
+
+    type: Literal["patches"]
+    side: int = 2
+
+
+class Patches(s2s.layers.Frontend):
+    """Square patches of a picture in whole numbers, `[S, side, side]`; each two become a vector."""
+
+    def __init__(self, config: Any, dim: int, embedding: Any) -> None:
+        self.input = s2s.layers.SourceInput("encoder_patches", "uint8", (config.side, config.side))
+        self.flatten = keras.layers.Reshape((-1, config.side**2), name="flatten")
+        self.dense = keras.layers.Dense(dim, name="patches")
+
+    def __call__(self, inputs: Any) -> tuple[Any, Any]:
+        values = ops.cast(inputs["encoder_patches"], "float32") / 255
+        return self.dense(self.flatten(values))[:, ::2], inputs["encoder_padding_mask"][:, ::2]
+
+    def vector_count(self, length: int) -> int:
+        return (length + 1) // 2
+
+
+s2s.register_frontend(PatchesConfig, Patches)
+
+
+def test_a_frontend_of_ones_own_checks_and_pads_training_data():
+    model = make({**ARCHITECTURE, "frontend": {"type": "patches", "side": 2}})
+    draw = np.random.default_rng(5)
+    rows = [draw.integers(0, 256, (3 + i, 2, 2)).astype("uint8") for i in range(6)]
+    pairs = list(zip(rows, targets(6), strict=True))
+    batches = s2s.data.Batches(
+        pairs, special_ids=model.special_ids, batch_size=3, frontend=model.network.frontend
+    )
+    x, _, _ = batches[0]
+    assert x["encoder_patches"].dtype == np.uint8 and x["encoder_patches"].shape[2:] == (2, 2)
+    assert "vectors of 2 x 2 numbers" in str(batches.explain_batch(0, rows=1))
+    losses = model.fit(batches, epochs=2, verbose=0, shuffle=False).history["loss"]
+    assert np.isfinite(losses).all()
+    found = model.generate(rows, max_length=6, return_output=True)
+    ids = [row[:n].tolist() for row, n in zip(found.token_ids, found.lengths, strict=True)]
+    scores, attention = model.score(rows, ids, return_attention=True)
+    np.testing.assert_allclose(scores, found.token_log_probs.sum(-1), rtol=1e-5, atol=1e-4)
+    assert [part.shape[1] for part in attention] == [(len(row) + 1) // 2 for row in rows]
+    with pytest.raises(ValueError, match=r"has the shape \(3, 2\)"):
+        s2s.data.Batches(
+            [(rows[0][..., 0], [4, 2])],
+            special_ids=model.special_ids,
+            frontend=model.network.frontend,
+        )
+
+
+@slow_where_compiled
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ({"type": "mean_pool", "hidden_dim": 8, "windw": 3}, r"encoder\.windw.*'window'"),
+        ({"type": "mean_pool"}, r"encoder\.hidden_dim: required"),
+        ({"type": "registered", "hidden_dim": 8}, r"encoder\.type"),
+        ({"type": "mean_pol", "hidden_dim": 8}, "did you mean 'mean_pool'"),
+    ],
+)
+def test_settings_of_ones_own_parts_are_explained(encoder, message):
+    with pytest.raises(s2s.ConfigError, match=message):
+        make({**ARCHITECTURE, "encoder": encoder})
+
+
+@slow_where_compiled
+def test_a_type_is_registered_once():
+    class Other(s2s.config.RegisteredSide):
+        type: Literal["mean_pool"]
+
+    with pytest.raises(ValueError, match="another encoder is registered as 'mean_pool'"):
+        s2s.register_encoder(Other, MeanPoolEncoder)
+    s2s.register_encoder(MeanPoolConfig, MeanPoolEncoder)
+
+
+@slow_where_compiled
+def test_export_refuses_rules_that_read_source_ids(tmp_path):
+    with pytest.raises(ValueError, match=r"EncoderNoRepeatNgram.*encoder_features"):
+        make(TRANSFORMER).export(tmp_path / "exported", encoder_no_repeat_ngram_size=2)
+    assert not (tmp_path / "exported").exists()

@@ -10,6 +10,7 @@ from keras import ops
 from small_models import covered, make_model, shrunken_preset, source_mapping
 
 from keras_s2s.samplers import ContrastiveSearch
+from keras_s2s.samplers.resolve import refuse_to_stream
 
 SOURCES = [[5, 6, 7, 8, 9, 3], [4, 5], [9, 8, 7, 3], [6, 6, 4, 10, 3]]
 MAX_LENGTH = 9
@@ -32,13 +33,18 @@ def forward(model: Any, source: list[int], ids: list[int]) -> tuple[np.ndarray, 
     return shifted - np.log(np.exp(shifted).sum()), found
 
 
-def plain_search(model: Any, source: list[int], alpha: float, k: int) -> list[int]:
+def plain_search(
+    model: Any, source: list[int], alpha: float, k: int, rules: bool = False
+) -> list[int]:
     """The published algorithm: rank the k likeliest ids by probability and degeneration penalty."""
     target = model.special_ids.target
     ids = [target.decoder_start]
     while len(ids) < MAX_LENGTH:
         log_probs, context = forward(model, source, ids)
+        if rules:
+            log_probs = rule(ids, log_probs, target.eos)
         candidates = np.argsort(-log_probs, kind="stable")[:k]
+        candidates = candidates[np.isfinite(log_probs[candidates])]
         scores = []
         for candidate in candidates:
             _, hidden = forward(model, source, [*ids, int(candidate)])
@@ -49,6 +55,15 @@ def plain_search(model: Any, source: list[int], alpha: float, k: int) -> list[in
         if ids[-1] == target.eos:
             break
     return ids[1:]
+
+
+def rule(ids: list[int], log_probs: np.ndarray, eos: int) -> np.ndarray:
+    """Log-probabilities after the rules of the test below: no id twice, and no end before four."""
+    log_probs = log_probs.copy()
+    log_probs[ids] = -np.inf  # the decoder start counts
+    if len(ids) < 4:
+        log_probs[eos] = -np.inf
+    return log_probs - np.log(np.exp(log_probs).sum())
 
 
 NAMES = ["gru_bahdanau", "transformer_tiny"]
@@ -85,3 +100,45 @@ def test_search_is_that_of_plain_loops(name, alpha, k):
     np.testing.assert_array_equal(by_name, found.token_ids)
     scores = model.score(SOURCES, [row for row in expected])
     np.testing.assert_allclose(found.scores, scores, rtol=1e-5, atol=1e-4)
+
+
+def test_what_a_rule_forbids_is_no_candidate():
+    model = make_model(shrunken_preset("transformer_tiny"), scale=2.0)
+    vocabulary = model.preset.architecture.target_vocab_size
+    k = vocabulary - 4  # more candidates than the rules leave at the end
+    found = model.generate(
+        source_mapping(SOURCES),
+        sampler=ContrastiveSearch(0.9, k),
+        max_length=MAX_LENGTH,
+        no_repeat_ngram_size=1,
+        min_length=4,
+        return_output=True,
+    )
+    for source, ids, length in zip(SOURCES, found.token_ids, found.lengths, strict=True):
+        expected = plain_search(model, source, 0.9, k, rules=True)
+        assert ids[:length].tolist() == expected
+        assert len(set(expected)) == len(expected)
+
+
+def test_rules_that_forbid_everything_are_an_error():
+    model = make_model(shrunken_preset("gru_bahdanau"))
+    with pytest.raises(ValueError, match="forbid every id"):
+        model.generate(
+            source_mapping(SOURCES),
+            sampler="contrastive",
+            suppress_tokens=list(range(model.preset.architecture.target_vocab_size)),
+        )
+
+
+def test_a_models_own_top_k_is_for_draws():
+    preset = shrunken_preset("gru_bahdanau")
+    own = preset.generation.model_copy(update={"top_k": 0})
+    models = make_model(preset), make_model(preset.model_copy(update={"generation": own}))
+    options = {"sampler": "contrastive", "max_length": 5}
+    expected, found = (model.generate(source_mapping(SOURCES), **options) for model in models)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_it_is_not_streamed():
+    with pytest.raises(ValueError, match="ContrastiveSearch"):
+        refuse_to_stream(ContrastiveSearch())
