@@ -7,12 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 from keras import ops
-from small_models import covered, make_model, shrunken_preset, source_mapping
+from small_models import (
+    COMPILES,
+    covered,
+    make_model,
+    shrunken_preset,
+    slow_where_compiled,
+    source_mapping,
+)
 
 from keras_s2s.samplers import ContrastiveSearch
 from keras_s2s.samplers.resolve import refuse_to_stream
 
-SOURCES = [[5, 6, 7, 8, 9, 3], [4, 5], [9, 8, 7, 3], [6, 6, 4, 10, 3]]
+#: Each length of a whole pass is compiled where programs are: there, two sources have to do.
+SOURCES = [[5, 6, 7, 8, 9, 3], [4, 5], [9, 8, 7, 3], [6, 6, 4, 10, 3]][: 2 if COMPILES else 4]
 MAX_LENGTH = 9
 
 
@@ -102,6 +110,7 @@ def test_search_is_that_of_plain_loops(name, alpha, k):
     np.testing.assert_allclose(found.scores, scores, rtol=1e-5, atol=1e-4)
 
 
+@slow_where_compiled
 def test_what_a_rule_forbids_is_no_candidate():
     model = make_model(shrunken_preset("transformer_tiny"), scale=2.0)
     vocabulary = model.preset.architecture.target_vocab_size
