@@ -200,6 +200,8 @@ def _takes_ids(loss: Any) -> bool:
     try:
         values = (loss.call if isinstance(loss, keras.losses.Loss) else loss)(labels, logits)
     except Exception:
+        # Each backend has its own error for labels and logits of different ranks; `compile` turns
+        # the answer into one that names the losses which take ids.
         return False
     return tuple(values.shape) == (2, 3)
 
