@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_s2s.config import ArchitectureConfig
+from keras_s2s.config import ArchitectureConfig, readout_dim
 from keras_s2s.layers.contracts import Decoder, Encoder, Frontend
 from keras_s2s.layers.embeddings import InputEmbedding, OutputProjection
 from keras_s2s.layers.kernels import operations as kernels
@@ -158,8 +158,8 @@ class Network:
 
     @property
     def hidden_dim(self) -> int:
-        """Width of the decoder's hidden vectors."""
-        return self.config.decoder.hidden_dim
+        """Width of the vectors that the output projection reads."""
+        return readout_dim(self.config)
 
     @property
     def tied_table(self) -> keras.layers.ReversibleEmbedding | None:

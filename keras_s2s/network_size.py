@@ -14,6 +14,7 @@ from keras_s2s.config import (
     RegisteredSide,
     TransformerConfig,
     embedding_dim,
+    readout_dim,
 )
 
 #: Bytes of a weight, at least (float16, bfloat16).
@@ -37,7 +38,7 @@ def smallest_count(architecture: ArchitectureConfig) -> int:
     target = architecture.target_vocab_size * embedding_dim(architecture.decoder)
     count = source + (0 if architecture.share_embeddings else target)
     if not architecture.output.tie_embeddings:
-        count += architecture.target_vocab_size * architecture.decoder.hidden_dim
+        count += architecture.target_vocab_size * readout_dim(architecture)
     return count + sum(_of_side(part) for part in (architecture.encoder, architecture.decoder))
 
 

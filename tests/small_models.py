@@ -182,6 +182,49 @@ VARIANTS: dict[str, PresetConfig] = {
             "output": {"tie_embeddings": True, "bias": False},
         }
     ),
+    # What models written in PyTorch have beside the papers' equations.
+    "lstm_concat_readout_own_bridge": variant(
+        {
+            "encoder": recurrent("lstm", num_layers=2, bidirectional=True, use_bias=False),
+            "decoder": recurrent(
+                "lstm",
+                num_layers=2,
+                embedding={"dim": 5},
+                readout="concat",
+                **attention("additive", "previous", units=6),
+            ),
+            "bridge": {"type": "dense", "reads": "own", "shared": True, "activation": "linear"},
+        }
+    ),
+    "gru_plain_readout_top_bridge": variant(
+        {
+            "encoder": recurrent("gru", num_layers=2, embedding={"dim": 5}),
+            "decoder": recurrent(
+                "gru",
+                readout="hidden",
+                embedding={"activation": "relu"},
+                **attention("additive", "previous"),
+            ),
+            "bridge": {"type": "dense", "reads": "top"},
+            "output": {"tie_embeddings": True},
+        }
+    ),
+    "rnn_relu_concat_readout_every_step": variant(
+        {
+            "encoder": recurrent("rnn", activation="relu"),
+            "decoder": recurrent("rnn", use_bias=False, context="every_step", readout="concat"),
+            "bridge": {"type": "copy"},
+        }
+    ),
+    "lstm_concat_readout_of_attention_after": variant(
+        {
+            "encoder": recurrent("lstm"),
+            "decoder": recurrent(
+                "lstm", readout="concat", use_bias=False, **attention("dot", "current")
+            ),
+            "bridge": {"type": "dense", "reads": "own"},
+        }
+    ),
     "transformer_encoder_recurrent_decoder": variant(
         {
             "encoder": transformer(norm_order="pre"),

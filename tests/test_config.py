@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from keras_s2s import config
 from keras_s2s.config import (
     ArchitectureConfig,
+    CellsConfig,
     ConfigError,
     PointerConfig,
     PresetConfig,
@@ -84,9 +85,10 @@ RECURRENT: dict[str, Any] = {
             "dropout": 0.2,
             "context": "attention",
             "attention": {"score": "additive", "query": "previous", "units": 4},
+            "readout": "concat",
             "embedding": {"dim": 6},
         },
-        "bridge": {"type": "dense", "activation": "tanh"},
+        "bridge": {"type": "dense", "activation": "tanh", "reads": "all"},
     },
     "special_ids": SPECIAL_IDS,
 }
@@ -207,9 +209,12 @@ def test_examples_are_valid_and_cover_the_declarations():
     for cls, data in EXAMPLES:
         visit(read_config(cls, data, origin="example.yaml"))
     declared = {
-        cls for cls in Strict.__subclasses__() if cls.__module__.startswith("keras_s2s.config.")
+        cls
+        for cls in (*Strict.__subclasses__(), *CellsConfig.__subclasses__())
+        if cls.__module__.startswith("keras_s2s.config.")
     }
-    assert seen == declared - {RegisteredPart}  # the base of those outside the package
+    # RegisteredPart is the base of those outside the package.
+    assert seen == declared - {RegisteredPart, CellsConfig}
     assert len(seen) >= 19
     assert len(KEYS) >= 90
 
@@ -496,7 +501,51 @@ CONTRADICTIONS = [
         {"attention": {"score": "dot", "query": "previous", "input_feeding": True}},
         "input_feeding goes with query: current",
     ),
+    (
+        RECURRENT,
+        "encoder",
+        {"activation": "relu"},
+        "architecture.encoder.activation: relu is for cell: rnn",
+    ),
+    (
+        RECURRENT,
+        "decoder",
+        {"context": "initial_state", "attention": None},
+        "architecture.decoder.readout: concat has no context to read",
+    ),
+    (
+        RECURRENT,
+        "decoder",
+        {"attention": {"score": "general", "query": "current"}, "readout": "hidden"},
+        "architecture.decoder.readout: hidden leaves out the context",
+    ),
+    (
+        RECURRENT,
+        "decoder",
+        {"attention": {"score": "general", "query": "current", "input_feeding": True}},
+        "architecture.decoder.readout: concat cannot be fed into the next step",
+    ),
+    (
+        RECURRENT,
+        None,
+        {"bridge": {"type": "copy", "reads": "top"}},
+        "architecture.bridge.reads: top is for type: dense, not copy",
+    ),
+    (
+        RECURRENT,
+        None,
+        {"bridge": {"type": "dense", "shared": True}},
+        "architecture.bridge.shared: true goes with reads: own",
+    ),
 ]
+
+
+def test_a_bridge_of_the_same_layers_needs_as_many():
+    mutated = copy.deepcopy(RECURRENT)
+    mutated["architecture"]["bridge"]["reads"] = "own"
+    mutated["architecture"]["decoder"]["num_layers"] = 2
+    with pytest.raises(ConfigError, match=r"bridge\.reads: own .* 1 x gru and the decoder 2 x gru"):
+        read_config(PresetConfig, mutated, origin="mine.yaml")
 
 
 @pytest.mark.parametrize(("data", "side", "changes", "part"), CONTRADICTIONS)

@@ -8,8 +8,6 @@ without loading a backend.
 
 from keras_s2s.config.architecture import (
     ArchitectureConfig,
-    AttentionConfig,
-    BridgeConfig,
     DecoderConfig,
     EmbeddingConfig,
     EncoderConfig,
@@ -21,6 +19,7 @@ from keras_s2s.config.architecture import (
     TransformerConfig,
     embedding_dim,
     output_dim,
+    readout_dim,
 )
 from keras_s2s.config.errors import ConfigError, KeyPath, Misfit, MissingFileError
 from keras_s2s.config.generation import GenerationConfig
@@ -52,6 +51,7 @@ from keras_s2s.config.recipe import (
     RecipeConfig,
     TrainingConfig,
 )
+from keras_s2s.config.recurrent import AttentionConfig, BridgeConfig, CellsConfig
 from keras_s2s.config.shared import shared_keys, spread_shared
 from keras_s2s.config.strict import (
     LARGEST,
@@ -76,6 +76,7 @@ __all__ = [
     "Beams",
     "BleuTokenizer",
     "BridgeConfig",
+    "CellsConfig",
     "ConfigError",
     "ConfigT",
     "Count",
@@ -127,6 +128,7 @@ __all__ = [
     "merge",
     "output_dim",
     "read_config",
+    "readout_dim",
     "register_part",
     "shared_keys",
     "spread_shared",

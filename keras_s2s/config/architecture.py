@@ -16,6 +16,7 @@ from keras_s2s.config.parts import (
     registered,
     tag_of,
 )
+from keras_s2s.config.recurrent import AttentionConfig, BridgeConfig, CellsConfig
 from keras_s2s.config.shared import spread_shared
 from keras_s2s.config.strict import LARGEST, Count, Depth, Flag, Number, Positive, Rate, Strict
 
@@ -44,6 +45,11 @@ class EmbeddingConfig(Strict):
         "after_positions", description="Of norm; before_positions is Blenderbot-small's decoder."
     )
     norm_epsilon: Annotated[Number, Field(gt=0)] = Field(1e-5, description="Of norm.")
+    activation: Literal["linear", "relu"] = Field(
+        "linear",
+        description="Of what the layers above read; relu in the decoder of PyTorch's translation "
+        "tutorial.",
+    )
     dropout: Rate = 0.0
 
     @model_validator(mode="after")
@@ -61,53 +67,17 @@ class EmbeddingConfig(Strict):
         return self
 
 
-class AttentionConfig(Strict):
-    """How a recurrent decoder attends to the encoder's outputs."""
-
-    score: Literal["additive", "dot", "general", "concat"] = Field(
-        description="additive [Bahdanau 2015]; dot, general (bilinear), concat [Luong 2015]."
-    )
-    query: Literal["previous", "current"] = Field(
-        description="Attend before the cell, with its last state [Bahdanau], or after it [Luong]."
-    )
-    units: Positive | None = Field(
-        None, description="Width of the additive and concat score; `None` is the hidden_dim."
-    )
-    input_feeding: Flag = Field(
-        False, description="Feed the last attentional vector into the next step [Luong 2015, 3.3]."
-    )
-
-    @model_validator(mode="after")
-    def _feeding_needs_current(self) -> AttentionConfig:
-        if self.input_feeding and self.query == "previous":
-            raise ValueError(
-                "input_feeding goes with query: current; with query: previous the context "
-                "already enters the cell"
-            )
-        if self.units is not None and self.score in ("dot", "general"):
-            raise ValueError(f"units has no meaning for score: {self.score}")
-        return self
-
-
-class RecurrentEncoderConfig(Strict):
+class RecurrentEncoderConfig(CellsConfig):
     """A stack of GRU, LSTM or simple RNN layers over the source."""
 
-    type: Literal["recurrent"]
-    cell: Literal["gru", "lstm", "rnn"]
-    hidden_dim: Positive = Field(description="Units per direction.")
-    num_layers: Depth = 1
     bidirectional: Flag = False
     dropout: Rate = Field(0.0, description="Between layers and on the top layer's outputs.")
     embedding: EmbeddingConfig = EmbeddingConfig()
 
 
-class RecurrentDecoderConfig(Strict):
+class RecurrentDecoderConfig(CellsConfig):
     """A stack of GRU, LSTM or simple RNN cells over the target."""
 
-    type: Literal["recurrent"]
-    cell: Literal["gru", "lstm", "rnn"]
-    hidden_dim: Positive
-    num_layers: Depth = 1
     dropout: Rate = Field(0.0, description="Between layers and before the output projection.")
     context: Literal["initial_state", "every_step", "attention"] = Field(
         "initial_state",
@@ -115,7 +85,35 @@ class RecurrentDecoderConfig(Strict):
         "fed at every step too [Cho 2014], or by attention.",
     )
     attention: AttentionConfig | None = None
+    readout: Literal["dense", "concat", "hidden"] | None = Field(
+        None,
+        description="What the output projection reads. dense: tanh(W [hidden; context]), with the "
+        "embedding where the context enters the cell [Luong 2015, eq. 5]; concat: these side by "
+        "side; hidden: the top cell's output alone. `None` is hidden where context is "
+        "initial_state, else dense.",
+    )
     embedding: EmbeddingConfig = EmbeddingConfig()
+
+    @property
+    def readout_kind(self) -> Literal["dense", "concat", "hidden"]:
+        """What the output projection reads, with the default filled in."""
+        return self.readout or ("hidden" if self.context == "initial_state" else "dense")
+
+    @model_validator(mode="after")
+    def _readout_has_parts(self) -> RecurrentDecoderConfig:
+        attention = self.attention
+        if self.context == "initial_state" and self.readout_kind != "hidden":
+            reason = "has no context to read; context: initial_state goes with readout: hidden"
+        elif attention and attention.input_feeding and self.readout_kind != "dense":
+            reason = "cannot be fed into the next step; input_feeding goes with readout: dense"
+        elif attention and attention.query == "current" and self.readout_kind == "hidden":
+            reason = (
+                "leaves out the context, which with attention.query: current reaches nothing else; "
+                "use dense or concat"
+            )
+        else:
+            return self
+        raise Misfit(("readout",), f"{self.readout_kind} {reason}")
 
     @model_validator(mode="after")
     def _attention_matches_context(self) -> RecurrentDecoderConfig:
@@ -228,15 +226,6 @@ DecoderConfig = Annotated[
 ]
 
 
-class BridgeConfig(Strict):
-    """How the encoder's final state becomes the initial state of a recurrent decoder."""
-
-    type: Literal["copy", "dense", "zero"] = "copy"
-    activation: Literal["linear", "tanh", "relu"] = Field(
-        "tanh", description="Of the dense bridge [Bahdanau 2015, A.2.2]."
-    )
-
-
 class OutputConfig(Strict):
     """The projection of the decoder's hidden vectors to logits."""
 
@@ -283,10 +272,11 @@ class ArchitectureConfig(Strict):
                 f"{self.source_vocab_size} x {encoder_width} and the target "
                 f"{self.target_vocab_size} x {decoder_width}"
             )
-        if self.output.tie_embeddings and decoder_width != self.decoder.hidden_dim:
+        if self.output.tie_embeddings and decoder_width != (width := readout_dim(self)):
+            what = "hidden_dim" if width == self.decoder.hidden_dim else "readout's width"
             raise ValueError(
                 f"output.tie_embeddings needs the decoder's embedding width {decoder_width} "
-                f"to equal its hidden_dim {self.decoder.hidden_dim}"
+                f"to equal its {what} {width}"
             )
         if self.decoder.type == "transformer" and self.bridge is not None:
             raise ValueError(
@@ -314,6 +304,8 @@ class ArchitectureConfig(Strict):
 
     def _states_fit(self, decoder: RecurrentDecoderConfig) -> None:
         """Checks that a copied state has the decoder's cell, depth and width."""
+        if self.bridge is not None and self.bridge.reads == "own":
+            self._layers_fit(decoder)
         if self.bridge is None or self.bridge.type != "copy":
             return
         if isinstance(self.encoder, RegisteredSide):
@@ -341,6 +333,24 @@ class ArchitectureConfig(Strict):
                 "num_layers and width agree",
             )
 
+    def _layers_fit(self, decoder: RecurrentDecoderConfig) -> None:
+        """Checks that each state of the decoder has one of the encoder to be made of."""
+        if isinstance(self.encoder, RegisteredSide):
+            return
+        found = "a transformer encoder has no state"
+        if isinstance(self.encoder, RecurrentEncoderConfig):
+            mine = self.encoder.num_layers, self.encoder.cell == "lstm"
+            if mine == (decoder.num_layers, decoder.cell == "lstm"):
+                return
+            found = (
+                f"the encoder has {self.encoder.num_layers} x {self.encoder.cell} and the decoder "
+                f"{decoder.num_layers} x {decoder.cell}"
+            )
+        raise Misfit(
+            ("bridge", "reads"),
+            f"own needs as many layers and states on both sides, but {found}; use all",
+        )
+
     def _scores_fit(self, decoder: RecurrentDecoderConfig) -> None:
         """Checks that dot-product attention compares vectors of the same width."""
         width = output_dim(self.encoder)
@@ -360,6 +370,16 @@ def output_dim(encoder: RecurrentEncoderConfig | TransformerConfig | RegisteredS
         return encoder.output_dim
     both_ways = isinstance(encoder, RecurrentEncoderConfig) and encoder.bidirectional
     return encoder.hidden_dim * (2 if both_ways else 1)
+
+
+def readout_dim(architecture: ArchitectureConfig) -> int:
+    """Returns the width of the vectors that the output projection reads."""
+    decoder = architecture.decoder
+    if not isinstance(decoder, RecurrentDecoderConfig) or decoder.readout_kind != "concat":
+        return decoder.hidden_dim
+    after_the_cell = decoder.attention is not None and decoder.attention.query == "current"
+    token = 0 if after_the_cell else embedding_dim(decoder)
+    return decoder.hidden_dim + output_dim(architecture.encoder) + token
 
 
 def embedding_dim(

@@ -93,6 +93,9 @@ class InputEmbedding(ExplicitMaskLayer):
             x = x + ops.cast(table, x.dtype)[None]
         if self.norm is not None and self.config.norm_place == "after_positions":
             x = kernels.layer_norm(self.norm, x)
+        if self.config.activation == "relu":
+            # After dropout it would be the same: zeros and positive factors pass through relu.
+            x = ops.relu(x)
         return kernels.dropout(self.dropout, x, training)
 
     def compute_output_shape(self, tokens_shape: Any) -> Any:

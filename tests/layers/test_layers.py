@@ -120,6 +120,38 @@ def test_bridge_of_zeros():
     assert not any(to_numpy(layer[0]).any() for layer in found)
 
 
+def test_bridge_of_the_same_layer_and_kind():
+    source = memory([[4, 3], [4, 3]])
+    for shared, names in ((False, "layer_0_state_0 layer_0_state_1 layer_1_state_0"), (True, "")):
+        config = {"type": "dense", "reads": "own", "activation": "linear", "shared": shared}
+        bridge = built_bridge(config, [[5, 2], [5, 2]], source)
+        weights = randomise_layer(bridge)
+        assert len(weights) == (4 if shared else 8)
+        assert all(f"{name}/kernel" in weights for name in names.split())
+        for i, layer in enumerate(bridge(source)):
+            for j, state in enumerate(layer):
+                name = f"state_{j}" if shared else f"layer_{i}_state_{j}"
+                expected = to_numpy(source.final_state[i][j]) @ weights[f"{name}/kernel"]
+                expected = expected + weights[f"{name}/bias"]
+                np.testing.assert_allclose(to_numpy(state), expected, atol=1e-6)
+
+
+def test_bridge_of_the_top_layer():
+    source = memory([[4], [4]])
+    bridge = built_bridge({"type": "dense", "reads": "top"}, [[5]], source)
+    weights = randomise_layer(bridge)
+    expected = np.tanh(
+        to_numpy(source.final_state[1][0]) @ weights["layer_0_state_0/kernel"]
+        + weights["layer_0_state_0/bias"]
+    )
+    np.testing.assert_allclose(to_numpy(bridge(source)[0][0]), expected, atol=1e-6)
+
+
+def test_bridge_of_the_same_layer_needs_as_many():
+    with pytest.raises(ValueError, match=r"reads: own needs a state .* use reads: all"):
+        built_bridge({"type": "dense", "reads": "own"}, [[5]], memory([[4, 4]]))
+
+
 @pytest.mark.parametrize("states", [[[4, 4], [3]], []])
 def test_dense_bridge(states):
     source = memory(states)

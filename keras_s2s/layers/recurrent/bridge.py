@@ -21,7 +21,8 @@ class Bridge(ExplicitMaskLayer):
       depth and width (a bidirectional encoder counts twice its units).
     - `dense`: a projection of all final states at once, with an activation
       [Bahdanau 2015, A.2.2]; any encoder fits any decoder. An encoder without a recurrent
-      state (a Transformer) gives the mean of its outputs instead.
+      state (a Transformer) gives the mean of its outputs instead. `reads` chooses fewer states:
+      those of the top layer, or for each state the one of the same layer and kind.
     - `zero`: zeros; the decoder reads the source by attention only.
 
     Args:
@@ -50,20 +51,37 @@ class Bridge(ExplicitMaskLayer):
                 "encoder counts twice its hidden_dim)"
             )
         if self.config.type == "dense":
-            # Without a recurrent state the mean of the outputs is used.
-            width = sum(sum(layer) for layer in sizes) or values_shape[-1]
-            self.denses = [
-                [
-                    keras.layers.Dense(
-                        size, activation=self.config.activation, name=f"layer_{i}_state_{j}"
-                    )
-                    for j, size in enumerate(layer)
-                ]
-                for i, layer in enumerate(self.state_sizes)
+            widths = self._input_widths(sizes, values_shape[-1])
+            layers = len(self.state_sizes)
+            made = [
+                [self._projection(i, j, size) for j, size in enumerate(layer)]
+                for i, layer in enumerate(self.state_sizes[: 1 if self.config.shared else layers])
             ]
-            for dense in keras.tree.flatten(self.denses):
+            for dense, width in zip(
+                keras.tree.flatten(made), keras.tree.flatten(widths[: len(made)]), strict=True
+            ):
                 dense.build((None, width))
+            self.denses = made * layers if self.config.shared else made
         self.built = True
+
+    def _projection(self, layer: int, state: int, size: int) -> keras.layers.Dense:
+        name = f"state_{state}" if self.config.shared else f"layer_{layer}_state_{state}"
+        return keras.layers.Dense(size, activation=self.config.activation, name=name)
+
+    def _input_widths(self, sizes: list[list[int]], values_dim: int) -> list[list[int]]:
+        """Returns the input width of the projection to each state of the decoder."""
+        if self.config.reads == "own":
+            if [len(layer) for layer in sizes] != [len(layer) for layer in self.state_sizes]:
+                raise ValueError(
+                    f"bridge: reads: own needs a state of the encoder for each of the decoder's, "
+                    f"but the encoder ends in widths {sizes} and the decoder starts from "
+                    f"{self.state_sizes} (one list a layer); use reads: all"
+                )
+            return sizes
+        read = sizes[-1:] if self.config.reads == "top" else sizes
+        # Without a recurrent state the mean of the outputs is used.
+        width = sum(sum(layer) for layer in read) or values_dim
+        return [[width] * len(layer) for layer in self.state_sizes]
 
     def call(self, memory: Memory) -> list[list[Tensor]]:
         """Makes the initial state.
@@ -82,7 +100,13 @@ class Bridge(ExplicitMaskLayer):
                 [ops.zeros((batch, size), dtype=memory.values.dtype) for size in layer]
                 for layer in self.state_sizes
             ]
-        final = keras.tree.flatten(memory.final_state)
+        if self.config.reads == "own":
+            return [
+                [dense(state) for dense, state in zip(denses, layer, strict=True)]
+                for denses, layer in zip(self.denses, memory.final_state, strict=True)
+            ]
+        read = memory.final_state[-1:] if self.config.reads == "top" else memory.final_state
+        final = keras.tree.flatten(read)
         summary = ops.concatenate(final, axis=-1) if final else masked_mean(memory)
         return [[dense(summary) for dense in layer] for layer in self.denses]
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_s2s.config import CellsConfig
 from keras_s2s.typing import Tensor
 
 CELLS: dict[str, type[keras.layers.RNN]] = {
@@ -18,14 +19,18 @@ CELLS: dict[str, type[keras.layers.RNN]] = {
 STATES = {"gru": 1, "lstm": 2, "rnn": 1}
 
 
-def recurrent_layer(cell: str, units: int, *, name: str) -> keras.layers.RNN:
+def recurrent_layer(config: CellsConfig, *, name: str) -> keras.layers.RNN:
     """Returns a Keras recurrent layer that returns its whole sequence and its final state.
 
     Keras picks a GPU kernel where there is one; the weights have the same layout with and
     without it (`reset_after=True` for GRU), so that they load and run anywhere.
     """
-    return CELLS[cell](
-        units,
+    # The gates of GRU and LSTM leave no choice of an activation.
+    activation = {"activation": config.activation} if config.cell == "rnn" else {}
+    return CELLS[config.cell](
+        config.hidden_dim,
+        use_bias=config.use_bias,
+        **activation,
         return_sequences=True,
         return_state=True,
         recurrent_initializer=WideOrthogonal(),

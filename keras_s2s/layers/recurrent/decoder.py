@@ -41,8 +41,8 @@ class RecurrentDecoder(Decoder):
 
     In one step the input vector (concatenated with the context vector, or the last attentional
     vector, where the configuration asks for it) goes through the stack of cells; attention, if any,
-    reads the source before [Bahdanau 2015] or after it [Luong 2015]; a tanh readout combines the
-    inputs of the output projection.
+    reads the source before [Bahdanau 2015] or after it [Luong 2015]; a tanh readout
+    (or none, as the configuration says) combines the inputs of the output projection.
 
     Where no step depends on what another step read from the source, training runs each layer
     over the whole target at once; otherwise it scans step by step. Decoding always takes single
@@ -66,17 +66,17 @@ class RecurrentDecoder(Decoder):
         state_sizes = [[hidden_dim] * STATES[self.config.cell]] * self.config.num_layers
         self.bridge = Bridge(bridge, state_sizes=state_sizes, name="bridge")
         self.rnns = [
-            recurrent_layer(self.config.cell, hidden_dim, name=f"layer_{i}")
-            for i in range(self.config.num_layers)
+            recurrent_layer(self.config, name=f"layer_{i}") for i in range(self.config.num_layers)
         ]
         self.attention = (
             make_attention(self.config.attention, hidden_dim) if self.config.attention else None
         )
         self.readout = (
-            None
-            if self.config.context == "initial_state"
-            else keras.layers.Dense(hidden_dim, activation="tanh", name="readout")
+            keras.layers.Dense(hidden_dim, activation="tanh", name="readout")
+            if self.config.readout_kind == "dense"
+            else None
         )
+        self.readout_dim = hidden_dim  # until the widths of context and embedding are known
         self.dropout = keras.layers.Dropout(self.config.dropout, name="dropout")
 
     # The three ways in which the source can enter a step's input.
@@ -112,11 +112,13 @@ class RecurrentDecoder(Decoder):
             input_dim = hidden_dim
         if self.attention is not None:
             self.attention.build((None, None, hidden_dim), memory.values)
+        width = hidden_dim + (context_dim if self.attention is None else values_dim)
+        if self._attends_first or self._fixed_context:
+            width += embedding_dim
         if self.readout is not None:
-            width = hidden_dim + (context_dim if self.attention is None else values_dim)
-            if self._attends_first or self._fixed_context:
-                width += embedding_dim
             self.readout.build((None, None, width))
+        elif self.config.readout_kind == "concat":
+            self.readout_dim = width
 
     # ------------------------------------------------------------------ pieces of a step
 
@@ -137,17 +139,19 @@ class RecurrentDecoder(Decoder):
         )
 
     def _read_out(self, hidden: Tensor, context: Any, x: Tensor, source: dict[str, Any]) -> Tensor:
-        """Returns the input of the output projection, `[B, T, hidden_dim]`.
+        """Returns the input of the output projection, `[B, T, readout_dim]`.
 
         `tanh(W [h; c])` after Luong's attention; the input's embedding joins where the
         decoder's own equations have it (Bahdanau's and Cho's deep output).
         """
-        if self.readout is None:
+        if self.config.readout_kind == "hidden":
             return hidden
         if self._fixed_context:
-            return self.readout(ops.concatenate([hidden, self._with_context(x, source)], axis=-1))
-        parts = [hidden, context, x] if self._attends_first else [hidden, context]
-        return self.readout(ops.concatenate(parts, axis=-1))
+            parts = [hidden, self._with_context(x, source)]
+        else:
+            parts = [hidden, context, x] if self._attends_first else [hidden, context]
+        vectors = ops.concatenate(parts, axis=-1)
+        return vectors if self.readout is None else self.readout(vectors)
 
     def _advance(
         self, x: Tensor, beam: dict[str, Any], source: dict[str, Any], dropout: list[Any] | None
@@ -161,7 +165,7 @@ class RecurrentDecoder(Decoder):
             dropout: a mask `[R, hidden_dim]` for the outputs of each layer but the top one.
 
         Returns:
-            `(beam, readout [B, K, hidden_dim], weights [B, K, S] or None)`.
+            `(beam, readout [B, K, readout_dim], weights [B, K, S] or None)`.
         """
         sources = ops.shape(x)[0]
         context = weights = None
@@ -220,7 +224,7 @@ class RecurrentDecoder(Decoder):
             index: number of the step; not needed here.
 
         Returns:
-            `(hidden [R, 1, hidden_dim], state, attention [R, S] or None)`.
+            `(hidden [R, 1, readout_dim], state, attention [R, S] or None)`.
         """
         sources = ops.shape(state.source["mask"])[0]
         folded = fold_beams(x[:, 0], sources)
@@ -247,7 +251,7 @@ class RecurrentDecoder(Decoder):
                 the decoder has none.
 
         Returns:
-            hidden vectors `[B, T, hidden_dim]`, or a pair of them and the attention.
+            hidden vectors `[B, T, readout_dim]`, or a pair of them and the attention.
         """
         memory = Memory(*memory)
         source, beam = self.init_state(memory)
@@ -291,7 +295,7 @@ class RecurrentDecoder(Decoder):
 
         carry = {
             "beam": beam,
-            "readout": ops.zeros((batch, self.config.hidden_dim), dtype=tokens.dtype),
+            "readout": ops.zeros((batch, self.readout_dim), dtype=tokens.dtype),
         }
         if return_attention:
             carry["weights"] = ops.cast(ops.zeros_like(source["mask"]), tokens.dtype)
@@ -318,9 +322,7 @@ class RecurrentDecoder(Decoder):
         mask: Tensor | None = None,
         training: bool | None = None,
     ) -> keras.KerasTensor:
-        return keras.KerasTensor(
-            (*tokens.shape[:-1], self.config.hidden_dim), dtype=self.compute_dtype
-        )
+        return keras.KerasTensor((*tokens.shape[:-1], self.readout_dim), dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {

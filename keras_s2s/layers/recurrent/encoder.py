@@ -34,7 +34,7 @@ class RecurrentEncoder(Encoder):
         self.config = RecurrentEncoderConfig.model_validate(config)
         self.rnns = []
         for i in range(self.config.num_layers):
-            layer = recurrent_layer(self.config.cell, self.config.hidden_dim, name=f"layer_{i}")
+            layer = recurrent_layer(self.config, name=f"layer_{i}")
             if self.config.bidirectional:
                 layer = keras.layers.Bidirectional(layer, name=f"layer_{i}")
             self.rnns.append(layer)
