@@ -55,7 +55,6 @@ from keras_s2s.config.recurrent import AttentionConfig, BridgeConfig, CellsConfi
 from keras_s2s.config.shared import shared_keys, spread_shared
 from keras_s2s.config.strict import (
     LARGEST,
-    Beams,
     Count,
     Depth,
     Flag,
@@ -73,7 +72,6 @@ __all__ = [
     "REGISTERED",
     "ArchitectureConfig",
     "AttentionConfig",
-    "Beams",
     "BleuTokenizer",
     "BridgeConfig",
     "CellsConfig",

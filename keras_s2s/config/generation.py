@@ -6,9 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
+from keras_s2s.config import strict
 from keras_s2s.config.strict import Flag, Number, Strict
 from keras_s2s.options.generation import OPTIONS, GenerationOption
-from keras_s2s.options.kinds import Choice, Kind, Real, Switch, TokenIds, TokenLists, Whole
+from keras_s2s.options.kinds import (
+    Choice,
+    Kind,
+    Real,
+    Seed,
+    Switch,
+    Text,
+    TokenId,
+    TokenIds,
+    TokenLists,
+    Whole,
+)
 
 
 def _annotation(kind: Kind) -> Any:
@@ -23,13 +35,32 @@ def _annotation(kind: Kind) -> Any:
         return Flag | Literal[kind.others] if kind.others else Flag
     if isinstance(kind, Choice):
         return Literal[kind.choices]
-    return {TokenIds: list[int], TokenLists: list[list[int]]}[type(kind)]
+    return _OTHERS[type(kind)]
+
+
+#: Types of fields for kinds without settings.
+_OTHERS: dict[type[Kind], Any] = {
+    Seed: Annotated[int, Field(strict=True)],
+    Text: str,
+    TokenId: strict.TokenId,
+    TokenIds: list[int],
+    TokenLists: list[list[int]],
+}
 
 
 def _field(option: GenerationOption) -> Any:
+    """Returns the type and default of an option, as pydantic's `create_model` takes them.
+
+    Raises:
+        TypeError: its values are Python objects, which a configuration cannot hold.
+    """
+    if option.kind.python_only:
+        raise TypeError(
+            f"generation option {option.name}: a configuration cannot hold {option.kind.shown}; "
+            "declare the option with configured=False in options/generation.py"
+        )
     annotation = _annotation(option.kind)
-    # Earlier presets have `null` for a penalty that is now stated.
-    if option.default is None or option.name == "diversity_penalty":
+    if option.default is None or option.nullable:
         annotation = annotation | None
     return annotation, Field(option.default, description=option.meaning)
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from keras_s2s.options.kinds import LARGEST
+
 
 class Strict(BaseModel):
     """Base class of every configuration: unknown keys are errors, and values cannot be changed."""
@@ -21,9 +23,6 @@ def _no_flag(value: Any) -> Any:
     return value
 
 
-#: Sizes and ids are int32 in every backend.
-LARGEST = 2**31 - 1
-
 # Strict, and no bool for a float: otherwise `true` would be 1, and "no" a flag that is set.
 Number = Annotated[float, BeforeValidator(_no_flag)]
 Flag = Annotated[bool, Field(strict=True)]
@@ -31,8 +30,6 @@ Rate = Annotated[Number, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1, le=LARGEST, strict=True)]
 Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 TokenId = Count
-#: Each beam is a row of every cache: more than any search uses, fewer than fill the memory.
-Beams = Annotated[int, Field(ge=1, le=2**14, strict=True)]
 #: The deepest published Transformer has 500 layers a side [Wang 2022]; a typing error may ask for
 #: millions.
 Depth = Annotated[int, Field(ge=1, le=1024, strict=True)]

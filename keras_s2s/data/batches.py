@@ -17,7 +17,7 @@ import numpy as np
 from keras_s2s.config import SpecialIds
 from keras_s2s.data.batch_arguments import check_choice, special_ids_of
 from keras_s2s.data.buckets import BatchUnit, Bucket, assign_buckets, choose_buckets
-from keras_s2s.data.encoding import EncodedPairs, Overlong, encode_pairs
+from keras_s2s.data.encoding import EncodedPairs, OverlongPairs, encode_pairs
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.explain import Explanation, explain_batch
 from keras_s2s.data.limits import ModelLimits, described
@@ -123,14 +123,14 @@ class Batches(keras.utils.PyDataset):
         seed: int = 0,
         max_source_length: int | None = None,
         max_target_length: int | None = None,
-        overlong: Overlong = "drop",
+        overlong: OverlongPairs = "drop",
         frontend: Frontend | None = None,
         **pydataset_kwargs: Any,
     ) -> None:
         super().__init__(**pydataset_kwargs)
         self.special_ids = special_ids_of(preprocessor, special_ids)
         check_choice("batch_unit", batch_unit, get_args(BatchUnit))
-        check_choice("overlong", overlong, get_args(Overlong))
+        check_choice("overlong", overlong, get_args(OverlongPairs))
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("num_buckets", num_buckets, 1),

@@ -13,18 +13,20 @@ from tqdm import tqdm
 
 from keras_s2s.config import SpecialIds
 from keras_s2s.data.errors import DataError
+from keras_s2s.data.flat_ids import flat_ids
 from keras_s2s.data.pairs import is_blank
 from keras_s2s.data.ragged import RaggedArrays, RaggedIds
 from keras_s2s.data.teacher_forcing import start_may_be_label
 from keras_s2s.layers.contracts import Frontend, SourceInput
 from keras_s2s.layers.frontends import TOKEN_IDS
 from keras_s2s.text.tables import pairs_of
-from keras_s2s.text.truncation import Side, truncated
+from keras_s2s.text.truncation import Overlong, Side, truncated
 
 if TYPE_CHECKING:
     from keras_s2s.text.preprocessor import Preprocessor
 
-Overlong = Literal["drop", "truncate", "error"]
+#: What is done with a pair of which a side is too long.
+OverlongPairs = Literal["drop", Overlong]
 
 # Texts encoded at a time: enough for the tokenizer's threads, few enough to show progress.
 CHUNK = 1024
@@ -123,7 +125,7 @@ def encode_pairs(
     *,
     max_source_length: int | None = None,
     max_target_length: int | None = None,
-    overlong: Overlong = "drop",
+    overlong: OverlongPairs = "drop",
     frontend: Frontend | None = None,
 ) -> EncodedPairs:
     """Encodes pairs and checks their ids.
@@ -244,8 +246,8 @@ def _ids(
                     if is_array(source, frontend):
                         source = checked_array(f"{where}: source", source, frontend)
                     else:
-                        source = checked_ids(f"{where}: source", source)
-                    target = checked_ids(f"{where}: target", pair[1])
+                        source = ids_of_data(f"{where}: source", source)
+                    target = ids_of_data(f"{where}: target", pair[1])
                     _check_raw_target(number, target, special_ids)
                     yield number, source, target
             else:
@@ -348,8 +350,8 @@ def _check_kind(number: int, source: Any, sources: RaggedIds | RaggedArrays) -> 
         )
 
 
-def checked_ids(where: str, ids: Any) -> list[int]:
-    """Returns ids as a flat list, after checking them.
+def ids_of_data(where: str, ids: Any) -> list[int]:
+    """Returns the ids of a side of a pair as a list.
 
     Raises:
         DataError: it is something else; the message begins with `where`.
@@ -357,17 +359,10 @@ def checked_ids(where: str, ids: Any) -> list[int]:
     if isinstance(ids, str):
         raise DataError(f"{where} is text, expected ids; for texts pass a preprocessor")
     try:
-        values = np.asarray(ids)
-    except ValueError:
-        values = np.empty((0, 0))
-    if values.ndim != 1 or (values.size and values.dtype.kind not in "iu"):
-        raise DataError(
-            f"{where} has shape {values.shape} and dtype {values.dtype}, expected a flat list "
-            "of integer ids"
-        )
-    if values.size and not 0 <= values.min() <= values.max() < 2**31:
-        raise DataError(f"{where} holds {values.min()}..{values.max()}, expected ids of 0 or more")
-    return values.tolist()
+        found: list[int] = flat_ids(where, ids).tolist()
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    return found
 
 
 def _check_raw_target(number: int, ids: list[int], special_ids: SpecialIds) -> None:

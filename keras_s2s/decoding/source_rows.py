@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.rows import as_rows
 from keras_s2s.layers.contracts import SOURCE_MASK
@@ -137,7 +135,9 @@ def checked_rows(
     """
     check_overlong(overlong)
     vocabulary = getattr(parts.preset.architecture, f"{side}_vocab_size")
-    checked = [checked_ids(f"{side} {i}", row, vocabulary, side) for i, row in enumerate(rows)]
+    checked: list[list[int]] = [
+        flat_ids(f"{side} {i}", row, vocabulary, side).tolist() for i, row in enumerate(rows)
+    ]
     if empty := {i: "is empty: it has no id at all" for i, row in enumerate(checked) if not row}:
         raise RowError(side, empty)
     length = getattr(parts.network, f"max_{side}_length")
@@ -145,31 +145,3 @@ def checked_rows(
     if parts.preprocessor is not None:
         return parts.preprocessor.fit_rows(checked, side, length, overlong, limit=limit)
     return fitting(checked, length, parts.special_ids, side, overlong=overlong, limit=limit)
-
-
-def checked_ids(what: str, row: Any, vocabulary: int, side: str) -> list[int]:
-    """Returns `row` as a list of ids.
-
-    Args:
-        what: names the row in messages.
-        row: what the caller passed.
-        vocabulary: ids lie below this.
-        side: whose vocabulary it is, for messages.
-
-    Raises:
-        ValueError: it is no list of whole numbers, or holds an id that the vocabulary lacks.
-    """
-    try:
-        ids = np.asarray(row)
-    except (TypeError, ValueError):
-        ids = np.asarray(None)
-    if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
-        raise ValueError(f"{what} is {row!r}; it must be a list of ids, whole numbers")
-    wrong = ids[(ids < 0) | (ids >= vocabulary)]
-    if wrong.size:
-        raise ValueError(
-            f"{what} holds the id {wrong[0]}, but the {side} vocabulary has ids 0 to "
-            f"{vocabulary - 1}"
-        )
-    found: list[int] = ids.tolist()
-    return found

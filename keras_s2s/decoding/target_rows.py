@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from keras_s2s.data.flat_ids import flat_ids
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.source_rows import (
-    checked_ids,
     checked_rows,
     feature_rows,
     refuse_languages_of_ids,
@@ -100,7 +100,7 @@ def prefix_rows(
         if isinstance(each, str):
             # The target's own EOS would end it before it begins.
             each = parts.require_preprocessor().encode_target_prefix(each, code, first=first)
-        rows.append(checked_ids(f"decoder_prefix {i}", each, vocabulary, "target"))
+        rows.append(flat_ids(f"decoder_prefix {i}", each, vocabulary, "target").tolist())
     return rows
 
 

@@ -27,6 +27,7 @@ from keras_s2s.options.kinds import (
     TokenLists,
     Whole,
 )
+from keras_s2s.options.strategies import STRATEGIES, WITH_BEAMS, WITH_DRAWS, WITH_SEVERAL
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -36,16 +37,18 @@ class GenerationOption:
     """An option of `generate`.
 
     Attributes:
-        name: in Python; on the command line `--name-with-hyphens`.
+        name: the keyword in Python; on the command line `--name-with-hyphens`.
         kind: the values that it takes.
         meaning: what it does, a phrase.
         detail: further sentences for the docstring.
-        default: of a model that says nothing itself; None where the option is not used then.
+        default: the value where neither the caller nor the model's configuration has one; None
+            where the option is then not used.
         strategies: names of the strategies whose constructors take it.
-        rule: name of the class in `samplers.processors` that it makes, given the value (or
-            nothing, for a switch); None for an option that is no rule.
-        chooses: it chooses the strategy, where no sampler is named.
+        rule: name of the class in `samplers.processors` that is made from the value (for a
+            switch that is on, without arguments); None for an option that makes no rule.
+        chooses: the strategy depends on it, where no sampler is named.
         configured: a model may have a default of its own (a field of `GenerationConfig`).
+        nullable: a model's own default may be null, although the option has a default.
         huggingface: the name in Hugging Face's generation configuration; None where it has none.
     """
 
@@ -57,6 +60,7 @@ class GenerationOption:
     rule: str | None = None
     chooses: bool = False
     configured: bool = True
+    nullable: bool = False
     huggingface: str | None = None
     detail: str = ""
 
@@ -65,7 +69,7 @@ class GenerationOption:
         return self.kind.check(self.name, value, vocabulary)
 
     def asks(self, value: Any) -> bool:
-        """Returns whether a checked value of a rule's option makes a rule."""
+        """Returns whether a rule is made from a checked value of the option."""
         return value is not None and value != () and value != self.default
 
     @property
@@ -73,20 +77,6 @@ class GenerationOption:
         """The option on the command line."""
         return "--" + self.name.replace("_", "-")
 
-
-BEAMS = ("beam", "beam_sample", "diverse_beam")
-DRAWS = ("random", "top_k", "top_p", "beam_sample")
-#: Names of all strategies.
-STRATEGY_NAMES = (
-    "greedy",
-    "beam",
-    "random",
-    "top_k",
-    "top_p",
-    "beam_sample",
-    "diverse_beam",
-    "contrastive",
-)
 
 #: Each beam is a row of every cache: more than any search uses, fewer than fill the memory.
 _ROWS = Whole(1, 2**14)
@@ -104,9 +94,9 @@ def _table() -> tuple[GenerationOption, ...]:
     return (
         own(
             "sampler",
-            Choice(STRATEGY_NAMES),
+            Choice(tuple(STRATEGIES)),
             "the strategy; without it num_beams, do_sample and num_beam_groups choose",
-            detail="A `samplers.Sampler` or a name: " + ", ".join(STRATEGY_NAMES) + ".",
+            detail="A `samplers.Sampler` or a name: " + ", ".join(STRATEGIES) + ".",
         ),
         # Limits
         same(
@@ -127,7 +117,7 @@ def _table() -> tuple[GenerationOption, ...]:
             _ROWS,
             "hypotheses kept by a beam search",
             1,
-            strategies=BEAMS,
+            strategies=WITH_BEAMS,
             chooses=True,
         ),
         same(
@@ -144,16 +134,18 @@ def _table() -> tuple[GenerationOption, ...]:
         same(
             "diversity_penalty",
             Real("must be at least 0", least=0),
-            "what an id costs for each beam of an earlier group that took it",
+            "subtracted from an id's score for each beam of an earlier group that chose it at "
+            "this step",
             1.0,
             strategies=("diverse_beam",),
+            nullable=True,  # earlier presets say `null`
         ),
         same(
             "length_penalty",
             Real("must be a finite number"),
             "scores are divided by length to this power; above 0 favours longer results",
             1.0,
-            strategies=BEAMS,
+            strategies=WITH_BEAMS,
         ),
         same(
             "early_stopping",
@@ -161,122 +153,130 @@ def _table() -> tuple[GenerationOption, ...]:
             "stop when num_beams hypotheses have ended (True), when no other is likely to be "
             "better (False), or when none can be ('never')",
             False,
-            strategies=BEAMS,
+            strategies=WITH_BEAMS,
         ),
         same(
             "num_return_sequences",
             _ROWS,
             "results for each source, best first",
             1,
-            strategies=(*BEAMS, "random", "top_k", "top_p"),
+            strategies=WITH_SEVERAL,
         ),
         same(
             "temperature",
-            Real("must be above 0; greedy is its limit", above=0),
-            "divides the scores before a draw; below 1 sharpens, above 1 flattens",
+            Real("must be above 0; near 0 draws become greedy search", above=0),
+            "scores are divided by it before a draw: below 1 favours likely ids more, above 1 less",
             1.0,
-            strategies=DRAWS,
+            strategies=WITH_DRAWS,
         ),
         same(
             "top_k",
             Whole(0),
-            "draw from this many of the likeliest ids, 0 is off; candidates of contrastive search",
-            strategies=(*DRAWS, "contrastive"),
+            "draw from this many of the likeliest ids only, 0 draws from all; in contrastive "
+            "search, the number of candidates",
+            strategies=(*WITH_DRAWS, "contrastive"),
         ),
         same(
             "top_p",
             Real("must lie above 0 and be at most 1", above=0, most=1),
-            "draw from the likeliest ids that together have this probability",
-            strategies=DRAWS,
+            "draw only from the likeliest ids whose probabilities add up to this",
+            strategies=WITH_DRAWS,
         ),
         same(
             "min_p",
             Real("must lie between 0 and 1", least=0, most=1),
-            "leave out ids less likely than this share of the likeliest one's probability",
-            strategies=DRAWS,
+            "leave out ids whose probability is below this fraction of the likeliest id's",
+            strategies=WITH_DRAWS,
         ),
         own(
             "penalty_alpha",
             Real("must lie between 0 and 1", least=0, most=1),
-            "weight of the likeness to earlier hidden vectors in contrastive search",
+            "weight of the similarity to earlier hidden vectors, against the probability of an id",
             0.6,
             strategies=("contrastive",),
         ),
         own(
             "seed",
             Seed(),
-            "of samplers that draw: one, or one for each source; without it every call draws anew",
+            "seed of the draws: one for the call, or one for each source; without it, each call "
+            "gives other results",
             configured=False,
         ),
         # Rules
         same(
             "repetition_penalty",
             Real("must be above 0; 1.0 changes nothing", above=0),
-            "above 1 makes ids that were used less likely",
+            "above 1, ids that the result already has become less likely",
             1.0,
             rule="RepetitionPenalty",
         ),
         same(
             "no_repeat_ngram_size",
             Whole(0),
-            "no sequence of this many ids occurs twice",
+            "no sequence of this many ids occurs twice in a result; 0 is off",
             0,
             rule="NoRepeatNgram",
         ),
         same(
             "encoder_no_repeat_ngram_size",
             Whole(0),
-            "no sequence of this many ids of the source occurs",
+            "no sequence of this many ids of the source occurs in its result; 0 is off",
             0,
             rule="EncoderNoRepeatNgram",
         ),
-        same("bad_words_ids", TokenLists(), "sequences of ids that never occur", rule="BadWords"),
+        same(
+            "bad_words_ids",
+            TokenLists(),
+            "sequences of ids that a result must not have",
+            rule="BadWords",
+        ),
         same(
             "min_length",
             Whole(0),
-            "no end before this many ids, the decoder start counted",
+            "least ids of a result, the decoder start and a prefix counted",
             0,
             rule="MinLength",
         ),
         same(
             "min_new_tokens",
             Whole(0),
-            "no end before this many ids after the prefix; wins over min_length",
+            "least ids of a result after its prefix; replaces min_length where both are given",
             0,
             rule="MinNewTokens",
         ),
         same(
             "prefix_allowed_tokens_fn",
             Function(),
-            "of a source's place and its ids so far, returns the ids allowed next",
+            "called with the number of a source and its ids so far; returns the ids allowed next",
             rule="AllowedTokens",
             configured=False,
         ),
         same(
             "forced_bos_token_id",
             TokenId(),
-            "the first id; by default the model's",
+            "the first id of each result; by default as the model's special ids say",
             rule="ForcedBos",
             configured=False,
         ),
         same(
             "forced_eos_token_id",
             TokenId(),
-            "the last id that fits; by default the model's",
+            "the last id of a result that reaches its maximum length; by default as the model's "
+            "special ids say",
             rule="ForcedEos",
             configured=False,
         ),
-        same("suppress_tokens", TokenIds(), "ids that are never generated", rule="Suppress"),
+        same("suppress_tokens", TokenIds(), "ids that no result has", rule="Suppress"),
         same(
             "begin_suppress_tokens",
             TokenIds(),
-            "ids that are never the first",
+            "ids that no result begins with",
             rule="BeginSuppress",
         ),
         same(
             "renormalize_logits",
             Switch(),
-            "what the rules left over sums up to 1 again",
+            "probabilities are normalised again after the rules, so that they add up to 1",
             False,
             rule="Renormalize",
         ),
@@ -293,7 +293,7 @@ def _table() -> tuple[GenerationOption, ...]:
         GenerationOption(
             "processors",
             Rules(),
-            "rules of your own, applied after the others",
+            "rules of your own, which are applied after the others",
             configured=False,
             huggingface="logits_processor",
         ),
@@ -335,9 +335,9 @@ DEFAULTS = Defaults()
 
 
 def used_by(option: GenerationOption) -> str:
-    """Returns who uses an option, for pages: strategies, a rule, or all."""
+    """Returns what uses an option, for documentation: strategies, a rule, or all."""
     if isinstance(option.kind, Seed):
-        return ", ".join(DRAWS)
+        return ", ".join(WITH_DRAWS)
     if option.strategies:
         return ", ".join(option.strategies)
     if option.chooses:

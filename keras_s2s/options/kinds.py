@@ -40,7 +40,7 @@ class Kind(ABC):
     """The values that an option takes.
 
     Attributes:
-        python_only: a command line cannot say them.
+        python_only: they are Python objects, which a command line or a file cannot hold.
     """
 
     python_only = False
@@ -65,16 +65,16 @@ class Kind(ABC):
 
     @property
     def written(self) -> str:
-        """The values as a command line writes them, for its help."""
+        """How the values are written on a command line, for its help."""
         return self.shown
 
     @property
     def words(self) -> type:
-        """The type in which a command line hands the value over: int, float, bool or str."""
+        """The type that a command line reads: int, float, bool or str."""
         return str
 
     def parse(self, name: str, text: Any) -> Any:
-        """Returns the value for what a command line handed over, a `words`.
+        """Returns the value for what a command line read, which is of the type `words`.
 
         Raises:
             ValueError: the text cannot be read.
@@ -87,7 +87,7 @@ class Whole(Kind):
     """Whole numbers of at least `least`.
 
     Attributes:
-        most: that a configuration may hold; a call may ask for more.
+        most: largest value in a model's configuration; a call may pass a larger one.
     """
 
     least: int = 0
@@ -107,10 +107,12 @@ class Whole(Kind):
 
 @dataclass(frozen=True)
 class Real(Kind):
-    """Finite numbers, `above` or `least` to `most`; each bound may be None.
+    """Finite numbers between bounds, each of which may be None.
 
     Attributes:
-        says: ends the message about a number outside the bounds.
+        says: end of the message about a number outside the bounds.
+        above, least: lower bound: greater than `above`, or at least `least`.
+        most: upper bound.
     """
 
     says: str
@@ -141,7 +143,11 @@ class Real(Kind):
 
 @dataclass(frozen=True)
 class Switch(Kind):
-    """True, False, and further words that stand beside them."""
+    """True, False, or one of some words.
+
+    Attributes:
+        others: words that are taken besides True and False.
+    """
 
     others: tuple[str, ...] = ()
 
@@ -258,7 +264,7 @@ class TokenLists(Kind):
 
 
 class Text(Kind):
-    """A text, or a value that represents one."""
+    """A text, or ids in its place; checked where they are used."""
 
     def check(self, name: str, value: Any, vocabulary: int | None = None) -> Any:
         return value
@@ -273,7 +279,7 @@ class Text(Kind):
 
 
 class Seed(Kind):
-    """A whole number, or one for each row."""
+    """A whole number, or one for each source."""
 
     def check(self, name: str, value: Any, vocabulary: int | None = None) -> Any:
         return value
@@ -295,8 +301,8 @@ class Function(Kind):
     def check(self, name: str, value: Any, vocabulary: int | None = None) -> Any:
         if not callable(value):
             raise ValueError(
-                f"{name}={value!r} must be a function of a source's place and its ids so far that "
-                "returns the ids allowed next"
+                f"{name}={value!r} must be a function that is called with the number of a source "
+                "and its ids so far, and returns the ids allowed next"
             )
         return value
 

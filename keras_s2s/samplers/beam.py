@@ -16,6 +16,7 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.options.generation import DEFAULTS, checked
+from keras_s2s.options.strategies import STRATEGIES
 from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
@@ -61,7 +62,7 @@ class Beam(Sampler):
 
     def __init__(
         self,
-        num_beams: int = 4,
+        num_beams: int = STRATEGIES["beam"].defaults["num_beams"],
         *,
         length_penalty: float = DEFAULTS.length_penalty,
         early_stopping: bool | Literal["never"] = DEFAULTS.early_stopping,

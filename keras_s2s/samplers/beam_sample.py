@@ -7,6 +7,7 @@ from typing import Literal
 from keras import ops
 
 from keras_s2s.options.generation import DEFAULTS
+from keras_s2s.options.strategies import STRATEGIES
 from keras_s2s.samplers.beam import Beam, alive
 from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.candidates import COLD, Shortlist
@@ -37,7 +38,7 @@ class BeamSample(Beam):
 
     def __init__(
         self,
-        num_beams: int = 4,
+        num_beams: int = STRATEGIES["beam_sample"].defaults["num_beams"],
         *,
         length_penalty: float = DEFAULTS.length_penalty,
         early_stopping: bool | Literal["never"] = DEFAULTS.early_stopping,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from keras import ops
 
 from keras_s2s.options.generation import DEFAULTS, checked
+from keras_s2s.options.strategies import STRATEGIES
 from keras_s2s.samplers.blockwise_top_k import argmax, top_k
 from keras_s2s.samplers.checks import whole
 from keras_s2s.samplers.context import Sources
@@ -23,9 +24,6 @@ from keras_s2s.samplers.sampler import (
 )
 from keras_s2s.typing import Tensor, Tree
 
-#: Candidates at each step, where the caller leaves their number open.
-CANDIDATES = 4
-
 
 class ContrastiveSearch(Sampler):
     """Contrastive search: weighs the probability of an id against its similarity to earlier ones.
@@ -40,7 +38,7 @@ class ContrastiveSearch(Sampler):
 
     Args:
         penalty_alpha: weight of the similarity, from 0 (greedy search) to 1.
-        top_k: candidates at each step; None is 4.
+        top_k: candidates at each step; None takes the default.
 
     Raises:
         ValueError: for values outside these ranges.
@@ -55,10 +53,14 @@ class ContrastiveSearch(Sampler):
     lookahead = 1
 
     def __init__(
-        self, penalty_alpha: float = DEFAULTS.penalty_alpha, top_k: int | None = None
+        self,
+        penalty_alpha: float = DEFAULTS.penalty_alpha,
+        top_k: int | None = STRATEGIES["contrastive"].defaults["top_k"],
     ) -> None:
         self.penalty_alpha = checked("penalty_alpha", penalty_alpha)
-        self.top_k = CANDIDATES if top_k is None else whole("top_k", top_k)
+        if top_k is None:
+            top_k = STRATEGIES["contrastive"].defaults["top_k"]
+        self.top_k = whole("top_k", top_k)
 
     @property
     def width(self) -> int:

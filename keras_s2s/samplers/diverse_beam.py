@@ -7,6 +7,7 @@ from typing import Any, Literal
 from keras import ops
 
 from keras_s2s.options.generation import DEFAULTS, checked
+from keras_s2s.options.strategies import STRATEGIES
 from keras_s2s.samplers.beam import Beam, alive
 from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.context import Sources
@@ -48,9 +49,9 @@ class DiverseBeam(Sampler):
 
     def __init__(
         self,
-        num_beams: int = 4,
+        num_beams: int = STRATEGIES["diverse_beam"].defaults["num_beams"],
         *,
-        num_beam_groups: int = 2,
+        num_beam_groups: int = STRATEGIES["diverse_beam"].defaults["num_beam_groups"],
         diversity_penalty: float = DEFAULTS.diversity_penalty,
         length_penalty: float = DEFAULTS.length_penalty,
         early_stopping: bool | Literal["never"] = DEFAULTS.early_stopping,

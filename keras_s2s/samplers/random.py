@@ -5,6 +5,7 @@ from __future__ import annotations
 from keras import ops
 
 from keras_s2s.options.generation import DEFAULTS, checked
+from keras_s2s.options.strategies import STRATEGIES
 from keras_s2s.samplers.candidates import Shortlist
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
@@ -80,7 +81,7 @@ class TopK(Random):
 
     def __init__(
         self,
-        top_k: int = 50,
+        top_k: int = STRATEGIES["top_k"].defaults["top_k"],
         *,
         temperature: float = DEFAULTS.temperature,
         top_p: float | None = None,
@@ -105,7 +106,7 @@ class TopP(Random):
 
     def __init__(
         self,
-        top_p: float = 0.9,
+        top_p: float = STRATEGIES["top_p"].defaults["top_p"],
         *,
         temperature: float = DEFAULTS.temperature,
         top_k: int | None = None,

@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
 from keras_s2s.config import GenerationConfig
 from keras_s2s.config.nearest import did_you_mean
-from keras_s2s.options.generation import OPTIONS, STRATEGY_NAMES, checked
-from keras_s2s.samplers.beam import Beam
-from keras_s2s.samplers.beam_sample import BeamSample
+from keras_s2s.options import strategies
+from keras_s2s.options.generation import OPTIONS, checked
 from keras_s2s.samplers.checks import hashable
-from keras_s2s.samplers.contrastive_search import ContrastiveSearch
-from keras_s2s.samplers.diverse_beam import DiverseBeam
-from keras_s2s.samplers.greedy import Greedy
-from keras_s2s.samplers.random import Random, TopK, TopP
 from keras_s2s.samplers.sampler import Sampler
 
-_CLASSES: dict[str, type[Sampler]] = {
-    "greedy": Greedy,
-    "beam": Beam,
-    "random": Random,
-    "top_k": TopK,
-    "top_p": TopP,
-    "beam_sample": BeamSample,
-    "diverse_beam": DiverseBeam,
-    "contrastive": ContrastiveSearch,
-}
+
+def _class(strategy: strategies.Strategy) -> type[Sampler]:
+    module, name = strategy.sampler.split(".")
+    found: type[Sampler] = getattr(importlib.import_module(f"keras_s2s.samplers.{module}"), name)
+    return found
+
 
 #: Name -> class, and the options that its constructor takes.
 STRATEGIES: dict[str, tuple[type[Sampler], tuple[str, ...]]] = {
     name: (
-        _CLASSES[name],
+        _class(strategy),
         tuple(option.name for option in OPTIONS.values() if name in option.strategies),
     )
-    for name in STRATEGY_NAMES
+    for name, strategy in strategies.STRATEGIES.items()
 }
 
 #: Options that choose a strategy where none is named.
@@ -114,7 +106,7 @@ def resolve_sampler(
             f"sampler={name!r} has no use for {', '.join(ignored)}; {_takers(ignored[0])}"
         )
     settings = {option: value for option, value in settings.items() if option in names}
-    if strategy is ContrastiveSearch and "top_k" not in options:
+    if name == "contrastive" and "top_k" not in options:
         settings.pop("top_k", None)  # the model's own is for draws
     if "num_beams" in names and "num_beams" not in options and settings.get("num_beams", 1) == 1:
         settings.pop("num_beams", None)  # asked for by name: the strategy's own default

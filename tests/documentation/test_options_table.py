@@ -1,6 +1,6 @@
-"""The table of options in `docs/generation.md` is the one in the package.
+"""The tables of options and strategies in `docs/generation.md` are those of the package.
 
-`python tests/documentation/test_options_table.py` writes it anew.
+`python tests/documentation/test_options_table.py` writes them anew.
 """
 
 from __future__ import annotations
@@ -8,18 +8,33 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from keras_s2s.options.generation import OPTIONS, options_table
+from keras_s2s.options.strategies import STRATEGIES, strategies_table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "generation.md"
-MARKED = re.compile(r"(?<=<!-- options: begin -->\n).*?(?=\n<!-- options: end -->)", re.DOTALL)
+TABLES = {"options": options_table, "strategies": strategies_table}
 
 
-def test_the_page_has_the_table_of_the_package():
-    (found,) = MARKED.findall(PAGE.read_text(encoding="utf-8"))
-    assert found == options_table(), f"run python {Path(__file__).name}"
-    assert all(f"| `{name}` |" in found for name in OPTIONS)
+def marked(name: str) -> re.Pattern[str]:
+    """Finds what stands between the marks of a table."""
+    return re.compile(rf"(?<=<!-- {name}: begin -->\n).*?(?=\n<!-- {name}: end -->)", re.DOTALL)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_page_has_the_table_of_the_package(name):
+    (found,) = marked(name).findall(PAGE.read_text(encoding="utf-8"))
+    assert found == TABLES[name](), f"run python {Path(__file__).name}"
+
+
+def test_the_tables_have_every_option_and_strategy():
+    assert all(f"| `{name}` |" in options_table() for name in OPTIONS)
+    assert all(f'| `"{name}"` |' in strategies_table() for name in STRATEGIES)
 
 
 if __name__ == "__main__":
     page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(MARKED.sub(lambda _: options_table(), page), encoding="utf-8")
+    for each, table in TABLES.items():
+        page = marked(each).sub(lambda _, table=table: table(), page)
+    PAGE.write_text(page, encoding="utf-8")

@@ -12,15 +12,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError, create_model
 from small_models import slow_where_compiled
 from typer.testing import CliRunner
 
 import keras_s2s
 from keras_s2s.cli.app import app
 from keras_s2s.config import GenerationConfig
+from keras_s2s.config.generation import _field
+from keras_s2s.config.strict import Strict
 from keras_s2s.model import Seq2SeqLM
-from keras_s2s.options.generation import DEFAULTS, OPTIONS, STRATEGY_NAMES, checked
-from keras_s2s.options.kinds import Seed, Switch, Text, TokenId, TokenIds, TokenLists
+from keras_s2s.options import strategies
+from keras_s2s.options.generation import DEFAULTS, OPTIONS, GenerationOption, checked
+from keras_s2s.options.kinds import (
+    Function,
+    Rules,
+    Seed,
+    Switch,
+    Text,
+    TokenId,
+    TokenIds,
+    TokenLists,
+)
 from keras_s2s.samplers.resolve import STRATEGIES
 from keras_s2s.samplers.rules import RULES
 
@@ -101,12 +114,45 @@ def test_each_default_is_that_of_the_table():
         parameters = inspect.signature(strategy).parameters
         assert set(parameters) == set(options), name
         for option in options:
-            # A strategy that is asked for by its name is one: it has beams, groups, a limit.
-            own = {("num_beams", "4"), ("num_beam_groups", "2"), ("top_k", "50"), ("top_p", "0.9")}
-            if (option, str(parameters[option].default)) not in own:
-                assert parameters[option].default == getattr(DEFAULTS, option), (name, option)
-    assert tuple(STRATEGIES) == STRATEGY_NAMES
+            own = strategies.STRATEGIES[name].defaults
+            wanted = own.get(option, getattr(DEFAULTS, option))
+            assert parameters[option].default == wanted, (name, option)
+        made = strategy()
+        assert made.draws == strategies.STRATEGIES[name].draws, name
+        assert hasattr(made, "num_beams") == strategies.STRATEGIES[name].beams, name
+    assert list(STRATEGIES) == list(strategies.STRATEGIES)
     assert set(RULES) == {option.name for option in OPTIONS.values() if option.rule}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "wrong"),
+    [(TokenId(), 3, "three"), (TokenId(), 0, -1), (Text(), "Ein", 3), (Seed(), 3, "three")],
+)
+def test_every_kind_of_value_that_a_file_can_hold_may_be_configured(kind, value, wrong):
+    option = GenerationOption("first", kind, "a meaning")
+    config = create_model("Config", __base__=Strict, first=_field(option))
+    assert config(first=value).first == value
+    assert config().first is None
+    with pytest.raises(ValidationError):
+        config(first=wrong)
+
+
+@pytest.mark.parametrize("kind", [Function(), Rules()])
+def test_python_objects_cannot_be_configured(kind):
+    with pytest.raises(TypeError, match=r"option first: .* configured=False"):
+        _field(GenerationOption("first", kind, "a meaning"))
+
+
+def test_the_table_says_which_default_may_be_null():
+    nullable = {
+        name
+        for name, option in OPTIONS.items()
+        if option.configured and option.default is not None and option.nullable
+    }
+    assert nullable == {"diversity_penalty"}
+    assert GenerationConfig(diversity_penalty=None).diversity_penalty is None
+    with pytest.raises(ValidationError):
+        GenerationConfig(length_penalty=None)
 
 
 def value_of(option: Any) -> tuple[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_s2s.config import SpecialIds
-from keras_s2s.data.encoding import CHUNK, BatchReport, Overlong, checked_ids
+from keras_s2s.data.encoding import CHUNK, BatchReport, OverlongPairs, ids_of_data
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.data.pairs import is_blank
@@ -115,7 +115,7 @@ def encode_texts(
     seed: int,
     max_source_length: int | None = None,
     max_target_length: int | None = None,
-    overlong: Overlong = "drop",
+    overlong: OverlongPairs = "drop",
 ) -> DrawnPairs:
     """Encodes texts for an objective.
 
@@ -246,7 +246,7 @@ def _ids(
         while chunk := list(itertools.islice(numbered, CHUNK)):
             if preprocessor is None:
                 for number, row in chunk:
-                    yield number, checked_ids(f"text {number} (counted from 0)", row)
+                    yield number, ids_of_data(f"text {number} (counted from 0)", row)
             else:
                 for number, text in chunk:
                     _check_text(number, text)

@@ -1,6 +1,6 @@
 """Pre-training objectives: one text becomes a source and a target.
 
-An objective is a rule with settings, a plain function of ids and a random generator. `Batches`
+An objective is a rule with settings, a plain function of ids and a NumPy PRNG. `Batches`
 draws anew with it in every epoch. Letters: L ids of a text, S of its source, T of its target;
 none of them has BOS or EOS yet.
 """
@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
+
+from keras_s2s.data.flat_ids import flat_ids
 
 if TYPE_CHECKING:
     from keras_s2s.text.tokenizer import Tokenizer
@@ -150,15 +152,15 @@ def checked_number(name: str, value: float, above: float, below: float) -> float
     return float(value)
 
 
-def checked_ids(name: str, ids: Iterable[int]) -> np.ndarray:
+def distinct_ids(name: str, ids: Iterable[int]) -> np.ndarray:
     """Returns ids as int32 `[N]`, after checking that they are distinct.
 
     Raises:
-        ValueError: none, negative or repeated ones.
+        ValueError: something else than a list of ids, no id, or one that is repeated.
     """
-    array = np.asarray(list(ids))
-    if not array.size or array.ndim != 1 or array.dtype.kind not in "iu" or array.min() < 0:
-        raise ValueError(f"{name} is {ids!r}; expected ids of 0 or more, at least one")
+    array = flat_ids(name, list(ids))
+    if not array.size:
+        raise ValueError(f"{name} is empty; expected one id at least")
     if len(np.unique(array)) < len(array):
         raise ValueError(f"{name} has an id twice: {array.tolist()}")
     return array.astype("int32")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from keras_s2s.data.objectives.objective import Objective, checked_ids
+from keras_s2s.data.objectives.objective import Objective, distinct_ids
 
 if TYPE_CHECKING:
     from keras_s2s.text.tokenizer import Tokenizer
@@ -44,7 +44,7 @@ class SentencePermutation(Objective):
     keeps_tokens: ClassVar[bool] = True
 
     def __init__(self, *, end_ids: Sequence[int] | None = None) -> None:
-        self.end_ids = None if end_ids is None else checked_ids("end_ids", end_ids)
+        self.end_ids = None if end_ids is None else distinct_ids("end_ids", end_ids)
 
     def bind(self, tokenizer: Tokenizer | None) -> SentencePermutation:
         if self.end_ids is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from keras_s2s.data.objectives.objective import Objective, checked_ids, checked_number
+from keras_s2s.data.objectives.objective import Objective, checked_number, distinct_ids
 
 if TYPE_CHECKING:
     from keras_s2s.text.tokenizer import Tokenizer
@@ -69,7 +69,7 @@ class SpanCorruption(Objective):
         if math.isinf(self.mean_span_length):
             raise ValueError("mean_span_length is infinite; expected a number of ids")
         self.ends_in_span = ends_in_span
-        self.sentinels = None if sentinels is None else checked_ids("sentinels", sentinels)
+        self.sentinels = None if sentinels is None else distinct_ids("sentinels", sentinels)
         if self.sentinels is not None and len(self.sentinels) <= self._last_sentinel:
             raise ValueError(
                 "one sentinel does not suffice with ends_in_span=False, where another one may end "

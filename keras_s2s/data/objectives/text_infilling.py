@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_s2s.data.objectives.objective import Objective, checked_ids, checked_number
+from keras_s2s.data.objectives.objective import Objective, checked_number, distinct_ids
 
 if TYPE_CHECKING:
     from keras_s2s.text.tokenizer import Tokenizer
@@ -57,7 +57,7 @@ class TextInfilling(Objective):
         self.mean_span_length = checked_number("mean_span_length", mean_span_length, 1.0, np.inf)
         if math.isinf(self.mean_span_length):
             raise ValueError("mean_span_length is infinite; expected a number of ids")
-        self.mask_id = None if mask_id is None else int(checked_ids("mask_id", [mask_id])[0])
+        self.mask_id = None if mask_id is None else int(distinct_ids("mask_id", [mask_id])[0])
 
     def bind(self, tokenizer: Tokenizer | None) -> TextInfilling:
         mask_id = self.mask_id
