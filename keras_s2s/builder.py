@@ -66,6 +66,7 @@ def build_network(config: ArchitectureConfig) -> Network:
             vocab_size=config.target_vocab_size,
             table=target_table if config.output.tie_embeddings else None,
             use_bias=config.output.bias,
+            train_bias=config.output.train_bias,
             scale=config.output.scale,
             name="logits",
         ),

@@ -31,7 +31,12 @@ from keras_s2s.decoding.target_rows import pair_rows
 from keras_s2s.export.formats import export_as, refuse_fixed_search
 from keras_s2s.network_size import refuse_beyond_memory
 from keras_s2s.options.generation import describes_options
-from keras_s2s.preset_changes import changed, from_description, with_preprocessor
+from keras_s2s.preset_changes import (
+    changed,
+    from_description,
+    with_preprocessor,
+    with_trained_bias,
+)
 from keras_s2s.samplers import LogitsProcessor, Sampler
 from keras_s2s.samplers.checks import whole
 from keras_s2s.text.languages import Language
@@ -112,6 +117,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         verbose: bool = True,
         tokenizer: TokenizerChoice = None,
         decoder_start_token: str | None = None,
+        train_output_bias: bool | None = None,
         name: str = "seq2seq_lm",
     ) -> Seq2SeqLM:
         """Makes a model from a preset of the zoo, or from a folder of weights.
@@ -134,10 +140,13 @@ class Seq2SeqLM(TrainableModel, SavableModel):
             tokenizer: how text is split for a CTranslate2 folder, which holds vocabularies only:
                 "space" (the default), "character", or a tokenizer with the folder's ids.
             decoder_start_token: for a CTranslate2 folder that does not have one.
+            train_output_bias: whether the bias of the logits is trained; None is what the preset
+                says. In BART and its relatives it is not, as in transformers.
             name: of the Keras model.
 
         Raises:
-            ConfigError: an unknown name (with the nearest one) or a broken configuration.
+            ConfigError: an unknown name (with the nearest one) or a broken configuration;
+                `train_output_bias=True` for a model without such a bias.
             CheckpointError: files that are missing or broken, or weights that do not fit.
         """
         with open_source(
@@ -159,6 +168,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
                 origin=str(source),
                 generation=generation,
             )
+            config = with_trained_bias(config, train_output_bias, origin=str(source))
             if load_weights:
                 found.check(strict=strict)
             model = cls(

@@ -58,6 +58,23 @@ def changed(
     return read_config(PresetConfig, data, origin=origin, written=written)
 
 
+def with_trained_bias(config: PresetConfig, train: bool | None, *, origin: str) -> PresetConfig:
+    """Returns `config` with a bias of the logits that is trained, or is not; None leaves it.
+
+    Raises:
+        ConfigError: there is no bias to train.
+    """
+    if train is None:
+        return config
+    if train and not config.architecture.output.bias:
+        raise ConfigError(
+            f"{origin}: train_output_bias=True, but this model's logits have no bias "
+            "(architecture.output.bias is false); leave train_output_bias out"
+        )
+    change = {"architecture": {"output": {"train_bias": train}}}
+    return read_config(PresetConfig, catalog.overlay(config.model_dump(), change), origin=origin)
+
+
 def from_description(
     description: Mapping[str, Any] | str | Path,
     preprocessor: Preprocessor | None,

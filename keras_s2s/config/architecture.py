@@ -233,6 +233,11 @@ class OutputConfig(Strict):
         False, description="The projection is the transpose of the target embedding [Press 2017]."
     )
     bias: Flag = Field(True, description="Add a bias per vocabulary entry.")
+    train_bias: Flag = Field(
+        True,
+        description="The bias is trained; false keeps it as it is, as in BART and its relatives, "
+        "where it is a buffer.",
+    )
     scale: Flag = Field(
         False, description="Multiply hidden vectors by hidden_dim^-0.5 first (T5, where tied)."
     )

@@ -114,6 +114,7 @@ class OutputProjection(ExplicitMaskLayer):
         table: the target's token table where the projection is tied to it [Press 2017];
             None makes a matrix of its own.
         use_bias: add a bias `[V]`.
+        train_bias: whether the bias is trained, or stays as it is.
         scale: multiply hidden vectors by D^-0.5 first.
 
     Call arguments:
@@ -130,12 +131,14 @@ class OutputProjection(ExplicitMaskLayer):
         vocab_size: int,
         table: keras.layers.ReversibleEmbedding | None = None,
         use_bias: bool = True,
+        train_bias: bool = True,
         scale: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.vocab_size = vocab_size
         self.use_bias = use_bias
+        self.train_bias = train_bias
         self.scale = scale
         self.table = table
         self.dense = (
@@ -148,7 +151,12 @@ class OutputProjection(ExplicitMaskLayer):
         if self.dense is not None:
             self.dense.build(hidden_shape)
         self.bias = (
-            self.add_weight(name="bias", shape=(self.vocab_size,), initializer="zeros")
+            self.add_weight(
+                name="bias",
+                shape=(self.vocab_size,),
+                initializer="zeros",
+                trainable=self.train_bias,
+            )
             if self.use_bias
             else None
         )
@@ -169,6 +177,7 @@ class OutputProjection(ExplicitMaskLayer):
             **super().get_config(),
             "vocab_size": self.vocab_size,
             "use_bias": self.use_bias,
+            "train_bias": self.train_bias,
             "scale": self.scale,
             "table": table,
         }

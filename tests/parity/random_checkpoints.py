@@ -212,3 +212,21 @@ def batch(model: Any, rows: int = 4, seed: int = 1) -> dict[str, np.ndarray]:
         "labels": labels,
         "target_mask": np.arange(labels.shape[1])[None] <= np.array(lengths["target"])[:, None],
     }
+
+
+def inputs_of(other: Any) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Our inputs, shifted by hand, and the batch that they are made of."""
+    ids = batch(other)
+    start = getattr(other.config, "decoder_start_token_id", None)
+    if start is None:
+        start = other.config.pad_token_id  # T5's own rule
+    shifted = np.concatenate(
+        [np.full((len(ids["labels"]), 1), start), ids["labels"][:, :-1]], axis=1
+    )
+    ours = {
+        "encoder_token_ids": ids["source"].astype("int32"),
+        "encoder_padding_mask": ids["source_mask"],
+        "decoder_token_ids": shifted.astype("int32"),
+        "decoder_padding_mask": ids["target_mask"],
+    }
+    return ours, ids

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parity.random_checkpoints import all_cases, batch, families, make, save
+from parity.random_checkpoints import all_cases, families, inputs_of, make, save
 from safetensors.numpy import load_file
 from small_models import covered, slow_where_compiled, to_numpy
 
@@ -48,24 +48,6 @@ def made(tmp_path_factory):
         return known[family, case]
 
     return get
-
-
-def inputs_of(other: Any) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Our inputs, shifted by hand, and the batch that they are made of."""
-    ids = batch(other)
-    start = getattr(other.config, "decoder_start_token_id", None)
-    if start is None:
-        start = other.config.pad_token_id  # T5's own rule
-    shifted = np.concatenate(
-        [np.full((len(ids["labels"]), 1), start), ids["labels"][:, :-1]], axis=1
-    )
-    ours = {
-        "encoder_token_ids": ids["source"].astype("int32"),
-        "encoder_padding_mask": ids["source_mask"],
-        "decoder_token_ids": shifted.astype("int32"),
-        "decoder_padding_mask": ids["target_mask"],
-    }
-    return ours, ids
 
 
 def with_languages(ours: dict[str, np.ndarray], ids: dict[str, np.ndarray], config: Any) -> None:

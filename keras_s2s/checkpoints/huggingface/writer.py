@@ -178,6 +178,8 @@ def _misfits(
         mine = config.architecture.model_dump()
         data["share_embeddings"] = mine["share_embeddings"]
         data["output"]["tie_embeddings"] = mine["output"]["tie_embeddings"]
+        # Folders do not say whether it is trained, and results do not depend on it.
+        data["output"]["train_bias"] = mine["output"]["train_bias"]
         for side in tables.sinusoids.values():
             embedding = mine[side]["embedding"]
             rows = embedding["max_positions"]
