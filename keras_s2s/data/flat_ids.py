@@ -31,15 +31,16 @@ def flat_ids(what: str, ids: Any, vocabulary: int = 2**31, side: str | None = No
     if values.ndim != 1 or (values.size and values.dtype.kind not in "iu"):
         shown = repr(ids)
         raise ValueError(
-            f"{what} is {shown if len(shown) <= 80 else shown[:77] + '...'} (shape "
-            f"{values.shape}, dtype {values.dtype}), expected a flat list of integer ids"
+            f"{what} has shape {values.shape} and dtype {values.dtype}, expected a flat list of "
+            f"integer ids; got {shown if len(shown) <= 80 else shown[:77] + '...'}"
         )
     if values.size and not 0 <= values.min() <= values.max() < vocabulary:
+        if side is None:
+            raise ValueError(
+                f"{what} holds {values.min()}..{values.max()}, expected ids of 0 or more"
+            )
         wrong = values[(values < 0) | (values >= vocabulary)][0]
-        expected = (
-            "expected ids of 0 or more"
-            if side is None
-            else f"but the {side} vocabulary has ids 0 to {vocabulary - 1}"
+        raise ValueError(
+            f"{what} holds the id {wrong}, but the {side} vocabulary has ids 0 to {vocabulary - 1}"
         )
-        raise ValueError(f"{what} holds the id {wrong}, {expected}")
     return values

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from keras_s2s.data.flat_ids import flat_ids
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.rows import as_rows
 from keras_s2s.layers.contracts import SOURCE_MASK
