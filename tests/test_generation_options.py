@@ -136,7 +136,7 @@ NOT_MEANT: list[tuple[dict[str, Any], str]] = [
     ({"decoder_prefix": [[5], [6]]}, "one prefix for each of 3 sources"),
     ({"decoder_prefix": [[5], [99], [6]]}, "decoder_prefix 1 holds the id 99"),
     ({"decoder_prefix": ["a", "b", "c"]}, "no preprocessor"),
-    ({"decoder_prefix": [5, 6, 7]}, "decoder_prefix 0 is 5; .* list of ids"),
+    ({"decoder_prefix": [5, 6, 7]}, r"decoder_prefix 0 is 5, .* list of integer ids"),
     ({"decoder_prefix": 5}, "decoder_prefix=5"),
     ({"decoder_prefix": [[5], [6.5], []]}, r"decoder_prefix 1 is \[6\.5\]"),
     # How it is run and returned

@@ -31,8 +31,8 @@ def flat_ids(what: str, ids: Any, vocabulary: int = 2**31, side: str | None = No
     if values.ndim != 1 or (values.size and values.dtype.kind not in "iu"):
         shown = repr(ids)
         raise ValueError(
-            f"{what} has shape {values.shape} and dtype {values.dtype}, expected a flat list of "
-            f"integer ids; got {shown if len(shown) <= 80 else shown[:77] + '...'}"
+            f"{what} is {shown if len(shown) <= 80 else shown[:77] + '...'}, of shape "
+            f"{values.shape} and dtype {values.dtype}, expected a flat list of integer ids"
         )
     if values.size and not 0 <= values.min() <= values.max() < vocabulary:
         if side is None:
