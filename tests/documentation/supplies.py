@@ -64,6 +64,18 @@ def write_checkpoint(name: str, folder: Path) -> Path:
     return folder
 
 
+def write_halves(folder: Path) -> None:
+    """Writes the tokenizers of an encoder and a decoder that are pre-trained alone."""
+    tokens = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4, "a": 5, "##b": 6}
+    for name, model_type, files in (
+        ("bert-base-uncased", "bert", {"vocab.txt": "\n".join(tokens)}),
+        ("gpt2", "gpt2", {"vocab.json": '{"a": 0, "<|endoftext|>": 1}', "merges.txt": ""}),
+    ):
+        (folder / name).mkdir()
+        for file, text in {**files, "config.json": f'{{"model_type": "{model_type}"}}'}.items():
+            (folder / name / file).write_text(text, encoding="utf-8")
+
+
 def fill_hub_cache(cache: Path, repository: str, name: str) -> None:
     """A repository in a cache as huggingface_hub lays it out."""
     place = cache / f"models--{repository.replace('/', '--')}"

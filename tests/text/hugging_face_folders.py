@@ -6,10 +6,13 @@ import functools
 import io
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from text_samples import CORPUS
+
+from keras_s2s.text.pretrained.auto import load_pretrained_tokenizers
 
 MORE = [
     "The quick brown fox jumps over the lazy dog; it wasn't here, was it?",
@@ -28,10 +31,12 @@ def sentencepiece_model(
     rule: str = "nmt_nfkc",
     special: tuple[str, ...] = ("<unk>", "<s>", "</s>"),
     symbols: tuple[str, ...] = (),
+    control: tuple[str, ...] = (),
     unknown: bool = False,
 ) -> bytes:
     """A `.model` file whose first pieces are `special`, in this order.
 
+    `symbols` stay whole in a text; `control` follow the special ones and never come from text.
     With `unknown`, rare characters are left out of the vocabulary.
     """
     import sentencepiece
@@ -49,6 +54,7 @@ def sentencepiece_model(
         hard_vocab_limit=False,
         normalization_rule_name=rule,
         user_defined_symbols=list(symbols),
+        control_symbols=list(control),
         character_coverage=0.98 if unknown else 1.0,
         num_threads=1,
         minloglevel=4,
@@ -125,6 +131,20 @@ def fairseq_vocabulary(model: bytes, *, last: tuple[str, ...] = ()) -> dict[str,
     return {token: i for i, token in enumerate(tokens)}
 
 
+def added(content: str, **flags: bool) -> dict[str, Any]:
+    off = {name: False for name in ("lstrip", "rstrip", "single_word", "normalized", "special")}
+    return {"content": content, **off, **flags}
+
+
+def saved_by_transformers(folder: Path, source: Path) -> Path:
+    """The folder that `save_pretrained` of transformers 5 makes of another."""
+    import transformers
+
+    transformers.AutoTokenizer.from_pretrained(source).save_pretrained(folder)
+    (folder / "config.json").write_bytes((source / "config.json").read_bytes())
+    return folder
+
+
 # --------------------------------------------------------------------------------------
 # Texts
 # --------------------------------------------------------------------------------------
@@ -166,3 +186,28 @@ def random_texts(count: int, special: list[str], seed: int = 7) -> list[str]:
                 parts.append("".join(rng.choice(alphabet) for _ in range(rng.randint(1, 6))))
         texts.append("".join(parts))
     return texts
+
+
+class Loaded:
+    """A folder as transformers and as this package read it."""
+
+    def __init__(self, folder: Path, more: Sequence[str] = ()) -> None:
+        import transformers
+
+        self.folder = folder
+        self.more = list(more)
+        config = json.loads((folder / "config.json").read_text())
+        self.model_type = config["model_type"]
+        self.theirs = transformers.AutoTokenizer.from_pretrained(folder)
+        found = load_pretrained_tokenizers(folder, self.model_type)
+        assert found is not None
+        self.ours = found
+
+    def texts(self, count: int) -> list[str]:
+        every = list(self.theirs.all_special_tokens)
+        fixed = ["<s>", "</s>", "<pad>", "<mask>", "<unk>", "<extra_id_3>", "<unk_3>", "<new>"]
+        codes = ["__en__", "en_XX", "eng_Latn", ">>fra<<", ">>deu<< ", ">>xx", "__java__", "word"]
+        special = dict.fromkeys(
+            [*every[:8], *every[-3:], *fixed, *codes, *self.more, "<left>", "<both>"]
+        )
+        return random_texts(count, list(special))

@@ -7,14 +7,16 @@ import pickle
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hugging_face_folders import (
+    Loaded,
+    added,
     byte_level_files,
     fairseq_vocabulary,
     pieces,
     random_texts,
+    saved_by_transformers,
     sentencepiece_model,
     word_bpe_files,
     write_folder,
@@ -43,18 +45,6 @@ CASES: dict[str, Callable[[Path], Path]] = {}
 def case(function: Callable[[Path], Path]) -> Callable[[Path], Path]:
     CASES[function.__name__] = function
     return function
-
-
-def added(content: str, **flags: bool) -> dict[str, Any]:
-    off = {name: False for name in ("lstrip", "rstrip", "single_word", "normalized", "special")}
-    return {"content": content, **off, **flags}
-
-
-def saved_by_transformers(folder: Path, source: Path) -> Path:
-    """The folder that `save_pretrained` of transformers 5 makes of another."""
-    transformers.AutoTokenizer.from_pretrained(source).save_pretrained(folder)
-    (folder / "config.json").write_bytes((source / "config.json").read_bytes())
-    return folder
 
 
 # --------------------------------------------------------------------------------------
@@ -342,26 +332,6 @@ def bert(folder: Path) -> Path:
 # --------------------------------------------------------------------------------------
 # Against transformers
 # --------------------------------------------------------------------------------------
-
-
-class Loaded:
-    """A folder as transformers and as this package read it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        config = json.loads((folder / "config.json").read_text())
-        self.model_type = config["model_type"]
-        self.theirs = transformers.AutoTokenizer.from_pretrained(folder)
-        found = load_pretrained_tokenizers(folder, self.model_type)
-        assert found is not None
-        self.ours = found
-
-    def texts(self, count: int) -> list[str]:
-        every = list(self.theirs.all_special_tokens)
-        fixed = ["<s>", "</s>", "<pad>", "<mask>", "<unk>", "<extra_id_3>", "<unk_3>", "<new>"]
-        codes = ["__en__", "en_XX", "eng_Latn", ">>fra<<", ">>deu<< ", ">>xx", "__java__", "word"]
-        special = dict.fromkeys([*every[:8], *every[-3:], *fixed, *codes, "<left>", "<both>"])
-        return random_texts(count, list(special))
 
 
 @pytest.fixture(scope="module")

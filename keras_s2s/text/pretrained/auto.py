@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from keras_s2s.config import ConfigError, LanguagesConfig, SpecialIds
 from keras_s2s.text.languages import languages_of
@@ -36,11 +37,16 @@ _GENERIC = "TokenizersBackend"
 
 #: Model type to the tokenizer class of its own.
 CLASS_OF_MODEL_TYPE: dict[str, str] = {
+    "albert": "AlbertTokenizer",
     "bart": "RobertaTokenizer",
     "bert": "BertTokenizer",
     "blenderbot": "BlenderbotTokenizer",
     "blenderbot-small": "BlenderbotSmallTokenizer",
     "byt5": "ByT5Tokenizer",
+    "camembert": "CamembertTokenizer",
+    "distilbert": "BertTokenizer",
+    "electra": "BertTokenizer",
+    "gpt2": "GPT2Tokenizer",
     "m2m_100": "M2M100Tokenizer",
     "marian": "MarianTokenizer",
     "mbart": "MBartTokenizer",
@@ -51,11 +57,15 @@ CLASS_OF_MODEL_TYPE: dict[str, str] = {
     "roberta": "RobertaTokenizer",
     "t5": "T5Tokenizer",
     "umt5": _GENERIC,
+    "xlm-roberta": "XLMRobertaTokenizer",
 }
 
 #: Other names under which folders know a class.
 _ALIASES = {
     "BartTokenizer": "RobertaTokenizer",
+    "ConvBertTokenizer": "BertTokenizer",
+    "DistilBertTokenizer": "BertTokenizer",
+    "ElectraTokenizer": "BertTokenizer",
     "LEDTokenizer": "RobertaTokenizer",
     "MvpTokenizer": "RobertaTokenizer",
     "MT5Tokenizer": "T5Tokenizer",
@@ -159,30 +169,55 @@ def load_pretrained_tokenizers(
         return None
     if target_size is None:
         target_size = source_size
-    source: PretrainedTokenizer
-    target: PretrainedTokenizer
     if class_name == "MarianTokenizer":
-        source = MarianTokenizer(files, class_name, source_size, "source")
-        target = MarianTokenizer(files, class_name, target_size, "target")
+        source = make_tokenizer(files, class_name, source_size, "source")
+        target = make_tokenizer(files, class_name, target_size, "target")
     else:
-        make = _PYTHON.get(class_name, PipelineTokenizer)
         sizes = [size for size in (source_size, target_size) if size is not None]
-        source = target = make(files, class_name, max(sizes, default=None))
-    for tokenizer in (source, target):
-        tokenizer.check_size()
-    languages = languages_of(source)
-    bos = eos = None
-    if class_name in _LANGUAGES_AROUND:
-        eos = source.eos_id
+        source = target = make_tokenizer(files, class_name, max(sizes, default=None), "source")
+    bos, eos = template_ids(source)
+    return PretrainedTokenizers(source, target, languages_of(source), bos, eos, class_name)
+
+
+def make_tokenizer(
+    files: TokenizerFiles, class_name: str, size: int | None, side: Literal["source", "target"]
+) -> PretrainedTokenizer:
+    """Makes the tokenizer of one side.
+
+    Args:
+        files: the tokenizer files of a folder.
+        class_name: the class of transformers that reads them, as `tokenizer_class` returns it.
+        size: ids of the model on this side; None is the tokenizer's.
+        side: which of its two tokenizers is meant, where a class has two (Marian).
+
+    Raises:
+        FileNotFoundError: a file that the class needs is missing.
+        ConfigError: a file cannot be read, or the tokenizer has more ids than the model.
+    """
+    tokenizer: PretrainedTokenizer
+    if class_name == "MarianTokenizer":
+        tokenizer = MarianTokenizer(files, class_name, size, side)
     else:
-        before, after = source.template
-        if len(before) > 1 or len(after) > 1:
-            raise ConfigError(
-                f"{folder}/{TOKENIZER_JSON}: its template puts {len(before)} ids before and "
-                f"{len(after)} after a text; at most one each can be used"
-            )
-        bos, eos = next(iter(before), None), next(iter(after), None)
-    return PretrainedTokenizers(source, target, languages, bos, eos, class_name)
+        tokenizer = _PYTHON.get(class_name, PipelineTokenizer)(files, class_name, size)
+    tokenizer.check_size()
+    return tokenizer
+
+
+def template_ids(tokenizer: PretrainedTokenizer) -> tuple[int | None, int | None]:
+    """Returns the ids that a tokenizer puts before and after every text, or None.
+
+    Raises:
+        ConfigError: it puts more than one id before or after.
+    """
+    if tokenizer.class_name in _LANGUAGES_AROUND:
+        return None, tokenizer.eos_id
+    before, after = tokenizer.template
+    if len(before) > 1 or len(after) > 1:
+        raise ConfigError(
+            f"{tokenizer.files.origin}/{TOKENIZER_JSON}: its template puts {len(before)} ids "
+            f"before and {len(after)} after a text; at most one each can be used"
+        )
+    return next(iter(before), None), next(iter(after), None)
 
 
 def tokenizer_class(

@@ -176,6 +176,16 @@ class PretrainedTokenizer(Tokenizer):
         return self._named_id("eos_token")
 
     @property
+    def cls_id(self) -> int | None:
+        """Id of `cls_token`; `None` where there is none."""
+        return self._named_id("cls_token")
+
+    @property
+    def sep_id(self) -> int | None:
+        """Id of `sep_token`; `None` where there is none."""
+        return self._named_id("sep_token")
+
+    @property
     def mask_id(self) -> int | None:
         """Id of `mask_token`; `None` where there is none."""
         return self._named_id("mask_token")

@@ -17,6 +17,13 @@ from typing import Any
 
 from keras_s2s.config import ConfigError
 from keras_s2s.text.pretrained.language_codes import MBART, MBART50, NLLB
+from keras_s2s.text.pretrained.language_model_pipelines import (
+    albert,
+    bert,
+    camembert,
+    gpt2,
+    xlm_roberta,
+)
 from keras_s2s.text.pretrained.pipeline_parts import (
     Draft,
     Scored,
@@ -41,7 +48,6 @@ from keras_s2s.text.pretrained.tokenizer_files import (
     T5_MODEL,
     TOKENIZER_JSON,
     VOCAB,
-    WORDPIECE_VOCAB,
     Added,
     Declared,
     TokenizerFiles,
@@ -300,40 +306,6 @@ def _byte_level(files: TokenizerFiles, declared: Declared, *, blenderbot: bool =
     return Draft(pipeline, named, extra, finish)
 
 
-def _bert(files: TokenizerFiles, declared: Declared) -> Draft:
-    """Builds the pipeline of BERT: WordPiece."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
-
-    named = named_tokens(
-        declared,
-        unk_token="[UNK]",
-        sep_token="[SEP]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        mask_token="[MASK]",
-    )
-    if TOKENIZER_JSON in files:
-        vocab = files.json(TOKENIZER_JSON).get("model", {}).get("vocab", {})
-    else:
-        text = files.require(WORDPIECE_VOCAB, "BertTokenizer").decode("utf-8")
-        lines = text.split("\n")
-        if lines and not lines[-1]:
-            lines.pop()
-        vocab = {line.rstrip(): i for i, line in enumerate(lines)}
-    options = declared.options
-    pipeline = Tokenizer(models.WordPiece(vocab, unk_token=str(named["unk_token"])))
-    pipeline.normalizer = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=bool(options.get("tokenize_chinese_chars", True)),
-        strip_accents=options.get("strip_accents"),
-        lowercase=bool(options.get("do_lower_case", True)),
-    )
-    pipeline.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    pipeline.decoder = decoders.WordPiece(prefix="##")
-    template = make_template([str(named["cls_token"])], [str(named["sep_token"])])
-    return Draft(pipeline, named, declared.extra or declared.additional or (), template)
-
-
 def _generic(files: TokenizerFiles, declared: Declared) -> Draft:
     """Builds the pipeline that a `tokenizer.json` describes."""
     named = {key: declared.named[key] for key in ordered_tokens(declared.named)}
@@ -349,7 +321,11 @@ BUILDERS: dict[str, Callable[[TokenizerFiles, Declared], Draft]] = {
     "NllbTokenizer": _nllb,
     "RobertaTokenizer": _byte_level,
     "BlenderbotTokenizer": functools.partial(_byte_level, blenderbot=True),
-    "BertTokenizer": _bert,
+    "BertTokenizer": bert,
+    "XLMRobertaTokenizer": xlm_roberta,
+    "CamembertTokenizer": camembert,
+    "AlbertTokenizer": albert,
+    "GPT2Tokenizer": gpt2,
     "TokenizersBackend": _generic,
 }
 

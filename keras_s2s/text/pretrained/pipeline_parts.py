@@ -186,20 +186,23 @@ def precompiled(charsmap: bytes) -> Any:
     return normalizers.Precompiled(charsmap)
 
 
-def metaspace(pipeline: Any) -> None:
-    """Sets a pre-tokeniser that writes `▁` for each space and before the text, and its decoder."""
+def metaspace(pipeline: Any, *, prefix: bool = True) -> None:
+    """Sets a pre-tokeniser that writes `▁` for each space and, with `prefix`, before the text, and
+    its decoder.
+    """
     from tokenizers import decoders, pre_tokenizers
 
-    settings: dict[str, Any] = {"replacement": SPACE, "prepend_scheme": "always", "split": True}
+    scheme = "always" if prefix else "never"
+    settings: dict[str, Any] = {"replacement": SPACE, "prepend_scheme": scheme, "split": True}
     pipeline.pre_tokenizer = pre_tokenizers.Metaspace(**settings)
     pipeline.decoder = decoders.Metaspace(**settings)
 
 
-def split_at_white_space(pipeline: Any) -> None:
+def split_at_white_space(pipeline: Any, *, prefix: bool = True) -> None:
     """Sets the pre-tokeniser of `metaspace`, for words apart by any white space."""
     from tokenizers import pre_tokenizers
 
-    metaspace(pipeline)
+    metaspace(pipeline, prefix=prefix)
     pipeline.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pipeline.pre_tokenizer]
     )

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from keras_s2s.text.pretrained.base import PretrainedTokenizer, tidy_spaces
+from keras_s2s.text.pretrained.language_model_pipelines import unused_options
 from keras_s2s.text.pretrained.pipeline_builders import build_pipeline, template_of
 from keras_s2s.text.pretrained.tokenizer_files import TokenizerFiles
 from keras_s2s.text.settled import HALF, settled_spaces
@@ -62,6 +63,11 @@ class PipelineTokenizer(PretrainedTokenizer):
     def template(self) -> tuple[list[int], list[int]]:
         """Ids that the pipeline's template puts before and after a text."""
         return template_of(self.pipeline)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the files say and the pipeline does not do, since transformers 5 does not do it."""
+        return tuple(unused_options(self.class_name, self.files))
 
     def named_token(self, name: str) -> str | None:
         """Returns the text of `eos_token` or another named token, or `None`."""

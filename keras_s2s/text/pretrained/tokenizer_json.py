@@ -42,16 +42,21 @@ def json_scores(files: TokenizerFiles) -> Scored:
     return [(str(piece), float(score)) for piece, score in vocab]
 
 
-def json_merges(files: TokenizerFiles) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    model = _model(files)
-    vocab = model["vocab"]
+def json_pieces(files: TokenizerFiles) -> dict[str, int]:
+    """Returns the ids of the tokens of `tokenizer.json`, added tokens left out."""
+    vocab = _model(files)["vocab"]
     if isinstance(vocab, list):
         vocab = {entry[0] if isinstance(entry, list) else entry: i for i, entry in enumerate(vocab)}
+    return vocab
+
+
+def json_merges(files: TokenizerFiles) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    model = _model(files)
     merges = []
     for merge in model.get("merges", []):
         first, second = merge.split(" ") if isinstance(merge, str) else merge
         merges.append((first, second))
-    return vocab, merges
+    return json_pieces(files), merges
 
 
 def json_charsmap(files: TokenizerFiles) -> bytes | None:
