@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Iterable
 
-from keras_s2s.text.special_tokens import UNKNOWN_SURFACE
-from keras_s2s.text.trained.base import TrainedTokenizer
-from keras_s2s.text.trained.normalization import Normalizer
-from keras_s2s.text.trained.vocabulary import Vocabulary
+from keras_s2s.text.trained.vocabulary_tokenizer import VocabularyTokenizer
 
 
-class CharacterTokenizer(TrainedTokenizer):
+class CharacterTokenizer(VocabularyTokenizer):
     """A tokenizer whose tokens are Unicode code points; lossless for known characters, apart from
     the normalisation.
 
@@ -23,57 +18,11 @@ class CharacterTokenizer(TrainedTokenizer):
 
     kind = "character"
 
-    def __init__(self, vocabulary: Vocabulary, normalizer: Normalizer) -> None:
-        self.vocabulary = vocabulary
-        self.normalizer = normalizer
-
-    @classmethod
-    def train(
-        cls,
-        texts: Iterable[str],
-        normalizer: Normalizer,
-        vocab_size: int | None,
-        extra: Sequence[str] = (),
-    ) -> CharacterTokenizer:
-        """Makes a tokenizer of the most frequent characters of `texts`, and of `extra` tokens for
-        pre-training.
-        """
-        counts: Counter[str] = Counter()
-        for text in texts:
-            counts.update(normalizer(text))
-        return cls(Vocabulary.from_counts(counts, vocab_size, extra), normalizer)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Number of ids, special ones included."""
-        return len(self.vocabulary)
-
-    def token_to_id(self, token: str) -> int | None:
-        """Returns the id of a character or special token, or `None`."""
-        return self.vocabulary.ids.get(token)
-
-    def _encode(self, text: str) -> list[int]:
+    @staticmethod
+    def split(text: str) -> Iterable[str]:
         # Special tokens are longer than a character, so no text can reach their ids.
-        ids, unk = self.vocabulary.ids, self.vocabulary.unk_id
-        return [ids.get(character, unk) for character in self.normalizer(text)]
+        return text
 
-    def _decode(self, ids: list[int]) -> str:
-        tokens, unk = self.vocabulary.tokens, self.vocabulary.unk_id
-        return "".join(UNKNOWN_SURFACE if i == unk else tokens[i] for i in ids)
-
-    def _settled(self, ids: list[int]) -> str:
-        return self._decode(ids)
-
-    def _token(self, i: int) -> str:
-        return self.vocabulary.tokens[i]
-
-    def _settings(self) -> dict[str, Any]:
-        return {"normalization": self.normalizer.form, "lowercase": self.normalizer.lowercase}
-
-    def _files(self) -> dict[str, bytes]:
-        return {"vocabulary.json": self.vocabulary.to_bytes()}
-
-    @classmethod
-    def _restore(cls, settings: dict[str, Any], files: dict[str, bytes]) -> Self:
-        normalizer = Normalizer(settings["normalization"], settings["lowercase"])
-        return cls(Vocabulary.from_bytes(files["vocabulary.json"]), normalizer)
+    @staticmethod
+    def join(tokens: Iterable[str]) -> str:
+        return "".join(tokens)

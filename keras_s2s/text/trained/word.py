@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Iterable
 
-from keras_s2s.text.special_tokens import UNKNOWN_SURFACE
-from keras_s2s.text.trained.base import TrainedTokenizer
-from keras_s2s.text.trained.normalization import Normalizer
-from keras_s2s.text.trained.vocabulary import Vocabulary
+from keras_s2s.text.trained.vocabulary_tokenizer import VocabularyTokenizer
 from keras_s2s.text.trained.word_pattern import compiled_token_pattern
 
 # Marks a token that follows its predecessor without white space, as OpenNMT's tokenizer
@@ -17,7 +12,7 @@ from keras_s2s.text.trained.word_pattern import compiled_token_pattern
 JOINER = "\uffed"
 
 
-class WordTokenizer(TrainedTokenizer):
+class WordTokenizer(VocabularyTokenizer):
     """A tokenizer whose tokens are words, numbers, symbols and punctuation marks.
 
     Text is split at white space, then by `word_pattern.token_pattern`.  A token that
@@ -35,60 +30,14 @@ class WordTokenizer(TrainedTokenizer):
 
     kind = "word"
 
-    def __init__(self, vocabulary: Vocabulary, normalizer: Normalizer) -> None:
-        self.vocabulary = vocabulary
-        self.normalizer = normalizer
-
-    @classmethod
-    def train(
-        cls,
-        texts: Iterable[str],
-        normalizer: Normalizer,
-        vocab_size: int | None,
-        extra: Sequence[str] = (),
-    ) -> WordTokenizer:
-        """Makes a tokenizer of the most frequent tokens of `texts`, and of `extra` tokens for
-        pre-training.
-        """
-        counts: Counter[str] = Counter()
-        for text in texts:
-            counts.update(split_words(normalizer(text)))
-        return cls(Vocabulary.from_counts(counts, vocab_size, extra), normalizer)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Number of ids, special ones included."""
-        return len(self.vocabulary)
-
-    def token_to_id(self, token: str) -> int | None:
-        """Returns the id of a token (with its joiner mark) or special token, or `None`."""
-        return self.vocabulary.ids.get(token)
-
-    def _encode(self, text: str) -> list[int]:
+    @staticmethod
+    def split(text: str) -> list[str]:
         # The pattern splits at `<` and `>`, so no text can reach a special token's id.
-        ids, unk = self.vocabulary.ids, self.vocabulary.unk_id
-        return [ids.get(token, unk) for token in split_words(self.normalizer(text))]
+        return split_words(text)
 
-    def _decode(self, ids: list[int]) -> str:
-        tokens, unk = self.vocabulary.tokens, self.vocabulary.unk_id
-        return join_words(UNKNOWN_SURFACE if i == unk else tokens[i] for i in ids)
-
-    def _settled(self, ids: list[int]) -> str:
-        return self._decode(ids)
-
-    def _token(self, i: int) -> str:
-        return self.vocabulary.tokens[i]
-
-    def _settings(self) -> dict[str, Any]:
-        return {"normalization": self.normalizer.form, "lowercase": self.normalizer.lowercase}
-
-    def _files(self) -> dict[str, bytes]:
-        return {"vocabulary.json": self.vocabulary.to_bytes()}
-
-    @classmethod
-    def _restore(cls, settings: dict[str, Any], files: dict[str, bytes]) -> Self:
-        normalizer = Normalizer(settings["normalization"], settings["lowercase"])
-        return cls(Vocabulary.from_bytes(files["vocabulary.json"]), normalizer)
+    @staticmethod
+    def join(tokens: Iterable[str]) -> str:
+        return join_words(tokens)
 
 
 def split_words(text: str) -> list[str]:
