@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 from keras import ops
@@ -19,6 +18,7 @@ from keras_s2s.layers.contracts import Decoder, Encoder, Frontend
 from keras_s2s.layers.embeddings import InputEmbedding, OutputProjection
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.state import Memory, State, StepOutput
+from keras_s2s.typing import Tensor
 
 
 @dataclass(repr=False)
@@ -57,7 +57,7 @@ class Network:
         )
         return f"<Network, {sides}>"
 
-    def logits(self, inputs: Mapping[str, Any]) -> Any:
+    def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Returns teacher-forced logits: the training graph.
 
         Args:
@@ -70,7 +70,7 @@ class Network:
         """
         return self.output(self._decode(inputs))
 
-    def logits_and_attention(self, inputs: Mapping[str, Any]) -> tuple[Any, Any]:
+    def logits_and_attention(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
         """Returns teacher-forced logits `[B, T, V]` and the attention to the source `[B, T, S]`.
 
         The attention is None where the decoder has none.
@@ -78,21 +78,22 @@ class Network:
         hidden, attention = self._decode(inputs, return_attention=True)
         return self.output(hidden), attention
 
-    def _decode(self, inputs: Mapping[str, Any], **options: Any) -> Any:
+    def _decode(self, inputs: Mapping[str, Tensor], **options: bool) -> Tensor:
         memory = self.encode(inputs)
         tokens = self.target_embedding(self.target_table(inputs["decoder_token_ids"]))
         return self.decoder(tokens, memory, mask=inputs["decoder_padding_mask"], **options)
 
-    def encode(self, inputs: Mapping[str, Any]) -> Memory:
-        """Encodes `encoder_token_ids` int `[B, S]` under `encoder_padding_mask` bool `[B, S]`.
+    def encode(self, inputs: Mapping[str, Tensor]) -> Memory:
+        """Encodes a batch of sources.
 
         Args:
-            inputs: those that the frontend reads (`Frontend.specs`); others are left alone.
+            inputs: those of the frontend (`Frontend.specs`): sources `[B, S, ...]` and
+                `encoder_padding_mask`, bool `[B, S]`. Others are ignored.
         """
         vectors, mask = self.frontend(inputs)
         return Memory(*self.encoder(vectors, mask=mask))
 
-    def init_state(self, memory: Memory, capacity: Any) -> State:
+    def init_state(self, memory: Memory, capacity: Tensor) -> State:
         """Returns the decoder's state before its first step, with one row for each source.
 
         Args:
@@ -102,7 +103,7 @@ class Network:
         return self.decoder.init_state(memory, capacity)
 
     def step(
-        self, tokens: Any, state: State, index: Any, want_attention: bool = False
+        self, tokens: Tensor, state: State, index: Tensor, want_attention: bool = False
     ) -> StepOutput:
         """Advances every row by one token.
 
@@ -125,7 +126,7 @@ class Network:
         """Gives each source of a new state `num_beams` equal rows: R = B becomes R = B*K."""
         return self.decoder.spread(state, num_beams)
 
-    def reorder(self, state: State, parents: Any) -> State:
+    def reorder(self, state: State, parents: Tensor) -> State:
         """Makes row r continue the history of row `parents[r]`, one of the same source.
 
         Args:
@@ -133,7 +134,7 @@ class Network:
         """
         return self.decoder.reorder(state, parents)
 
-    def select_rows(self, state: State, rows: Any) -> State:
+    def select_rows(self, state: State, rows: Tensor) -> State:
         """Keeps the sources `rows`, an int tensor `[B']`, with all their beams."""
         return self.decoder.select_rows(state, rows)
 
@@ -146,7 +147,7 @@ class Network:
         """
         return self.decoder.join(states)
 
-    def grow(self, state: State, capacity: Any) -> State:
+    def grow(self, state: State, capacity: Tensor) -> State:
         """Makes room for `capacity` steps."""
         return self.decoder.grow(state, capacity)
 

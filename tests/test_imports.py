@@ -43,7 +43,7 @@ ONLY: dict[str, set[str]] = {
     "text": {"atomic_writing", "config", "moved_modules"},
     "layers": {"config", "moved_modules", "typing"},
     "samplers": {"config", "layers", "options", "typing"},
-    "network": {"config", "layers"},
+    "network": {"config", "layers", "typing"},
     "decoding": {
         "config",
         "data",

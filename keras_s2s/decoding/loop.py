@@ -10,14 +10,14 @@ TensorFlow graph traced once with unknown sizes (`tensorflow_driver`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import keras
 from keras import ops
 
 from keras_s2s.layers.contracts import SOURCE_MASK, Frontend
-from keras_s2s.layers.state import State, join_rows
+from keras_s2s.layers.state import Memory, State, StepOutput, join_rows
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.random_numbers import each_own
 from keras_s2s.samplers.sampler import Plan, Result, Sampler
@@ -37,16 +37,16 @@ class Moves(Protocol):
     @property
     def hidden_dim(self) -> int: ...
 
-    def encode(self, inputs: Mapping[str, Any]) -> Tree: ...
-    def init_state(self, memory: Tree, capacity: Tensor) -> Tree: ...
-    def spread(self, state: Tree, num_beams: int) -> Tree: ...
+    def encode(self, inputs: Mapping[str, Tensor]) -> Memory: ...
+    def init_state(self, memory: Memory, capacity: Tensor) -> State: ...
+    def spread(self, state: State, num_beams: int) -> State: ...
     def step(
-        self, tokens: Tensor, state: Tree, index: Tensor, want_attention: bool = False
-    ) -> Tree: ...
-    def reorder(self, state: Tree, parents: Tensor) -> Tree: ...
-    def select_rows(self, state: Tree, rows: Tensor) -> Tree: ...
-    def join(self, states: Tree) -> Tree: ...
-    def grow(self, state: Tree, capacity: Tensor) -> Tree: ...
+        self, tokens: Tensor, state: State, index: Tensor, want_attention: bool = False
+    ) -> StepOutput: ...
+    def reorder(self, state: State, parents: Tensor) -> State: ...
+    def select_rows(self, state: State, rows: Tensor) -> State: ...
+    def join(self, states: Sequence[State]) -> State: ...
+    def grow(self, state: State, capacity: Tensor) -> State: ...
 
 
 class Loop:
@@ -63,7 +63,7 @@ class Loop:
         self.sampler = sampler
         self.plan = plan
 
-    def start(self, inputs: Mapping[str, Any], capacity: Tensor) -> tuple[Tree, Tree]:
+    def start(self, inputs: Mapping[str, Tensor], capacity: Tensor) -> tuple[Tree, Tree]:
         """Encodes the sources, and prepares the state before the first step.
 
         Args:
@@ -77,7 +77,7 @@ class Loop:
             is True where all logits were finite so far.
         """
         ids, mask = self.moves.frontend.token_ids(inputs), inputs[SOURCE_MASK]
-        if ids is None:  # no rule reads them
+        if ids is None:  # no rule of the plan reads them (`planning.py` refuses those that do)
             mask = mask[:, :0]
             ids = ops.cast(mask, "int32")
         sources = Sources(ids, mask, *[inputs[name] for name in Sources._fields[2:]])

@@ -26,6 +26,7 @@ from keras import ops
 from keras_s2s.layers import state as state_moves
 from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.state import Memory, State
+from keras_s2s.typing import Tensor
 
 #: The model input that says which positions of a source are real.
 SOURCE_MASK = "encoder_padding_mask"
@@ -76,7 +77,7 @@ class Frontend(ABC):
     reads_text = False
 
     @abstractmethod
-    def __call__(self, inputs: Mapping[str, Any]) -> tuple[Any, Any]:
+    def __call__(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Turns a batch of sources into vectors and a mask.
 
         Args:
@@ -92,7 +93,7 @@ class Frontend(ABC):
         """Returns how many vectors a source of `length` positions becomes."""
         return length
 
-    def token_ids(self, inputs: Mapping[str, Any]) -> Any | None:
+    def token_ids(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
         """Returns the ids of sources, int `[B, S]`, for rules that read them; None where there are
         none.
         """
@@ -111,7 +112,7 @@ class Frontend(ABC):
             SOURCE_MASK: ("bool", (None,)),
         }
 
-    def row(self, source: Any, what: str = "source") -> Any:
+    def row(self, source: Any, what: str = "source") -> np.ndarray:
         """Returns one source as an array, after checking it.
 
         Args:
@@ -182,7 +183,7 @@ class Encoder(ExplicitMaskLayer):
         """Width of the memory's values."""
         raise NotImplementedError(f"{type(self).__name__} must say its output_dim")
 
-    def call(self, vectors: Any, mask: Any, training: bool | None = None) -> Memory:
+    def call(self, vectors: Tensor, mask: Tensor, training: bool | None = None) -> Memory:
         """Encodes a batch.
 
         Args:
@@ -208,12 +209,12 @@ class Decoder(ExplicitMaskLayer):
 
     def call(
         self,
-        vectors: Any,
+        vectors: Tensor,
         memory: Memory,
-        mask: Any = None,
+        mask: Tensor | None = None,
         training: bool | None = None,
         return_attention: bool = False,
-    ) -> Any:
+    ) -> Tensor | tuple[Tensor, Tensor | None]:
         """Computes all target positions at once, from the true inputs (teacher forcing).
 
         Args:
@@ -228,7 +229,7 @@ class Decoder(ExplicitMaskLayer):
         """
         raise NotImplementedError(f"{type(self).__name__} must define call")
 
-    def init_state(self, memory: Memory, capacity: Any = None) -> State:
+    def init_state(self, memory: Memory, capacity: Tensor | None = None) -> State:
         """Returns the state before the first step, with one row for each source.
 
         Args:
@@ -238,8 +239,8 @@ class Decoder(ExplicitMaskLayer):
         raise NotImplementedError(f"{type(self).__name__} must define init_state")
 
     def step(
-        self, vectors: Any, state: State, index: Any, want_attention: bool = False
-    ) -> tuple[Any, State, Any]:
+        self, vectors: Tensor, state: State, index: Tensor, want_attention: bool = False
+    ) -> tuple[Tensor, State, Tensor | None]:
         """Takes one decoding step: advances every row by one position.
 
         Args:
@@ -258,7 +259,7 @@ class Decoder(ExplicitMaskLayer):
         """Gives each source of a new state, which has one row, `num_beams` equal rows."""
         return state_moves.spread(state, num_beams)
 
-    def reorder(self, state: State, parents: Any) -> State:
+    def reorder(self, state: State, parents: Tensor) -> State:
         """Makes row r continue the history of row `parents[r]`, one of the same source.
 
         Args:
@@ -266,7 +267,7 @@ class Decoder(ExplicitMaskLayer):
         """
         return state_moves.reorder(state, parents)
 
-    def select_rows(self, state: State, rows: Any) -> State:
+    def select_rows(self, state: State, rows: Tensor) -> State:
         """Keeps the sources `rows`, int `[B']`, with all their beams, in the order given."""
         return state_moves.select_rows(state, rows)
 
@@ -278,6 +279,6 @@ class Decoder(ExplicitMaskLayer):
         """
         return state_moves.join(states)
 
-    def grow(self, state: State, capacity: Any) -> State:
+    def grow(self, state: State, capacity: Tensor) -> State:
         """Makes room for `capacity` steps; by default the state has one size."""
         return state

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 
 from keras_s2s.config import EmbeddingConfig
 from keras_s2s.layers.contracts import SOURCE_MASK, Frontend, SourceInput
 from keras_s2s.layers.embeddings import InputEmbedding
+from keras_s2s.typing import Tensor
 
 #: The input of sources that are token ids, as KerasHub names it.
 TOKEN_IDS = SourceInput("encoder_token_ids", "int32")
@@ -32,10 +32,10 @@ class TokenFrontend(Frontend):
         self.embedding = embedding
         self.max_length = embedding.config.max_positions
 
-    def __call__(self, inputs: Mapping[str, Any]) -> tuple[Any, Any]:
+    def __call__(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         return self.embedding(self.table(inputs[TOKEN_IDS.name])), inputs[SOURCE_MASK]
 
-    def token_ids(self, inputs: Mapping[str, Any]) -> Any | None:
+    def token_ids(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
         return inputs[TOKEN_IDS.name]
 
 
@@ -62,5 +62,5 @@ class FeatureFrontend(Frontend):
         self.embedding = InputEmbedding(embedding or EmbeddingConfig(), name="source_embedding")
         self.max_length = self.embedding.config.max_positions
 
-    def __call__(self, inputs: Mapping[str, Any]) -> tuple[Any, Any]:
+    def __call__(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         return self.embedding(self.projection(inputs[self.input.name])), inputs[SOURCE_MASK]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 from keras import ops
 
 from keras_s2s.layers.kernels import operations as kernels
+from keras_s2s.typing import Tensor, Tree
 
 
 class Memory(NamedTuple):
@@ -22,9 +23,9 @@ class Memory(NamedTuple):
             two for LSTM); empty where the encoder has no recurrent state.
     """
 
-    values: Any
-    mask: Any
-    final_state: Any
+    values: Tensor
+    mask: Tensor
+    final_state: Tree
 
 
 class State(NamedTuple):
@@ -36,8 +37,8 @@ class State(NamedTuple):
             decoder, whose methods reorder, select and grow them.
     """
 
-    source: Any
-    beam: Any
+    source: Tree
+    beam: Tree
 
 
 class StepOutput(NamedTuple):
@@ -52,18 +53,18 @@ class StepOutput(NamedTuple):
             made; for strategies that read them (`Sampler.reads_hidden`).
     """
 
-    logits: Any
+    logits: Tensor
     state: State
-    attention: Any
-    hidden: Any = None
+    attention: Tensor | None
+    hidden: Tensor | None = None
 
 
-def gather_beams(tree: Any, parents: Any) -> Any:
+def gather_beams(tree: Tree, parents: Tensor) -> Tree:
     """Gathers the rows `parents [R']` of every leaf `[R, ...]`."""
     return keras.tree.map_structure(lambda leaf: ops.take(leaf, parents, axis=0), tree)
 
 
-def reorder(state: State, parents: Any) -> State:
+def reorder(state: State, parents: Tensor) -> State:
     """Makes row r continue the history of row `parents[r]`; the source part is unchanged.
 
     Args:
@@ -81,7 +82,7 @@ def spread(state: State, num_beams: int) -> State:
     return State(state.source, repeated)
 
 
-def select_rows(state: State, rows: Any) -> State:
+def select_rows(state: State, rows: Tensor) -> State:
     """Keeps the sources `rows [B']`, with all their beams, in the order given."""
     sources = keras.tree.flatten(state.source)
     beams = keras.tree.flatten(state.beam)
@@ -106,7 +107,7 @@ def join(states: Sequence[State]) -> State:
     return State(join_rows(sources), join_rows(beams))
 
 
-def join_rows(trees: Sequence[Any]) -> Any:
+def join_rows(trees: Sequence[Tree]) -> Tree:
     """Concatenates the rows of all trees: leaves `[R, ...]` become `[R1 + R2 + ..., ...]`.
 
     Where other axes differ (source lengths) the shorter are filled up at their end with zeros,
@@ -115,7 +116,7 @@ def join_rows(trees: Sequence[Any]) -> Any:
     return keras.tree.map_structure(lambda *leaves: _join_leaves(leaves), *trees)
 
 
-def _join_leaves(leaves: Sequence[Any]) -> Any:
+def _join_leaves(leaves: Sequence[Tensor]) -> Tensor:
     for axis in range(1, len(leaves[0].shape)):
         sizes = [ops.shape(leaf)[axis] for leaf in leaves]
         if all(isinstance(size, int) and size == sizes[0] for size in sizes):
@@ -127,17 +128,17 @@ def _join_leaves(leaves: Sequence[Any]) -> Any:
     return ops.concatenate(leaves, axis=0)
 
 
-def _filled_up(leaf: Any, axis: int, size: Any) -> Any:
+def _filled_up(leaf: Tensor, axis: int, size: Tensor) -> Tensor:
     shape = list(ops.shape(leaf))
     shape[axis] = size - shape[axis]
     return ops.concatenate([leaf, ops.zeros(shape, dtype=leaf.dtype)], axis=axis)
 
 
-def fold_beams(x: Any, sources: Any) -> Any:
+def fold_beams(x: Tensor, sources: Tensor) -> Tensor:
     """Reshapes `[R, D]` to `[B, K, D]`, so that the beams of a source query it together."""
     return kernels.reshape(x, (sources, -1, x.shape[-1]))
 
 
-def unfold_beams(x: Any) -> Any:
+def unfold_beams(x: Tensor) -> Tensor:
     """Reshapes `[B, K, D]` to `[R, D]`."""
     return kernels.reshape(x, (-1, x.shape[-1]))

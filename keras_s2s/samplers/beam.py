@@ -95,7 +95,7 @@ class Beam(Sampler):
                 f"float32 can tell apart; pass a value between {-room:.1f} and {room:.1f}"
             )
 
-    def begin(self, sources: Sources, capacity: Tensor, plan: Plan) -> Tree:
+    def begin(self, sources: Sources, capacity: Tensor, plan: Plan, hidden_dim: int = 0) -> Tree:
         shape = (ops.shape(sources.rows)[0], self.num_beams)
         empty = ops.full(shape, NOTHING, dtype="float32")
         # One beam starts with a score, so that the first step does not find K equal ones.
@@ -115,7 +115,13 @@ class Beam(Sampler):
         }
 
     def advance(
-        self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
+        self,
+        search: Tree,
+        logits: Tensor,
+        index: Tensor,
+        plan: Plan,
+        sources: Sources,
+        hidden: Tensor | None = None,
     ) -> Advance:
         best = self._continuations(search, logits, index, plan, sources)
         return self.proceed(search, best, index, plan, sources)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from keras import ops
 
@@ -55,7 +55,7 @@ class Step(NamedTuple):
     index: Tensor
     sources: Sources
     width: int
-    alive: Any = None
+    alive: Tensor | None = None
 
     def of_rows(self, values: Tensor) -> Tensor:
         """Repeats `values [B, ...]` of the sources for each of their rows: `[R, ...]`."""

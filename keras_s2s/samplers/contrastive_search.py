@@ -88,8 +88,9 @@ class ContrastiveSearch(Sampler):
         index: Tensor,
         plan: Plan,
         sources: Sources,
-        hidden: Tensor = None,
+        hidden: Tensor | None = None,
     ) -> Advance:
+        assert hidden is not None
         index = ops.cast(index, "int32")
         done = search["done"]
         batch = ops.shape(done)[0]

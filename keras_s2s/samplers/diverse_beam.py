@@ -93,14 +93,20 @@ class DiverseBeam(Sampler):
     def check(self, plan: Plan) -> None:
         self._group.check(plan)
 
-    def begin(self, sources: Sources, capacity: Tensor, plan: Plan) -> Tree:
+    def begin(self, sources: Sources, capacity: Tensor, plan: Plan, hidden_dim: int = 0) -> Tree:
         return {
             f"group_{g}": self._group.begin(sources, capacity, plan)
             for g in range(self.num_beam_groups)
         }
 
     def advance(
-        self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
+        self,
+        search: Tree,
+        logits: Tensor,
+        index: Tensor,
+        plan: Plan,
+        sources: Sources,
+        hidden: Tensor | None = None,
     ) -> Advance:
         group, vocabulary = self._group, logits.shape[-1]
         beams, width = group.num_beams, min(2 * group.num_beams, logits.shape[-1])

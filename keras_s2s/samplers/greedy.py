@@ -35,7 +35,7 @@ class Greedy(Sampler):
     def streams(self) -> bool:
         return self.num_return_sequences == 1
 
-    def begin(self, sources: Sources, capacity: Tensor, plan: Plan) -> Tree:
+    def begin(self, sources: Sources, capacity: Tensor, plan: Plan, hidden_dim: int = 0) -> Tree:
         shape = (ops.shape(sources.rows)[0], self.width)
         return {
             **histories(shape, capacity, plan),
@@ -48,7 +48,13 @@ class Greedy(Sampler):
         return argmax(scores)
 
     def advance(
-        self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
+        self,
+        search: Tree,
+        logits: Tensor,
+        index: Tensor,
+        plan: Plan,
+        sources: Sources,
+        hidden: Tensor | None = None,
     ) -> Advance:
         alive = ops.logical_not(search["finished"])
         allowed = process(logits, search["token_ids"], index, plan, sources, alive)

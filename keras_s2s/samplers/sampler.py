@@ -15,14 +15,14 @@ from keras_s2s.typing import Tensor, Tree
 
 @dataclass(frozen=True)
 class Plan:
-    """Settings that are fixed before a generation starts; compiled programs are kept for each plan.
+    """The settings of a generation, fixed before it starts; compiled programs are kept for each.
 
     Attributes:
         decoder_start, eos, pad: the target's special ids.
         steps: most ids to generate; `max_length - 1`, since `max_length` counts the start. Plans
             that differ in it alone are equal and share programs, which read `Sources.limits`.
         processors: applied to each step's scores, in order.
-        prefixed: some row begins with ids that are given (`Sources.prefix`).
+        prefixed: some source has a prefix (`Sources.prefix`).
     """
 
     decoder_start: int
@@ -39,13 +39,13 @@ class Advance(NamedTuple):
     Attributes:
         search: its own state after the step.
         tokens: int32 `[R]`, the next decoder inputs.
-        parents: int32 `[R]`, the row whose history each row continues, one of the same source;
-            None where every row continues its own.
+        parents: int32 `[R]`: row r continues the history of row `parents[r]`, one of the same
+            source; None where every row continues its own.
     """
 
     search: Tree
     tokens: Tensor
-    parents: Tensor
+    parents: Tensor | None
 
 
 class Result(NamedTuple):
@@ -84,11 +84,12 @@ class Sampler(ABC):
     #: hypotheses returned for each source.
     num_return_sequences: int = 1
 
-    #: whether the strategy reads hidden vectors of the decoder: `begin` is then given their width
-    #: as `hidden_dim`, and `advance` the vectors, float32 `[R, D]`, as `hidden`.
+    #: whether the strategy reads hidden vectors of the decoder: `begin` is then passed their width
+    #: `hidden_dim`, and `advance` the vectors `hidden`.
     reads_hidden = False
 
-    #: steps that the strategy takes after the one before which its last id was chosen.
+    #: decoder steps that a sequence needs beyond one for each of its ids: contrastive search reads
+    #: an id before it chooses it, and so takes one more.
     lookahead = 0
 
     def __repr__(self) -> str:
@@ -125,8 +126,8 @@ class Sampler(ABC):
         return False
 
     def key(self) -> tuple[Any, ...]:
-        """Returns everything that changes the computation; equal keys may share compiled
-        programs.
+        """Returns all settings on which the computation depends; strategies with equal keys share
+        compiled programs.
         """
         # The type itself: another class may have the same name, in a notebook for example.
         return (type(self), *sorted(vars(self).items()))
@@ -139,18 +140,26 @@ class Sampler(ABC):
         """
 
     @abstractmethod
-    def begin(self, sources: Sources, capacity: Tensor, plan: Plan) -> Tree:
+    def begin(self, sources: Sources, capacity: Tensor, plan: Plan, hidden_dim: int = 0) -> Tree:
         """Returns the search state before the first step.
 
         Args:
             sources: what is known of each source.
             capacity: steps that the histories hold, an int or a scalar tensor.
             plan: the generation's plan.
+            hidden_dim: D, width of the decoder's hidden vectors; passed to strategies with
+                `reads_hidden` only. Others may leave it out of their signature.
         """
 
     @abstractmethod
     def advance(
-        self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
+        self,
+        search: Tree,
+        logits: Tensor,
+        index: Tensor,
+        plan: Plan,
+        sources: Sources,
+        hidden: Tensor | None = None,
     ) -> Advance:
         """Takes one step.
 
@@ -160,6 +169,9 @@ class Sampler(ABC):
             index: number of the step, counted from 0.
             plan: the generation's plan.
             sources: what is known of each source.
+            hidden: float32 `[R, D]`, the decoder's hidden vectors from which the logits were made;
+                passed to strategies with `reads_hidden` only. Others may leave it out of their
+                signature.
         """
 
     @abstractmethod
@@ -200,8 +212,8 @@ def _extended(buffer: Tensor, capacity: Tensor, empty: float) -> Tensor:
 
 
 def in_prefix(sources: Sources, index: Tensor, plan: Plan) -> Tensor | None:
-    """Returns whether the next id of each source is given: bool `[B]`; None where no row has a
-    prefix.
+    """Returns whether the next id of each source lies in its prefix: bool `[B]`; None where no
+    source has one.
     """
     if not plan.prefixed:
         return None
@@ -216,7 +228,7 @@ def process(
     sources: Sources,
     alive: Tensor | None = None,
 ) -> Tensor:
-    """Computes scores after every rule of the plan, and after prefixes, which win over rules.
+    """Applies every rule of the plan, and then prefixes, whose ids rules cannot forbid.
 
     Args:
         scores: float32 `[R, V]`, logits or log-probabilities.

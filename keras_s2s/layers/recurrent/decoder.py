@@ -240,18 +240,8 @@ class RecurrentDecoder(Decoder):
         training: bool | None = None,
         return_attention: bool = False,
     ) -> Tensor:
-        """Computes all target positions at once, from the true inputs (teacher forcing).
-
-        Args:
-            tokens: token vectors of the decoder inputs, `[B, T, E]`.
-            memory: an encoded batch.
-            mask: accepted for symmetry with the Transformer; right padding cannot reach an
-                earlier position of a recurrence.
-            return_attention: also return the attention to the source `[B, T, S]`; None where
-                the decoder has none.
-
-        Returns:
-            hidden vectors `[B, T, readout_dim]`, or a pair of them and the attention.
+        """As in `Decoder`; `mask` has no effect, since padding at the end of a target reaches no
+        earlier position of a recurrence.
         """
         memory = Memory(*memory)
         source, beam = self.init_state(memory)

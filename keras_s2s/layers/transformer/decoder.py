@@ -178,18 +178,7 @@ class TransformerDecoder(TransformerStack, Decoder):
         training: bool | None = None,
         return_attention: bool = False,
     ) -> Tensor:
-        """Computes all target positions at once, from the true inputs (teacher forcing).
-
-        Args:
-            tokens: token vectors of the decoder inputs, `[B, T, hidden_dim]`.
-            memory: an encoded batch.
-            mask: bool `[B, T]`, True at real decoder inputs; None where all are.
-            return_attention: also return the attention to the source `[B, T, S]`, the mean
-                over the heads of the top layer.
-
-        Returns:
-            hidden vectors `[B, T, hidden_dim]`, or a pair of them and the attention.
-        """
+        """As in `Decoder`; the attention is the mean over the heads of the top layer."""
         memory = Memory(*memory)
         length = ops.shape(tokens)[1]
         self_mask = causal_mask(length)
