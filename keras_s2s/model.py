@@ -29,6 +29,7 @@ from keras_s2s.decoding.request import Request, output_texts
 from keras_s2s.decoding.source_rows import refuse_languages_of_ids
 from keras_s2s.decoding.target_rows import pair_rows
 from keras_s2s.export.formats import export_as, refuse_fixed_search
+from keras_s2s.fair_lock import FairLock
 from keras_s2s.network_size import refuse_beyond_memory
 from keras_s2s.options.generation import describes_options
 from keras_s2s.preset_changes import (
@@ -43,7 +44,6 @@ from keras_s2s.text.languages import Language
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.truncation import Overlong
 from keras_s2s.training.trainable_model import TrainableModel
-from keras_s2s.turns import Turns
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -97,7 +97,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         self._dtype = network.encoder.dtype_policy.name
         self.network = network
         self.load_report: LoadReport | None = None
-        self._turns = Turns()
+        self._turns = FairLock()
         self._generator: Generator | None = None
         self._preprocessor = preprocessor
 

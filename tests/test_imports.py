@@ -21,7 +21,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # From the ground up; a part may import what stands on a lower floor, and its neighbours.
 FLOORS: list[set[str]] = [
     {"options"},
-    {"atomic_writing", "config", "moved_modules", "registration", "turns", "typing", "version"},
+    {"atomic_writing", "config", "moved_modules", "registration", "fair_lock", "typing", "version"},
     {"catalog"},
     {"layers", "text"},
     {"network", "network_size", "samplers", "data"},
@@ -52,7 +52,7 @@ ONLY: dict[str, set[str]] = {
         "options",
         "samplers",
         "text",
-        "turns",
+        "fair_lock",
         "typing",
     },
 }

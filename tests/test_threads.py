@@ -14,11 +14,11 @@ from small_models import COMPILES, shrink, source_mapping
 
 from keras_s2s.catalog import load_preset
 from keras_s2s.data import Batches
+from keras_s2s.fair_lock import FairLock
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.samplers import Greedy, Plan
 from keras_s2s.samplers.processors import MinLength
 from keras_s2s.text import Preprocessor
-from keras_s2s.turns import Turns
 
 PAIRS = [("hello", "hallo"), ("good day", "guten tag"), ("a dog", "ein hund"), ("yes", "ja")]
 WORKERS = 4
@@ -154,7 +154,7 @@ def test_streams_of_one_thread_side_by_side(model):
 
 
 def test_turns_are_taken_in_order():
-    turns, order = Turns(), []
+    turns, order = FairLock(), []
     ready = [threading.Event() for _ in range(5)]
 
     def work(i: int) -> None:
@@ -175,7 +175,7 @@ def test_turns_are_taken_in_order():
 
 
 def test_a_thread_that_asks_again_at_once_waits_for_the_others():
-    turns, order = Turns(), []
+    turns, order = FairLock(), []
 
     def work(i: int) -> None:
         while len(order) < 100:
@@ -190,7 +190,7 @@ def test_a_thread_that_asks_again_at_once_waits_for_the_others():
 
 
 def test_an_error_gives_the_turn_back():
-    turns = Turns()
+    turns = FairLock()
     with pytest.raises(RuntimeError), turns:
         raise RuntimeError
     in_threads([turns.__enter__])

@@ -20,7 +20,7 @@ from keras_s2s.data.buckets import BatchUnit, Bucket, assign_buckets, choose_buc
 from keras_s2s.data.encoding import EncodedPairs, OverlongPairs, encode_pairs
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.explain import Explanation, explain_batch
-from keras_s2s.data.limits import ModelLimits, described
+from keras_s2s.data.model_limits import ModelLimits, described
 from keras_s2s.data.objectives.drawn_pairs import DrawnPairs, encode_texts
 from keras_s2s.data.objectives.objective import Objective, as_objective
 from keras_s2s.data.ragged import padding_mask
@@ -236,7 +236,7 @@ class Batches(keras.utils.PyDataset):
             DataError: ids outside the model's vocabulary, or rows longer than its positions.
 
         Example:
-            >>> from keras_s2s.data.limits import ModelLimits
+            >>> from keras_s2s.data.model_limits import ModelLimits
             >>> batches.check_limits(ModelLimits.of(model.preset.architecture))
         """
         kind = self._examples.source_input

@@ -16,8 +16,8 @@ from keras import ops
 
 from keras_s2s.decoding.forced_scoring import forced_pass
 from keras_s2s.decoding.loop import Loop
+from keras_s2s.layers.finite_checks import FiniteChecks, is_finite
 from keras_s2s.layers.kernels import operations as kernels
-from keras_s2s.layers.watch import Watch, is_finite
 
 #: Types with too few bits for the exponent, or the fraction, and what holds more.
 WIDER = {
@@ -46,6 +46,26 @@ class NonFiniteLogits(Exception):
         self.step = step
 
 
+def check_not_empty(lengths: np.ndarray, places: Sequence[int] | None = None) -> None:
+    """Checks that each source has a sequence.
+
+    Args:
+        lengths: `[B, N]`.
+        places: numbers of the rows among the caller's sources; None means 0, 1, ...
+
+    Raises:
+        ValueError: rules forbid all of a source's.
+    """
+    empty = np.flatnonzero(lengths.max(axis=1, initial=0) == 0)
+    if empty.size:
+        source = int(empty[0]) if places is None else places[empty[0]]
+        raise ValueError(
+            f"source {source}: the rules of this generation forbid every id at some step, so that "
+            "no sequence is left. Loosen what forbids ids (suppress_tokens, bad_words_ids, "
+            "no_repeat_ngram_size, processors of your own), or what forbids to end (min_length)"
+        )
+
+
 def while_generating(
     loop: Loop,
     inputs: Mapping[str, np.ndarray],
@@ -72,7 +92,7 @@ def while_generating(
         fixed, changing = loop.start(tensors, steps)
         for index in range(steps):
             changing = loop.advance(fixed, changing, index)
-            if not bool(ops.all(loop.sound(changing))):
+            if not bool(ops.all(loop.finite(changing))):
                 return "decoder"
         return None
 
@@ -106,19 +126,19 @@ def _error(
     run: Callable[[], str | None], variables: Sequence[Any], dtype: str, what: str
 ) -> NonFiniteError:
     begin = f"{what}: the model's logits are not finite (NaN or infinite): "
-    spoilt = [v.path for v in variables if not is_finite([v.value])]
-    if spoilt:
-        more = f" and {len(spoilt) - 3} more" if len(spoilt) > 3 else ""
+    wrong = [v.path for v in variables if not is_finite([v.value])]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         return NonFiniteError(
-            begin + f"the weights {', '.join(spoilt[:3])}{more} are not. Training has diverged, or "
+            begin + f"the weights {', '.join(wrong[:3])}{more} are not. Training has diverged, or "
             "a file was damaged: go back to a checkpoint before that, and train with a lower "
             "learning rate or clipped gradients"
         )
-    watch = Watch()
-    with kernels.use(watch), _without_gradients():
+    checks = FiniteChecks()
+    with kernels.use(checks), _without_gradients():
         part = run()
-    dtype = watch.dtype or dtype
-    place = watch.found or (f"the {part}" if part else "a layer that could not be found again")
+    dtype = checks.dtype or dtype
+    place = checks.found or (f"the {part}" if part else "a layer that could not be found again")
     remedy = WIDER.get(dtype)
     if remedy is None:
         return NonFiniteError(

@@ -22,13 +22,13 @@ class Segment(NamedTuple):
         changing: the tree that the steps have changed.
         next_index: the number of the next step.
         finished: bool `[B]`, a NumPy array: which sources are done, or cannot go on.
-        sound: bool `[B]`, a NumPy array: of which all logits were finite.
+        finite: bool `[B]`, a NumPy array: of which all logits were finite.
     """
 
     changing: Any
     next_index: int
     finished: np.ndarray
-    sound: np.ndarray
+    finite: np.ndarray
 
 
 class Driver(ABC):

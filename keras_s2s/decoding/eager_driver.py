@@ -37,8 +37,8 @@ class EagerDriver(Driver):
                 # A look at the CPU's memory is free; at a GPU's it would stall every step.
                 if finished.device.type == "cpu" and bool(finished.all()):
                     break
-            sound = self.loop.sound(changing)
-            return Segment(changing, index + 1, *map(ops.convert_to_numpy, (finished, sound)))
+            finite = self.loop.finite(changing)
+            return Segment(changing, index + 1, *map(ops.convert_to_numpy, (finished, finite)))
 
         return self._eagerly(steps, changing)
 

@@ -24,7 +24,7 @@ def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> 
         want_attention: also return the attention.
 
     Returns:
-        `log_probs` float32 `[B, T]`, zero at padding; `sound` bool `[B]`, whether all logits
+        `log_probs` float32 `[B, T]`, zero at padding; `finite` bool `[B]`, whether all logits
         are finite there; and, where asked for and there is one, `attention` float32 `[B, T, S]`.
     """
     attention = None
@@ -39,7 +39,7 @@ def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> 
     finite = ops.isfinite(ops.sum(logits, axis=-1))
     result = {
         "log_probs": ops.where(real, chosen, ops.zeros_like(chosen)),
-        "sound": ops.all(ops.logical_or(finite, ops.logical_not(real)), axis=1),
+        "finite": ops.all(ops.logical_or(finite, ops.logical_not(real)), axis=1),
     }
     if attention is not None:
         result["attention"] = ops.cast(attention, "float32")

@@ -1,4 +1,4 @@
-"""Generates target ids for rows of sources: batches, padding, seeds, and the compiled loops.
+"""Generates target ids for sources: batches, padding, seeds, and the compiled loops.
 
 It works on a network and on ids, without text or the public model.
 """
@@ -8,38 +8,89 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_s2s.config import SpecialIds
-from keras_s2s.decoding.backend_drivers import make_driver, make_kernels
 from keras_s2s.decoding.diagnosis import (
     NonFiniteError,
     NonFiniteLogits,
+    check_not_empty,
     while_generating,
     while_scoring,
 )
 from keras_s2s.decoding.driver import Driver
+from keras_s2s.decoding.driver_choice import make_driver, make_kernels
 from keras_s2s.decoding.forced_scoring import make_forced
 from keras_s2s.decoding.padded_inputs import PaddedInputs
-from keras_s2s.decoding.rows import (
-    check_not_empty,
-    row_seeds,
-)
 from keras_s2s.decoding.schedule import decode
-from keras_s2s.decoding.segments import FILLER, Part, gathered, partial_results
+from keras_s2s.decoding.seeds import row_seeds
+from keras_s2s.decoding.segments import FILLER, Finished, gathered, partial_results
+from keras_s2s.fair_lock import FairLock
 from keras_s2s.layers.kernels.operations import Kernels
 from keras_s2s.network import Network
 from keras_s2s.samplers.output import GenerationOutput
 from keras_s2s.samplers.sampler import Plan, Sampler
-from keras_s2s.turns import Turns
 
 #: Pairs of a strategy and rules whose programs are kept; of more, the one used longest ago is
 #: dropped.
 KEPT_DRIVERS = 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """The sources of a call of `Generator`, with every default filled in.
+
+    Attributes:
+        rows: ids of each source, or an array where sources are no ids.
+        sampler: the strategy.
+        plan: special ids, number of steps and rules.
+        seeds: int32 `[B]`, one for each source.
+        prefixes: ids that each source's sequences begin with; None where none has any.
+        limits: most ids of each source's sequences, its prefix counted.
+        places: numbers of the sources among the caller's; None means 0, 1, ...
+    """
+
+    rows: Sequence[Any]
+    sampler: Sampler
+    plan: Plan
+    seeds: np.ndarray
+    prefixes: Sequence[Sequence[int]] | None
+    limits: Sequence[int]
+    places: Sequence[int] | None
+
+    @classmethod
+    def of(
+        cls,
+        rows: Sequence[Any],
+        sampler: Sampler,
+        plan: Plan,
+        seed: int | Sequence[int] | None,
+        prefixes: Sequence[Sequence[int]] | None,
+        limits: Sequence[int] | None,
+        seeds: np.ndarray | None,
+        places: Sequence[int] | None,
+    ) -> Job:
+        """Makes a job from the arguments of `Generator.generate`."""
+        return cls(
+            rows,
+            sampler,
+            with_prefixes(plan, prefixes),
+            row_seeds(seed, len(rows)) if seeds is None else seeds,
+            prefixes,
+            [plan.steps] * len(rows) if limits is None else limits,
+            places,
+        )
+
+    def inputs(self, padded: PaddedInputs, chunk: Sequence[int]) -> dict[str, np.ndarray]:
+        """Returns what `Loop.start` takes, for the sources at the places `chunk`."""
+        inputs = padded.generation(self.rows, chunk, self.seeds, self.prefixes, self.limits)
+        if self.places is not None:
+            inputs["rows"] = np.asarray(self.places, "int32")[inputs["rows"]]
+        return inputs
 
 
 def _in_turn(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,7 +115,7 @@ class Generator:
         network: the network.
         owner: the Keras layer that holds all layers of the network, a model for example.
         special_ids: PAD of both sides and the decoder start.
-        turns: a lock that code which changes the weights holds, too. One thread generates or
+        lock: a lock that code which changes the weights holds, too. One thread generates or
             scores at a time; a stream holds it only while it takes steps.
     """
 
@@ -73,12 +124,12 @@ class Generator:
         network: Network,
         owner: keras.Layer,
         special_ids: SpecialIds,
-        turns: Turns | None = None,
+        lock: FairLock | None = None,
     ) -> None:
         self.network = network
         self.owner = owner
         self.special_ids = special_ids
-        self._turns = turns or Turns()
+        self._lock = lock or FairLock()
         self._gone = 0  # programs of what is no longer kept
         self._forget()
 
@@ -105,7 +156,7 @@ class Generator:
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """Holds the lock, with the newest weights in the variables."""
-        with self._turns:
+        with self._lock:
             if keras.backend.backend() == "jax" and isinstance(self.owner, keras.Model):
                 # While it trains, JAX keeps them elsewhere.
                 self.owner.jax_state_sync()
@@ -126,51 +177,48 @@ class Generator:
         batch_size: int = 32,
         want_attention: bool = False,
     ) -> GenerationOutput:
-        """Generates target ids for rows of source ids.
+        """Generates target ids for sources.
 
         Args:
-            rows: source ids of each row, special ids included; none may be empty.
+            rows: ids of each source, special ids included, or an array where sources are no ids;
+                none may be empty.
             sampler: the strategy.
             plan: special ids, number of steps and rules.
-            seed: for samplers that draw: one for all rows, or one for each; None is random.
-            prefixes: ids that each row's sequences begin with; a row's may be empty.
-            limits: most ids of each row's sequences, its prefix counted; None takes the plan's
+            seed: for samplers that draw: one for all sources, or one for each; None is random.
+            prefixes: ids that each source's sequences begin with; they may be empty.
+            limits: most ids of each source's sequences, its prefix counted; None takes the plan's
                 number of steps for all.
             seeds: what `row_seeds` made, in place of `seed`.
-            places: numbers of the rows among the caller's sources, for rules that use them; None
+            places: numbers of the sources among the caller's, for rules that use them; None
                 means 0, 1, ...
-            batch_size: sources decoded at a time (see `decoding/schedule.py`). Rows are sorted by
-                length first, and results are in their own order; they do not depend on it.
+            batch_size: sources decoded at a time (see `decoding/schedule.py`). Sources are sorted
+                by length first, and results are in the order given; they do not depend on the
+                batch size.
             want_attention: also compute the attention of the hypotheses to their sources.
         """
+        job = Job.of(rows, sampler, plan, seed, prefixes, limits, seeds, places)
         count = len(rows)
-        plan = with_prefixes(plan, prefixes)
-        seeds = row_seeds(seed, count) if seeds is None else seeds
-        limits = [plan.steps] * count if limits is None else limits
         order = sorted(range(count), key=lambda i: len(rows[i]))
         chunks = [order[begin : begin + batch_size] for begin in range(0, count, batch_size)]
 
         def batches() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
             for chunk in chunks:
-                inputs = self._padded.generation(rows, chunk, seeds, prefixes, limits)
+                inputs = job.inputs(self._padded, chunk)
                 fillers = [FILLER] * (len(inputs["rows"]) - len(chunk))
-                if places is not None:
-                    inputs["rows"] = np.asarray(places, "int32")[inputs["rows"]]
                 yield np.asarray([*chunk, *fillers]), inputs
 
-        parts: list[Part] = []
+        parts: list[Finished] = []
         if count:  # without sources nothing is compiled
             self._refresh()
-            driver = self._driver(sampler, plan)
+            driver = self._driver(job)
+            steps = max(job.limits) + sampler.lookahead
             with _progress("generate", count * sampler.copies, count > batch_size) as progress:
                 try:
-                    for part in decode(driver, batches(), max(limits) + sampler.lookahead):
+                    for part in decode(driver, batches(), steps):
                         parts.append(part)
                         progress.update(int((part.places != FILLER).sum()))
                 except NonFiniteLogits as found:
-                    raise self._spoilt(
-                        driver, found, rows, seeds, prefixes, limits, places
-                    ) from None
+                    raise self._non_finite(driver, found, job) from None
         ids, lengths, scores, log_probs = gathered(parts, count, sampler, plan.pad)
         check_not_empty(lengths, places)
         attentions = None
@@ -199,34 +247,28 @@ class Generator:
         places: Sequence[int] | None = None,
         stride: int = 1,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields ids as they are generated, all rows in one batch.
+        """Yields ids as they are generated, all sources in one batch.
 
         Args:
             rows, sampler, plan, seed, prefixes, limits, seeds, places: as in `generate`; a sampler
-                that keeps what it has chosen (`num_return_sequences` and width 1).
+                whose ids are final when they are chosen (`Sampler.streams`).
             stride: steps between two results.
 
         Yields:
             `(ids int32 [B, T], lengths int32 [B])`, T growing.
         """
-        plan = with_prefixes(plan, prefixes)
-        limits = [plan.steps] * len(rows) if limits is None else limits
-        seeds = row_seeds(seed, len(rows)) if seeds is None else seeds
-        inputs = self._padded.generation(rows, list(range(len(rows))), seeds, prefixes, limits)
-        if places is not None:
-            inputs["rows"] = np.asarray(places, "int32")[inputs["rows"]]
+        job = Job.of(rows, sampler, plan, seed, prefixes, limits, seeds, places)
+        inputs = job.inputs(self._padded, range(len(rows)))
         with self._turn():
             self._refresh()
-            driver = self._driver(sampler, plan)
+            driver = self._driver(job)
             results = partial_results(driver, inputs, stride)
         while True:
             with self._turn():
                 try:
                     result = next(results, None)
                 except NonFiniteLogits as found:
-                    raise self._spoilt(
-                        driver, found, rows, seeds, prefixes, limits, places
-                    ) from None
+                    raise self._non_finite(driver, found, job) from None
             if result is None:
                 return
             check_not_empty(result.lengths[: len(rows)], places)
@@ -279,8 +321,8 @@ class Generator:
             begun = [starts[i] for i in chunk]
             inputs.update(self._padded.targets([targets[i] for i in chunk], begun, inputs))
             out = run(inputs)
-            for i, sound in zip(chunk, out["sound"], strict=False):
-                if not sound:
+            for i, finite in zip(chunk, out["finite"], strict=False):
+                if not finite:
                     alone = self._padded.sources([sources[i]])
                     alone.update(self._padded.targets([targets[i]], [starts[i]], alone))
                     raise while_scoring(
@@ -316,42 +358,36 @@ class Generator:
             self._prepared = make_kernels(self.network)
         self._prepared.refresh()
 
-    def _spoilt(
-        self,
-        driver: Driver,
-        found: NonFiniteLogits,
-        rows: Sequence[Sequence[int]],
-        seeds: np.ndarray,
-        prefixes: Sequence[Sequence[int]] | None,
-        limits: Sequence[int],
-        places: Sequence[int] | None = None,
-    ) -> NonFiniteError:
+    def _non_finite(self, driver: Driver, found: NonFiniteLogits, job: Job) -> NonFiniteError:
         """Returns the error about logits that are not finite, with the cause for the first
         source.
         """
-        place = found.places[0]
+        first = found.places[0]
         more = f" (and {len(found.places) - 1} more)" if len(found.places) > 1 else ""
-        inputs = self._padded.generation(rows, [place], seeds, prefixes, limits)
         return while_generating(
             driver.loop,
-            inputs,
+            job.inputs(self._padded, [first]),
             found.step,
             self._variables,
             self._compute_dtype,
-            f"source {place if places is None else places[place]}{more}",
+            f"source {first if job.places is None else job.places[first]}{more}",
         )
 
     @property
     def _compute_dtype(self) -> str:
         return str(self.network.encoder.compute_dtype)
 
-    def _driver(self, sampler: Sampler, plan: Plan) -> Driver:
-        key = (sampler.key(), plan)
+    def _driver(self, job: Job) -> Driver:
+        key = (job.sampler.key(), job.plan)
         driver = self._drivers.pop(key, None)
         if driver is None:
             # Programs read each source's own limit.
             driver = make_driver(
-                self.network, sampler, replace(plan, steps=0), self._variables, self._prepared
+                self.network,
+                job.sampler,
+                replace(job.plan, steps=0),
+                self._variables,
+                self._prepared,
             )
         self._drivers[key] = driver  # as the newest
         while len(self._drivers) > KEPT_DRIVERS:

@@ -109,17 +109,17 @@ class JaxDriver(Driver):
             return index + 1, self.loop.advance(fixed, changing, index)
 
         index, changing = jax.lax.while_loop(unfinished, body, (begin, changing))
-        return changing, index, self.loop.finished(changing), self.loop.sound(changing)
+        return changing, index, self.loop.finished(changing), self.loop.finite(changing)
 
     def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Tree, Tree]:
         return self._programs["start"](dict(inputs), capacity=capacity)
 
     def segment(self, fixed: Tree, changing: Tree, begin: int, end: int) -> Segment:
         limits = np.int32(begin), np.int32(end)
-        changing, index, finished, sound = self._programs["segment"](
+        changing, index, finished, finite = self._programs["segment"](
             fixed, changing, *limits, self.prepared.tensor
         )
-        return Segment(changing, int(index), np.asarray(finished), np.asarray(sound))
+        return Segment(changing, int(index), np.asarray(finished), np.asarray(finite))
 
     def select(self, fixed: Tree, changing: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
         return self._programs["select"](fixed, changing, rows)

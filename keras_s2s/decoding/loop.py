@@ -73,7 +73,7 @@ class Loop:
 
         Returns:
             `(fixed, changing)`: `(sources, state.source)` and `(search, tokens, state.beam,
-            sound)`, of `sampler.copies` sources for each one, side by side; `sound`, bool `[B]`,
+            finite)`, of `sampler.copies` sources for each one, side by side; `finite`, bool `[B]`,
             is True where all logits were finite so far.
         """
         ids, mask = self.moves.frontend.token_ids(inputs), inputs[SOURCE_MASK]
@@ -91,8 +91,8 @@ class Loop:
         search = self.sampler.begin(sources, capacity, self.plan, **more)
         batch = ops.shape(sources.rows)[0]
         tokens = ops.full((batch * width,), self.plan.decoder_start, dtype="int32")
-        sound = ops.ones((batch,), dtype="bool")
-        return (sources, state.source), (search, tokens, state.beam, sound)
+        finite = ops.ones((batch,), dtype="bool")
+        return (sources, state.source), (search, tokens, state.beam, finite)
 
     def _copied(self, sources: Sources, state: State, copies: int) -> tuple[Sources, State]:
         """Returns each source `copies` times, side by side, each with a seed of its own."""
@@ -105,38 +105,38 @@ class Loop:
         """Takes one step: advances the network, lets the sampler choose ids, and reorders
         histories.
         """
-        (sources, source), (search, tokens, beam, sound) = fixed, changing
+        (sources, source), (search, tokens, beam, finite) = fixed, changing
         out = self.moves.step(tokens, State(source, beam), index)
         logits = ops.cast(out.logits, "float32")
-        sound = self._still_sound(sound, logits, search)
+        finite = self._still_finite(finite, logits, search)
         more = {"hidden": ops.cast(out.hidden, "float32")} if self.sampler.reads_hidden else {}
         search, tokens, parents = self.sampler.advance(
             search, logits, index, self.plan, sources, **more
         )
         state = out.state if parents is None else self.moves.reorder(out.state, parents)
-        return search, tokens, state.beam, sound
+        return search, tokens, state.beam, finite
 
-    def _still_sound(self, sound: Tensor, logits: Tensor, search: Tree) -> Tensor:
-        """Returns `sound` after a step; sources that were done before do not change.
+    def _still_finite(self, finite: Tensor, logits: Tensor, search: Tree) -> Tensor:
+        """Returns `finite` after a step; sources that were done before do not change.
 
         The sum over a row of logits is the cheapest test that finds NaN and infinity.
         """
-        finite = ops.isfinite(ops.sum(logits, axis=-1))
+        here = ops.isfinite(ops.sum(logits, axis=-1))
         if self.sampler.width > 1:
-            finite = ops.all(ops.reshape(finite, (-1, self.sampler.width)), axis=1)
-        return ops.logical_and(sound, ops.logical_or(finite, self.sampler.finished(search)))
+            here = ops.all(ops.reshape(here, (-1, self.sampler.width)), axis=1)
+        return ops.logical_and(finite, ops.logical_or(here, self.sampler.finished(search)))
 
     def finished(self, changing: Tree) -> Tensor:
         """Returns whether each source is done, or has logits that are not finite: `[B]`."""
         return ops.logical_or(self.sampler.finished(changing[0]), ops.logical_not(changing[3]))
 
-    def sound(self, changing: Tree) -> Tensor:
+    def finite(self, changing: Tree) -> Tensor:
         """Returns whether the logits of each source were finite so far: bool `[B]`."""
         return changing[3]
 
     def select(self, fixed: Tree, changing: Tree, rows: Tensor) -> tuple[Tree, Tree]:
         """Keeps the sources `rows`, int32 `[B']`."""
-        (sources, source), (search, tokens, beam, sound) = fixed, changing
+        (sources, source), (search, tokens, beam, finite) = fixed, changing
         state = self.moves.select_rows(State(source, beam), rows)
 
         def take(leaf: Tensor) -> Tensor:
@@ -144,7 +144,7 @@ class Loop:
 
         tokens = ops.reshape(take(ops.reshape(tokens, (-1, self.sampler.width))), (-1,))
         sources, search = (keras.tree.map_structure(take, tree) for tree in (sources, search))
-        return (sources, state.source), (search, tokens, state.beam, take(sound))
+        return (sources, state.source), (search, tokens, state.beam, take(finite))
 
     def join(self, first: Tree, second: Tree, rows: Tensor) -> tuple[Tree, Tree]:
         """Joins the sources of two generations at the same step.
@@ -155,18 +155,18 @@ class Loop:
                 `first`.
         """
         states, others = [], []
-        for (sources, source), (search, tokens, beam, sound) in (first, second):
+        for (sources, source), (search, tokens, beam, finite) in (first, second):
             states.append(State(source, beam))
-            others.append((sources, search, tokens, sound))
+            others.append((sources, search, tokens, finite))
         state = self.moves.join(states)
-        sources, search, tokens, sound = join_rows(others)
-        return self.select((sources, state.source), (search, tokens, state.beam, sound), rows)
+        sources, search, tokens, finite = join_rows(others)
+        return self.select((sources, state.source), (search, tokens, state.beam, finite), rows)
 
     def grow(self, fixed: Tree, changing: Tree, capacity: Tensor) -> Tree:
         """Makes room for `capacity` steps."""
-        search, tokens, beam, sound = changing
+        search, tokens, beam, finite = changing
         state = self.moves.grow(State(fixed[1], beam), capacity)
-        return self.sampler.grow(search, capacity, self.plan), tokens, state.beam, sound
+        return self.sampler.grow(search, capacity, self.plan), tokens, state.beam, finite
 
     def finish(self, changing: Tree) -> Result:
         """Returns the results so far."""

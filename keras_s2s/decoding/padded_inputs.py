@@ -11,7 +11,6 @@ import numpy as np
 
 from keras_s2s.config import SpecialIds
 from keras_s2s.data.teacher_forcing import teacher_forcing
-from keras_s2s.decoding.rows import pad_rows, round_up_length, round_up_rows
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.network import Network
 
@@ -102,3 +101,30 @@ def _rounded(length: int, limit: int | None) -> int:
         return length
     rounded = round_up_length(length)
     return rounded if limit is None else max(length, min(rounded, limit))
+
+
+def pad_rows(
+    rows: Sequence[Sequence[int]], size: int, length: int, pad: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns `rows` as int32 `[size, length]` filled with `pad`, and the bool mask of real
+    positions.
+    """
+    ids = np.full((size, length), pad, np.int32)
+    mask = np.zeros((size, length), bool)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+        mask[i, : len(row)] = True
+    return ids, mask
+
+
+def round_up_rows(size: int) -> int:
+    """Returns the next power of two."""
+    return 1 << (size - 1).bit_length()
+
+
+def round_up_length(length: int) -> int:
+    """Returns the next multiple of 8, or, for longer rows, of a quarter of the power of two
+    below.
+    """
+    step = max(8, (1 << (length - 1).bit_length()) // 8)
+    return -(-length // step) * step

@@ -12,7 +12,7 @@ import numpy as np
 from keras_s2s.decoding.generator import Generator
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.planning import Search, plan_search
-from keras_s2s.decoding.rows import row_seeds
+from keras_s2s.decoding.seeds import row_seeds
 from keras_s2s.decoding.source_rows import source_rows
 from keras_s2s.decoding.target_rows import forced_first, prefix_rows, target_starts
 from keras_s2s.samplers.output import GenerationOutput, merged
@@ -24,8 +24,8 @@ from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.truncation import Overlong
 
 
-class Group(NamedTuple):
-    """Sources whose targets begin alike, in the same language, and are decoded together.
+class LanguageGroup(NamedTuple):
+    """Sources of a call whose targets are in the same language, so that they begin alike.
 
     Attributes:
         places: of the sources among those of the call.
@@ -47,7 +47,7 @@ class Request:
         single: the source was one text.
         is_text: the results are texts.
         sampler: the strategy.
-        groups: the sources by how their targets begin, with their plans and limits.
+        groups: the sources by the language of their targets, with plans and limits.
         prefixes: ids that each source's sequences begin with; None where no prefix was given.
         seeds: int32 `[B]`, one for each source.
 
@@ -62,7 +62,7 @@ class Request:
     single: bool
     is_text: bool
     sampler: Sampler
-    groups: list[Group]
+    groups: list[LanguageGroup]
     prefixes: list[list[int]] | None
     seeds: np.ndarray
 
@@ -109,7 +109,7 @@ class Request:
             if streams:
                 refuse_to_stream(sampler)
             _check_seed(seed, sampler)
-            groups.append(Group(places, plan, limits))
+            groups.append(LanguageGroup(places, plan, limits))
         return cls(rows, single, is_text, sampler, groups, prefixes, seeds)
 
     def generate(
@@ -156,7 +156,7 @@ class Request:
             if any(texts):
                 yield texts
 
-    def _arguments(self, group: Group) -> dict[str, Any]:
+    def _arguments(self, group: LanguageGroup) -> dict[str, Any]:
         """Returns the arguments of `Generator` for a group."""
         prefixes = self.prefixes
         return {

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from keras_s2s.decoding.driver import Driver
-from keras_s2s.decoding.segments import Group, Part
+from keras_s2s.decoding.segments import Finished, RunningBatch
 
 #: Most rows that may wait, as a multiple of those of a full batch: their caches take memory.
 WAITING = 2
@@ -23,7 +23,7 @@ def decode(
     driver: Driver,
     batches: Iterable[tuple[np.ndarray, Mapping[str, np.ndarray]]],
     steps: int,
-) -> Iterator[Part]:
+) -> Iterator[Finished]:
     """Generates results for every source of every batch.
 
     Args:
@@ -39,34 +39,34 @@ def decode(
     coming = iter(batches)
     batch = next(coming, None)
     full = 0  # rows of a batch that has all its sources
-    waiting: dict[int, Group] = {}  # by the step they wait at
-    group = None
+    waiting: dict[int, RunningBatch] = {}  # by the step they wait at
+    running = None
     while True:
-        if group is None:
+        if running is None:
             if batch is not None:
-                group, batch = Group(driver, *batch, steps), next(coming, None)
-                full = full or len(group)
+                running, batch = RunningBatch(driver, *batch, steps), next(coming, None)
+                full = full or len(running)
             elif waiting:
-                group = waiting.pop(min(waiting))  # joins those that wait at the same step
+                running = waiting.pop(min(waiting))  # joins those that wait at the same step
             else:
                 return
-        group.advance(driver.segment_steps)
-        if not group.live.size:
-            yield from group.done()
-            group = None
+        running.advance(driver.segment_steps)
+        if not running.live.size:
+            yield from running.done()
+            running = None
             continue
-        size = driver.rows_worth_keeping(len(group.live), len(group))
-        if size < len(group):
-            yield from group.done()
-            group.shrink(size)
-        other = waiting.get(group.index)
-        if other is not None and len(group.live) + len(other.live) <= full:
-            del waiting[group.index]
-            yield from group.done()
+        size = driver.rows_worth_keeping(len(running.live), len(running))
+        if size < len(running):
+            yield from running.done()
+            running.shrink(size)
+        other = waiting.get(running.index)
+        if other is not None and len(running.live) + len(other.live) <= full:
+            del waiting[running.index]
+            yield from running.done()
             yield from other.done()
-            group.join(other)
-        elif other is None and 2 * len(group) <= full:
-            earlier = batch is not None or any(index < group.index for index in waiting)
-            room = sum(map(len, waiting.values())) + len(group) <= WAITING * full
+            running.join(other)
+        elif other is None and 2 * len(running) <= full:
+            earlier = batch is not None or any(index < running.index for index in waiting)
+            room = sum(map(len, waiting.values())) + len(running) <= WAITING * full
             if earlier and room:
-                waiting[group.index], group = group, None
+                waiting[running.index], running = running, None

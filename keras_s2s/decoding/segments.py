@@ -1,4 +1,4 @@
-"""Decodes groups of sources segment by segment: runs of steps between which sources leave or join.
+"""Decodes batches of sources segment by segment: runs of steps between which sources leave or join.
 
 Between two segments sources that are done are removed, the capacity is extended, and sources that
 wait at the same step are added.
@@ -22,11 +22,11 @@ FIRST_CAPACITY = 32
 FILLER = -1
 
 
-class Part(NamedTuple):
+class Finished(NamedTuple):
     """Results of sources that are done.
 
     Attributes:
-        places: int `[N]`, whose result each row is (as `Group.places`); `FILLER` for rows
+        places: int `[N]`, whose result each row is (as `RunningBatch.places`); `FILLER` for rows
             without one.
         result: NumPy arrays `[N, ...]`.
     """
@@ -35,21 +35,21 @@ class Part(NamedTuple):
     result: Result
 
 
-class Group:
+class RunningBatch:
     """Sources that have taken the same number of steps, and are decoded together.
 
-    A row is a source, or one of the draws of a source (`Sampler.copies`), with all its beams; or a
-    filler.
+    An entry is a source, or one of the draws of a source (`Sampler.copies`), with all its
+    hypotheses; or a filler, which only makes the batch as large as a compiled program.
 
     Args:
         driver: runs the loop.
         places: int `[B]`, the place of each source among all, or `FILLER`.
         inputs: those of `Loop.start`, as NumPy arrays.
-        steps: the most that any source of the generation takes; groups with the same `steps`
+        steps: the most that any source of the generation takes; batches with the same `steps`
             have the same capacity at the same step.
 
     Attributes:
-        places: int `[N]`, the place of each row now in the group, among all draws of all
+        places: int `[N]`, the place of each row now in the batch, among all draws of all
             sources: that of the source times `copies`, plus the draw's; `FILLER` for a filler.
         live: the rows that are neither done nor fillers.
         index: the number of the next step.
@@ -81,13 +81,13 @@ class Group:
             self.capacity = self.driver.capacity_for(2 * self.capacity, self.steps)
             self._changing = self.driver.grow(self._fixed, self._changing, self.capacity)
         end = min(self.capacity, self.steps, self.index + steps)
-        self._changing, self.index, finished, sound = self.driver.segment(
+        self._changing, self.index, finished, finite = self.driver.segment(
             self._fixed, self._changing, self.index, end
         )
-        spoilt = self.places[~sound & (self.places != FILLER)]
-        if spoilt.size:
+        wrong = self.places[~finite & (self.places != FILLER)]
+        if wrong.size:
             copies = self.driver.loop.sampler.copies
-            raise NonFiniteLogits(sorted(set((spoilt // copies).tolist())), self.index)
+            raise NonFiniteLogits(sorted(set((wrong // copies).tolist())), self.index)
         done = finished if self.index < self.steps else np.ones_like(finished)
         self.live = np.flatnonzero(~done & (self.places != FILLER))
 
@@ -95,13 +95,13 @@ class Group:
         """Returns the results so far, for every row."""
         return self.driver.finish(self._changing)
 
-    def done(self) -> list[Part]:
+    def done(self) -> list[Finished]:
         """Returns the results of sources that are done and still have a row; nothing if there are
         none.
         """
         places = self.places.copy()
         places[self.live] = FILLER
-        return [Part(places, self.result())] if (places != FILLER).any() else []
+        return [Finished(places, self.result())] if (places != FILLER).any() else []
 
     def shrink(self, size: int) -> None:
         """Keeps the sources that are not done, in `size` rows."""
@@ -109,8 +109,8 @@ class Group:
         self._fixed, self._changing = self.driver.select(self._fixed, self._changing, rows)
         self._placed(self.places[self.live], size)
 
-    def join(self, other: Group) -> None:
-        """Adds the sources of a group at the same step; sources that are done leave both."""
+    def join(self, other: RunningBatch) -> None:
+        """Adds the sources of a batch at the same step; sources that are done leave both."""
         assert (self.index, self.capacity) == (other.index, other.capacity)
         live = np.concatenate([self.live, len(self) + other.live])
         places = np.concatenate([self.places, other.places])[live]
@@ -137,13 +137,13 @@ def partial_results(
     """Yields the results after every `stride` steps, and at the end."""
     places = np.arange(len(inputs["rows"]))
     steps = int(inputs["limits"].max()) + driver.loop.sampler.lookahead
-    group = Group(driver, places, inputs, steps)
-    while len(group.live):
-        group.advance(stride)
-        yield group.result()
+    batch = RunningBatch(driver, places, inputs, steps)
+    while len(batch.live):
+        batch.advance(stride)
+        yield batch.result()
 
 
-def gathered(parts: Sequence[Part], count: int, sampler: Sampler, pad: int) -> Result:
+def gathered(parts: Sequence[Finished], count: int, sampler: Sampler, pad: int) -> Result:
     """Returns the results of all parts in the order of the sources, with draws of a source side by
     side.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from keras import ops
+
 from keras_s2s.data.flat_ids import flat_ids
 from keras_s2s.decoding.model_parts import ModelParts
-from keras_s2s.decoding.rows import as_rows
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.text.languages import Language
 from keras_s2s.text.row_error import RowError
@@ -45,7 +47,7 @@ def source_rows(
         missing = {name, SOURCE_MASK} - set(x)
         if missing:
             raise ValueError(f"the input mapping lacks {', '.join(sorted(missing))}")
-        rows: Any = as_rows(x[name], x[SOURCE_MASK], name)
+        rows: Any = unpadded(x[name], x[SOURCE_MASK], name)
         is_text = False
     else:
         is_text = parts.network.frontend.reads_text
@@ -146,3 +148,33 @@ def checked_rows(
     if parts.preprocessor is not None:
         return parts.preprocessor.fit_rows(checked, side, length, overlong, limit=limit)
     return fitting(checked, length, parts.special_ids, side, overlong=overlong, limit=limit)
+
+
+def unpadded(values: Any, mask: Any, name: str) -> list[np.ndarray]:
+    """Returns the sources without their padding, from padded arrays.
+
+    Args:
+        values: `[B, S, ...]`, ids or feature vectors.
+        mask: bool `[B, S]`, True at real positions.
+        name: what messages call `values`.
+
+    Returns:
+        NumPy arrays `[S, ...]`.
+
+    Raises:
+        ValueError: shapes that differ, a row without a real id, or padding before the end.
+    """
+    values = np.asarray(ops.convert_to_numpy(values))
+    mask = np.asarray(ops.convert_to_numpy(mask)).astype(bool)
+    if mask.ndim != 2 or values.shape[:2] != mask.shape:
+        raise ValueError(
+            f"{name} and encoder_padding_mask must share one shape [batch, length], "
+            f"got {values.shape} and {mask.shape}"
+        )
+    lengths = mask.sum(axis=1)
+    for i, (row, length) in enumerate(zip(mask, lengths, strict=True)):
+        if not length:
+            raise ValueError(f"encoder_padding_mask: row {i} has no real position")
+        if not row[:length].all():
+            raise ValueError(f"encoder_padding_mask: row {i} is not padded at its end only")
+    return [row[:length] for row, length in zip(values, lengths, strict=True)]

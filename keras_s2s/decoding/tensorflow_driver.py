@@ -58,8 +58,8 @@ class TensorFlowDriver(Driver):
 
     def segment(self, fixed: Tree, changing: Tree, begin: int, end: int) -> Segment:
         limits = [ops.convert_to_tensor(limit, "int32") for limit in (begin, end)]
-        changing, index, finished, sound = self._segment(fixed, changing, *limits)
-        return Segment(changing, int(index), finished.numpy(), sound.numpy())
+        changing, index, finished, finite = self._segment(fixed, changing, *limits)
+        return Segment(changing, int(index), finished.numpy(), finite.numpy())
 
     def select(self, fixed: Tree, changing: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
         return self._select(fixed, changing, ops.convert_to_tensor(rows))
@@ -152,7 +152,7 @@ def tensorflow_segment(loop: Loop, fixed: Tree, changing: Tree, begin: Any, end:
         return index + 1, new
 
     index, changing = tf.while_loop(unfinished, body, (begin, changing))
-    return changing, index, loop.finished(changing), loop.sound(changing)
+    return changing, index, loop.finished(changing), loop.finite(changing)
 
 
 def tensorflow_graph(loop: Loop, inputs: Mapping[str, Any], first_capacity: int = 64) -> Result:
@@ -194,8 +194,8 @@ def tensorflow_graph(loop: Loop, inputs: Mapping[str, Any], first_capacity: int 
         shape_invariants=(tf.TensorShape([]), tf.TensorShape([]), shapes),
     )
     # A served graph cannot raise Python errors; an op of it can fail.
-    sound = tf.debugging.Assert(
-        tf.reduce_all(loop.sound(changing)),
+    finite = tf.debugging.Assert(
+        tf.reduce_all(loop.finite(changing)),
         ["the model's logits are not finite (NaN or infinite): see `generate` for the cause"],
     )
     result, copies = loop.finish(changing), loop.sampler.copies
@@ -203,7 +203,7 @@ def tensorflow_graph(loop: Loop, inputs: Mapping[str, Any], first_capacity: int 
         tf.reduce_all(result.lengths[:, 0] > 0),
         ["the rules of this generation leave no sequence for a source; lengths:", result.lengths],
     )
-    with tf.control_dependencies([sound, found]):
+    with tf.control_dependencies([finite, found]):
         result = Result(*map(tf.identity, result))
     # [B * copies, N, ...] -> [B, copies * N, ...]
     return Result(

@@ -25,8 +25,8 @@ from keras_s2s.decoding.tensorflow_driver import source_specs, tensorflow_graph
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.in_graph_preprocessor import InGraphPreprocessor, check_preprocessor
 from keras_s2s.export.replaced_directory import replaced_directory
-from keras_s2s.export.request import ExportRequest
 from keras_s2s.export.saved_model_readme import README_FILE, note, readme
+from keras_s2s.export.second_process_request import ExportRequest
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.network import Network
 from keras_s2s.samplers.processors import AllowedTokens

@@ -18,7 +18,7 @@ from typing import Any
 from keras_s2s.checkpoints.preset_folder import save_preset
 from keras_s2s.config import REGISTERED, ArchitectureConfig, PresetConfig
 from keras_s2s.export.errors import ExportError
-from keras_s2s.export.request import ExportRequest
+from keras_s2s.export.second_process_request import ExportRequest
 from keras_s2s.text.preprocessor import Preprocessor
 
 REQUEST_FILE = "export.json"

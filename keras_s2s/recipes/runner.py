@@ -26,8 +26,8 @@ from keras_s2s.config import (
 )
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.dates.splits import make_dates
-from keras_s2s.data.limits import ModelLimits
 from keras_s2s.data.lines import read_lines
+from keras_s2s.data.model_limits import ModelLimits
 from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
 from keras_s2s.data.objectives.span_corruption import SpanCorruption

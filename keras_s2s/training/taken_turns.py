@@ -1,8 +1,8 @@
 """Makes training steps and generation in other threads take turns.
 
 A step changes every weight, and on JAX it reuses their memory: a thread that reads them meanwhile
-would get a mixture, or an error. Therefore a step holds the model's lock (`Turns`), as generation
-does.
+would get a mixture, or an error. Therefore a step holds the model's lock (`FairLock`), as
+generation does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from keras_s2s.turns import Turns
+from keras_s2s.fair_lock import FairLock
 
 #: Values that a compiled step of JAX returns, by Keras' names, in Keras' order.
 STATES = {
@@ -28,7 +28,7 @@ STATES = {
 
 
 def taking_turns(
-    function: Callable[..., Any], kind: str, model: Any, turns: Turns
+    function: Callable[..., Any], kind: str, model: Any, turns: FairLock
 ) -> Callable[..., Any]:
     """Returns a step function of Keras that holds `turns` while it runs.
 

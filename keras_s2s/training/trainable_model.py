@@ -8,7 +8,8 @@ import keras
 
 from keras_s2s.config import PresetConfig
 from keras_s2s.data.batches import Batches
-from keras_s2s.data.limits import ModelLimits
+from keras_s2s.data.model_limits import ModelLimits
+from keras_s2s.fair_lock import FairLock
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.training.callbacks import CompilingMessage
 from keras_s2s.training.compiling import compile_arguments
@@ -17,7 +18,6 @@ from keras_s2s.training.kept_weights import kept_weights
 from keras_s2s.training.metrics import LossTracker
 from keras_s2s.training.taken_turns import taking_turns
 from keras_s2s.training.token_weights import token_weights
-from keras_s2s.turns import Turns
 
 
 class TrainableModel(keras.Model):
@@ -36,7 +36,7 @@ class TrainableModel(keras.Model):
 
     preset: PresetConfig
     _preprocessor: Preprocessor | None
-    _turns: Turns
+    _turns: FairLock
 
     @property
     def _data_checks(self) -> DataChecks:

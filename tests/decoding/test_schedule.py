@@ -78,7 +78,7 @@ class Scripted(Driver):
 @pytest.fixture
 def no_results(monkeypatch):
     """A group's results are the sources it holds."""
-    monkeypatch.setattr(segments.Group, "result", lambda group: group._fixed)
+    monkeypatch.setattr(segments.RunningBatch, "result", lambda batch: batch._fixed)
 
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=60)
@@ -88,7 +88,7 @@ LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=60)
 @settings(max_examples=150, deadline=None)
 def test_every_source_is_handed_out_once(lengths, size):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments.Group, "result", lambda group: group._fixed)
+        patch.setattr(segments.RunningBatch, "result", lambda batch: batch._fixed)
         driver = Scripted(lengths)
         found: Counter = Counter()
         for places, sources in driver.parts(size, 40):

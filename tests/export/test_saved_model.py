@@ -15,7 +15,7 @@ import pytest
 from small_models import attention, randomise, recurrent, source_mapping, transformer, variant
 from unicode_texts import AWKWARD, CORPUS
 
-from keras_s2s.decoding.rows import row_seeds
+from keras_s2s.decoding.seeds import row_seeds
 from keras_s2s.export import FORMATS, ExportError, saved_model, second_process
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.samplers import Greedy

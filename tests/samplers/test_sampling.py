@@ -11,7 +11,7 @@ import pytest
 from fake_moves import Markov, run
 from small_models import covered
 
-from keras_s2s.decoding.rows import row_seeds
+from keras_s2s.decoding.seeds import row_seeds
 from keras_s2s.samplers import (
     Beam,
     BeamSample,

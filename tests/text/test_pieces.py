@@ -21,7 +21,7 @@ from keras_s2s.text import Tokenizer
 from keras_s2s.text.pieces import text_pieces
 from keras_s2s.text.pretrained.auto import load_pretrained_tokenizers
 from keras_s2s.text.pretrained.base import tidy_spaces
-from keras_s2s.text.settled import settled_spaces
+from keras_s2s.text.stable_prefix import settled_spaces
 from keras_s2s.text.trained.wordpiece import detokenize
 
 REAL = [

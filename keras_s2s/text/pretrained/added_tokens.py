@@ -20,7 +20,7 @@ from keras_s2s.text.pretrained.tokenizer_files import (
     TokenizerFiles,
     TokenName,
 )
-from keras_s2s.text.settled import HALF, settled_spaces
+from keras_s2s.text.stable_prefix import HALF, settled_spaces
 
 
 class AddedTokens:

@@ -10,7 +10,7 @@ from keras_s2s.text.pretrained.base import PretrainedTokenizer, tidy_spaces
 from keras_s2s.text.pretrained.language_model_pipelines import unused_options
 from keras_s2s.text.pretrained.pipeline_builders import build_pipeline, template_of
 from keras_s2s.text.pretrained.tokenizer_files import TokenizerFiles
-from keras_s2s.text.settled import HALF, settled_spaces
+from keras_s2s.text.stable_prefix import HALF, settled_spaces
 
 
 class PipelineTokenizer(PretrainedTokenizer):

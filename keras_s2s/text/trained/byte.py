@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
-from keras_s2s.text.settled import HALF
 from keras_s2s.text.special_tokens import SPECIAL_TOKENS, UNK_TOKEN, UNKNOWN_SURFACE
+from keras_s2s.text.stable_prefix import HALF
 from keras_s2s.text.trained.base import TrainedTokenizer
 from keras_s2s.text.trained.normalization import Normalizer
 from keras_s2s.text.visible import make_visible

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Self
 
 from keras_s2s.config import ConfigError
-from keras_s2s.text.settled import HALF
 from keras_s2s.text.special_tokens import SPECIAL_TOKENS, UNKNOWN_SURFACE
+from keras_s2s.text.stable_prefix import HALF
 from keras_s2s.text.trained.normalization import Form, huggingface_normalizers
 from keras_s2s.text.trained.tokenizers_library import HuggingFaceTokenizer
 from keras_s2s.text.visible import make_visible

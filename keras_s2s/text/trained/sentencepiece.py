@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from keras_s2s.config import ConfigError
-from keras_s2s.text.settled import HALF
 from keras_s2s.text.special_tokens import BOS_TOKEN, EOS_TOKEN, PAD_TOKEN, SPECIAL_TOKENS, UNK_TOKEN
+from keras_s2s.text.stable_prefix import HALF
 from keras_s2s.text.trained.base import TrainedTokenizer
 
 logger = logging.getLogger(__name__)

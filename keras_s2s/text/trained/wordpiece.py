@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from keras_s2s.config import ConfigError
-from keras_s2s.text.settled import settled_spaces
 from keras_s2s.text.special_tokens import SPECIAL_TOKENS, UNK_TOKEN, UNKNOWN_SURFACE
+from keras_s2s.text.stable_prefix import settled_spaces
 from keras_s2s.text.trained.normalization import Form, huggingface_normalizers
 from keras_s2s.text.trained.tokenizers_library import HuggingFaceTokenizer
 from keras_s2s.text.trained.word_pattern import HAN

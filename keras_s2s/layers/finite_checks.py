@@ -15,7 +15,7 @@ from keras_s2s.layers.kernels.operations import Kernels
 from keras_s2s.typing import Tensor, Tree
 
 
-class Watch(Kernels):
+class FiniteChecks(Kernels):
     """Keras' own operations, which remember the first result that is not finite.
 
     Attributes:
@@ -25,10 +25,10 @@ class Watch(Kernels):
 
     Example:
         >>> from keras_s2s.layers.kernels import operations
-        >>> watch = Watch()
-        >>> with operations.use(watch):
+        >>> checks = FiniteChecks()
+        >>> with operations.use(checks):
         ...     memory = model.network.encode(inputs)
-        >>> watch.found is None  # else, for example, "encoder/layer_0/feed_forward/inner"
+        >>> checks.found is None  # else, for example, "encoder/layer_0/feed_forward/inner"
         True
     """
 

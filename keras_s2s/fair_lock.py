@@ -6,15 +6,15 @@ import threading
 from collections import deque
 
 
-class Turns:
+class FairLock:
     """A reentrant lock, first come, first served; a context manager.
 
     Python's own locks guarantee no order: a thread that releases one and asks again at once, as a
     training loop does, mostly gets it before those that wait.
 
     Example:
-        >>> turns = Turns()
-        >>> with turns:
+        >>> lock = FairLock()
+        >>> with lock:
         ...     pass  # one thread at a time is here
     """
 
