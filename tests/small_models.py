@@ -397,6 +397,17 @@ def shrunken_preset(name: str) -> PresetConfig:
     return shrink(load_preset(name))
 
 
+def without_dropout(config: PresetConfig) -> PresetConfig:
+    """The same preset with every rate of dropout at 0."""
+
+    def cleared(part: Any) -> Any:
+        if not isinstance(part, dict):
+            return part
+        return {k: 0.0 if k.endswith("dropout") else cleared(v) for k, v in part.items()}
+
+    return PresetConfig.model_validate(cleared(config.model_dump()))
+
+
 def with_special_ids(config: PresetConfig, **target: Any) -> PresetConfig:
     """`config` with other ids on the target's side."""
     data = config.model_dump()

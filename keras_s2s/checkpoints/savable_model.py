@@ -74,15 +74,27 @@ class SavableModel(keras.Model):
             "name": self.name,
             "has_preprocessor": self.preprocessor is not None,
             "quantised": quantised_layers(self._flatten_layers()),
+            "frozen": self._frozen_paths(),
         }
+
+    def _frozen_paths(self) -> list[str]:
+        """Returns the paths of weights that are not trained; Keras saves an adapter merged, into a
+        plain model, in which all are.
+        """
+        if any(getattr(layer, "lora_enabled", False) for layer in self._flatten_layers()):
+            return []
+        return [weight.path for weight in self.weights if not weight.trainable]
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SavableModel:
         config = dict(config)
         config.pop("has_preprocessor", None)
-        quantised = config.pop("quantised", {})
+        quantised, frozen = config.pop("quantised", {}), set(config.pop("frozen", ()))
         model = cls(config.pop("config"), **config)
         quantise_again(model._flatten_layers(), quantised)
+        for weight in model.weights:
+            if weight.path in frozen:
+                weight.trainable = False
         return model
 
     def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:

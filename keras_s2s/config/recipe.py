@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from keras_s2s.config.errors import Misfit
 from keras_s2s.config.generation import GenerationConfig
@@ -133,6 +133,12 @@ class OptimizerConfig(Strict):
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rates: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict,
+        description="Learning rates of groups of weights: a part of the network, or a pattern of "
+        "paths, and its rate, which the schedule scales alike. Of several names that mean a weight "
+        "the last one holds. clip_norm is then of each group.",
+    )
     beta_2: Annotated[float, Field(gt=0, lt=1)] = 0.999
     epsilon: Annotated[float, Field(gt=0)] = 1e-7
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -163,6 +169,11 @@ class TrainingConfig(Strict):
     num_buckets: Positive = 6
     optimizer: OptimizerConfig = OptimizerConfig()
     label_smoothing: Rate = 0.0
+    freeze: tuple[str, ...] = Field(
+        (),
+        description="Parts of the network, or patterns of the paths of weights, that are not "
+        "trained; the names of `Seq2SeqLM.freeze`.",
+    )
     seed: Count = 0
     dtype: str | None = Field(None, description="A Keras dtype policy, e.g. mixed_bfloat16.")
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(
@@ -180,6 +191,11 @@ class TrainingConfig(Strict):
         "val_exact_match",
         "loss",
     ] = Field("val_loss", description="The best epoch by this value is kept.")
+
+    @field_validator("freeze", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
 
 #: sacreBLEU's tokenizers. Those from `spm` on read a SentencePiece model in sacreBLEU's cache.

@@ -33,6 +33,7 @@ from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
 from keras_s2s.data.objectives.span_corruption import SpanCorruption
 from keras_s2s.data.objectives.text_infilling import TextInfilling
 from keras_s2s.data.pairs import read_pairs
+from keras_s2s.recipes.compiling import compile_by
 from keras_s2s.recipes.interruption import Position, what_is_kept
 from keras_s2s.recipes.run_folder import (
     ATTENTION_FILE,
@@ -45,7 +46,6 @@ from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text_metrics.corpus_metrics import check_metrics, corpus_metrics, first_answers
 from keras_s2s.text_metrics.target_language import target_language
 from keras_s2s.training.callbacks import GenerationMetrics, ProgressBar, SaveBest, TimeLimit
-from keras_s2s.training.schedules import make_optimizer
 
 logger = logging.getLogger(__name__)
 
@@ -158,10 +158,7 @@ def _run(
             _check_sources(splits[name], preprocessor, limits, f"data.{name}")
 
     total_steps = len(batches) * training.epochs
-    model.compile(
-        make_optimizer(training.optimizer, total_steps),
-        label_smoothing=training.label_smoothing,
-    )
+    notes = compile_by(training, model, total_steps)
     logger.info(
         "%s: %s parameters, %d steps of %d epochs on %s",
         recipe.model,
@@ -170,6 +167,8 @@ def _run(
         training.epochs,
         keras.backend.backend(),
     )
+    for note in notes:
+        logger.info("%s", note)
 
     def save(trained: Any) -> None:
         folder.save(trained.save_to_preset, _as_yaml(recipe))
@@ -230,6 +229,7 @@ def _run(
         "recipe": recipe.description,
         "model": recipe.model,
         "parameters": model.count_params(),
+        "training": notes,
         "backend": keras.backend.backend(),
         "versions": versions(),
         "best_epoch": (keeper.best_epoch or 0) + 1,

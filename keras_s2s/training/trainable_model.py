@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -14,10 +15,19 @@ from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.training.callbacks import CompilingMessage
 from keras_s2s.training.compiling import compile_arguments
 from keras_s2s.training.data_checks import DataChecks, named_arguments, refuse_class_weight
+from keras_s2s.training.freezing import (
+    freeze,
+    frozen_report,
+    frozen_weights,
+    refuse_other_weights,
+    unfreeze,
+)
 from keras_s2s.training.kept_weights import kept_weights
+from keras_s2s.training.learning_rates import rates_report, with_learning_rates
 from keras_s2s.training.metrics import LossTracker
 from keras_s2s.training.taken_turns import taking_turns
 from keras_s2s.training.token_weights import token_weights
+from keras_s2s.training.weight_groups import WeightGroups
 
 
 class TrainableModel(keras.Model):
@@ -52,6 +62,7 @@ class TrainableModel(keras.Model):
         metrics: Any = None,
         weighted_metrics: Any = "auto",
         jit_compile: bool | str = "auto",
+        learning_rates: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """Configures the model for training, with a loss and metrics over real tokens.
@@ -68,12 +79,21 @@ class TrainableModel(keras.Model):
             weighted_metrics: by default token accuracy and perplexity over real tokens.
             jit_compile: "auto" is True on JAX only. XLA on TensorFlow compiles anew for each
                 batch shape, and cannot differentiate a loop of unknown length.
+            learning_rates: learning rates of their own for groups of weights, by the names that
+                `freeze` takes: numbers, schedules or optimisers. `optimizer` trains the rest; a
+                weight that several names mean is in the last of these groups.
             **kwargs: as in Keras.
 
         Raises:
             ValueError: a loss or a metric that takes logits for probabilities, or sums over a
-                batch; `jit_compile=True` for recurrent layers, but on JAX.
+                batch; `jit_compile=True` for recurrent layers, but on JAX; `learning_rates` of
+                weights that are not there or not trained.
+
+        Example:
+            >>> model.compile(keras.optimizers.Adam(1e-5), learning_rates={"cross_attention": 1e-3})
         """
+        if learning_rates:
+            optimizer = with_learning_rates(optimizer, learning_rates, self.weight_groups)
         found = compile_arguments(
             self.preset.architecture,
             loss=loss,
@@ -84,6 +104,62 @@ class TrainableModel(keras.Model):
         )
         super().compile(optimizer=optimizer, **found, **kwargs)
         self._loss_tracker = LossTracker()
+
+    @property
+    def weight_groups(self) -> WeightGroups:
+        """Finds weights by the names that `freeze` and `compile(learning_rates=...)` take."""
+        report = getattr(self, "load_report", None)
+        return WeightGroups(self.network, self.weights, report.fresh if report else ())
+
+    def freeze(self, names: str | Iterable[str]) -> None:
+        """Fixes a part of the weights: they are not trained until `unfreeze`.
+
+        A weight's own `trainable` is set, so that `trainable_weights`, `summary` and the like
+        show it, and `layer.trainable` of Keras works beside it. Call it before `compile`, or
+        compile again afterwards. `save` keeps what is frozen; `save_to_preset` writes the weights
+        alone.
+
+        Args:
+            names: "encoder", "decoder", "embeddings", "cross_attention",
+                "all_but_cross_attention", "new" (what a checkpoint lacked), the path of a weight
+                or layer, such as "decoder/layer_0/self_attention", where `*` stands for anything;
+                or several of these. A table that encoder and decoder share is of neither, but
+                one of the "embeddings".
+
+        Raises:
+            ValueError: a name that means no weight, with the nearest names; nothing would be left
+                to train.
+
+        Example:
+            >>> model.freeze(["encoder", "embeddings"])
+            >>> model.frozen
+            ('source_table/embeddings', 'encoder/layer_0/self_attention/query/kernel', ...
+        """
+        freeze(self, self.weight_groups.find_all(names))
+
+    def unfreeze(self) -> None:
+        """Makes all weights trained again that `freeze` or `layer.trainable = False` fixed.
+
+        Kernels that have a LoRA adapter stay fixed.
+        """
+        unfreeze(self)
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Paths of the weights that are fixed, in the order of the network."""
+        return tuple(weight.path for weight in frozen_weights(self))
+
+    def training_report(self) -> list[str]:
+        """Returns what is frozen, and which weights have which learning rate, in a line each."""
+        frozen = frozen_report(self)
+        optimizer = self.optimizer if self.compiled else None
+        return [*([frozen] if frozen else []), *rates_report(optimizer, self.weights)]
+
+    def summary(self, *args: Any, **kwargs: Any) -> None:
+        """Prints the layers, as `keras.Model.summary` does, and `training_report()`."""
+        super().summary(*args, **kwargs)
+        for line in self.training_report():
+            (kwargs.get("print_fn") or print)(f" {line}")
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a loaded model with its saved arguments and optimiser; called by Keras."""
@@ -126,12 +202,14 @@ class TrainableModel(keras.Model):
         Raises:
             ValueError: texts instead of batches; inputs that lack masks; ids outside the
                 vocabulary; rows longer than the model's positions; labels that are not the decoder
-                inputs moved by one, or none that counts; `class_weight`.
+                inputs moved by one, or none that counts; `class_weight`; weights that were frozen
+                or added since an earlier `fit`, without another `compile`.
         """
         given = named_arguments(keras.Model.fit, x, y, *args, **kwargs)
         refuse_class_weight(given.get("class_weight"))
         if not self.compiled:
             self.compile()
+        refuse_other_weights(self)
         if self.optimizer is not None:
             # Otherwise Keras on TensorFlow makes its variables in the first step, and so traces
             # that step twice.
@@ -188,6 +266,7 @@ class TrainableModel(keras.Model):
     ) -> Any:
         """Trains on one batch, as `keras.Model.train_on_batch` does, after the checks of `fit`."""
         refuse_class_weight(class_weight)
+        refuse_other_weights(self)
         self._data_checks.checked(x, y, sample_weight, "x", "model.fit({})")
         return super().train_on_batch(x, y, sample_weight, return_dict=return_dict)
 

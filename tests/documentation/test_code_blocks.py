@@ -42,6 +42,7 @@ BLOCKS = {
     "docs/export.md": {"python": 3, "": 1},
     "docs/generation.md": {"python": 4},
     "docs/index.md": {"python": 1},
+    "docs/training.md": {"python": 3},
 }
 
 #: What the suite sets for itself.

@@ -343,3 +343,37 @@ def test_pairs_longer_than_learned_positions_are_found_before_training(
     with pytest.raises(DataError, match=message):
         recipes.run_recipe(recipe, tmp_path / "run", make_model=Seq2SeqLM.from_preset)
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+@slow_where_compiled
+def test_a_recipe_freezes_and_has_learning_rates_of_groups(tmp_path, caplog) -> None:
+    caplog.set_level("INFO")
+    report, _ = run(
+        tmp_path / "run",
+        "training.epochs=1",
+        "training.freeze=[embeddings]",
+        "training.optimizer.learning_rates={encoder: 1.0e-5, decoder/attention: 0.02}",
+    )
+    lines = report["training"]
+    assert lines[0].startswith("frozen: source_table, target_table (")
+    assert [line.partition(":")[0] for line in lines[1:]] == [
+        f"learning rate {rate} (CosineDecay)" for rate in ("1e-05", "0.003", "0.02")
+    ]
+    assert all(line in caplog.text for line in lines)
+
+
+@slow_where_compiled
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("training.freeze=encodre", "training.freeze: 'encodre' is no part"),
+        (
+            "training.optimizer.learning_rates={encodre: 0.1}",
+            "training.optimizer.learning_rates: 'encodre' is no part",
+        ),
+        ("training.optimizer.learning_rates={encoder: 0}", "greater than 0|above 0"),
+    ],
+)
+def test_a_recipe_that_names_no_weights(tmp_path, change, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(tmp_path / "run", change)

@@ -1,0 +1,48 @@
+"""Compiles the model of a recipe: what is trained, with which optimiser and learning rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_s2s.config import ConfigError, TrainingConfig
+from keras_s2s.training.schedules import make_optimizer
+
+
+def compile_by(training: TrainingConfig, model: Any, total_steps: int) -> list[str]:
+    """Freezes what a recipe says, and compiles the model.
+
+    Args:
+        training: of the recipe.
+        model: the model to train; it is not compiled.
+        total_steps: optimiser steps of the whole run, for schedules.
+
+    Returns:
+        lines for the log: what is frozen, and which weights have which learning rate.
+
+    Raises:
+        ConfigError: a name that means no weight of the model.
+    """
+    if training.freeze:
+        _checked("freeze", model.freeze, training.freeze)
+    optimizer = training.optimizer
+    rates = {
+        name: make_optimizer(
+            optimizer.model_copy(update={"learning_rate": rate, "learning_rates": {}}), total_steps
+        )
+        for name, rate in optimizer.learning_rates.items()
+    }
+    _checked(
+        "optimizer.learning_rates",
+        model.compile,
+        make_optimizer(optimizer, total_steps),
+        label_smoothing=training.label_smoothing,
+        learning_rates=rates or None,
+    )
+    return model.training_report()
+
+
+def _checked(key: str, function: Any, *arguments: Any, **options: Any) -> None:
+    try:
+        function(*arguments, **options)
+    except ValueError as error:
+        raise ConfigError(f"training.{key}: {error}") from None
