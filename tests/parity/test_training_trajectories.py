@@ -99,9 +99,10 @@ CASES = [
 ]
 
 
-@slow_where_compiled
 def test_no_family_is_left_out():
-    assert {family for family, case in all_cases() if quick((family, case))} == set(families())
+    assert {family for family, _ in all_cases()} == set(families())
+    if not COMPILES:
+        assert {family for family, case in all_cases() if quick((family, case))} == set(families())
     assert set(COVER) <= set(all_cases())
 
 
