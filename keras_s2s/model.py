@@ -25,9 +25,9 @@ from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
 from keras_s2s.decoding.generator import Generator
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.planning import Search, plan_search
+from keras_s2s.decoding.read_sources import refuse_languages_of_ids
+from keras_s2s.decoding.read_targets import pair_rows
 from keras_s2s.decoding.request import Request, output_texts
-from keras_s2s.decoding.source_rows import refuse_languages_of_ids
-from keras_s2s.decoding.target_rows import pair_rows
 from keras_s2s.export.formats import export_as, refuse_fixed_search
 from keras_s2s.fair_lock import FairLock
 from keras_s2s.network_size import refuse_beyond_memory
@@ -277,8 +277,8 @@ class Seq2SeqLM(TrainableModel, SavableModel):
             `GenerationOutput`.
 
         Raises:
-            ValueError: an option that cannot be meant, or that the strategy would ignore; a
-                source or prefix that is too long.
+            ValueError: an option with a value that it does not take, or that the strategy does
+                not use; a source or prefix that is too long.
 
         Example:
             >>> model.generate("ein Hund", num_beams=4, no_repeat_ngram_size=3)
@@ -470,7 +470,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
             ExportError: an unknown format, a tokenizer that cannot be part of a graph, or a
                 folder that is in the way.
             ImportError: TensorFlow is not installed.
-            ValueError: an option that cannot be meant.
+            ValueError: an option with a value that it does not take.
 
         Example:
             >>> model.export("exported/dates", num_beams=4, version=1)

@@ -124,7 +124,7 @@ NOT_MEANT: list[tuple[dict[str, Any], str]] = [
     ({"sampler": Beam(2), "num_beams": 2}, "num_beams"),
     ({"seed": 3}, "seed=3"),
     ({"seed": [1, 2, 3], "num_beams": 2}, "seed=.*Beam draws nothing"),
-    ({"seed": [1, 2], "do_sample": True}, "2 seeds for 3 rows"),
+    ({"seed": [1, 2], "do_sample": True}, "2 seeds for 3 sources"),
     ({"seed": 1.5, "do_sample": True}, r"seed=1\.5"),
     ({"seed": [1, 2.5, 3], "do_sample": True}, r"seed=\[1, 2\.5, 3\] must be a whole number"),
     ({"seed": True, "do_sample": True}, "seed=True must be a whole number"),

@@ -224,7 +224,7 @@ def test_seeds_belong_to_rows(model):
         ({"max_length": 5, "max_new_tokens": 4}, "say the same thing twice"),
         ({"max_length": 5, "min_length": 6}, "min_length=6"),
         ({"forced_bos_token_id": 99}, "forced_bos_token_id=99 is no id of a vocabulary of 16"),
-        ({"sampler": "top_k", "seed": [1, 2], "max_length": 4}, "2 seeds for 3 rows"),
+        ({"sampler": "top_k", "seed": [1, 2], "max_length": 4}, "2 seeds for 3 sources"),
     ],
 )
 def test_options_that_cannot_be_meant(model, options, message):

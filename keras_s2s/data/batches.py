@@ -62,7 +62,7 @@ class Batches(keras.utils.PyDataset):
 
     The order depends on `seed` and `epoch` only, and `epoch` goes up by one when `fit` has
     passed through all batches. Set it to continue an interrupted training. `fit` on its own
-    shuffles the batches once more with Python's global generator unless told
+    shuffles the batches once more with Python's global PRNG unless told
     `shuffle=False`. Your own loop over a `Batches` does not change `epoch`.
 
     In every epoch a batch of the longest shape comes first (what does not fit into memory

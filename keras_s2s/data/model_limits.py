@@ -112,7 +112,8 @@ class ModelLimits:
         Raises:
             DataError: inputs that are missing, arrays whose shapes do not go together, ids that
                 are no whole numbers or outside the vocabulary, rows longer than the model's
-                positions, weights that cannot be meant; no label that counts, in whole data.
+                positions, weights of another shape or negative, or whole data without a label that
+                counts.
         """
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
             raise DataError(

@@ -47,14 +47,14 @@ class NonFiniteLogits(Exception):
 
 
 def check_not_empty(lengths: np.ndarray, places: Sequence[int] | None = None) -> None:
-    """Checks that each source has a sequence.
+    """Checks that the rules have left each source a sequence.
 
     Args:
         lengths: `[B, N]`.
-        places: numbers of the rows among the caller's sources; None means 0, 1, ...
+        places: numbers of these sources among the caller's; None means 0, 1, ...
 
     Raises:
-        ValueError: rules forbid all of a source's.
+        ValueError: a source has none.
     """
     empty = np.flatnonzero(lengths.max(axis=1, initial=0) == 0)
     if empty.size:

@@ -45,7 +45,7 @@ class Job:
     """The sources of a call of `Generator`, with every default filled in.
 
     Attributes:
-        rows: ids of each source, or an array where sources are no ids.
+        sources: ids of each source, or an array where sources are no ids.
         sampler: the strategy.
         plan: special ids, number of steps and rules.
         seeds: int32 `[B]`, one for each source.
@@ -54,7 +54,7 @@ class Job:
         places: numbers of the sources among the caller's; None means 0, 1, ...
     """
 
-    rows: Sequence[Any]
+    sources: Sequence[Any]
     sampler: Sampler
     plan: Plan
     seeds: np.ndarray
@@ -65,7 +65,7 @@ class Job:
     @classmethod
     def of(
         cls,
-        rows: Sequence[Any],
+        sources: Sequence[Any],
         sampler: Sampler,
         plan: Plan,
         seed: int | Sequence[int] | None,
@@ -76,20 +76,20 @@ class Job:
     ) -> Job:
         """Makes a job from the arguments of `Generator.generate`."""
         return cls(
-            rows,
+            sources,
             sampler,
             with_prefixes(plan, prefixes),
-            row_seeds(seed, len(rows)) if seeds is None else seeds,
+            row_seeds(seed, len(sources)) if seeds is None else seeds,
             prefixes,
-            [plan.steps] * len(rows) if limits is None else limits,
+            [plan.steps] * len(sources) if limits is None else limits,
             places,
         )
 
     def inputs(self, padded: PaddedInputs, chunk: Sequence[int]) -> dict[str, np.ndarray]:
         """Returns what `Loop.start` takes, for the sources at the places `chunk`."""
-        inputs = padded.generation(self.rows, chunk, self.seeds, self.prefixes, self.limits)
+        inputs = padded.generation(self.sources, chunk, self.seeds, self.prefixes, self.limits)
         if self.places is not None:
-            inputs["rows"] = np.asarray(self.places, "int32")[inputs["rows"]]
+            inputs["places"] = np.asarray(self.places, "int32")[inputs["places"]]
         return inputs
 
 
@@ -165,7 +165,7 @@ class Generator:
     @_in_turn
     def generate(
         self,
-        rows: Sequence[Sequence[int]],
+        sources: Sequence[Sequence[int]],
         sampler: Sampler,
         plan: Plan,
         *,
@@ -180,7 +180,7 @@ class Generator:
         """Generates target ids for sources.
 
         Args:
-            rows: ids of each source, special ids included, or an array where sources are no ids;
+            sources: ids of each source, special ids included, or an array where sources are no ids;
                 none may be empty.
             sampler: the strategy.
             plan: special ids, number of steps and rules.
@@ -196,15 +196,15 @@ class Generator:
                 batch size.
             want_attention: also compute the attention of the hypotheses to their sources.
         """
-        job = Job.of(rows, sampler, plan, seed, prefixes, limits, seeds, places)
-        count = len(rows)
-        order = sorted(range(count), key=lambda i: len(rows[i]))
+        job = Job.of(sources, sampler, plan, seed, prefixes, limits, seeds, places)
+        count = len(sources)
+        order = sorted(range(count), key=lambda i: len(sources[i]))
         chunks = [order[begin : begin + batch_size] for begin in range(0, count, batch_size)]
 
         def batches() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
             for chunk in chunks:
                 inputs = job.inputs(self._padded, chunk)
-                fillers = [FILLER] * (len(inputs["rows"]) - len(chunk))
+                fillers = [FILLER] * (len(inputs["places"]) - len(chunk))
                 yield np.asarray([*chunk, *fillers]), inputs
 
         parts: list[Finished] = []
@@ -223,7 +223,7 @@ class Generator:
         check_not_empty(lengths, places)
         attentions = None
         if want_attention:
-            attentions = self._attention(rows, ids, lengths, plan.decoder_start, batch_size)
+            attentions = self._attention(sources, ids, lengths, plan.decoder_start, batch_size)
         if sampler.num_return_sequences == 1:
             ids, lengths, scores, log_probs = (
                 ids[:, 0],
@@ -236,7 +236,7 @@ class Generator:
 
     def stream(
         self,
-        rows: Sequence[Sequence[int]],
+        sources: Sequence[Sequence[int]],
         sampler: Sampler,
         plan: Plan,
         *,
@@ -250,15 +250,15 @@ class Generator:
         """Yields ids as they are generated, all sources in one batch.
 
         Args:
-            rows, sampler, plan, seed, prefixes, limits, seeds, places: as in `generate`; a sampler
-                whose ids are final when they are chosen (`Sampler.streams`).
+            sources, sampler, plan, seed, prefixes, limits, seeds, places: as in `generate`; the ids
+                of the sampler are final when they are chosen (`Sampler.streams`).
             stride: steps between two results.
 
         Yields:
             `(ids int32 [B, T], lengths int32 [B])`, T growing.
         """
-        job = Job.of(rows, sampler, plan, seed, prefixes, limits, seeds, places)
-        inputs = job.inputs(self._padded, range(len(rows)))
+        job = Job.of(sources, sampler, plan, seed, prefixes, limits, seeds, places)
+        inputs = job.inputs(self._padded, range(len(sources)))
         with self._turn():
             self._refresh()
             driver = self._driver(job)
@@ -271,8 +271,8 @@ class Generator:
                     raise self._non_finite(driver, found, job) from None
             if result is None:
                 return
-            check_not_empty(result.lengths[: len(rows)], places)
-            yield result.token_ids[: len(rows), 0], result.lengths[: len(rows), 0]
+            check_not_empty(result.lengths[: len(sources)], places)
+            yield result.token_ids[: len(sources), 0], result.lengths[: len(sources), 0]
 
     @_in_turn
     def score(
@@ -287,15 +287,15 @@ class Generator:
         """Returns the log-probability of each target id, given its source and history.
 
         Args:
-            sources: source ids of each row.
-            targets: target ids of each row, as labels (no decoder start).
-            starts: the decoder start of each row; by default the model's own.
+            sources: ids of each source, or an array where sources are no ids.
+            targets: ids of each target, as labels (no decoder start).
+            starts: the decoder start of each target; by default the model's own.
 
         Returns:
-            per row a float32 array `[T]`, and, if asked for, one `[T, S]` of attention.
+            for each pair a float32 array `[T]`, and, if asked for, one `[T, S]` of attention.
 
         Raises:
-            ValueError: a row is longer than the positions for it.
+            ValueError: a source or target is longer than the positions for it.
         """
         for side, rows in (("source", sources), ("target", targets)):
             limit = getattr(self.network, f"max_{side}_length")
@@ -400,21 +400,21 @@ class Generator:
         return PaddedInputs(self.network, self.special_ids)
 
     def _attention(
-        self, rows: Any, ids: Any, lengths: Any, start: int, batch_size: int
+        self, sources: Any, ids: Any, lengths: Any, start: int, batch_size: int
     ) -> np.ndarray:
         """Returns the attention of hypotheses, from a teacher-forced pass over them: `[B, N, T,
         S]`.
         """
         count, n, longest = ids.shape
         count_of = self.network.frontend.vector_count
-        widest = max((count_of(len(row)) for row in rows), default=0)
+        widest = max((count_of(len(source)) for source in sources), default=0)
         result = np.zeros((count, n, longest, widest), np.float32)
         if not count:
             return result
         # Rules can leave fewer hypotheses than were asked for; an empty place has no attention.
         flat = [(b, i) for b in range(count) for i in range(n) if lengths[b, i]]
         _, attention = self.score(
-            [rows[b] for b, _ in flat],
+            [sources[b] for b, _ in flat],
             [ids[b, i, : lengths[b, i]].tolist() for b, i in flat],
             starts=[start] * len(flat),
             batch_size=batch_size,
@@ -427,7 +427,7 @@ class Generator:
 
 
 def with_prefixes(plan: Plan, prefixes: Sequence[Sequence[int]] | None) -> Plan:
-    """Returns `plan`, marked if some row begins with given ids."""
+    """Returns `plan`, marked if some source has a prefix."""
     return replace(plan, prefixed=prefixes is not None and any(map(len, prefixes)))
 
 

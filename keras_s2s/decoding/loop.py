@@ -67,7 +67,7 @@ class Loop:
         """Encodes the sources, and prepares the state before the first step.
 
         Args:
-            inputs: those of the frontend (`Frontend.specs`); `rows`, `seeds`, `prefix_lengths`
+            inputs: those of the frontend (`Frontend.specs`); `places`, `seeds`, `prefix_lengths`
                 and `limits` `[B]`; `prefix` `[B, P]`: see `Sources`.
             capacity: steps to make room for.
 
@@ -89,14 +89,14 @@ class Loop:
             state = self.moves.spread(state, width)
         more = {"hidden_dim": self.moves.hidden_dim} if self.sampler.reads_hidden else {}
         search = self.sampler.begin(sources, capacity, self.plan, **more)
-        batch = ops.shape(sources.rows)[0]
+        batch = ops.shape(sources.places)[0]
         tokens = ops.full((batch * width,), self.plan.decoder_start, dtype="int32")
         finite = ops.ones((batch,), dtype="bool")
         return (sources, state.source), (search, tokens, state.beam, finite)
 
     def _copied(self, sources: Sources, state: State, copies: int) -> tuple[Sources, State]:
         """Returns each source `copies` times, side by side, each with a seed of its own."""
-        rows = ops.repeat(ops.arange(ops.shape(sources.rows)[0], dtype="int32"), copies)
+        rows = ops.repeat(ops.arange(ops.shape(sources.places)[0], dtype="int32"), copies)
         seeds = each_own(sources.seeds, copies)
         sources = Sources(*[ops.take(leaf, rows, axis=0) for leaf in sources])
         return sources._replace(seeds=seeds), self.moves.select_rows(state, rows)

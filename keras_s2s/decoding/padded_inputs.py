@@ -1,4 +1,6 @@
-"""Pads the rows of a batch to the inputs of the decoding loop, or of a teacher-forced pass."""
+"""Pads sources and targets of a batch to the inputs of the decoding loop, or of a teacher-forced
+pass.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ from keras_s2s.network import Network
 class PaddedInputs:
     """Pads sources, prefixes and targets to arrays.
 
-    JAX compiles a program for each shape: there, rows and lengths are rounded up to few sizes. The
-    rows that this adds repeat the first, so that nothing in them is undefined; their results are
-    dropped.
+    JAX compiles a program for each shape: there, sizes of batches and lengths are rounded up to
+    few values. The entries that this adds repeat the first, so that nothing in them is undefined;
+    their results are dropped.
 
     Attributes:
         network: the network, with the kind of its sources and its maximum lengths.
@@ -39,7 +41,7 @@ class PaddedInputs:
         prefixes: Sequence[Sequence[int]] | None,
         limits: Sequence[int],
     ) -> dict[str, np.ndarray]:
-        """Returns what `Loop.start` takes, for the rows `chunk`.
+        """Returns what `Loop.start` takes, for a batch of the sources of a call.
 
         Args:
             rows: all sources of the call.
@@ -56,7 +58,7 @@ class PaddedInputs:
         prefix, _ = pad_rows(given, padded, length, self.special_ids.target.pad)
         return {
             **inputs,
-            "rows": places.astype("int32"),
+            "places": places.astype("int32"),
             "seeds": seeds[places],
             "prefix": prefix,
             "prefix_lengths": np.asarray([len(ids) for ids in given], "int32"),
@@ -78,7 +80,7 @@ class PaddedInputs:
         Args:
             rows: target ids, no decoder start in front.
             starts: the decoder start of each.
-            inputs: of their sources, as `sources` returns them; there are as many rows.
+            inputs: of their sources, as `sources` returns them.
         """
         length = _rounded(max(len(row) for row in rows), self.network.max_target_length)
         fillers = len(inputs[SOURCE_MASK]) - len(rows)

@@ -19,7 +19,7 @@ from keras_s2s.text.languages import TargetStart, target_start
 
 @dataclass(frozen=True)
 class Search:
-    """The options with which a caller wants targets to be searched.
+    """The options of a call about how targets are searched.
 
     Attributes:
         sampler: a strategy, its name, or None: the options choose.
@@ -48,18 +48,18 @@ def plan_search(
     start: TargetStart | None = None,
     defaults: GenerationConfig | None = None,
 ) -> tuple[Sampler, Plan, list[int]]:
-    """Returns strategy, plan and the maximum length of each row.
+    """Returns strategy, plan and the most ids of each source's sequences.
 
     Args:
         parts: of the model.
         search: what the caller passed.
-        given: ids in the prefix of each row.
-        start: how the language of the rows begins; None for the default one.
+        given: number of ids in the prefix of each source.
+        start: how targets begin in their language; None for the default language.
         defaults: of the strategy, in place of the preset's own.
 
     Raises:
-        ValueError: an option that cannot be meant, or that the strategy would ignore.
-        TypeError: a sampler or a rule that is none.
+        ValueError: an option with a value that it does not take, or that the strategy does not use.
+        TypeError: a sampler that is not a `Sampler`, or a rule that cannot be called.
     """
     own_config = parts.preset.generation
     strategy_options = {name: v for name, v in search.options.items() if name not in RULES}
@@ -123,7 +123,7 @@ def _limits(
     given: Sequence[int],
     most: int | None,
 ) -> tuple[int, list[int]]:
-    """Returns the maximum lengths: without a prefix, and of rows with prefixes of `given` ids."""
+    """Returns the most ids without a prefix, and for each source with a prefix of `given` ids."""
     if max_length is not None and max_new_tokens is not None:
         raise ValueError(
             f"max_length={max_length} and max_new_tokens={max_new_tokens} say the same "

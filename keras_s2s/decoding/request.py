@@ -12,9 +12,9 @@ import numpy as np
 from keras_s2s.decoding.generator import Generator
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.planning import Search, plan_search
+from keras_s2s.decoding.read_sources import source_rows
+from keras_s2s.decoding.read_targets import forced_first, prefix_rows, target_starts
 from keras_s2s.decoding.seeds import row_seeds
-from keras_s2s.decoding.source_rows import source_rows
-from keras_s2s.decoding.target_rows import forced_first, prefix_rows, target_starts
 from keras_s2s.samplers.output import GenerationOutput, merged
 from keras_s2s.samplers.resolve import for_streams, refuse_to_stream
 from keras_s2s.samplers.sampler import Plan, Sampler
@@ -43,7 +43,7 @@ class Request:
     """A call of `generate` or `stream`: its sources, and how their targets are searched.
 
     Attributes:
-        rows: ids of each source, or an array where sources are no ids.
+        sources: ids of each source, or an array where sources are no ids.
         single: the source was one text.
         is_text: the results are texts.
         sampler: the strategy.
@@ -58,7 +58,7 @@ class Request:
         array([6], dtype=int32)
     """
 
-    rows: list[Any]
+    sources: list[Any]
     single: bool
     is_text: bool
     sampler: Sampler
@@ -89,18 +89,18 @@ class Request:
                 default is replaced (see `for_streams`), and is an error as the caller's choice.
 
         Raises:
-            ValueError: an option that cannot be meant, or that the strategy would ignore; a
-                source or prefix that is too long.
+            ValueError: an option with a value that it does not take, or that the strategy does not
+                use; a source or prefix that is too long.
             TypeError: sources, a sampler or a rule of the wrong type.
         """
         single = isinstance(x, str)
-        rows, is_text = source_rows(parts, x, src_lang, tgt_lang, overlong)
+        sources, is_text = source_rows(parts, x, src_lang, tgt_lang, overlong)
         first = forced_first(parts, tgt_lang, search.options)
         prefixes = prefix_rows(
-            parts, decoder_prefix, len(rows), single=single, tgt_lang=tgt_lang, first=first
+            parts, decoder_prefix, len(sources), single=single, tgt_lang=tgt_lang, first=first
         )
-        starts = target_starts(parts, tgt_lang, len(rows))
-        seeds = row_seeds(seed, len(rows))
+        starts = target_starts(parts, tgt_lang, len(sources))
+        seeds = row_seeds(seed, len(sources))
         defaults = for_streams(parts.preset.generation) if streams else None
         groups = []
         for start, places in starts.items():
@@ -110,7 +110,7 @@ class Request:
                 refuse_to_stream(sampler)
             _check_seed(seed, sampler)
             groups.append(LanguageGroup(places, plan, limits))
-        return cls(rows, single, is_text, sampler, groups, prefixes, seeds)
+        return cls(sources, single, is_text, sampler, groups, prefixes, seeds)
 
     def generate(
         self, generator: Generator, *, batch_size: int = 32, want_attention: bool = False
@@ -149,7 +149,7 @@ class Request:
             if group.places
         ]
         for step in zip_longest(*streams):
-            texts = [""] * len(self.rows)
+            texts = [""] * len(self.sources)
             for group, new in zip(self.groups, step, strict=True):
                 for i, piece in zip(group.places, new or (), strict=False):
                     texts[i] = piece
@@ -160,7 +160,7 @@ class Request:
         """Returns the arguments of `Generator` for a group."""
         prefixes = self.prefixes
         return {
-            "rows": [self.rows[i] for i in group.places],
+            "sources": [self.sources[i] for i in group.places],
             "sampler": self.sampler,
             "plan": group.plan,
             "limits": group.limits,
@@ -195,6 +195,6 @@ def _cut(ids: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
 def _check_seed(seed: Any, sampler: Sampler) -> None:
     if seed is not None and not sampler.draws:
         raise ValueError(
-            f"seed={seed} has no effect: {type(sampler).__name__} draws nothing; drop it, or "
+            f"seed={seed} has no effect: {type(sampler).__name__} draws nothing; leave it out, or "
             "choose a sampler that draws (do_sample=True)"
         )

@@ -8,15 +8,18 @@ import numpy as np
 
 
 def row_seeds(seed: int | Sequence[int] | None, count: int) -> np.ndarray:
-    """Returns an int32 seed for each row.
+    """Returns a seed for each of `count` sources: int32 `[B]`.
 
-    From a single seed, row i gets the i-th derived seed; from a list, each row gets the first
-    derived from its own, so that a row has the same draws alone with seed s as in a batch with s in
+    From a single seed, source i gets the i-th derived seed; from a list, each source gets the first
+    derived from its own. So a source has the same draws alone with seed s as in a batch with s in
     its place.
+
+    Raises:
+        ValueError: something else than a whole number, or one for each source.
     """
     if seed is None:
         return np.random.default_rng().integers(-(2**31), 2**31, count).astype(np.int32)
-    message = f"seed={seed!r} must be a whole number, or one for each row"
+    message = f"seed={seed!r} must be a whole number, or one for each source"
     if isinstance(seed, bool | str):
         raise ValueError(message)
     if isinstance(seed, int | np.integer):
@@ -25,7 +28,7 @@ def row_seeds(seed: int | Sequence[int] | None, count: int) -> np.ndarray:
         if not all(isinstance(s, int | np.integer) and not isinstance(s, bool) for s in seed):
             raise ValueError(message)
         if len(seed) != count:
-            raise ValueError(f"seed holds {len(seed)} seeds for {count} rows; give one for each")
+            raise ValueError(f"seed holds {len(seed)} seeds for {count} sources; give one for each")
         pairs = [(int(s), 0) for s in seed]
     else:
         raise ValueError(message)

@@ -135,7 +135,7 @@ def partial_results(
     driver: Driver, inputs: Mapping[str, np.ndarray], stride: int
 ) -> Iterator[Result]:
     """Yields the results after every `stride` steps, and at the end."""
-    places = np.arange(len(inputs["rows"]))
+    places = np.arange(len(inputs["places"]))
     steps = int(inputs["limits"].max()) + driver.loop.sampler.lookahead
     batch = RunningBatch(driver, places, inputs, steps)
     while len(batch.live):

@@ -126,7 +126,7 @@ def input_specs(frontend: Frontend) -> dict[str, Any]:
     rows = tf.TensorSpec([None], tf.int32)
     return {
         **source_specs(frontend),
-        "rows": rows,
+        "places": rows,
         "seeds": rows,
         "prefix": tf.TensorSpec([None, None], tf.int32),
         "prefix_lengths": rows,

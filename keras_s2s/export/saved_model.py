@@ -166,7 +166,7 @@ def write_saved_model(
             {
                 frontend.input.name: values,
                 SOURCE_MASK: mask,
-                "rows": tf.range(batch),
+                "places": tf.range(batch),
                 "seeds": seeds,
                 "prefix": tf.zeros([batch, 1], tf.int32),
                 "prefix_lengths": tf.zeros([batch], tf.int32),

@@ -96,7 +96,7 @@ class Beam(Sampler):
             )
 
     def begin(self, sources: Sources, capacity: Tensor, plan: Plan, hidden_dim: int = 0) -> Tree:
-        shape = (ops.shape(sources.rows)[0], self.num_beams)
+        shape = (ops.shape(sources.places)[0], self.num_beams)
         empty = ops.full(shape, NOTHING, dtype="float32")
         # One beam starts with a score, so that the first step does not find K equal ones.
         first = ops.arange(self.num_beams, dtype="int32") == 0

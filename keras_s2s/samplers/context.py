@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 from keras import ops
@@ -15,7 +16,7 @@ class Sources(NamedTuple):
     Attributes:
         ids: int32 `[B, S]`, the encoder's ids; `[B, 0]` where sources are no ids.
         mask: bool `[B, S]`, True at real ids.
-        rows: int32 `[B]`, number among the caller's sources.
+        places: int32 `[B]`, their numbers among the sources of the call, from 0.
         seeds: int32 `[B]`, for samplers that draw.
         prefix: int32 `[B, P]`, ids that its sequences begin with; meaningless where the plan
             is not prefixed.
@@ -25,11 +26,17 @@ class Sources(NamedTuple):
 
     ids: Tensor
     mask: Tensor
-    rows: Tensor
+    places: Tensor
     seeds: Tensor
     prefix: Tensor
     prefix_lengths: Tensor
     limits: Tensor
+
+    @property
+    def rows(self) -> Tensor:
+        """The earlier name of `places`, for one release."""
+        warnings.warn("Sources.rows is now Sources.places", FutureWarning, stacklevel=2)
+        return self.places
 
     def at_limit(self, index: Tensor) -> Tensor:
         """Returns whether the id of step `index` is the last that fits, or is beyond: bool

@@ -67,7 +67,7 @@ class ContrastiveSearch(Sampler):
         return self.top_k
 
     def begin(self, sources: Sources, capacity: Tensor, plan: Plan, hidden_dim: int = 0) -> Tree:
-        batch = ops.shape(sources.rows)[0]
+        batch = ops.shape(sources.places)[0]
         start = ops.full((batch, self.top_k), plan.decoder_start, dtype="int32")
         return {
             **histories((batch, 1), capacity, plan),
@@ -135,7 +135,7 @@ class ContrastiveSearch(Sampler):
         probabilities = ops.where(
             allowed, ops.exp(best - log_normaliser(scores)), ops.zeros_like(best)
         )
-        # Rules that forbid every id leave no sequence: one of no ids is none.
+        # Rules that forbid every id leave no sequence, which a length of 0 says.
         stuck = ops.logical_not(ops.logical_or(done, ops.any(allowed, axis=1)))
         done = ops.logical_or(done, stuck)
         lengths = ops.where(stuck, ops.zeros_like(lengths), lengths)

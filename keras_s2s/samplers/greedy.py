@@ -36,7 +36,7 @@ class Greedy(Sampler):
         return self.num_return_sequences == 1
 
     def begin(self, sources: Sources, capacity: Tensor, plan: Plan, hidden_dim: int = 0) -> Tree:
-        shape = (ops.shape(sources.rows)[0], self.width)
+        shape = (ops.shape(sources.places)[0], self.width)
         return {
             **histories(shape, capacity, plan),
             "lengths": ops.zeros(shape, dtype="int32"),
@@ -74,7 +74,7 @@ class Greedy(Sampler):
         ends = ops.logical_or(ends, sources.at_limit(index)[:, None])
         lengths = search["lengths"] + ops.cast(ops.logical_not(finished), "int32")
         if plan.processors:
-            # Rules that forbid every id leave no sequence: one of no ids is none.
+            # Rules that forbid every id leave no sequence, which a length of 0 says.
             stuck = ops.reshape(gather(allowed, chosen) <= FORBIDDEN, (-1, self.width))
             stuck = ops.logical_and(stuck, ops.logical_not(finished))
             ends = ops.logical_or(ends, stuck)

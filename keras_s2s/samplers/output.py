@@ -35,18 +35,18 @@ class GenerationOutput:
 
 
 def merged(
-    parts: Sequence[GenerationOutput], rows: Sequence[Sequence[int]], pad: int
+    parts: Sequence[GenerationOutput], places: Sequence[Sequence[int]], pad: int
 ) -> GenerationOutput:
     """Merges outputs of parts of a batch, in the order of the batch.
 
     Args:
         parts: one output for each part.
-        rows: which rows of the batch each part has.
+        places: numbers of the sources of each part, among all.
         pad: fills up ids.
     """
     if len(parts) == 1:
         return parts[0]
-    order = np.argsort(np.concatenate([np.asarray(part, int) for part in rows]))
+    order = np.argsort(np.concatenate([np.asarray(part, int) for part in places]))
 
     def joined(name: str, axes: int, fill: float) -> Any:
         """Joins one field of all parts; its last `axes` axes may differ in length."""

@@ -328,7 +328,7 @@ class AllowedTokens(LogitsProcessor):
 
         history, _ = step.history(plan.decoder_start)
         index, sources = ops.cast(step.index, "int32"), step.sources
-        rows, asked = map(step.of_rows, (sources.rows, index >= sources.prefix_lengths))
+        rows, asked = map(step.of_rows, (sources.places, index >= sources.prefix_lengths))
         if step.alive is not None:
             asked = ops.logical_and(asked, step.alive)
         arguments = (history, rows, asked, index)

@@ -32,8 +32,8 @@ def make_rules(
             comes after them.
 
     Raises:
-        ValueError: a value that cannot be meant.
-        TypeError: a rule that is none.
+        ValueError: a value that its option does not take.
+        TypeError: something else than a list of rules, which are functions that can be hashed.
     """
     if isinstance(own, str) or not isinstance(own, Iterable):
         raise TypeError(

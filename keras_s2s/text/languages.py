@@ -151,7 +151,7 @@ def with_defaults(
         src_lang, tgt_lang: codes; None leaves the default as it is.
 
     Raises:
-        ConfigError: the model has no such language, none at all, or cannot be told.
+        ConfigError: the model has no such language, has no languages, or reads none on this side.
     """
     languages = special_ids.languages
     changes: dict[str, Any] = {}

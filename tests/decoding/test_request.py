@@ -43,7 +43,7 @@ def test_rows_prefixes_limits_and_seeds_of_a_call_are_known_before_it_runs(parts
     request = Request.prepare(
         parts, IDS, Search("random", max_new_tokens=3), decoder_prefix=[[4], []], seed=[1, 2]
     )
-    assert request.rows == [[5, 6, 3], [7, 8, 9, 3]]
+    assert request.sources == [[5, 6, 3], [7, 8, 9, 3]]
     assert (request.single, request.is_text, request.prefixes) == (False, False, [[4], []])
     assert [group.places for group in request.groups] == [[0, 1]]
     assert request.groups[0].limits == [4, 3]
@@ -58,7 +58,7 @@ def test_rows_prefixes_limits_and_seeds_of_a_call_are_known_before_it_runs(parts
         (Search("greedi"), {}, "greedy"),
         (Search(max_length=20), {}, "8"),
         (Search(), {"decoder_prefix": [[VOCABULARY], []]}, "decoder_prefix 0 holds the id"),
-        (Search(), {"src_lang": "en"}, "src_lang is for texts"),
+        (Search(), {"src_lang": "en"}, "src_lang='en' is for texts"),
         (Search("greedy"), {"seed": 1}, "Greedy draws nothing"),
         (Search("beam"), {"streams": True}, "num_beams=4"),
     ],

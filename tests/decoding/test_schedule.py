@@ -39,8 +39,8 @@ class Scripted(Driver):
         self.most_held = max(self.most_held, self.held)
 
     def start(self, inputs: Any, capacity: int) -> Any:
-        self._hold(len(inputs["rows"]))
-        return inputs["rows"], 0
+        self._hold(len(inputs["places"]))
+        return inputs["places"], 0
 
     def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> Any:
         assert changing == begin, "sources at different steps were joined"
@@ -71,7 +71,7 @@ class Scripted(Driver):
         """Places and ids of everything that `decode` yields, for batches of `size`."""
         places = np.arange(len(self.lengths))
         batches = [places[at : at + size] for at in range(0, len(places), size)]
-        inputs = [(batch, {"rows": batch}) for batch in batches]
+        inputs = [(batch, {"places": batch}) for batch in batches]
         return [(part.places, part.result) for part in decode(self, inputs, steps)]
 
 

@@ -78,7 +78,7 @@ def run(
     inputs = {
         "encoder_token_ids": np.ones((rows, 1), "int32"),
         "encoder_padding_mask": np.ones((rows, 1), bool),
-        "rows": np.arange(rows, dtype="int32"),
+        "places": np.arange(rows, dtype="int32"),
         "seeds": np.zeros(rows, "int32") if seeds is None else np.asarray(seeds, "int32"),
         "prefix": prefix.astype("int32"),
         "prefix_lengths": np.full(rows, length, "int32"),

@@ -175,7 +175,7 @@ def test_allowed_tokens_is_that_of_transformers():
         return sorted({(int(ids[-1]) + row) % VOCABULARY, len(ids) % VOCABULARY})
 
     for scores, step in situations():
-        rows = step.sources.rows.tolist()
+        rows = step.sources.places.tolist()
         theirs = library.PrefixConstrainedLogitsProcessor(
             lambda source, ids, rows=rows: allowed(rows[source], ids), WIDTH
         )

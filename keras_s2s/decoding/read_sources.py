@@ -1,4 +1,4 @@
-"""Turns the sources of a call into checked rows: lists of ids, or arrays."""
+"""Reads the sources of a call: as lists of ids, or arrays, after checking them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def source_rows(
     tgt_lang: Language = None,
     overlong: Overlong = "error",
 ) -> tuple[list[Any], bool]:
-    """Returns rows of source ids, and whether they came as text.
+    """Returns the sources of a call, and whether the results are texts.
 
     Args:
         parts: of the model.
@@ -31,16 +31,17 @@ def source_rows(
             `encoder_token_ids` and `encoder_padding_mask`, `[B, S]` each. Where sources are
             feature vectors also a list of arrays `[S, F]`.
         src_lang, tgt_lang: languages of texts: one for all, or one for each.
-        overlong: what is done with a row that is longer than the model's positions.
+        overlong: what is done with a source that is longer than the model's positions.
 
     Returns:
-        a list of ids, or an array `[S, ...]`, for each source; and whether results are texts: they
-        are for texts, and for sources that are neither texts nor ids if there is a preprocessor.
+        a list of ids, or an array `[S, ...]`, for each source; and whether the results are texts,
+        which they are for texts, and for sources that are neither texts nor ids where the model
+        has a preprocessor.
 
     Raises:
         TypeError: `x` is none of these.
-        ValueError: ids outside the vocabulary; rows that are empty or too long; languages that
-            ids cannot be told.
+        ValueError: ids outside the vocabulary; sources that are empty or too long; languages for
+            sources that are not texts.
     """
     name = parts.network.frontend.input.name
     if isinstance(x, Mapping):
@@ -87,7 +88,7 @@ def feature_rows(parts: ModelParts, rows: Sequence[Any], overlong: Overlong) -> 
 
     Raises:
         ValueError: another shape, or numbers that are not finite.
-        RowError: rows that are empty, or too long where that is an error.
+        RowError: sources that are empty, or too long where that is an error.
     """
     check_overlong(overlong)
     frontend = parts.network.frontend
@@ -108,14 +109,20 @@ def feature_rows(parts: ModelParts, rows: Sequence[Any], overlong: Overlong) -> 
 
 
 def refuse_languages_of_ids(parts: ModelParts, src_lang: Language, tgt_lang: Language) -> None:
-    """Raises an error for languages that ids of sources have already, or cannot be given.
+    """Raises an error for a language that a call names, where sources are not texts.
+
+    The ids of a source hold its language, and in some models that of its target; only the language
+    that the decoder starts with may be named.
 
     Raises:
-        ValueError: such a language was named.
+        ValueError: another language was named.
     """
     languages = parts.special_ids.languages
     if src_lang is not None:
-        raise ValueError("src_lang is for texts: these ids have their language or none")
+        raise ValueError(
+            f"src_lang={src_lang!r} is for texts: sources that are not texts already have "
+            "the id of their language, where the model uses one"
+        )
     if tgt_lang is None:
         return
     if languages is None and parts.preprocessor is None:
@@ -123,18 +130,19 @@ def refuse_languages_of_ids(parts: ModelParts, src_lang: Language, tgt_lang: Lan
     if languages is not None and languages.target == "source_prefix":
         raise ValueError(
             f"tgt_lang={tgt_lang!r} is for texts: this model reads its target language at the "
-            "beginning of the source, so these ids have it or none"
+            "beginning of the source, so ids of sources already have it"
         )
 
 
 def checked_rows(
     parts: ModelParts, rows: Sequence[Any], side: Side, overlong: Overlong = "error"
 ) -> list[list[int]]:
-    """Returns rows of ids after checking that they fit a side's vocabulary and positions.
+    """Returns sources or targets that are lists of ids, after checking that they fit the side's
+    vocabulary and positions.
 
     Raises:
-        ValueError: ids outside the vocabulary, or what is no list of ids.
-        RowError: rows that are empty, or too long where that is an error.
+        ValueError: ids outside the vocabulary, or something else than lists of ids.
+        RowError: sources or targets that are empty, or too long where that is an error.
     """
     check_overlong(overlong)
     vocabulary = getattr(parts.preset.architecture, f"{side}_vocab_size")
@@ -162,7 +170,7 @@ def unpadded(values: Any, mask: Any, name: str) -> list[np.ndarray]:
         NumPy arrays `[S, ...]`.
 
     Raises:
-        ValueError: shapes that differ, a row without a real id, or padding before the end.
+        ValueError: shapes that differ, a source without a real position, or padding before the end.
     """
     values = np.asarray(ops.convert_to_numpy(values))
     mask = np.asarray(ops.convert_to_numpy(mask)).astype(bool)

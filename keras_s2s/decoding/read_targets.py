@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from keras_s2s.data.flat_ids import flat_ids
 from keras_s2s.decoding.model_parts import ModelParts
-from keras_s2s.decoding.source_rows import (
+from keras_s2s.decoding.read_sources import (
     checked_rows,
     feature_rows,
     refuse_languages_of_ids,
@@ -18,12 +18,12 @@ from keras_s2s.text.truncation import Overlong
 
 
 class Pairs(NamedTuple):
-    """Rows of source and target ids that are ready to be scored.
+    """Sources and targets that are ready to be scored.
 
     Attributes:
-        sources: source ids of each row, or arrays where sources are no ids.
-        targets: target ids of each row, as labels (no decoder start).
-        starts: the decoder start of each row.
+        sources: ids of each source, or arrays where sources are no ids.
+        targets: ids of each target, as labels (no decoder start).
+        starts: the decoder start of each target.
     """
 
     sources: list[Any]
@@ -34,8 +34,8 @@ class Pairs(NamedTuple):
 def target_starts(
     parts: ModelParts, tgt_lang: Language, count: int
 ) -> dict[TargetStart, list[int]]:
-    """Returns the places of `count` rows by how their language begins; one empty group for no
-    rows.
+    """Returns the places of `count` sources by how their targets begin; without sources, one entry
+    without places.
     """
     groups: dict[TargetStart, list[int]] = {}
     for row, code in enumerate(spread(tgt_lang, count, "tgt_lang")):
@@ -70,18 +70,18 @@ def prefix_rows(
     tgt_lang: Language = None,
     first: int | None = None,
 ) -> list[list[int]] | None:
-    """Returns the ids that each row begins with; None without a prefix.
+    """Returns the prefix of each source's target as ids; None where no prefix was given.
 
     Args:
         parts: of the model.
-        prefix: texts or rows of ids; None is none.
-        count: rows.
+        prefix: texts or lists of ids, one for each source; None where there is none.
+        count: number of sources.
         single: the source was one text, and so is the prefix.
-        tgt_lang: language of each row.
-        first: id that all rows are forced to begin with, in place of their language's.
+        tgt_lang: language of each target.
+        first: id that all targets are forced to begin with, in place of their language's.
 
     Raises:
-        ValueError: there is not one prefix for each row, or one holds what is no id.
+        ValueError: there is not one prefix for each source, or one holds something else than ids.
     """
     if prefix is None:
         return None
@@ -113,18 +113,18 @@ def pair_rows(
     tgt_lang: Language = None,
     overlong: Overlong = "error",
 ) -> Pairs:
-    """Returns rows of source and of target ids, from texts or from ids.
+    """Returns sources and targets to score, from texts or from ids.
 
     Args:
         parts: of the model.
-        sources, targets: a text each, or lists of texts, or lists of rows of ids.
+        sources, targets: a text each, or lists of texts, or lists of lists of ids.
         src_lang, tgt_lang: as in `generate`.
-        overlong: what is done with a row that is longer than the model's positions.
+        overlong: what is done with a source or target that is longer than the model's positions.
 
     Raises:
         TypeError: texts on one side and ids on the other, or a text and a list.
-        ValueError: ids outside a vocabulary; rows that are empty or too long; numbers of rows
-            that differ; languages that the ids do not have.
+        ValueError: ids outside a vocabulary; sources or targets that are empty or too long; as many
+            sources as targets are expected; languages that the ids do not have.
     """
     if isinstance(sources, str) != isinstance(targets, str):
         raise TypeError("sources and targets must both be a text, or both be lists")
@@ -168,7 +168,7 @@ def _feature_pairs(
     tgt_lang: Language,
     overlong: Overlong,
 ) -> Pairs:
-    """Returns pairs whose sources are arrays, and whose targets are texts or rows of ids."""
+    """Returns pairs whose sources are arrays, and whose targets are texts or lists of ids."""
     refuse_languages_of_ids(parts, src_lang, tgt_lang)
     texts = {isinstance(row, str) for row in targets}
     if len(texts) == 2:
