@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from keras_s2s.config.errors import Misfit
 from keras_s2s.config.generation import GenerationConfig
 from keras_s2s.config.objectives import ObjectiveConfig
-from keras_s2s.config.strict import Count, Positive, Rate, Strict
+from keras_s2s.config.strict import Count, Flag, Positive, Rate, Strict
 from keras_s2s.config.text import TextConfig
 
 
@@ -173,6 +173,11 @@ class TrainingConfig(Strict):
         (),
         description="Parts of the network, or patterns of the paths of weights, that are not "
         "trained; the names of `Seq2SeqLM.freeze`.",
+    )
+    gradient_checkpointing: Flag = Field(
+        False,
+        description="Compute the inner values of Transformer blocks again in the backward pass: "
+        "less memory, more time, equal results.",
     )
     seed: Count = 0
     dtype: str | None = Field(None, description="A Keras dtype policy, e.g. mixed_bfloat16.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras_s2s.config import ConfigError, TrainingConfig
+from keras_s2s.layers.transformer.checkpointing import checkpoint_gradients
 from keras_s2s.training.schedules import make_optimizer
 
 
@@ -22,6 +23,9 @@ def compile_by(training: TrainingConfig, model: Any, total_steps: int) -> list[s
     Raises:
         ConfigError: a name that means no weight of the model.
     """
+    if training.gradient_checkpointing:
+        # Alone, so that an error of it names its own key.
+        _checked("gradient_checkpointing", checkpoint_gradients, model.network, True)
     if training.freeze:
         _checked("freeze", model.freeze, training.freeze)
     optimizer = training.optimizer
@@ -37,6 +41,7 @@ def compile_by(training: TrainingConfig, model: Any, total_steps: int) -> list[s
         make_optimizer(optimizer, total_steps),
         label_smoothing=training.label_smoothing,
         learning_rates=rates or None,
+        gradient_checkpointing=training.gradient_checkpointing,
     )
     return model.training_report()
 

@@ -11,6 +11,7 @@ from keras_s2s.config import PresetConfig
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.model_limits import ModelLimits
 from keras_s2s.fair_lock import FairLock
+from keras_s2s.layers.transformer.checkpointing import checkpoint_gradients, checkpoints_gradients
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.training.callbacks import CompilingMessage
 from keras_s2s.training.compiling import compile_arguments
@@ -63,6 +64,7 @@ class TrainableModel(keras.Model):
         weighted_metrics: Any = "auto",
         jit_compile: bool | str = "auto",
         learning_rates: Mapping[str, Any] | None = None,
+        gradient_checkpointing: bool = False,
         **kwargs: Any,
     ) -> None:
         """Configures the model for training, with a loss and metrics over real tokens.
@@ -82,16 +84,21 @@ class TrainableModel(keras.Model):
             learning_rates: learning rates of their own for groups of weights, by the names that
                 `freeze` takes: numbers, schedules or optimisers. `optimizer` trains the rest; a
                 weight that several names mean is in the last of these groups.
+            gradient_checkpointing: compute the inner values of Transformer blocks again in the
+                backward pass: less memory for the time of another forward pass. Results are the
+                same.
             **kwargs: as in Keras.
 
         Raises:
             ValueError: a loss or a metric that takes logits for probabilities, or sums over a
                 batch; `jit_compile=True` for recurrent layers, but on JAX; `learning_rates` of
-                weights that are not there or not trained.
+                weights that are not there or not trained; `gradient_checkpointing` without
+                Transformer blocks.
 
         Example:
             >>> model.compile(keras.optimizers.Adam(1e-5), learning_rates={"cross_attention": 1e-3})
         """
+        checkpoint_gradients(self.network, gradient_checkpointing)
         if learning_rates:
             optimizer = with_learning_rates(optimizer, learning_rates, self.weight_groups)
         found = compile_arguments(
@@ -104,6 +111,13 @@ class TrainableModel(keras.Model):
         )
         super().compile(optimizer=optimizer, **found, **kwargs)
         self._loss_tracker = LossTracker()
+
+    def get_compile_config(self) -> Any:
+        """Returns the arguments of `compile` that Keras saves."""
+        config = super().get_compile_config()
+        if config and checkpoints_gradients(self.network):
+            config["gradient_checkpointing"] = True
+        return config
 
     @property
     def weight_groups(self) -> WeightGroups:
@@ -150,10 +164,16 @@ class TrainableModel(keras.Model):
         return tuple(weight.path for weight in frozen_weights(self))
 
     def training_report(self) -> list[str]:
-        """Returns what is frozen, and which weights have which learning rate, in a line each."""
+        """Returns what is frozen, which weights have which learning rate, and whether gradients are
+        checkpointed, in a line each.
+        """
         frozen = frozen_report(self)
         optimizer = self.optimizer if self.compiled else None
-        return [*([frozen] if frozen else []), *rates_report(optimizer, self.weights)]
+        lines = [*([frozen] if frozen else []), *rates_report(optimizer, self.weights)]
+        return [
+            *lines,
+            *(["gradient checkpointing"] if checkpoints_gradients(self.network) else []),
+        ]
 
     def summary(self, *args: Any, **kwargs: Any) -> None:
         """Prints the layers, as `keras.Model.summary` does, and `training_report()`."""

@@ -24,6 +24,8 @@ from keras_s2s.typing import Tensor, Tree
 class TransformerDecoderBlock(TransformerBlock):
     """A block of causal self-attention, cross-attention and feed-forward, each with a residual."""
 
+    sub_layers = 3
+
     def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
         self.self_attention = self._attention("self_attention")
@@ -188,17 +190,28 @@ class TransformerDecoder(TransformerStack, Decoder):
         for block, attended, bias in self._blocks_with_bias(
             self_mask, lambda tables: square_biases(tables, length)
         ):
-            x = block(
-                x,
-                memory.values,
-                self_mask=attended,
-                memory_mask=memory.mask,
-                training=training,
-                return_attention=return_attention,
-                self_bias=bias,
-            )
+
+            def call(
+                x: Tensor,
+                values: Tensor,
+                bias: Tensor | None,
+                block: Any = block,
+                self_mask: Tensor | None = attended,
+            ) -> Tensor:
+                return block(
+                    x,
+                    values,
+                    self_mask=self_mask,
+                    memory_mask=memory.mask,
+                    training=training,
+                    return_attention=return_attention,
+                    self_bias=bias,
+                )
+
             if return_attention:
-                x, weights = x
+                x, weights = call(x, memory.values, bias)
+            else:
+                x = self._trained(block, call, training, x, memory.values, bias)
         x = self._ending(x, training)
         return (x, ops.mean(weights, axis=1)) if return_attention else x
 

@@ -99,7 +99,15 @@ class TransformerEncoder(TransformerStack, Encoder):
         for block, attended, bias in self._blocks_with_bias(
             mask[:, None, None, :], lambda tables: square_biases(tables, length)
         ):
-            x = block(x, mask=attended, training=training, bias=bias)
+            x = self._trained(
+                block,
+                lambda x, bias, block=block, mask=attended: block(
+                    x, mask=mask, training=training, bias=bias
+                ),
+                training,
+                x,
+                bias,
+            )
         return Memory(self._ending(x, training), mask, [])
 
     def compute_output_spec(

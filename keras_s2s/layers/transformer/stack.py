@@ -10,6 +10,7 @@ import keras
 from keras_s2s.config import TransformerConfig
 from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.kernels import operations as kernels
+from keras_s2s.layers.transformer.checkpointing import recomputed
 from keras_s2s.layers.transformer.feed_forward import FeedForward
 from keras_s2s.layers.transformer.half_precision import narrowed, own_dtype, wide_dtype, widened
 from keras_s2s.layers.transformer.multi_head_attention import MultiHeadAttention
@@ -30,6 +31,8 @@ class TransformerBlock(ExplicitMaskLayer):
 
     #: Whether self-attention sees what comes after the query, too.
     bidirectional = False
+    #: How many sub-layers have a residual sum, and dropout before it.
+    sub_layers = 2
 
     def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
         # Inputs keep their dtype: a bias is float32 whatever the parts compute in.
@@ -118,6 +121,8 @@ class TransformerStack(ExplicitMaskLayer):
             else None
         )
         self.dropout = keras.layers.Dropout(self.config.output_dropout, name="dropout")
+        #: Whether blocks are computed again in the backward pass, to save memory.
+        self.gradient_checkpointing = False
 
     def _build_stack(self, tokens_shape: Any, *shapes: Any) -> None:
         """Builds all parts; the blocks read `tokens_shape` and `shapes`."""
@@ -153,6 +158,30 @@ class TransformerStack(ExplicitMaskLayer):
             tables: list[Any] = [block.relative_positions for block in self.blocks]
             for block, bias in zip(self.blocks, biases(tables), strict=True):
                 yield block, None, masked_bias(bias, mask)
+
+    def _trained(
+        self,
+        block: TransformerBlock,
+        call: Callable[..., Tensor],
+        training: bool | None,
+        *tensors: Tensor | None,
+    ) -> Tensor:
+        """Returns `call(*tensors)` of a block, which `gradient_checkpointing` computes again in the
+        backward pass.
+
+        Args:
+            call: a function that uses the block's weights alone.
+            tensors: all that gradients flow to.
+        """
+        # A symbolic call makes the graph; nothing is computed.
+        symbolic = isinstance(tensors[0], keras.KerasTensor)
+        if not self.gradient_checkpointing or not training or symbolic:
+            return call(*tensors)
+
+        def draws(layer: keras.layers.Layer) -> int:
+            return block.sub_layers if layer is block.dropout else 1
+
+        return recomputed(call, tensors, block, draws)
 
     def _ending(self, x: Tensor, training: bool | None) -> Tensor:
         """Returns the stack's output from that of its last block."""
