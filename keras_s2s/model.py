@@ -106,7 +106,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
     @classmethod
     def from_preset(
         cls,
-        source: str | Path,
+        source: str | Path | Any,
         *,
         load_weights: bool = True,
         preprocessor: Preprocessor | None = None,
@@ -124,7 +124,8 @@ class Seq2SeqLM(TrainableModel, SavableModel):
 
         Args:
             source: a name out of `list_presets()`; a folder that `save_to_preset` wrote; a Hugging
-                Face folder, or one on their hub, `hf://organisation/name`; a CTranslate2 folder.
+                Face folder, or one on their hub, `hf://organisation/name`; a CTranslate2 folder; a
+                KerasHub folder, or a `keras_hub` backbone or task of BART or T5.
             load_weights: False gives random weights. Zoo entries that describe an architecture
                 have no others; those of public checkpoints then need no download.
             preprocessor: text <-> ids for a zoo entry; sets vocabulary sizes and special ids.

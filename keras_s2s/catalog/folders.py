@@ -60,8 +60,10 @@ def list_presets(*, zoo: Path | None = None) -> list[str]:
     return _names((zoo or zoo_folder()) / "presets")
 
 
-#: The key of a family file that holds its tables.
+#: The key of a family file that holds its tables for Hugging Face folders.
 TABLES = "huggingface"
+#: The one for KerasHub folders.
+KERAS_HUB_TABLES = "keras_hub"
 
 
 def list_families(*, zoo: Path | None = None) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_s2s.catalog.folders import (
+    KERAS_HUB_TABLES,
     TABLES,
     list_families,
     list_presets,
@@ -131,7 +132,8 @@ def collect_over_bases(
 
 def _without_tables(family: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a family's settings without its tables for other formats (see `load_tables`)."""
-    return {key: value for key, value in family.items() if key != TABLES}
+    formats = (TABLES, KERAS_HUB_TABLES)
+    return {key: value for key, value in family.items() if key not in formats}
 
 
 def load_family(family: str, *, zoo: Path | None = None) -> dict[str, Any]:
@@ -145,8 +147,13 @@ def load_family(family: str, *, zoo: Path | None = None) -> dict[str, Any]:
     return collect_over_bases({"base": f"families/{family}"}, str(path), path.parent, zoo).data
 
 
-def load_tables(family: str, *, zoo: Path | None = None) -> dict[str, Any]:
-    """Reads a family's tables of Hugging Face's names, merged over those of its base.
+def load_tables(family: str, part: str = TABLES, *, zoo: Path | None = None) -> dict[str, Any]:
+    """Reads a family's tables of another library's names, merged over those of its base.
+
+    Args:
+        family: its name.
+        part: the key of the family file: "huggingface" or "keras_hub".
+        zoo: a zoo folder to use instead of the one that ships with the package.
 
     Raises:
         ConfigError: no such family; or a base that cannot be read.
@@ -158,7 +165,7 @@ def load_tables(family: str, *, zoo: Path | None = None) -> dict[str, Any]:
     while path not in seen:
         seen.append(path)
         data = read_yaml(path)
-        tables.append(data.get(TABLES) or {})
+        tables.append(data.get(part) or {})
         if "base" not in data:
             break
         path = _base_path(data["base"], str(path), path.parent, folder)

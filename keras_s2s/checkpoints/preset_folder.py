@@ -43,8 +43,8 @@ def not_a_preset_folder(path: str | Path) -> CheckpointError:
     found = sorted(entry.name for entry in Path(path).iterdir())[:8]
     return CheckpointError(
         f"{path}: no model in this folder: it has neither {CONFIG_FILE} (ours), nor config.json "
-        "with a model_type (Hugging Face), nor model.bin (CTranslate2); it has "
-        + (", ".join(found) or "no files")
+        "with a model_type (Hugging Face) or a keras_hub class (KerasHub), nor model.bin "
+        "(CTranslate2); it has " + (", ".join(found) or "no files")
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import abc
 import math
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from keras_s2s.checkpoints.ctranslate2.vocabulary import TokenizerChoice
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.huggingface.hub import fetch_folder
 from keras_s2s.checkpoints.huggingface.reader import HuggingFaceFolder, is_huggingface_folder
+from keras_s2s.checkpoints.kerashub.reader import KerasHubFolder
+from keras_s2s.checkpoints.kerashub.serialized import is_kerashub_folder, is_kerashub_object
 from keras_s2s.checkpoints.load_report import LoadReport
 from keras_s2s.config import GenerationConfig, PointerConfig, PresetConfig, merge, read_config
 from keras_s2s.text.preprocessor import Preprocessor
@@ -154,6 +157,71 @@ class HuggingFace(Source):
         self.folder.close()
 
 
+class KerasHub(Source):
+    """A folder that `save_to_preset` of KerasHub wrote, or one of its models.
+
+    Args:
+        name: in messages.
+        path: the folder.
+        with_weights: False leaves the weights alone.
+        with_text: False leaves the tokenizer alone.
+        temporary: a folder to remove at the end.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        *,
+        with_weights: bool,
+        with_text: bool,
+        temporary: tempfile.TemporaryDirectory[str] | None = None,
+    ) -> None:
+        self.name = name
+        self._temporary = temporary
+        self.folder = KerasHubFolder(path, with_weights=with_weights, with_text=with_text)
+        self.config = self.folder.preset
+        self.preprocessor = self.folder.preprocessor
+        self.notes = list(self.folder.notes)
+
+    @classmethod
+    def from_object(cls, model: Any, *, with_weights: bool, with_text: bool) -> KerasHub:
+        """Opens a backbone or a task of KerasHub, through a folder that it writes."""
+        temporary = tempfile.TemporaryDirectory(prefix="keras_hub_")
+        try:
+            model.save_to_preset(temporary.name)
+            return cls(
+                f"keras_hub.{type(model).__name__}",
+                Path(temporary.name),
+                with_weights=with_weights,
+                with_text=with_text,
+                temporary=temporary,
+            )
+        except BaseException:
+            temporary.cleanup()
+            raise
+
+    def check(self, *, strict: bool) -> None:
+        self.folder.check(strict=strict)
+
+    def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
+        tensors = self.folder.load(variables, strict=strict)
+        return LoadReport(
+            source=self.name,
+            family=self.folder.family,
+            parameters=sum(math.prod(variable.shape) for variable in variables),
+            tokenizer=describe_text(self.preprocessor),
+            generation=unusual(self.config.generation),
+            notes=tuple(self.notes),
+            **tensors,
+        )
+
+    def close(self) -> None:
+        self.folder.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+
 class CTranslate2(Source):
     """A CTranslate2 folder."""
 
@@ -179,7 +247,7 @@ class CTranslate2(Source):
 
 
 def open_source(
-    source: str | Path,
+    source: Any,
     *,
     with_weights: bool = True,
     with_text: bool = True,
@@ -190,7 +258,8 @@ def open_source(
 
     Args:
         source: a zoo entry's name; a folder that `save_to_preset` wrote, a Hugging Face folder,
-            the name of one on the hub, `hf://organisation/name`, or a CTranslate2 folder.
+            the name of one on the hub, `hf://organisation/name`; a CTranslate2 folder, a KerasHub
+            folder, or a backbone or task of KerasHub itself.
         with_weights: False leaves the weights' files alone, which may then be missing.
         with_text: False leaves the tokenizers' files alone.
         tokenizer, decoder_start_token: of a CTranslate2 folder; see `read_ctranslate2_folder`.
@@ -201,6 +270,9 @@ def open_source(
         ValueError: an option of another kind of folder.
     """
     own = {"tokenizer": tokenizer, "decoder_start_token": decoder_start_token}
+    if is_kerashub_object(source):
+        _refuse_ctranslate2_options(own, type(source).__name__)
+        return KerasHub.from_object(source, with_weights=with_weights, with_text=with_text)
     written, pointer = str(source), None
     if written.startswith(HUB):
         path, name = fetch_folder(written, with_weights=with_weights), written
@@ -230,11 +302,14 @@ def _open_folder(
     """Opens a folder, whose kind its files tell."""
     is_ours = preset_folder.is_preset_folder(path)
     is_huggingface = not is_ours and is_huggingface_folder(path)
+    is_kerashub = not is_ours and is_kerashub_folder(path)
     if not is_ours and not is_huggingface and is_ctranslate2_folder(path):
         return CTranslate2(path, **own)
     _refuse_ctranslate2_options(own, name)
     if is_ours:
         return PresetFolder(path, with_text=with_text)
+    if is_kerashub:
+        return KerasHub(name, path, with_weights=with_weights, with_text=with_text)
     if is_huggingface:
         return HuggingFace(name, path, with_weights=with_weights, with_text=with_text)
     raise preset_folder.not_a_preset_folder(path)

@@ -12,6 +12,7 @@ from keras_s2s.text.pretrained.m2m_100 import M2M100Tokenizer
 from keras_s2s.text.pretrained.marian import MarianTokenizer
 from keras_s2s.text.pretrained.pipeline_tokenizer import PipelineTokenizer
 from keras_s2s.text.pretrained.plbart import PLBartTokenizer
+from keras_s2s.text.pretrained.sentencepiece_file import SentencePieceFileTokenizer
 from keras_s2s.text.pretrained.token_list import TokenListTokenizer
 from keras_s2s.text.tokenizer import Tokenizer, description_path, read_description
 from keras_s2s.text.trained.byte import ByteTokenizer
@@ -35,7 +36,7 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
     "byte_level_bpe": ByteLevelBPETokenizer,
 }
 
-#: The kinds that come from Hugging Face folders.
+#: The kinds that come from the folders of Hugging Face and KerasHub.
 PRETRAINED_TOKENIZERS: dict[str, type[PretrainedTokenizer]] = {
     "huggingface_pipeline": PipelineTokenizer,
     "marian": MarianTokenizer,
@@ -43,6 +44,7 @@ PRETRAINED_TOKENIZERS: dict[str, type[PretrainedTokenizer]] = {
     "plbart": PLBartTokenizer,
     "byt5": ByT5Tokenizer,
     "blenderbot_small": BlenderbotSmallTokenizer,
+    "sentencepiece_file": SentencePieceFileTokenizer,
 }
 
 #: The kinds whose vocabulary comes with a folder of another engine.

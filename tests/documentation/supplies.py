@@ -76,6 +76,15 @@ def write_halves(folder: Path) -> None:
             (folder / name / file).write_text(text, encoding="utf-8")
 
 
+def write_kerashub(folder: Path) -> None:
+    """Writes the configuration of KerasHub's BART."""
+    sizes = {"vocabulary_size": 50265, "num_layers": 6, "num_heads": 12, "hidden_dim": 768}
+    config = {"class_name": "BartBackbone", "config": {**sizes, "intermediate_dim": 3072}}
+    (folder / "bart_base_en").mkdir()
+    text = json.dumps({"module": "keras_hub.src.models", **config})
+    (folder / "bart_base_en" / "config.json").write_text(text, encoding="utf-8")
+
+
 def fill_hub_cache(cache: Path, repository: str, name: str) -> None:
     """A repository in a cache as huggingface_hub lays it out."""
     place = cache / f"models--{repository.replace('/', '--')}"

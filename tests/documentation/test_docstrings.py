@@ -138,6 +138,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     here = tmp_path_factory.mktemp("docstrings") / "here"
     supplies.write_texts(here)
     supplies.write_halves(here)
+    supplies.write_kerashub(here)
     supplies.fill_hub_cache(here / "hub", "google/flan-t5-small", "t5")
     supplies.fill_hub_cache(here / "hub", "facebook/bart-base", "bart")
     supplies.fill_hub_cache(here / "hub", "facebook/mbart-large-50", "mbart50")

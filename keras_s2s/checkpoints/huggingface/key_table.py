@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.huggingface.family import FamilyTables, TensorGroup
+from keras_s2s.checkpoints.huggingface.family import FamilyTables
 from keras_s2s.checkpoints.huggingface.transforms import TRANSFORMS, Transform
 
 #: Content of a module: name of the variable here -> (name of the tensor there, its transform).
@@ -66,9 +66,9 @@ def entries(
         CheckpointError: a variable that the family's table does not name.
     """
     rows = [
-        (_pattern(ours), theirs, PARTS[kind])
+        (layer_pattern(ours), theirs, PARTS[kind])
         for group in tables.tensors.values()
-        if _applies(group, architecture)
+        if applies(group.when, architecture)
         for kind in PARTS
         for ours, theirs in getattr(group, kind).items()
     ]
@@ -106,7 +106,7 @@ def _entry(path: str, rows: Iterable[tuple[re.Pattern[str], str, Any]]) -> Entry
     return None
 
 
-def _pattern(ours: str) -> re.Pattern[str]:
+def layer_pattern(ours: str) -> re.Pattern[str]:
     """Returns `{side}/layer_{i}/norm` as a regular expression with groups of these names."""
     parts = re.split(r"\{(\w+)\}", ours)
     return re.compile(
@@ -117,11 +117,13 @@ def _pattern(ours: str) -> re.Pattern[str]:
     )
 
 
-def _applies(group: TensorGroup, architecture: Mapping[str, Any]) -> bool:
-    return all(_at(architecture, key) == value for key, value in group.when.items())
+def applies(when: Mapping[str, Any], architecture: Mapping[str, Any]) -> bool:
+    """Returns whether settings of an architecture are what `when` says, by their dotted names."""
+    return all(setting_at(architecture, key) == value for key, value in when.items())
 
 
-def _at(settings: Any, dotted: str) -> Any:
+def setting_at(settings: Any, dotted: str) -> Any:
+    """Returns the setting with a dotted name; None where there is none."""
     for key in dotted.split("."):
         settings = settings.get(key) if isinstance(settings, Mapping) else None
     return settings

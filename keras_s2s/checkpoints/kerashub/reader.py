@@ -1,0 +1,272 @@
+"""Reads a folder that `save_to_preset` of KerasHub wrote: configuration, weights and tokenizer.
+
+KerasHub itself is not needed: its folders are JSON, HDF5 and the tokenizer's own files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_s2s.checkpoints.assignment import Assignments, assign
+from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.files.keras_h5_file import KerasWeights
+from keras_s2s.checkpoints.huggingface.config_table import read_keys, shortened, their_keys
+from keras_s2s.checkpoints.huggingface.key_table import Entry
+from keras_s2s.checkpoints.kerashub.family import (
+    KerasHubTables,
+    families_by_class,
+    kerashub_tables,
+)
+from keras_s2s.checkpoints.kerashub.layer_table import entries
+from keras_s2s.checkpoints.kerashub.serialized import CONFIG, plain, read_serialized
+from keras_s2s.checkpoints.kerashub.tokenizer import read_tokenizer
+from keras_s2s.checkpoints.variable_shapes import variable_shapes
+from keras_s2s.config import PresetConfig, merge, read_config
+from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.pretrained.base import PretrainedTokenizer
+
+TASK = "task.json"
+
+#: Settings of every Keras layer that change no number here.
+_OF_KERAS = {"name", "trainable", "dtype"}
+
+FLOATS = ("float32", "bfloat16", "float16", "float64")
+
+
+class KerasHubFolder:
+    """An open KerasHub folder: configuration of the model, and tensors read one by one.
+
+    Args:
+        path: the folder.
+        with_weights: False reads the configuration alone.
+        with_text: False leaves the tokenizer's files alone.
+
+    Raises:
+        CheckpointError: a class that no family of the zoo has, or files that are broken.
+
+    Example:
+        >>> with KerasHubFolder("bart_base_en/", with_weights=False) as folder:
+        ...     folder.preset.architecture.encoder.num_layers
+        6
+    """
+
+    def __init__(
+        self, path: str | Path, *, with_weights: bool = True, with_text: bool = True
+    ) -> None:
+        from keras_s2s import catalog
+
+        self.path = Path(path)
+        self.notes: list[str] = []
+        name, self.config = read_serialized(self.path / CONFIG)
+        self.family = self._family(name)
+        tables = kerashub_tables(self.family)
+        assert tables is not None
+        self.tables: KerasHubTables = tables
+        self._check_task()
+        self.config = {key: plain(value) for key, value in self.config.items()}
+        self._check_dtype()
+        self._note_unread()
+        settings = read_keys(tables.config, self.config, str(self.path / CONFIG))
+        self.tokenizer: PretrainedTokenizer | None = None
+        if with_text:
+            size = settings["architecture"]["source_vocab_size"]
+            self.tokenizer = read_tokenizer(self.path, tables.tokenizer, size)
+        data = merge(catalog.load_family(self.family), settings)
+        data["special_ids"] = self._special_ids()
+        data["description"] = f"KerasHub's {name} from {self.path.name}."
+        self.preset = read_config(
+            PresetConfig,
+            data,
+            origin=str(self.path / CONFIG),
+            written=their_keys(tables.config),
+        )
+        self.preprocessor = (
+            None
+            if self.tokenizer is None
+            else Preprocessor(self.tokenizer, self.tokenizer, self.preset.special_ids)
+        )
+        self.weights = KerasWeights(self.path) if with_weights else None
+
+    def __enter__(self) -> KerasHubFolder:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes files."""
+        if self.weights is not None:
+            self.weights.close()
+
+    # ------------------------------------------------------------------ configuration
+
+    def _family(self, name: str) -> str:
+        family = families_by_class().get(name)
+        if family is None:
+            raise CheckpointError(
+                f"{self.path / CONFIG}: class_name is {name}; of KerasHub's classes these can be "
+                f"read: {', '.join(sorted(families_by_class()))}"
+            )
+        return family
+
+    def _check_task(self) -> None:
+        path = self.path / TASK
+        if not path.is_file():
+            return
+        name, _ = read_serialized(path)
+        if name not in self.tables.tasks:
+            raise CheckpointError(
+                f"{path}: class_name is {name}, whose own layers cannot be read here; of this "
+                f"backbone these can: {', '.join(self.tables.tasks) or 'none'}. Save its backbone "
+                "alone to read that: task.backbone.save_to_preset(DIR)"
+            )
+
+    def _check_dtype(self) -> None:
+        dtype = self.config.get("dtype")
+        if isinstance(dtype, Mapping) and "Quantized" in str(dtype.get("class_name")):
+            raise CheckpointError(
+                f"{self.path / CONFIG}: dtype is {dtype.get('class_name')}; quantised weights "
+                "cannot be read: save the model before it is quantised"
+            )
+
+    def _note_unread(self) -> None:
+        known = {*self.tables.config, *_OF_KERAS}
+        strange = [
+            f"{key}={shortened(value)}"
+            for key, value in self.config.items()
+            if key not in known and value is not None
+        ]
+        if strange:
+            self.notes.append(
+                f"settings of {CONFIG} that are not understood and not used: {', '.join(strange)}"
+            )
+
+    def _special_ids(self) -> dict[str, dict[str, int]]:
+        """Returns the special ids by the tokenizer, or else the family's usual ones."""
+        ids: dict[str, int] = dict(self.tables.ids)
+        if self.tokenizer is None:
+            self.notes.append(
+                "there is no tokenizer, which says the special ids; they are taken to be "
+                + ", ".join(f"{name}={i}" for name, i in ids.items())
+            )
+        else:
+            for name in ids:
+                found = getattr(self.tokenizer, f"{name}_id")
+                if found is None:
+                    raise CheckpointError(
+                        f"{self.path}: the tokenizer's vocabulary has no token for {name}"
+                    )
+                ids[name] = found
+        unknown = None if self.tokenizer is None else self.tokenizer.unk_id
+        return {
+            side: {key: ids[name] for key, name in roles.items()}
+            | ({} if unknown is None else {"unk": unknown})
+            for side, roles in (
+                ("source", self.tables.roles.source),
+                ("target", self.tables.roles.target),
+            )
+        }
+
+    # ------------------------------------------------------------------ tensors
+
+    def check(self, *, strict: bool = True) -> None:
+        """Compares the sizes of `config.json` with the tensors, before a network is made.
+
+        Raises:
+            CheckpointError: as `load` does.
+        """
+        shapes = variable_shapes(self.preset.architecture)
+        if shapes is not None:
+            self._fitting(shapes, strict=strict)
+
+    def load(self, variables: Sequence[Any], *, strict: bool = True) -> dict[str, Any]:
+        """Assigns the tensors to variables, one at a time.
+
+        Args:
+            variables: of the network that `preset` describes.
+            strict: False leaves variables without a tensor as they are, and tensors without a
+                variable alone.
+
+        Returns:
+            what a `LoadReport` says of the tensors.
+
+        Raises:
+            CheckpointError: tensors that are missing, unexpected or of another shape. Nothing is
+                assigned in that case.
+        """
+        assert self.weights is not None
+        named = {variable.path: variable for variable in variables}
+        shapes = {path: tuple(variable.shape) for path, variable in named.items()}
+        rows = self._fitting(shapes, strict=strict)
+        present = [row for row in rows if row.theirs in self.weights.specs]
+        dtypes: set[str] = set()
+        fill = Assignments(self.path)
+        for row in present:
+            array = self.weights.read(row.theirs)
+            dtypes.add(str(array.dtype))
+            fill(row.theirs, named[row.ours], np.ascontiguousarray(row.transform.read(array)))
+        for path in self.tables.zero:
+            if path in named:
+                assign(named[path], np.zeros(named[path].shape, "float32"))
+        fill.finish()
+        output = self.preset.architecture.output
+        return {
+            "files": tuple(dict.fromkeys(self.weights.file_of(row.theirs).name for row in present)),
+            "loaded": tuple(dict.fromkeys(row.theirs for row in present)),
+            "tied": (
+                (f"output = {self.tables.token_table}/vars/0",) if output.tie_embeddings else ()
+            ),
+            "fresh": tuple(row.ours for row in rows if row.theirs not in self.weights.specs),
+            "unused": tuple(self._unused(rows)),
+            "computed": (),
+            "dtypes": tuple(sorted(dtypes)),
+        }
+
+    def _unused(self, rows: Sequence[Entry]) -> list[str]:
+        assert self.weights is not None
+        used = {row.theirs for row in rows}
+        return [name for name in self.weights.specs if name not in used]
+
+    def _fitting(self, shapes: Mapping[str, tuple[int, ...]], *, strict: bool) -> list[Entry]:
+        """Returns the tensor of every variable, and raises an error where one does not fit."""
+        assert self.weights is not None
+        specs = self.weights.specs
+        rows = entries(self.tables, shapes, self.preset.architecture.model_dump())
+        problems = []
+        for row in rows:
+            wanted = row.transform.shape(shapes[row.ours])
+            spec = specs.get(row.theirs)
+            if spec is None:
+                if strict:
+                    problems.append(f"missing: {row.theirs} {wanted}, for {row.ours}")
+                continue
+            if spec.dtype not in FLOATS:
+                problems.append(
+                    f"wrong type: {row.theirs} is {spec.dtype}, not one of {', '.join(FLOATS)}"
+                )
+            if spec.shape != wanted:
+                problems.append(
+                    f"wrong shape: {row.theirs} is {spec.shape}, but {CONFIG} makes it {wanted}"
+                )
+        misshapen = any(not problem.startswith("missing") for problem in problems)
+        if strict:
+            problems += [
+                f"unexpected: {name} in {self.weights.file_of(name).name}"
+                for name in self._unused(rows)
+            ]
+        if problems:
+            shown = problems[:20] + (["..."] if len(problems) > 20 else [])
+            if strict and not misshapen:
+                shown.append("strict=False leaves what is missing at random, and the rest unused")
+            raise CheckpointError(
+                f"{self.path}: {len(problems)} tensors do not fit the model that {CONFIG} "
+                "describes\n" + "\n".join(f"  {line}" for line in shown)
+            )
+        return rows
+
+
+__all__ = ["KerasHubFolder"]
