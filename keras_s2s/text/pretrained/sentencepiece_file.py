@@ -5,7 +5,7 @@ from __future__ import annotations
 from keras_s2s.text.pretrained.base import PretrainedTokenizer
 from keras_s2s.text.pretrained.sentencepiece_model import load_processor
 from keras_s2s.text.pretrained.tokenizer_files import T5_MODEL, TokenizerFiles
-from keras_s2s.text.settled import HALF
+from keras_s2s.text.stable_prefix import HALF
 
 
 class SentencePieceFileTokenizer(PretrainedTokenizer):
