@@ -36,7 +36,7 @@ MOVED = {
     "checkpoints.torch_file": "checkpoints.files.torch_file",
     "checkpoints.transforms": "checkpoints.huggingface.transforms",
     "checkpoints.weight_files": "checkpoints.files.weight_files",
-    "cli.line_answers": "cli.lines.answers",
+    "cli.line_answers": "cli.lines.generation",
     "cli.line_input": "cli.lines.input",
     "cli.line_notes": "cli.lines.notes",
     "cli.line_output": "cli.lines.output",

@@ -1,13 +1,59 @@
-"""Checks of command-line arguments that several commands have in common."""
+"""Command-line arguments that several commands have in common, and their checks."""
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 HUB = "hf://"
+
+ModelArgument = Annotated[str, typer.Argument(help="A model folder, or hf://organisation/name.")]
+BatchSizeOption = Annotated[int, typer.Option(min=1, help="Texts decoded at a time.")]
+OverlongOption = Annotated[
+    str,
+    typer.Option(
+        help="What to do with a source that is longer than the model's positions: error or "
+        "truncate."
+    ),
+]
+
+
+def check_files(
+    model: str, inputs: Sequence[str | Path | None], output: Path | None, overlong: str
+) -> None:
+    """Checks the arguments of a command that generates texts, before a backend is imported.
+
+    Args:
+        model: as the user wrote it.
+        inputs: files that are read; None and "-" are standard input.
+        output: file that is written, or None.
+        overlong: value of `--overlong`.
+
+    Raises:
+        ValueError: the model, the output or `--overlong` cannot be used.
+        OSError: an input cannot be read.
+    """
+    check_overlong(overlong)
+    for path in inputs:
+        check_input(path)
+    check_output(output)
+    check_model(model)
+
+
+def load_text_model(model: str) -> Any:
+    """Loads a model that reads and writes texts.
+
+    Raises:
+        ValueError: there is no such model, or its folder has no tokenizer files.
+    """
+    loaded = load_model(model)
+    check_text(loaded, model)
+    return loaded
 
 
 def check_model(model: str) -> None:

@@ -10,18 +10,18 @@ from typing import Annotated, Any
 import typer
 
 from keras_s2s.cli.arguments import (
-    check_input,
-    check_model,
-    check_output,
-    check_overlong,
-    check_text,
-    load_model,
+    BatchSizeOption,
+    ModelArgument,
+    OverlongOption,
+    check_files,
+    load_text_model,
 )
 from keras_s2s.cli.generation_options import (
+    call_options,
     read_generation_options,
     takes_generation_options,
 )
-from keras_s2s.cli.lines.answers import answer_lines
+from keras_s2s.cli.lines.generation import generate_for_lines
 from keras_s2s.cli.lines.input import Line
 from keras_s2s.cli.lines.notes import LineNotes
 from keras_s2s.cli.lines.output import line_writer, one_line
@@ -31,7 +31,7 @@ from keras_s2s.cli.quiet import import_backend
 
 @takes_generation_options
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A model folder, or hf://organisation/name.")],
+    model: ModelArgument,
     source: Annotated[Path, typer.Option(help="Sources, one a line; gzip as it is.")],
     target: Annotated[Path, typer.Option(help="References, aligned by line.")],
     metrics: Annotated[
@@ -56,14 +56,8 @@ def evaluate(
             help="Language to generate in; for a model of one language, that of the targets."
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts decoded at a time.")] = 64,
-    overlong: Annotated[
-        str,
-        typer.Option(
-            help="What to do with a source that is longer than the model's positions: error or "
-            "truncate."
-        ),
-    ] = "error",
+    batch_size: BatchSizeOption = 64,
+    overlong: OverlongOption = "error",
     **generation_options: Any,
 ) -> None:
     """Measures a model on a test set, and prints the results as JSON on the last line.
@@ -79,35 +73,28 @@ def evaluate(
         raise ValueError(f"--metrics {metrics!r}: expected names out of {', '.join(METRICS)}")
     check_metrics(names, bleu_tokenize=bleu_tokenize)
     options = read_generation_options(generation_options)
-    check_overlong(overlong)
-    check_input(source)
-    check_input(target)
-    check_output(output)
-    check_model(model)
+    check_files(model, [source, target], output, overlong)
     import_backend()
     show_messages()
     from keras_s2s.data.pairs import is_blank, read_aligned
     from keras_s2s.text_metrics.target_language import target_language
 
     lines, pairs = read_aligned(source, target)
-    network = load_model(model)
-    check_text(network, model)
-    text = network.preprocessor
+    loaded = load_text_model(model)
+    preprocessor = loaded.preprocessor
     measured = TextMetrics(
         names,
         [t for _, t in pairs],
-        tgt_lang=tgt_lang or target_language(text),
+        tgt_lang=tgt_lang or target_language(preprocessor),
         bleu_tokenize=bleu_tokenize,
     )
-    if text is not None and text.special_ids.languages is None:
-        tgt_lang = None  # it chose the tokenizers, and there is nothing to tell the model
-    languages = {"src_lang": src_lang, "tgt_lang": tgt_lang}
-    options |= {name: code for name, code in languages.items() if code is not None}
-    options["batch_size"] = batch_size
+    if preprocessor.special_ids.languages is None:
+        tgt_lang = None  # it chose the tokenizers of the metrics; the model knows no languages
+    options = call_options(options, src_lang=src_lang, tgt_lang=tgt_lang, batch_size=batch_size)
     notes = LineNotes()
     started = time.monotonic()
-    answered = answer_lines(
-        network,
+    results = generate_for_lines(
+        loaded,
         [Line(f"{source}, line {number}", s) for number, (s, _) in enumerate(lines, 1)],
         options,
         notes,
@@ -117,13 +104,13 @@ def evaluate(
     seconds = time.monotonic() - started
     notes.close(len(lines), "nothing was measured")
     # Of several texts the first counts, which is the best.
-    answers = [entry.answers[0].text if entry.answers else "" for entry in answered]
+    texts = [entry.texts[0].text if entry.texts else "" for entry in results]
     if output is not None:
         with line_writer(output) as out:
-            out.writelines(one_line(answer) + "\n" for answer in answers)
+            out.writelines(one_line(text) + "\n" for text in texts)
     compared = [
-        answer
-        for answer, (s, t) in zip(answers, lines, strict=True)
+        text
+        for text, (s, t) in zip(texts, lines, strict=True)
         if not is_blank(s) and not is_blank(t)
     ]
     values = {**measured.measure(compared), **measured.signatures}

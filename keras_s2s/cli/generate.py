@@ -10,18 +10,18 @@ from typing import Annotated, Any
 import typer
 
 from keras_s2s.cli.arguments import (
-    check_input,
-    check_model,
-    check_output,
-    check_overlong,
-    check_text,
-    load_model,
+    BatchSizeOption,
+    ModelArgument,
+    OverlongOption,
+    check_files,
+    load_text_model,
 )
 from keras_s2s.cli.generation_options import (
+    call_options,
     read_generation_options,
     takes_generation_options,
 )
-from keras_s2s.cli.lines.answers import answer_lines, answers_per_line
+from keras_s2s.cli.lines.generation import generate_for_lines, texts_per_line
 from keras_s2s.cli.lines.input import open_lines
 from keras_s2s.cli.lines.notes import LineNotes
 from keras_s2s.cli.lines.output import json_line, line_writer, plain_lines, scored_lines
@@ -35,7 +35,7 @@ CHUNK = 512
 
 @takes_generation_options
 def generate(
-    model: Annotated[str, typer.Argument(help="A model folder, or hf://organisation/name.")],
+    model: ModelArgument,
     texts: Annotated[
         list[str] | None,
         typer.Argument(metavar="[TEXT ...]", help="Texts; without any, lines of --input."),
@@ -51,14 +51,8 @@ def generate(
         str | None, typer.Option(help="Language of the texts, for a multilingual model.")
     ] = None,
     tgt_lang: Annotated[str | None, typer.Option(help="Language to generate in.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts decoded at a time.")] = 32,
-    overlong: Annotated[
-        str,
-        typer.Option(
-            help="What to do with a text that is longer than the model's positions: error or "
-            "truncate."
-        ),
-    ] = "error",
+    batch_size: BatchSizeOption = 32,
+    overlong: OverlongOption = "error",
     scores: Annotated[
         bool, typer.Option("--scores", help="Put its score and a tab before each text.")
     ] = False,
@@ -82,28 +76,22 @@ def generate(
     if scores and as_json:
         raise ValueError("--scores and --json exclude each other; --json has the scores, too")
     options = read_generation_options(generation_options)
-    check_overlong(overlong)
-    check_input(input)
-    check_output(output)
-    check_model(model)
+    check_files(model, [input], output, overlong)
     import_backend()
     show_messages()
-    network = load_model(model)
-    check_text(network, model)
-    languages = {"src_lang": src_lang, "tgt_lang": tgt_lang}
-    options |= {name: code for name, code in languages.items() if code is not None}
-    options["batch_size"] = batch_size
-    count = answers_per_line(network, options)
+    loaded = load_text_model(model)
+    options = call_options(options, src_lang=src_lang, tgt_lang=tgt_lang, batch_size=batch_size)
+    count = texts_per_line(loaded, options)
     notes, read = LineNotes(), 0
     with open_lines(texts, input) as lines, line_writer(output) as out:
         # The rows of one call draw each their own: with a seed, all lines are one call.
         while chunk := list(islice(lines, None if "seed" in options else CHUNK)):
-            for answered in answer_lines(network, chunk, options, notes, overlong=overlong):
+            for result in generate_for_lines(loaded, chunk, options, notes, overlong=overlong):
                 if as_json:
-                    print(json_line(answered), file=out)
+                    print(json_line(result), file=out)
                 else:
                     rows = scored_lines if scores else plain_lines
-                    print(*rows(answered, count), sep="\n", file=out)
+                    print(*rows(result, count), sep="\n", file=out)
             out.flush()
             read += len(chunk)
     notes.close(read)

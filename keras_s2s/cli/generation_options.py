@@ -49,6 +49,16 @@ def _typed(option: GenerationOption) -> Any:
     return Annotated[words | None, typer.Option(flag, help=shown)]
 
 
+def call_options(options: Mapping[str, Any], **own: Any) -> dict[str, Any]:
+    """Returns the keywords of a call of `generate`.
+
+    Args:
+        options: what `read_generation_options` returned.
+        **own: arguments that are not in the table of options; those that are None are left out.
+    """
+    return {**options, **{name: value for name, value in own.items() if value is not None}}
+
+
 def read_generation_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the options that were written, as `generate` takes them.
 

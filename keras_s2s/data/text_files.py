@@ -80,5 +80,5 @@ def _decoded(line: bytes, path: Path, number: int) -> str:
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}, line {number}: not valid UTF-8 (byte 0x{line[error.start]:02x} at "
-            f"position {error.start}: {error.reason}); convert the file, e.g. with iconv"
+            f"position {error.start + 1}: {error.reason}); convert the file, e.g. with iconv"
         ) from None

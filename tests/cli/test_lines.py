@@ -61,7 +61,7 @@ def test_a_chunk_with_blank_broken_and_long_lines(folder, capsys, tmp_path, monk
     assert "--overlong truncate" in err
     assert f"error: {path}, line 7 is not valid UTF-8" in err
     assert f"error: {path}, line 9 has" in err
-    assert "3 of 10 lines without an answer; their output is blank" in err
+    assert "nothing was generated for 3 of 10 lines; their output is blank" in err
     _, expected, _ = run(capsys, "generate", folder, *good, *way, *form)
     blank = "\t" if form == ["--scores"] else ""
     if form == ["--json"]:
@@ -230,6 +230,21 @@ def test_places_of_lines(tmp_path, monkeypatch):
         ("text 2", "", False),
         ("text 3", "", True),
     ]
+
+
+@pytest.mark.parametrize("broken", [b"\xff", b"caf\xe9 au", "가".encode()[:2] + b"a"])
+def test_both_commands_count_the_byte_that_is_not_utf8_alike(folder, capsys, tmp_path, broken):
+    path, other = tmp_path / "in.txt", tmp_path / "target.txt"
+    path.write_bytes(b"abc\n" + broken + b"\n")
+    other.write_bytes(b"abc\nabc\n")
+    _, _, generated = run(capsys, "generate", folder, "-i", str(path))
+    _, _, measured = run(capsys, "evaluate", folder, "--source", str(path), "--target", str(other))
+    try:
+        broken.decode()
+    except UnicodeDecodeError as error:
+        place = f"byte 0x{broken[error.start]:02x} at position {error.start + 1}"
+    for err in (generated, measured):
+        assert f"{path}, line 2" in err and place in err
 
 
 def test_utf16_and_damaged_files_are_refused(tmp_path):

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -180,19 +181,20 @@ def test_the_command_line_takes_every_option(command, monkeypatch, tmp_path):
     class Stop(Exception):
         pass
 
-    def answer_lines(network, lines, options, notes, **more):
+    def generate_for_lines(network, lines, options, notes, **more):
         given.update(options)
         raise Stop
 
     module = sys.modules[f"keras_s2s.cli.{command}"]
-    monkeypatch.setattr(module, "answer_lines", answer_lines)
-    monkeypatch.setattr(module, "check_model", lambda model: None)
-    monkeypatch.setattr(module, "load_model", lambda model: None)
-    monkeypatch.setattr(module, "check_text", lambda network, model: None)
+    monkeypatch.setattr(module, "generate_for_lines", generate_for_lines)
+    monkeypatch.setattr(module, "check_files", lambda *arguments: None)
+    ids = SimpleNamespace(languages=None)
+    fake = SimpleNamespace(preprocessor=SimpleNamespace(special_ids=ids))
+    monkeypatch.setattr(module, "load_text_model", lambda model: fake)
     monkeypatch.setattr(module, "import_backend", lambda: None)
     monkeypatch.setattr(module, "show_messages", lambda: None)
     if command == "generate":
-        monkeypatch.setattr(module, "answers_per_line", lambda network, options: 1)
+        monkeypatch.setattr(module, "texts_per_line", lambda network, options: 1)
         words = ["generate", "model", "a text"]
     else:
         files = [tmp_path / "source", tmp_path / "target"]
@@ -200,8 +202,6 @@ def test_the_command_line_takes_every_option(command, monkeypatch, tmp_path):
             file.write_text("a\n", encoding="utf-8")
         words = ["evaluate", "model", "--source", str(files[0]), "--target", str(files[1])]
         words += ["--metrics", "exact_match"]
-        fake = type("Model", (), {"preprocessor": None})()
-        monkeypatch.setattr(module, "load_model", lambda model: fake)
         import keras_s2s.text_metrics.target_language as target_language
 
         monkeypatch.setattr(target_language, "target_language", lambda text: None)

@@ -35,9 +35,9 @@ class LineNotes:
             outcome: what is written for lines that have no text.
 
         Raises:
-            ValueError: lines have no answer.
+            ValueError: there are lines for which nothing was generated.
         """
         if self.cut > NAMED:
             print(f"keras-s2s: {self.cut} of {lines} lines were cut", file=sys.stderr)
         if self.failed:
-            raise ValueError(f"{self.failed} of {lines} lines without an answer; {outcome}")
+            raise ValueError(f"nothing was generated for {self.failed} of {lines} lines; {outcome}")

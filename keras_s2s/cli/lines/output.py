@@ -10,42 +10,42 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from keras_s2s.atomic_writing import replaced_file
-from keras_s2s.cli.lines.answers import Answered
+from keras_s2s.cli.lines.generation import LineResult
 
 #: What ends a line for some reader, and JSON does not escape.
 _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
-def plain_lines(answered: Answered, count: int) -> list[str]:
+def plain_lines(result: LineResult, count: int) -> list[str]:
     """Returns a line for each of `count` generated texts; blank where there is none."""
-    texts = [one_line(answer.text) for answer in answered.answers]
+    texts = [one_line(each.text) for each in result.texts]
     return texts or [""] * count
 
 
-def scored_lines(answered: Answered, count: int) -> list[str]:
+def scored_lines(result: LineResult, count: int) -> list[str]:
     """Returns the lines of `plain_lines`, with the score and a tab before each text."""
     rows = [
-        f"{'' if answer.score is None else f'{answer.score:.6f}'}\t{one_line(answer.text)}"
-        for answer in answered.answers
+        f"{'' if each.score is None else f'{each.score:.6f}'}\t{one_line(each.text)}"
+        for each in result.texts
     ]
     return rows or ["\t"] * count
 
 
-def json_line(answered: Answered) -> str:
+def json_line(result: LineResult) -> str:
     """Returns a JSON object for a line: `source`, `answers` and, after an error, `error`."""
     entry: dict[str, Any] = {
-        "source": answered.line.text,
+        "source": result.line.text,
         "answers": [
             {
-                "text": answer.text,
-                "score": _short(answer.score),
-                "log_prob": _short(answer.log_prob),
+                "text": each.text,
+                "score": _short(each.score),
+                "log_prob": _short(each.log_prob),
             }
-            for answer in answered.answers
+            for each in result.texts
         ],
     }
-    if answered.problem is not None:
-        entry["error"] = f"{answered.line.place} {answered.problem}"
+    if result.problem is not None:
+        entry["error"] = f"{result.line.place} {result.problem}"
     return json.dumps(entry, ensure_ascii=False).translate(_LINE_ENDS)
 
 

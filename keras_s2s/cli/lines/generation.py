@@ -13,7 +13,7 @@ from keras_s2s.cli.lines.notes import LineNotes
 TRUNCATE = "pass --overlong truncate to cut what is too long"
 
 
-class Answer(NamedTuple):
+class GeneratedText(NamedTuple):
     """A generated text and its scores.
 
     Attributes:
@@ -28,25 +28,25 @@ class Answer(NamedTuple):
     log_prob: float | None = None
 
 
-class Answered(NamedTuple):
+class LineResult(NamedTuple):
     """The generated texts of a line, or its problem.
 
     Attributes:
         line: the line.
-        answers: as many as each line has; none for a blank line, or one that failed.
+        texts: as many as each line has; none for a blank line, or one that failed.
         problem: why there are none, where the line is not blank.
     """
 
     line: Line
-    answers: list[Answer]
+    texts: list[GeneratedText]
     problem: str | None = None
 
 
-def answers_per_line(network: Any, options: Mapping[str, Any]) -> int:
+def texts_per_line(network: Any, options: Mapping[str, Any]) -> int:
     """Returns how many texts are generated for each line.
 
     Raises:
-        ValueError: options of the strategy that cannot be meant.
+        ValueError: an option with a value that it does not take.
     """
     from keras_s2s.samplers.resolve import STRATEGY_OPTIONS, resolve_sampler
 
@@ -55,7 +55,7 @@ def answers_per_line(network: Any, options: Mapping[str, Any]) -> int:
     return sampler.num_return_sequences
 
 
-def answer_lines(
+def generate_for_lines(
     network: Any,
     lines: Sequence[Line],
     options: Mapping[str, Any],
@@ -63,7 +63,7 @@ def answer_lines(
     *,
     overlong: str = "error",
     strict: bool = False,
-) -> list[Answered]:
+) -> list[LineResult]:
     """Generates texts for lines in one call of `generate`, without lines that cannot be used.
 
     Args:
@@ -78,7 +78,7 @@ def answer_lines(
         an entry for each line, in order.
 
     Raises:
-        ValueError: options that cannot be meant.
+        ValueError: an option with a value that it does not take.
     """
     from keras_s2s.text.row_error import RowError
 
@@ -109,13 +109,13 @@ def answer_lines(
         notes.fail(lines[i].place, problem)
     for i, reason in cut.items():
         notes.shorten(lines[i].place, reason)
-    answers = dict(zip(asked, found, strict=True))
-    return [Answered(line, answers.get(i, []), problems.get(i)) for i, line in enumerate(lines)]
+    made = dict(zip(asked, found, strict=True))
+    return [LineResult(line, made.get(i, []), problems.get(i)) for i, line in enumerate(lines)]
 
 
 def _generate(
     network: Any, texts: list[str], options: Mapping[str, Any]
-) -> Iterator[list[Answer]] | list[list[Answer]]:
+) -> Iterator[list[GeneratedText]] | list[list[GeneratedText]]:
     """Yields the generated texts of each source, the best first."""
     if not texts:
         return []
@@ -126,17 +126,17 @@ def _generate(
     found = []
     for i in range(len(texts)):
         rows = range(output.lengths.shape[1]) if several else [None]
-        answers = []
+        hypotheses = []
         for row in rows:
             at = (i,) if row is None else (i, row)
             length = int(output.lengths[at])
             text = output.texts[i] if row is None else output.texts[i][row]
             if not length:
-                answers.append(Answer(text))
+                hypotheses.append(GeneratedText(text))
                 continue
             log_prob = float(output.token_log_probs[at][:length].sum())
-            answers.append(Answer(text, float(output.scores[at]), log_prob))
-        found.append(answers)
+            hypotheses.append(GeneratedText(text, float(output.scores[at]), log_prob))
+        found.append(hypotheses)
     return found
 
 
