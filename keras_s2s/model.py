@@ -125,7 +125,8 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         Args:
             source: a name out of `list_presets()`; a folder that `save_to_preset` wrote; a Hugging
                 Face folder, or one on their hub, `hf://organisation/name`; a CTranslate2 folder; a
-                KerasHub folder, or a `keras_hub` backbone or task of BART or T5.
+                KerasHub folder, or a `keras_hub` backbone or task of BART or T5; a folder with the
+                state dict of a recurrent model from PyTorch and a `torch_rnn.yaml`.
             load_weights: False gives random weights. Zoo entries that describe an architecture
                 have no others; those of public checkpoints then need no download.
             preprocessor: text <-> ids for a zoo entry; sets vocabulary sizes and special ids.
@@ -454,7 +455,7 @@ class Seq2SeqLM(TrainableModel, SavableModel):
                 out, under any backend (see `export.export_saved_model` for its signatures; it
                 needs TensorFlow); "huggingface", a folder that transformers and `from_preset`
                 load; "ctranslate2", one that `ctranslate2.Translator` loads (it needs
-                ctranslate2).
+                ctranslate2); "torch_rnn", the state dict of a recurrent model for PyTorch.
             sampler, max_length, max_new_tokens, processors, generation_options: as in
                 `generate`, fixed in a SavedModel. The other engines choose at each call.
             src_lang, tgt_lang: default languages of what is written; by default the model's own.

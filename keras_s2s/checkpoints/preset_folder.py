@@ -44,7 +44,8 @@ def not_a_preset_folder(path: str | Path) -> CheckpointError:
     return CheckpointError(
         f"{path}: no model in this folder: it has neither {CONFIG_FILE} (ours), nor config.json "
         "with a model_type (Hugging Face) or a keras_hub class (KerasHub), nor model.bin "
-        "(CTranslate2); it has " + (", ".join(found) or "no files")
+        "(CTranslate2), nor torch_rnn.yaml (a recurrent model from PyTorch, "
+        "docs/checkpoints.md); it has " + (", ".join(found) or "no files")
     )
 
 

@@ -22,6 +22,8 @@ from keras_s2s.checkpoints.huggingface.reader import HuggingFaceFolder, is_huggi
 from keras_s2s.checkpoints.kerashub.reader import KerasHubFolder
 from keras_s2s.checkpoints.kerashub.serialized import is_kerashub_folder, is_kerashub_object
 from keras_s2s.checkpoints.load_report import LoadReport
+from keras_s2s.checkpoints.torch_rnn.description import is_torch_rnn_folder
+from keras_s2s.checkpoints.torch_rnn.reader import TorchRNNFolder
 from keras_s2s.config import GenerationConfig, PointerConfig, PresetConfig, merge, read_config
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.pretrained.auto import load_pretrained_tokenizers
@@ -246,6 +248,39 @@ class CTranslate2(Source):
         )
 
 
+class TorchRNN(Source):
+    """A folder with the state dict of a recurrent model from PyTorch."""
+
+    def __init__(self, path: Path, *, with_text: bool) -> None:
+        self.name = str(path)
+        self.folder = TorchRNNFolder(path)
+        self.config = self.folder.preset
+        self.notes = list(self.folder.notes)
+        if with_text:
+            try:
+                self.preprocessor = preset_folder.load_preprocessor(path, self.config)
+            except BaseException:
+                self.close()
+                raise
+
+    def check(self, *, strict: bool) -> None:
+        self.folder.check(strict=strict)
+
+    def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
+        return LoadReport(
+            source=self.name,
+            family="recurrent",
+            parameters=sum(math.prod(variable.shape) for variable in variables),
+            tokenizer=describe_text(self.preprocessor),
+            generation=unusual(self.config.generation),
+            notes=tuple(self.notes),
+            **self.folder.load(variables, strict=strict),
+        )
+
+    def close(self) -> None:
+        self.folder.close()
+
+
 def open_source(
     source: Any,
     *,
@@ -259,7 +294,8 @@ def open_source(
     Args:
         source: a zoo entry's name; a folder that `save_to_preset` wrote, a Hugging Face folder,
             the name of one on the hub, `hf://organisation/name`; a CTranslate2 folder, a KerasHub
-            folder, or a backbone or task of KerasHub itself.
+            folder, or a backbone or task of KerasHub itself; one with the state dict of a
+            recurrent model from PyTorch and its `torch_rnn.yaml`.
         with_weights: False leaves the weights' files alone, which may then be missing.
         with_text: False leaves the tokenizers' files alone.
         tokenizer, decoder_start_token: of a CTranslate2 folder; see `read_ctranslate2_folder`.
@@ -312,6 +348,8 @@ def _open_folder(
         return KerasHub(name, path, with_weights=with_weights, with_text=with_text)
     if is_huggingface:
         return HuggingFace(name, path, with_weights=with_weights, with_text=with_text)
+    if is_torch_rnn_folder(path):
+        return TorchRNN(path, with_text=with_text)
     raise preset_folder.not_a_preset_folder(path)
 
 

@@ -19,8 +19,11 @@ class OriginConfig(Strict):
     They are kept so that a folder written back in that format has them again.
     """
 
-    format: Literal["huggingface", "ctranslate2"]
-    config: dict[str, Any] = Field(default_factory=dict, description="Of config.json.")
+    format: Literal["huggingface", "ctranslate2", "torch_rnn"]
+    config: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Of config.json; of a recurrent model from PyTorch, its modules.",
+    )
     generation: dict[str, Any] = Field(
         default_factory=dict, description="Of generation_config.json."
     )

@@ -10,6 +10,7 @@ from keras_s2s.export.ctranslate2 import export_ctranslate2
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.huggingface import export_huggingface
 from keras_s2s.export.saved_model import export_saved_model
+from keras_s2s.export.torch_rnn import export_torch_rnn
 
 
 class Format(NamedTuple):
@@ -28,6 +29,7 @@ FORMATS: dict[str, Format] = {
     "tf_saved_model": Format(export_saved_model, frozenset({"version"})),
     "huggingface": Format(export_huggingface, frozenset({"max_shard_bytes"})),
     "ctranslate2": Format(export_ctranslate2, frozenset({"quantization"})),
+    "torch_rnn": Format(export_torch_rnn, frozenset()),
 }
 
 

@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: results.md, record what was measured and are not run.
 BLOCKS = {
     "README.md": {"python": 4, "bash": 5, "yaml": 3, "": 2},
-    "docs/checkpoints.md": {"python": 1, "": 1},
+    "docs/checkpoints.md": {"python": 3, "yaml": 2, "": 2},
     "docs/export.md": {"python": 3, "": 1},
     "docs/generation.md": {"python": 4},
     "docs/index.md": {"python": 1},
@@ -110,8 +110,9 @@ class Page:
 
     def settings(self, example: Any) -> None:
         text = str(example.parsed)
-        named = re.match(r"# (\w+\.yaml)\n", text)
+        named = re.match(r"# ([\w/]+\.yaml)\n", text)
         if named:
+            Path(named[1]).parent.mkdir(exist_ok=True)
             Path(named[1]).write_text(text, encoding="utf-8")
             return
         parts = yaml.safe_load(text)

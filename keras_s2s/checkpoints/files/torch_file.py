@@ -34,6 +34,8 @@ class TorchFile(TensorFile):
 
     Args:
         path: the file.
+        state_dict: the key of the dictionary of tensors in a file that holds one beside other
+            things, such as the state of an optimizer.
 
     Raises:
         CheckpointError: PyTorch is missing, the file is damaged, or it holds more than tensors.
@@ -41,7 +43,7 @@ class TorchFile(TensorFile):
 
     layout = "torch"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, state_dict: str | None = None) -> None:
         if not torch_is_installed():
             raise CheckpointError(
                 f"{path}: only PyTorch reads .bin files, and it is not installed; "
@@ -49,6 +51,7 @@ class TorchFile(TensorFile):
                 "model.safetensors"
             )
         self.path = path
+        self._key = state_dict
         with path.open("rb") as file:
             self._mapped = file.read(len(_ZIP)) == _ZIP
         self._tensors: dict[str, Any] | None = self._load()
@@ -101,15 +104,23 @@ class TorchFile(TensorFile):
         # PyTorch documents no types for damaged files; these are the ones that it raises.
         except (RuntimeError, EOFError, ValueError, OSError, KeyError, TypeError) as error:
             raise broken(self.path, f"not a PyTorch file ({_first_line(error)})") from None
-        if not isinstance(loaded, dict) or not all(
-            isinstance(name, str) and isinstance(value, torch.Tensor)
-            for name, value in loaded.items()
-        ):
+        if self._key is not None:
+            loaded = self._inner(loaded, self._key)
+        if not _is_table(loaded):
+            inner = _keys_of_tables(loaded)
             raise CheckpointError(
                 f"{self.path}: not a plain table of tensors by name, which is what a "
                 "pytorch_model.bin is; save the model's state_dict() alone, as save_pretrained does"
+                + (f"; it has such tables under the keys {', '.join(inner)}" if inner else "")
+                + (" (a torch_rnn.yaml beside it may say `state_dict: KEY`)" if inner else "")
             )
         return {name: tensor.detach() for name, tensor in loaded.items()}
+
+    def _inner(self, loaded: Any, key: str) -> Any:
+        if isinstance(loaded, dict) and key in loaded:
+            return loaded[key]
+        keys = ", ".join(_keys_of_tables(loaded)) or "none with a table of tensors"
+        raise CheckpointError(f"{self.path}: has no key {key}; its keys: {keys}")
 
     def _spec(self, name: str, tensor: Any) -> TensorSpec:
         dtype = str(tensor.dtype).removeprefix("torch.")
@@ -121,6 +132,24 @@ class TorchFile(TensorFile):
                 "which cannot be read; save the checkpoint with plain weights"
             )
         return TensorSpec(tuple(tensor.shape), dtype)
+
+
+def _is_table(loaded: Any) -> bool:
+    """Returns whether this is a dictionary of tensors by their names."""
+    import torch
+
+    return isinstance(loaded, dict) and all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in loaded.items()
+    )
+
+
+def _keys_of_tables(loaded: Any) -> list[str]:
+    """Returns the keys of a dictionary whose values are tables of tensors."""
+    if not isinstance(loaded, dict):
+        return []
+    return [
+        key for key, value in loaded.items() if isinstance(key, str) and value and _is_table(value)
+    ]
 
 
 def _first_line(error: Exception) -> str:

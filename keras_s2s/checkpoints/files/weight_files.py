@@ -58,7 +58,8 @@ _OTHERS = {
     ".onnx": "ONNX files cannot be trained; take the checkpoint that they were made from",
     ".ckpt": "TensorFlow 1 and Lightning checkpoints are not read; convert them with the library "
     "that wrote them",
-    ".pt": "a file called .pt may hold anything; save the model with save_pretrained",
+    ".pt": "a file called .pt may hold anything; save the model with save_pretrained (the "
+    "state dict of a recurrent model needs a torch_rnn.yaml beside it)",
     ".ot": "rust_model.ot is for rust-bert; take the model.safetensors of the same checkpoint",
 }
 
@@ -264,7 +265,7 @@ def read_index(index: Path) -> dict[str, str]:
     if not isinstance(weight_map, dict) or not weight_map:
         raise broken(index, "its weight_map is not a table of tensors and their files")
     for tensor, name in weight_map.items():
-        if not isinstance(name, str) or not _is_plain(name):
+        if not isinstance(name, str) or not is_plain_name(name):
             raise CheckpointError(
                 f"{index}: the tensor {tensor} is said to be in {name!r}, which is not the name "
                 "of a file in this folder; nothing outside of it is read. Fetch the checkpoint "
@@ -273,7 +274,7 @@ def read_index(index: Path) -> dict[str, str]:
     return weight_map
 
 
-def _is_plain(name: str) -> bool:
+def is_plain_name(name: str) -> bool:
     """Returns whether a name is a file name without a path, on every system."""
     # Windows' separators and drives are a superset of the others'.
     return name not in ("", ".", "..") and "\0" not in name and PureWindowsPath(name).name == name
