@@ -16,7 +16,7 @@ from small_models import (
     source_mapping,
 )
 
-from keras_s2s.samplers import ContrastiveSearch
+from keras_s2s.samplers import ContrastiveSearch, Plan, Suppress
 from keras_s2s.samplers.resolve import refuse_to_stream
 
 #: Each length of a whole pass is compiled where programs are: there, two sources have to do.
@@ -151,3 +151,18 @@ def test_a_models_own_top_k_is_for_draws():
 def test_it_is_not_streamed():
     with pytest.raises(ValueError, match="ContrastiveSearch"):
         refuse_to_stream(ContrastiveSearch())
+
+
+def test_partial_results_take_the_step_that_the_search_looks_ahead():
+    model = make_model(shrunken_preset("gru_bahdanau"), scale=2.0)
+    target = model.special_ids.target
+    steps = MAX_LENGTH - 1
+    # Without EOS every sequence reaches its limit, whose last id is known one step later.
+    plan = Plan(target.decoder_start, target.eos, target.pad, steps, (Suppress((target.eos,)),))
+    sampler = ContrastiveSearch(0.6, 4)
+    whole = model.generator.generate(SOURCES, sampler, plan)
+    *before, last = model.generator.stream(SOURCES, sampler, plan, stride=3)
+    assert [int(lengths.max()) for _, lengths in before] == [2, 5]
+    ids, lengths = last
+    assert (lengths == steps).all() and (whole.lengths == steps).all()
+    np.testing.assert_array_equal(ids[:, :steps], whole.token_ids)
