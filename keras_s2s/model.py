@@ -30,6 +30,7 @@ from keras_s2s.decoding.read_targets import pair_rows
 from keras_s2s.decoding.request import Request, output_texts
 from keras_s2s.export.formats import export_as, refuse_fixed_search
 from keras_s2s.fair_lock import FairLock
+from keras_s2s.layers.lora import adapters_of, is_adapter, merged_kernels
 from keras_s2s.network_size import refuse_beyond_memory
 from keras_s2s.options.generation import describes_options
 from keras_s2s.preset_changes import (
@@ -92,7 +93,8 @@ class Seq2SeqLM(TrainableModel, SavableModel):
             kwargs.setdefault("name", "seq2seq_lm")
             # In this policy too: compile() scales the loss by that of the model.
             super().__init__(inputs=inputs, outputs=logits, **kwargs)
-        self.preset = config
+        # Which layers have an adapter they say themselves.
+        self.preset = config.model_copy(update={"adapters": None})
         # The name, wherever it came from: a saved model is loaded under its own policy.
         self._dtype = network.encoder.dtype_policy.name
         self.network = network
@@ -100,6 +102,8 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         self._turns = FairLock()
         self._generator: Generator | None = None
         self._preprocessor = preprocessor
+        if config.adapters:
+            self._adapt(config.adapters)
 
     # ------------------------------------------------------------------ construction
 
@@ -211,12 +215,24 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         config = from_description(architecture, preprocessor, special_ids)
         return cls(config, preprocessor, name=name)
 
-    def save_to_preset(self, directory: str | Path) -> None:
+    def save_to_preset(self, directory: str | Path, *, merge_adapters: bool = False) -> None:
         """Writes a folder that `from_preset` reads, under any backend.
 
         It holds `preset.yaml`, `model.safetensors` and the tokenizer's files.
+
+        Args:
+            directory: the folder; made if missing.
+            merge_adapters: add LoRA adapters to the kernels that they adapt, and write a plain
+                model; otherwise they stay adapters. This model stays as it is.
         """
-        preset_folder.save_preset(directory, self.preset, self.weights, self.preprocessor)
+        layers = self._flatten_layers()
+        preset, weights, merged = self.preset, self.weights, None
+        if merge_adapters:
+            weights = [weight for weight in weights if not is_adapter(weight)]
+            merged = merged_kernels(layers)
+        elif adapters := adapters_of(layers):
+            preset = preset.model_copy(update={"adapters": adapters})
+        preset_folder.save_preset(directory, preset, weights, self.preprocessor, values=merged)
 
     # ------------------------------------------------------------------ generation
 

@@ -24,6 +24,7 @@ class LoadReport:
         dtypes: of the tensors that were read.
         tokenizer: description of the tokenizers; None for a model that works on ids.
         generation: defaults of `generate` that differ from the package's own.
+        adapters: layers with a LoRA adapter, and its rank.
         notes: remarks for the user: disagreements, settings that are not used here.
 
     Example:
@@ -45,6 +46,7 @@ class LoadReport:
     generation: dict[str, object]
     notes: tuple[str, ...] = ()
     computed: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Shows the report in a notebook, without the names of hundreds of tensors."""
@@ -59,6 +61,7 @@ class LoadReport:
             *_listed("fresh", self.fresh),
             *_listed("unused", self.unused),
             *_listed("computed", self.computed),
+            *_listed("adapters", self.adapters),
             f"  tokenizer   {self.tokenizer or 'none: the model works on ids'}",
             "  generation  "
             + (", ".join(f"{key}={value}" for key, value in self.generation.items()) or "defaults"),

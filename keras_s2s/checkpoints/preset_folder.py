@@ -25,6 +25,7 @@ from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.files.safetensors_file import SafetensorsFile
 from keras_s2s.checkpoints.variable_shapes import variable_shapes
 from keras_s2s.config import MissingFileError, PresetConfig, read_config
+from keras_s2s.layers.lora import adapter_shapes, is_adapter
 from keras_s2s.network_size import smallest_count
 from keras_s2s.text.preprocessor import FOLDER as TOKENIZER_FOLDER
 from keras_s2s.text.preprocessor import Preprocessor
@@ -68,8 +69,17 @@ def save_preset(
     config: PresetConfig,
     variables: Sequence[Any],
     preprocessor: Preprocessor | None,
+    *,
+    values: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Writes a model folder.
+
+    Args:
+        directory: the folder; made if missing.
+        config: of the model; its `adapters` say which LoRA weights `variables` have.
+        variables: of the network.
+        preprocessor: text to ids and back; None for a model that works on ids.
+        values: what is written instead of the variables' own values, by their paths.
 
     Everything is written into a temporary folder first and moved at the end, the configuration
     last: a crash leaves no half-written file, and other files in `directory` stay as they are.
@@ -80,7 +90,9 @@ def save_preset(
     from safetensors.numpy import save_file
 
     directory = Path(directory)
-    refuse_adapted(directory, variables, "a preset folder holds plain ones")
+    plain = [variable for variable in variables if not is_adapter(variable)]
+    refuse_adapted(directory, plain, "a preset folder holds plain ones")
+    values = values or {}
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"{directory} is a file; give a folder to save into")
     directory.mkdir(parents=True, exist_ok=True)
@@ -89,7 +101,7 @@ def save_preset(
         names.insert(0, TOKENIZER_FOLDER)
     with moved_into(directory, names, replaced=[TOKENIZER_FOLDER]) as beside:
         tensors = {
-            name: np.ascontiguousarray(ops.convert_to_numpy(variable.value))
+            name: np.ascontiguousarray(ops.convert_to_numpy(values.get(name, variable.value)))
             for name, variable in named_weights(variables).items()
         }
         save_file(tensors, beside / WEIGHTS_FILE, metadata={"format": "keras_s2s"})
@@ -129,8 +141,8 @@ def refuse_adapted(directory: str | Path, variables: Sequence[Any], but: str) ->
         (
             lora,
             "LoRA",
-            "merge them first: model.save('merged.keras'), then save the model that "
-            "keras.saving.load_model('merged.keras') returns",
+            "merge them first: model.save_to_preset('merged', merge_adapters=True), then "
+            "Seq2SeqLM.from_preset('merged')",
         ),
     ):
         if adapted:
@@ -165,7 +177,7 @@ def check_sizes(directory: str | Path, config: PresetConfig) -> None:
     found = _stored_shapes(path)
     wanted = variable_shapes(config.architecture)
     if wanted is not None:
-        _check_shapes(path, found, wanted)
+        _check_shapes(path, found, wanted | adapter_shapes(wanted, config.adapters or {}))
     held = sum(math.prod(shape) for shape in found.values())
     if (least := smallest_count(config.architecture)) > held:
         raise CheckpointError(
@@ -186,8 +198,11 @@ def _stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         return {name: tuple(spec.shape) for name, spec in file.specs.items()}
 
 
-def load_weights(directory: str | Path, variables: Sequence[Any]) -> None:
+def load_weights(directory: str | Path, variables: Sequence[Any]) -> tuple[str, ...]:
     """Assigns the weights of a model folder to `variables`, one tensor at a time.
+
+    Returns:
+        the types of the tensors.
 
     Raises:
         FileNotFoundError: the folder has no weights.
@@ -203,9 +218,13 @@ def load_weights(directory: str | Path, variables: Sequence[Any]) -> None:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             _check_shapes(path, shapes, {path: tuple(v.shape) for path, v in named.items()})
             fill = Assignments(path)
+            dtypes = set()
             for name, variable in named.items():
-                fill(name, variable, file.get_tensor(name))
+                tensor = file.get_tensor(name)
+                dtypes.add(str(tensor.dtype))
+                fill(name, variable, tensor)
             fill.finish()
+            return tuple(sorted(dtypes))
     except SafetensorError as error:
         raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from None
 

@@ -98,8 +98,25 @@ class PresetFolder(Source):
         preset_folder.check_sizes(self.path, self.config)
 
     def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
-        preset_folder.load_weights(self.path, variables)
-        return None
+        dtypes = preset_folder.load_weights(self.path, variables)
+        adapters = self.config.adapters
+        if not adapters:
+            return None
+        return LoadReport(
+            source=self.name,
+            family=self.config.family or self.config.architecture.encoder.type,
+            files=(preset_folder.WEIGHTS_FILE,),
+            loaded=tuple(variable.path for variable in variables),
+            tied=(),
+            fresh=(),
+            unused=(),
+            parameters=sum(math.prod(variable.shape) for variable in variables),
+            dtypes=dtypes,
+            tokenizer=describe_text(self.preprocessor),
+            generation=unusual(self.config.generation),
+            adapters=tuple(f"{path} (rank {each.rank})" for path, each in adapters.items()),
+            notes=("all weights but the LoRA adapters are frozen; model.unfreeze() trains them",),
+        )
 
 
 class HuggingFace(Source):

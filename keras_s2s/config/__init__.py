@@ -39,7 +39,7 @@ from keras_s2s.config.parts import (
     TokensConfig,
     register_part,
 )
-from keras_s2s.config.preset import OriginConfig, PointerConfig, PresetConfig
+from keras_s2s.config.preset import AdapterConfig, OriginConfig, PointerConfig, PresetConfig
 from keras_s2s.config.reading import ConfigT, read_config
 from keras_s2s.config.recipe import (
     ANSWER_MONITORS,
@@ -70,6 +70,7 @@ __all__ = [
     "ANSWER_MONITORS",
     "LARGEST",
     "REGISTERED",
+    "AdapterConfig",
     "ArchitectureConfig",
     "AttentionConfig",
     "BleuTokenizer",

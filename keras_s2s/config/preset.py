@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from keras_s2s.config.architecture import ArchitectureConfig
 from keras_s2s.config.generation import GenerationConfig
 from keras_s2s.config.ids import SpecialIds
-from keras_s2s.config.strict import Strict
+from keras_s2s.config.strict import Positive, Strict
 from keras_s2s.config.text import TextConfig
 
 
@@ -32,6 +32,17 @@ class OriginConfig(Strict):
     )
 
 
+class AdapterConfig(Strict):
+    """A LoRA adapter of a dense layer: `alpha / rank * A B` is added to its kernel [Hu 2021].
+
+    Example:
+        >>> AdapterConfig(rank=8, alpha=16)
+    """
+
+    rank: Positive = Field(description="Columns of A and rows of B.")
+    alpha: Annotated[float, Field(gt=0)]
+
+
 class PresetConfig(Strict):
     """A preset: architecture, special ids and generation defaults of a model."""
 
@@ -47,6 +58,9 @@ class PresetConfig(Strict):
     special_ids: SpecialIds
     text: TextConfig | None = Field(None, description="Tokenizers a recipe trains by default.")
     generation: GenerationConfig = GenerationConfig()
+    adapters: dict[str, AdapterConfig] | None = Field(
+        None, description="LoRA adapters, by the paths of their layers."
+    )
     parameters: Annotated[int, Field(ge=1, strict=True)] | None = Field(
         None, description="Exact parameter count, checked when the model is built by a test."
     )

@@ -7,10 +7,17 @@ from typing import Any
 
 import keras
 
-from keras_s2s.config import PresetConfig
+from keras_s2s.config import AdapterConfig, PresetConfig
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.model_limits import ModelLimits
 from keras_s2s.fair_lock import FairLock
+from keras_s2s.layers.lora import (
+    adaptable,
+    adapter_config,
+    adapters_of,
+    add_adapters,
+    is_adapter,
+)
 from keras_s2s.layers.transformer.checkpointing import checkpoint_gradients, checkpoints_gradients
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.training.callbacks import CompilingMessage
@@ -157,6 +164,48 @@ class TrainableModel(keras.Model):
         Kernels that have a LoRA adapter stay fixed.
         """
         unfreeze(self)
+
+    def enable_lora(
+        self,
+        rank: int,
+        *,
+        alpha: float | None = None,
+        targets: str | Iterable[str] = ("query", "value"),
+    ) -> None:
+        """Gives projections of the attention LoRA adapters [Hu 2021], and freezes all else.
+
+        Results stay the same until the adapters are trained. `save_to_preset` keeps them as
+        adapters, or merges them with `merge_adapters=True`; `save` merges them, as Keras does.
+
+        Args:
+            rank: columns of the first matrix of an adapter, and rows of the second.
+            alpha: an adapter's product is multiplied by `alpha / rank`; None is the rank.
+            targets: names of projections ("query", "key", "value", "output") in every attention,
+                or patterns of the paths of dense layers, such as "decoder/*/cross_attention/*".
+
+        Raises:
+            ValueError: the model has adapters already, or is quantised; a target that means no
+                layer, with the nearest; a rank that is no number above 0.
+
+        Example:
+            >>> model.enable_lora(4)
+            >>> model.trainable_weights[0].path
+            'encoder/layer_0/self_attention/query/lora_kernel_a'
+        """
+        layers = self._flatten_layers()
+        if adapters_of(layers):
+            raise ValueError("this model has LoRA adapters already")
+        adapter = adapter_config(rank, alpha)
+        targets = [targets] if isinstance(targets, str) else list(targets)
+        chosen = adaptable(layers, targets)
+        if any(layer.quantization_mode for layer in chosen):
+            raise ValueError("this model is quantised: call enable_lora before model.quantize()")
+        self._adapt({layer.path: adapter for layer in chosen})
+
+    def _adapt(self, adapters: Mapping[str, AdapterConfig]) -> None:
+        """Adds adapters, and freezes what is none."""
+        add_adapters(self._flatten_layers(), adapters)
+        freeze(self, [weight for weight in self.weights if not is_adapter(weight)])
 
     @property
     def frozen(self) -> tuple[str, ...]:

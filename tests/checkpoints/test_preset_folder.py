@@ -33,22 +33,24 @@ def adapted(model: Seq2SeqLM) -> list[str]:
     return [dense.path for dense in (attention.query_dense, attention.key_dense)]
 
 
-def test_lora_is_refused_by_layer_and_can_be_merged(model, tmp_path: Path) -> None:
+def test_adapters_of_single_layers_come_back_and_can_be_merged(model, tmp_path: Path) -> None:
     inputs = checks.batch(model)
     before = Probe(model).logits(inputs)
     layers = adapted(model)
     expected = Probe(model).logits(inputs)
     assert np.abs(expected - before).max() > 0.01
-    with pytest.raises(CheckpointError, match=r"has LoRA weights.*merge them first") as error:
-        model.save_to_preset(tmp_path / "preset")
-    assert any(f"the layer {path} (and 1 more)" in str(error.value) for path in layers)
-    assert not (tmp_path / "preset").exists()
+    model.save_to_preset(tmp_path / "adapted")
+    again = Seq2SeqLM.from_preset(tmp_path / "adapted", verbose=False)
+    np.testing.assert_array_equal(Probe(again).logits(inputs), expected)
+    assert {w.path.rpartition("/")[0] for w in again.trainable_weights} == set(layers)
 
-    # The way out that the message gives.
+    model.save_to_preset(tmp_path / "merged", merge_adapters=True)
+    # The other way to merge, which is Keras' own.
     model.save(tmp_path / "merged.keras")
-    keras.saving.load_model(tmp_path / "merged.keras").save_to_preset(tmp_path / "preset")
-    merged = Seq2SeqLM.from_preset(tmp_path / "preset")
-    np.testing.assert_allclose(Probe(merged).logits(inputs), expected, rtol=1e-5, atol=1e-5)
+    keras.saving.load_model(tmp_path / "merged.keras").save_to_preset(tmp_path / "by_keras")
+    for name in ("merged", "by_keras"):
+        merged = Seq2SeqLM.from_preset(tmp_path / name)
+        np.testing.assert_allclose(Probe(merged).logits(inputs), expected, rtol=1e-5, atol=1e-5)
 
 
 @slow_where_compiled
