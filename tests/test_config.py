@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from keras_s2s import config
 from keras_s2s.config import (
+    AdapterConfig,
     ArchitectureConfig,
     CellsConfig,
     ConfigError,
@@ -42,6 +43,7 @@ SPECIAL_IDS = {
 TRANSFORMER: dict[str, Any] = {
     "description": "A Transformer.",
     "paper": "Vaswani et al. 2017",
+    "adapters": {},
     "architecture": {
         "source_vocab_size": 100,
         "target_vocab_size": 100,
@@ -213,10 +215,16 @@ def test_examples_are_valid_and_cover_the_declarations():
         for cls in (*Strict.__subclasses__(), *CellsConfig.__subclasses__())
         if cls.__module__.startswith("keras_s2s.config.")
     }
-    # RegisteredPart is the base of those outside the package.
-    assert seen == declared - {RegisteredPart, CellsConfig}
+    # RegisteredPart is the base of those outside the package; the keys of adapters are no names.
+    assert seen == declared - {RegisteredPart, CellsConfig, AdapterConfig}
     assert len(seen) >= 19
     assert len(KEYS) >= 90
+
+
+def test_a_typo_in_an_adapter_names_its_layer():
+    adapters = {"decoder/layer_0/self_attention/query": {"rnak": 2, "alpha": 1.0}}
+    with pytest.raises(ConfigError, match="self_attention/query.rnak.*did you mean 'rank'"):
+        read_config(PresetConfig, {**TRANSFORMER, "adapters": adapters}, origin="zoo/mine.yaml")
 
 
 # --------------------------------------------------------------------------------------
