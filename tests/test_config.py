@@ -223,7 +223,9 @@ def test_examples_are_valid_and_cover_the_declarations():
 
 def test_a_typo_in_an_adapter_names_its_layer():
     adapters = {"decoder/layer_0/self_attention/query": {"rnak": 2, "alpha": 1.0}}
-    with pytest.raises(ConfigError, match="self_attention/query.rnak.*did you mean 'rank'"):
+    with pytest.raises(
+        ConfigError, match=r"adapters\.decoder/.*/query\.rnak: .*did you mean 'rank'"
+    ):
         read_config(PresetConfig, {**TRANSFORMER, "adapters": adapters}, origin="zoo/mine.yaml")
 
 

@@ -175,6 +175,14 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return []
 
 
+def _mapped_models(annotation: Any) -> list[type[BaseModel]]:
+    """Returns every configuration class that is the value of a mapping with keys of any name."""
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is dict:
+        return _models(arguments[1])
+    return [model for argument in arguments for model in _mapped_models(argument)]
+
+
 def _walk(
     cls: type[BaseModel], location: list[Any], data: Any
 ) -> tuple[type[BaseModel] | None, KeyPath]:
@@ -187,8 +195,13 @@ def _walk(
     """
     owner: type[BaseModel] | None = cls
     candidates: list[type[BaseModel]] = [cls]
+    mapped: list[type[BaseModel]] = []
     keys: list[Any] = []
     for part in location:
+        if mapped:  # a key that the user chose
+            keys.append(part)
+            candidates, mapped = mapped, []
+            continue
         if part == TAG and keys and keys[-1] in REGISTERED:
             named = _at(data, keys)
             found = REGISTERED[keys[-1]].get(str(named.get("type"))) if named else None
@@ -207,6 +220,7 @@ def _walk(
         keys.append(part)
         field = owner.model_fields.get(part) if owner else None
         candidates = _models(field.annotation) if field else []
+        mapped = _mapped_models(field.annotation) if field else []
     return owner, tuple(keys)
 
 
