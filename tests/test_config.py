@@ -221,6 +221,17 @@ def test_examples_are_valid_and_cover_the_declarations():
     assert len(KEYS) >= 90
 
 
+def test_a_decoder_start_that_nobody_set_is_asked_for():
+    mutated = copy.deepcopy(TRANSFORMER)
+    del mutated["special_ids"]["target"]["decoder_start"]
+    with pytest.raises(ConfigError) as error:
+        read_config(PresetConfig, mutated, origin="mine.yaml")
+    assert str(error.value).splitlines()[1] == (
+        "  special_ids.target.decoder_start: required, but missing; set it. The decoder's first "
+        "input; never a label."
+    )
+
+
 def test_a_typo_in_an_adapter_names_its_layer():
     adapters = {"decoder/layer_0/self_attention/query": {"rnak": 2, "alpha": 1.0}}
     with pytest.raises(

@@ -99,7 +99,10 @@ def _explain(cls: type[BaseModel], problem: Any, data: Any) -> tuple[KeyPath, st
         hint = f"did you mean {close!r}?" if close else f"valid keys: {', '.join(valid)}"
         return keys, f"unknown key; {hint}"
     if problem["type"] == "missing":
-        return keys, "required, but missing"
+        declared = owner.model_fields.get(keys[-1]) if owner else None
+        meaning = declared.description if declared else None
+        # Of an id, say, that nobody set.
+        return keys, "required, but missing" + (f"; set it. {meaning}" if meaning else "")
     field = owner.model_fields.get(keys[-1]) if owner and keys else None
     if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
         models = _models(field.annotation) if field else []
