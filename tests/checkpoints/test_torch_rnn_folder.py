@@ -338,6 +338,12 @@ def test_what_does_not_fit_is_refused(shapes, said, message, tmp_path):
         ({"modules": {"encoder.rnn": {}}}, "give the name of a module, or its tensors"),
         ({"architecture": {"encoder": {"cells": "gru"}}}, "architecture.encoder.cells: unknown"),
         (
+            {"architecture": {"shared": 3}},
+            r"torch_rnn.yaml: architecture.shared: expected a mapping",
+        ),
+        ({"architecture": {"output": 3}}, r"architecture.output: "),
+        ({"architecture": {"bridge": 3}}, r"architecture.bridge: "),
+        (
             {"special_ids": {**SPECIAL_IDS, "target": {"decoder_start": 99, "eos": 2, "pad": 0}}},
             "99",
         ),
@@ -620,3 +626,65 @@ def test_a_model_of_both_ways_is_written_with_both():
     assert {path for entry in table.entries for path in entry.ours} == {
         variable.path for variable in make_model(config).weights
     }
+
+
+SPOILT: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
+    "missing": lambda array: None,
+    "one axis": lambda array: array.reshape(-1),
+    "three axes": lambda array: array[None, None],
+    "turned": lambda array: np.ascontiguousarray(array.T),
+    "a row less": lambda array: array[:-1],
+    "a row": lambda array: array[:1],
+    "empty": lambda array: array[:0],
+    "whole numbers": lambda array: array.astype("int32"),
+    "another name": lambda array: array,
+}
+
+SPOILT_MODELS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "plain": (plain("lstm", 2), {}),
+    "attention": (
+        {**with_attention(), "encoder.fc.weight": (7, 7), "encoder.fc.bias": (7,)},
+        {
+            "modules": {
+                "decoder.rnn": {"name": "decoder.rnn", "inputs": ["embedding", "context"]},
+                "attention.joint": {"name": "decoder.attention.attn", "inputs": ["query", "keys"]},
+            },
+            "architecture": {"bridge": {"activation": "tanh"}},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("name", list(SPOILT_MODELS))
+def test_whatever_the_tensors_are_the_error_is_ours(name, strict, tmp_path):
+    """Each tensor is left out, renamed or changed: it is refused with an error of ours."""
+    shapes, said = SPOILT_MODELS[name]
+    tensors, tried = filled(shapes), 0
+    folder = write(tmp_path, tensors, **said)
+    settings(folder)
+    for spoilt in tensors:
+        for how, change in SPOILT.items():
+            other = {key: value for key, value in tensors.items() if key != spoilt}
+            array = change(tensors[spoilt])
+            if array is not None:
+                if (
+                    how != "another name"
+                    and array.shape == tensors[spoilt].shape
+                    and (array.dtype == "float32")
+                ):
+                    continue
+                other[spoilt + ("_2" if how == "another name" else "")] = array
+            save_file(other, folder / "model.safetensors")
+            tried += 1
+            try:
+                found = TorchRNNFolder(folder)
+                found.check(strict=strict)
+            except (ConfigError, CheckpointError):
+                continue
+            found.close()
+            # A bias less, or another vocabulary, is another model that is valid.
+            allowed = how == "missing" and spoilt.endswith("bias")
+            allowed = allowed or (how.startswith("a row") and spoilt == "encoder.embedding.weight")
+            assert allowed or not strict, (spoilt, how)
+    assert tried > 100

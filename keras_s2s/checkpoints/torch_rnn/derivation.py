@@ -34,7 +34,7 @@ class Derivation:
         missing: what has to be stated as well, a line each.
 
     Raises:
-        CheckpointError: tensors that no recurrent layer has.
+        CheckpointError: tensors that no recurrent layer has, or a module that lacks one.
     """
 
     def __init__(
@@ -73,7 +73,11 @@ class Derivation:
     # ------------------------------------------------------------------ what is there
 
     def _shape(self, role: str, part: str, *, axes: int) -> Shape:
-        name = self._modules[role].tensor(part)
+        module = self._modules[role]
+        if part not in module.tensors:
+            name = module.name or next(iter(module.tensors.values()))
+            raise CheckpointError(f"modules.{role}: {name} has no {part}")
+        name = module.tensor(part)
         shape = self._shapes[name]
         if len(shape) != axes:
             raise CheckpointError(f"{name} has the shape {shape}; expected {axes} axes")
@@ -114,7 +118,7 @@ class Derivation:
             "hidden_dim": width,
             "num_layers": self._depth(module),
             "bidirectional": "weight_hh" + REVERSE in module.tensors,
-            "use_bias": "bias_ih" in module.tensors,
+            "use_bias": bool({"bias_ih", "bias_hh"} & set(module.tensors)),
             # The default is the width of the cells.
             "embedding": {} if embedding == width else {"dim": embedding},
         }
@@ -162,8 +166,8 @@ class Derivation:
 
     def _attention(self, beside: int, width: int, hidden: int, memory: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        stated = self._said("decoder", "attention") or {}
-        after = not beside or stated.get("input_feeding") or stated.get("query") == "current"
+        feeds = self._said("decoder", "attention", "input_feeding")
+        after = not beside or feeds or self._said("decoder", "attention", "query") == "current"
         if after:
             found |= {"query": "current", "input_feeding": bool(beside)}
         elif beside != hidden or (width == hidden and not self._reads_out):

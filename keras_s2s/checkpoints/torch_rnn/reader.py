@@ -17,6 +17,7 @@ from keras_s2s.checkpoints.torch_rnn.modules import Module, find_modules, module
 from keras_s2s.checkpoints.torch_rnn.state_dict import StateDict
 from keras_s2s.checkpoints.torch_rnn.transforms import Copies, SummedBiases, WithoutEffect
 from keras_s2s.config import (
+    ConfigError,
     OriginConfig,
     PresetConfig,
     RecurrentDecoderConfig,
@@ -88,10 +89,17 @@ class TorchRNNFolder:
 
     # ------------------------------------------------------------------ configuration
 
+    def _stated(self) -> dict[str, Any]:
+        """Returns the architecture that the file states."""
+        try:
+            return spread_shared(self._described.architecture)
+        except ValueError as error:
+            raise ConfigError(f"{self.description_path}: architecture.{error}") from None
+
     def _find_modules(self) -> dict[str, Module]:
         described = self._described
         found = find_modules(described.modules, self.weights.specs, described.prefix)
-        stated = spread_shared(described.architecture)
+        stated = self._stated()
         if stated.get("share_embeddings") is True:
             # A shared table may be stored under one name only.
             for one, other in (("encoder", "decoder"), ("decoder", "encoder")):
@@ -100,7 +108,8 @@ class TorchRNNFolder:
                         f"{other}.embedding", found.modules[f"{one}.embedding"]
                     )
         needed = list(_NEEDED)
-        if (stated.get("output") or {}).get("tie_embeddings") is True:
+        output = stated.get("output")
+        if isinstance(output, Mapping) and output.get("tie_embeddings") is True:
             needed.remove("decoder.output")
         problems = list(found.problems)
         problems += [
@@ -120,12 +129,15 @@ class TorchRNNFolder:
 
     def _preset(self) -> PresetConfig:
         described = self._described
-        derived = Derivation(
-            self.modules,
-            {name: tuple(spec.shape) for name, spec in self.weights.specs.items()},
-            spread_shared(described.architecture),
-            lambda one, other: np.array_equal(self.weights.read(one), self.weights.read(other)),
-        )
+        try:
+            derived = Derivation(
+                self.modules,
+                {name: tuple(spec.shape) for name, spec in self.weights.specs.items()},
+                self._stated(),
+                lambda one, other: np.array_equal(self.weights.read(one), self.weights.read(other)),
+            )
+        except CheckpointError as error:
+            raise CheckpointError(f"{self.description_path}: {error}") from None
         missing = [*derived.missing, *missing_ids(described.special_ids)]
         if missing:
             raise CheckpointError(
