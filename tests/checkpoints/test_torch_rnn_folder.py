@@ -86,6 +86,7 @@ KINDS: dict[str, tuple[Any, list[tuple[int, ...]]]] = {
     "gru_matrix": (transforms.Matrix((1, 0, 2)), [(5, 6)]),
     "blocks": (transforms.Matrix((1, 0, 2), (2, 3), (1, 0)), [(5, 6)]),
     "three_blocks": (transforms.Matrix((0,), (2, 3, 4), (2, 0, 1)), [(9, 6)]),
+    "column": (transforms.Column(), [(5, 1)]),
     "joint": (transforms.JointMatrix((2, 3), (1, 0)), [(2, 4), (3, 4)]),
     "stacked": (transforms.StackedBiases((1, 0, 2)), [(2, 6)]),
     "summed": (transforms.SummedBiases((0, 1, 2, 3)), [(8,)]),

@@ -94,6 +94,10 @@ MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
         lambda: Attends("context embedding"),
         attends(["context", "embedding"]),
     ),
+    "attention_by_a_parameter": (
+        lambda: Attends(vector=True),
+        attends(["embedding", "context"]),
+    ),
     "attention_over_2_layers": (lambda: Attends(layers=2), attends(["embedding", "context"])),
     "tutorial": (
         Tutorial,

@@ -161,10 +161,13 @@ class Attends(Reference):
     """Bahdanau's model as the tutorial writes it: one linear layer over query and keys, `v`, and an
     output layer over hidden vector, context and embedding.
 
-    `order` says in which order the last two are read by the cell.
+    `order` says in which order the last two are read by the cell; with `vector`, `v` is an
+    nn.Parameter.
     """
 
-    def __init__(self, order: str = "embedding context", layers: int = 1) -> None:
+    def __init__(
+        self, order: str = "embedding context", layers: int = 1, vector: bool = False
+    ) -> None:
         encoder = Container(
             embedding=nn.Embedding(11, 5),
             rnn=nn.GRU(5, 4, layers, bidirectional=True),
@@ -177,6 +180,9 @@ class Attends(Reference):
             fc_out=nn.Linear(7 + 8 + 6, 13),
         )
         self.order = order
+        if vector:
+            del decoder.attention.v
+            decoder.attention.v = nn.Parameter(torch.zeros(3))
         super().__init__(encoder, decoder)
 
     def encode(self, source):
@@ -187,7 +193,9 @@ class Attends(Reference):
         attention = self.decoder.attention
         queries = state[-1].expand(len(memory), -1)
         energy = torch.tanh(attention.attn(torch.cat([queries, memory], dim=1)))
-        weights = torch.softmax(attention.v(energy)[:, 0], dim=0)
+        is_vector = isinstance(attention.v, nn.Parameter)
+        scores = energy @ attention.v if is_vector else attention.v(energy)[:, 0]
+        weights = torch.softmax(scores, dim=0)
         vectors = {
             "context": weights @ memory,
             "embedding": self.decoder.embedding(torch.tensor(token)),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.torch_rnn.modules import LAYER, REVERSE, Module, Modules
+from keras_s2s.checkpoints.torch_rnn.modules import LAYER, REVERSE, VECTOR, Module, Modules
 from keras_s2s.config import merge
 from keras_s2s.network_size import GATES
 
@@ -187,7 +187,9 @@ class Derivation:
                 if role in self._modules
             ]
             biased = any("bias" in tensors for tensors in parts)
-            units = self._shape("attention.score", "weight", axes=2)[1]
+            vector = VECTOR in self._modules["attention.score"].tensors
+            part, axes = (VECTOR, 1) if vector else ("weight", 2)
+            units = self._shape("attention.score", part, axes=axes)[-1]
             found["score"] = "additive" if biased else "concat"
             if units != hidden:
                 found["units"] = units

@@ -48,7 +48,8 @@ class ModuleConfig(Strict):
     tensors: dict[str, str] = Field(
         default_factory=dict,
         description="Names of single tensors, where they are not those that PyTorch gives: weight, "
-        "bias; weight_ih, weight_hh, bias_ih, bias_hh, and these with _reverse.",
+        "bias; weight_ih, weight_hh, bias_ih, bias_hh, and these with _reverse; "
+        "vector, where attention.score is an nn.Parameter.",
     )
     inputs: tuple[Part, ...] = Field(
         (), description="What a module reads side by side, in the order of its columns."

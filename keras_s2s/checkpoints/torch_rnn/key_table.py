@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.torch_rnn.modules import LAYER, REVERSE, ROLES, Module, Modules
+from keras_s2s.checkpoints.torch_rnn.modules import LAYER, REVERSE, ROLES, VECTOR, Module, Modules
 from keras_s2s.checkpoints.torch_rnn.transforms import (
     GATE_ORDER,
+    Column,
     Copies,
     JointMatrix,
     Matrix,
@@ -322,9 +323,17 @@ class KeyTable:
             yield from self._linear("attention.keys", f"{path}/key", reading, units, bias=False)
             if biased:
                 yield from self._attention_biases(units)
-        reading = Reading(("hidden",), (units,))
-        yield from self._linear("attention.score", f"{path}/score", reading, 1, bias=False)
-        yield from self._without_effect("attention.score", (1,))
+        yield from self._score(f"{path}/score", units)
+
+    def _score(self, path: str, units: int) -> Iterator[Entry]:
+        role = "attention.score"
+        module = self._modules.get(role)
+        if module is not None and VECTOR in module.tensors:
+            self._used.add(role)
+            yield Entry((f"{path}/kernel",), (module.tensor(VECTOR),), ((units,),), Column())
+            return
+        yield from self._linear(role, path, Reading(("hidden",), (units,)), 1, bias=False)
+        yield from self._without_effect(role, (1,))
 
     def _joint(self, reading: Reading, units: int, biased: bool) -> Iterator[Entry]:
         role, path = "attention.joint", "decoder/attention"

@@ -19,6 +19,8 @@ ROLES: tuple[Role, ...] = typing.get_args(Role)
 RNN_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 REVERSE = "_reverse"
 LINEAR_PARTS = ("weight", "bias")
+#: A parameter in the place of a linear layer that has one output.
+VECTOR = "vector"
 
 #: In a name: the number of a layer.
 LAYER = "{layer}"
@@ -138,6 +140,8 @@ def forms(role: str, name: str) -> Iterator[dict[str, str]]:
     """
     if not role.endswith(".rnn"):
         yield {part: f"{name}.{part}" for part in LINEAR_PARTS}
+        if role == "attention.score":
+            yield {VECTOR: name}
         return
     number = "0" if LAYER in name else LAYER
     yield {
@@ -147,7 +151,7 @@ def forms(role: str, name: str) -> Iterator[dict[str, str]]:
 
 
 def _parts(role: Role) -> list[str]:
-    return list(next(forms(role, "")))
+    return list(dict.fromkeys(part for form in forms(role, "") for part in form))
 
 
 def _not_there(role: Role, entry: ModuleConfig, present: Collection[str], prefix: str) -> str:

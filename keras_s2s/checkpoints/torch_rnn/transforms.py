@@ -76,6 +76,17 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Column:
+    """A kernel `[D, 1]`, stored as a vector `[D]`."""
+
+    def read(self, tensors: Sequence[np.ndarray]) -> Arrays:
+        return [tensors[0][:, None]]
+
+    def write(self, weights: Sequence[np.ndarray]) -> Arrays:
+        return [weights[0][:, 0]]
+
+
+@dataclass(frozen=True)
 class JointMatrix:
     """Kernels `[D_i, N]` of what is read side by side, stored as one matrix `[N, D_0 + D_1 ...]`.
 

@@ -73,10 +73,9 @@ def write_torch_rnn_folder(folder: Path, config: PresetConfig, variables: Sequen
         "weights": WEIGHTS_FILE,
         "modules": {role: module.described() for role, module in modules.items()},
         **config.model_dump(
-            mode="json",
-            include={"architecture", "special_ids", "generation"},
-            exclude_none=True,
+            mode="json", include={"architecture", "special_ids"}, exclude_none=True
         ),
+        "generation": config.generation.model_dump(mode="json", exclude_defaults=True),
     }
     text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
     (folder / FILE).write_text(text, encoding="utf-8")
