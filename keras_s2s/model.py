@@ -51,8 +51,9 @@ from keras_s2s.training.trainable_model import TrainableModel
 class Seq2SeqLM(TrainableModel, SavableModel):
     """An encoder-decoder model that is trained on text pairs and generates target sequences.
 
-    It is a functional `keras.Model`: inputs `encoder_token_ids`, `encoder_padding_mask`,
-    `decoder_token_ids`, `decoder_padding_mask`; output logits `[batch, target, vocabulary]`.
+    It is a functional `keras.Model`: inputs of its frontend (for token ids `encoder_token_ids` and
+    `encoder_padding_mask`), `decoder_token_ids`, `decoder_padding_mask`; output logits
+    `[batch, target, vocabulary]`.
     `summary`, `fit`, `evaluate`, `save` and `keras.saving.load_model` work as on any other.
 
     Args:

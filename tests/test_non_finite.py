@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from keras import ops
 from small_models import DEPTH, covered, shrink, slow_where_compiled, source_mapping, to_numpy
 
 from keras_s2s.catalog import load_preset
+from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.decoding.diagnosis import NonFiniteError
 from keras_s2s.decoding.planning import Search, plan_search
 from keras_s2s.model import Seq2SeqLM
@@ -171,6 +173,21 @@ def test_a_model_saved_under_a_global_policy_loads_under_it(tmp_path, policy):
     for ours, theirs in zip(model.weights, other.weights, strict=True):
         assert ours.dtype == theirs.dtype
         np.testing.assert_array_equal(*(to_numpy(ops.cast(v, "float32")) for v in (ours, theirs)))
+
+
+def test_a_keras_file_with_weights_that_are_not_finite_is_not_loaded(tmp_path):
+    model = small()
+    model.save(tmp_path / "good.keras")
+    name = model.weights[-1].path
+    spoil(model, name, np.nan)
+    model.save(tmp_path / "m.keras")
+    model.save_weights(tmp_path / "m.weights.h5")
+    name = re.escape(name)
+    with pytest.raises(ValueError, match=rf"the file: 1 tensors.*not finite.*\n.*{name}"):
+        keras.saving.load_model(tmp_path / "m.keras")
+    with pytest.raises(CheckpointError, match=rf"m\.weights\.h5: 1 tensors.*\n.*{name}"):
+        small().load_weights(tmp_path / "m.weights.h5")
+    keras.saving.load_model(tmp_path / "good.keras")
 
 
 @slow_where_compiled  # PyTorch's and TensorFlow's CPU have no orthogonal matrices in float16

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from keras_s2s.text.truncation import Overlong, check_overlong
+
+if TYPE_CHECKING:
+    from keras_s2s.model import Seq2SeqLM
 
 
 class Alignment(NamedTuple):
@@ -28,7 +31,7 @@ class Alignment(NamedTuple):
 
 
 def word_alignment(
-    model: Any,
+    model: Seq2SeqLM,
     source: str,
     target: str | None = None,
     *,
@@ -61,6 +64,7 @@ def word_alignment(
         model, source, target, src_lang=src_lang, tgt_lang=tgt_lang, **generation_options
     )
     text = model.preprocessor
+    assert text is not None
     source_words, source_places = _words(source_ids, text.decode_source)
     target_words, target_places = _words(target_ids, text.decode_target)
     links = []
@@ -75,7 +79,7 @@ def word_alignment(
 
 
 def attended_ids(
-    model: Any,
+    model: Seq2SeqLM,
     source: str,
     target: str | None = None,
     *,
@@ -104,7 +108,11 @@ def attended_ids(
     )[0]
     if target is None:
         # `generate` itself returns the attention of what it generated.
-        told = {"src_lang": src_lang, "tgt_lang": tgt_lang, "overlong": overlong if cuts else None}
+        told: dict[str, Any] = {
+            "src_lang": src_lang,
+            "tgt_lang": tgt_lang,
+            "overlong": overlong if cuts else None,
+        }
         told = {name: value for name, value in told.items() if value is not None}
         output = model.generate(
             [source], return_output=True, output_attentions=True, **told, **generation_options

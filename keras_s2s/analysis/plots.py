@@ -6,12 +6,15 @@ import functools
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_s2s.analysis.alignment import attended_ids
 from keras_s2s.text.visible import named
+
+if TYPE_CHECKING:
+    from keras_s2s.model import Seq2SeqLM
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +56,7 @@ _TOKEN, _LETTER = 0.3, 0.09
 
 
 def plot_attention(
-    model: Any,
+    model: Seq2SeqLM,
     source: str,
     target: str | None = None,
     *,
@@ -98,7 +101,7 @@ def plot_attention(
 
 
 def attention_of(
-    model: Any, source: str, target: str | None = None, **options: Any
+    model: Seq2SeqLM, source: str, target: str | None = None, **options: Any
 ) -> tuple[list[str], list[str], np.ndarray]:
     """Returns source tokens (S), target tokens (T) and the attention between them, `[T, S]`.
 
@@ -107,6 +110,7 @@ def attention_of(
     """
     source_ids, target_ids, attention = attended_ids(model, source, target, **options)
     text = model.preprocessor
+    assert text is not None
     return text.source_tokens(source_ids), text.target_tokens(target_ids), attention
 
 
@@ -272,7 +276,7 @@ def _coverage(characters: str) -> tuple[list[str], str]:
 
 
 def attention_figure(
-    model: Any, sources: Sequence[str], path: str | Path, most: int = 4, **options: Any
+    model: Seq2SeqLM, sources: Sequence[str], path: str | Path, most: int = 4, **options: Any
 ) -> None:
     """Draws the attention of up to `most` sources, preferring those that the installed fonts can
     write.

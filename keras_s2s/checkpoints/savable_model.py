@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,26 @@ from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
 from keras_s2s.layers.quantised import quantise_again, quantised_layers
 from keras_s2s.preset_changes import with_preprocessor
 from keras_s2s.text.preprocessor import Preprocessor
+
+
+class WeightsCheck(keras.Operation):
+    """Checks the weights of a model while Keras loads them from a `.keras` file.
+
+    Keras loads what the attributes of a model hold, those with a leading underscore last. So this
+    is asked to load variables of its own once all weights are there, and raises an error if they
+    are not finite.
+
+    Args:
+        weights: returns the weights of the model.
+    """
+
+    def __init__(self, weights: Callable[[], Sequence[Any]]) -> None:
+        super().__init__()
+        self._weights = weights
+
+    def load_own_variables(self, store: Any) -> None:
+        """Raises an error if weights are NaN or infinite; called by Keras."""
+        check_finite("the file", self._weights())
 
 
 class SavableModel(keras.Model):
@@ -50,6 +71,10 @@ class SavableModel(keras.Model):
         if preprocessor is not None:
             self.preset = with_preprocessor(self.preset, preprocessor)
         self._preprocessor = preprocessor
+
+    @property
+    def _weights_check(self) -> WeightsCheck:
+        return WeightsCheck(lambda: self.weights)
 
     @property
     def special_ids(self) -> SpecialIds:
@@ -110,6 +135,7 @@ class SavableModel(keras.Model):
         try:
             super().load_weights(filepath, *args, **kwargs)
         except ValueError as error:
+            check_finite(filepath, self.weights)
             modes = {how["mode"] for how in quantised_layers(self._flatten_layers()).values()}
             now = f"quantised ({', '.join(sorted(modes))})" if modes else "not quantised"
             raise CheckpointError(

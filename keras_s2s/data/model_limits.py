@@ -22,8 +22,6 @@ from keras_s2s.layers.frontends import TOKEN_IDS
 IGNORED_LABEL = -100
 
 _INPUTS = {
-    "encoder_token_ids": "source ids",
-    "encoder_features": "feature vectors of the source",
     "encoder_padding_mask": "True where a position of the source is real",
     "decoder_token_ids": "decoder inputs",
     "decoder_padding_mask": "True where a target position is real",
@@ -207,7 +205,7 @@ def check_inputs(x: Any, where: str, names: Sequence[str]) -> None:
     if missing:
         raise DataError(
             f"{where}: the inputs lack "
-            + ", ".join(f"{name} ({_INPUTS.get(name, 'the source')})" for name in missing)
+            + ", ".join(f"{name} ({_INPUTS.get(name, 'the sources')})" for name in missing)
             + ", [batch, length]. Padding is known by masks alone, as its id may be that of a "
             "token; data.Batches makes all of them"
         )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_s2s.config import ConfigError, TrainingConfig
 from keras_s2s.layers.transformer.checkpointing import checkpoint_gradients
 from keras_s2s.training.schedules import make_optimizer
 
+if TYPE_CHECKING:
+    from keras_s2s.model import Seq2SeqLM
 
-def compile_by(training: TrainingConfig, model: Any, total_steps: int) -> list[str]:
+
+def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> list[str]:
     """Freezes what a recipe says, and compiles the model.
 
     Args:

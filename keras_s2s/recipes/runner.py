@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import keras
 import numpy as np
@@ -33,6 +33,7 @@ from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
 from keras_s2s.data.objectives.span_corruption import SpanCorruption
 from keras_s2s.data.objectives.text_infilling import TextInfilling
 from keras_s2s.data.pairs import read_pairs
+from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.recipes.compiling import compile_by
 from keras_s2s.recipes.interruption import Position, what_is_kept
 from keras_s2s.recipes.run_folder import (
@@ -46,6 +47,9 @@ from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text_metrics.corpus_metrics import check_metrics, corpus_metrics, first_answers
 from keras_s2s.text_metrics.target_language import target_language
 from keras_s2s.training.callbacks import GenerationMetrics, ProgressBar, SaveBest, TimeLimit
+
+if TYPE_CHECKING:
+    from keras_s2s.model import Seq2SeqLM
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +174,7 @@ def _run(
     for note in notes:
         logger.info("%s", note)
 
-    def save(trained: Any) -> None:
+    def save(trained: Seq2SeqLM) -> None:
         folder.save(trained.save_to_preset, _as_yaml(recipe))
 
     keeper, position = SaveBest(save, training.monitor), Position()
@@ -332,7 +336,7 @@ def make_objective(config: ObjectiveConfig | None) -> list[Objective] | None:
 
 
 def measure(
-    model: Any, pairs: Pairs, recipe: RecipeConfig, **generation_options: Any
+    model: Seq2SeqLM, pairs: Pairs, recipe: RecipeConfig, **generation_options: Any
 ) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
     """Returns metrics on `pairs`, and examples `(source, target, generated text)` from all over
     them.
@@ -355,7 +359,7 @@ def measure(
 
 
 def measure_objective(
-    model: Any, batches: Batches, recipe: RecipeConfig
+    model: Seq2SeqLM, batches: Batches, recipe: RecipeConfig
 ) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
     """Returns loss and accuracy on texts with an objective, and examples `(source, target,
     generated text)`.
@@ -366,17 +370,20 @@ def measure_objective(
         name: float(value)
         for name, value in model.evaluate(batches, verbose=0, return_dict=True).items()
     }
-    preprocessor = model.preprocessor
+    preprocessor, frontend = model.preprocessor, model.network.frontend
+    assert preprocessor is not None
     samples: list[tuple[str, str, str]] = []
     for x, labels, weights in batches:
+        source_ids = frontend.token_ids(x)
+        assert source_ids is not None  # an objective makes sources of texts
         real = np.flatnonzero(weights[:, 0] > 0)[: recipe.evaluation.samples - len(samples)]
         if not len(real):
             break
-        inputs = {name: x[name][real] for name in ("encoder_token_ids", "encoder_padding_mask")}
+        inputs = {name: x[name][real] for name in frontend.specs}
         answers = np.asarray(model.generate(inputs))
         answers = answers[:, 0] if answers.ndim == 3 else answers  # the first of several
         for row, answer in zip(real, answers, strict=True):
-            source = x["encoder_token_ids"][row][x["encoder_padding_mask"][row]]
+            source = source_ids[row][x[SOURCE_MASK][row]]
             rows = (source, labels[row][weights[row] > 0], _up_to_eos(answer, model.special_ids))
             shown = [preprocessor.target.decode(ids, skip_special_ids=False) for ids in rows]
             samples.append((shown[0], shown[1], shown[2]))
@@ -389,14 +396,15 @@ def _up_to_eos(ids: np.ndarray, special_ids: SpecialIds) -> np.ndarray:
     return ids[: ends[0] + 1] if len(ends) else ids
 
 
-def _draw(model: Any, history: Any, texts: list[str], directory: Path) -> list[Path]:
+def _draw(model: Seq2SeqLM, history: Any, texts: list[str], directory: Path) -> list[Path]:
     """Draws learning curves and attention pictures, and returns the files written."""
     from keras_s2s.analysis.plots import attention_figure, plot_learning_curve
 
     pictures = [directory / CURVE_FILE]
     plot_learning_curve(history, pictures[0])
     decoder = model.preset.architecture.decoder
-    if texts and (decoder.type == "transformer" or decoder.attention is not None):
+    attends = decoder.type == "transformer" or getattr(decoder, "attention", None) is not None
+    if texts and attends:
         pictures.append(directory / ATTENTION_FILE)
         attention_figure(model, texts, pictures[1])
     return pictures

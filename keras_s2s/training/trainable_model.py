@@ -23,6 +23,7 @@ from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.training.callbacks import CompilingMessage
 from keras_s2s.training.compiling import compile_arguments
 from keras_s2s.training.data_checks import DataChecks, named_arguments, refuse_class_weight
+from keras_s2s.training.empty_epochs import EmptyEpochs
 from keras_s2s.training.freezing import (
     freeze,
     frozen_report,
@@ -41,8 +42,9 @@ from keras_s2s.training.weight_groups import WeightGroups
 class TrainableModel(keras.Model):
     """Base class of the model: `compile`, `fit`, `evaluate` and the like for sequences of ids.
 
-    A functional Keras model with the inputs `encoder_token_ids`, `encoder_padding_mask`,
-    `decoder_token_ids` and `decoder_padding_mask`, and logits `[batch, target, vocabulary]`.
+    A functional Keras model with the inputs of its frontend (for token ids `encoder_token_ids` and
+    `encoder_padding_mask`), `decoder_token_ids` and `decoder_padding_mask`, and logits
+    `[batch, target, vocabulary]`.
     Data are checked before the first step, and a step takes turns with other uses of the
     weights. A subclass builds the graph and sets the attributes.
 
@@ -294,7 +296,9 @@ class TrainableModel(keras.Model):
         callbacks = given.get("callbacks") or []
         is_first = self.train_function is None and not self.run_eagerly
         if is_first and given.get("verbose", "auto") and isinstance(callbacks, list | tuple):
-            given["callbacks"] = [CompilingMessage(), *callbacks]
+            callbacks = [CompilingMessage(), *callbacks]
+        if isinstance(callbacks, list | tuple):
+            given["callbacks"] = [*callbacks, EmptyEpochs()]
         with kept_weights(self):
             return super().fit(**given)
 
