@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from hugging_face_folders import byte_level_files, random_texts, sentencepiece_model
+from small_models import covered, slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.checkpoints.errors import CheckpointError
@@ -101,7 +102,7 @@ def check_logits(model: Seq2SeqLM, backbone: Any) -> None:
     np.testing.assert_allclose(found[real], expected[real], atol=bound, rtol=0)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", covered(list(BACKBONES), ["bart", "t5_gated"]))
 def test_logits_are_those_of_kerashub(name, tmp_path):
     backbone = BACKBONES[name]()
     backbone.save_to_preset(tmp_path)
@@ -114,6 +115,7 @@ def test_logits_are_those_of_kerashub(name, tmp_path):
     check_logits(model, backbone)
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("name", ["bart", "t5_gated"])
 def test_hidden_states_are_those_of_the_backbone(name):
     """Also of a model in memory, which is read as its folder is."""
@@ -133,6 +135,7 @@ def test_hidden_states_are_those_of_the_backbone(name):
     check_logits(model, backbone)
 
 
+@slow_where_compiled
 def test_a_folder_goes_to_every_other_format(tmp_path):
     """Read, saved as a preset, and written as a Hugging Face folder: the logits stay."""
     backbone = bart()
@@ -144,6 +147,7 @@ def test_a_folder_goes_to_every_other_format(tmp_path):
     check_logits(Seq2SeqLM.from_preset(tmp_path / "huggingface", verbose=False), backbone)
 
 
+@slow_where_compiled
 def test_weights_in_several_files(tmp_path):
     backbone = bart()
     backbone.save_to_preset(tmp_path, max_shard_size=4e-6)
@@ -156,6 +160,7 @@ def test_weights_in_several_files(tmp_path):
         Seq2SeqLM.from_preset(tmp_path)
 
 
+@slow_where_compiled
 def test_random_weights_of_a_folder(tmp_path):
     bart().save_to_preset(tmp_path)
     (tmp_path / "model.weights.h5").unlink()
@@ -205,6 +210,7 @@ def task(name: str) -> Any:
     return getattr(models, f"{kind}Seq2SeqLM")(backbone=backbone, preprocessor=preprocessor)
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("name", ["bart", "t5"])
 def test_ids_and_texts_are_those_of_kerashub(name, tmp_path):
     theirs = task(name)
@@ -228,6 +234,7 @@ def test_ids_and_texts_are_those_of_kerashub(name, tmp_path):
     assert isinstance(model.generate("Two men", max_length=5), str)
 
 
+@slow_where_compiled
 def test_a_kerashub_tokenizer_is_saved_with_a_preset(tmp_path):
     model = Seq2SeqLM.from_preset(task("t5"), verbose=False)
     model.save_to_preset(tmp_path)
@@ -239,6 +246,7 @@ def test_a_kerashub_tokenizer_is_saved_with_a_preset(tmp_path):
     assert copy.preprocessor.source.vocabulary_size == 330
 
 
+@slow_where_compiled
 def test_another_tokenizer_is_refused(tmp_path):
     task("t5").save_to_preset(tmp_path)
     change(tmp_path / "tokenizer.json", class_name="GemmaTokenizer")
@@ -269,6 +277,7 @@ def test_other_classes_are_named(tmp_path):
         Seq2SeqLM.from_preset(tmp_path)
 
 
+@slow_where_compiled
 def test_other_tasks_are_refused(tmp_path):
     bart().save_to_preset(tmp_path)
     task = {"module": "keras_hub", "class_name": "MyClassifier", "config": {}}
@@ -277,6 +286,7 @@ def test_other_tasks_are_refused(tmp_path):
         Seq2SeqLM.from_preset(tmp_path)
 
 
+@slow_where_compiled
 def test_weights_of_other_sizes_are_listed(tmp_path):
     bart().save_to_preset(tmp_path)
     data = json.loads((tmp_path / "config.json").read_text())
@@ -292,6 +302,7 @@ def test_weights_of_other_sizes_are_listed(tmp_path):
     assert len(model.load_report.unused) == 16 + 26
 
 
+@slow_where_compiled
 def test_settings_that_nothing_reads_are_noted(tmp_path):
     bart().save_to_preset(tmp_path)
     data = json.loads((tmp_path / "config.json").read_text())
@@ -303,6 +314,7 @@ def test_settings_that_nothing_reads_are_noted(tmp_path):
         Seq2SeqLM.from_preset(tmp_path)
 
 
+@slow_where_compiled
 def test_quantised_weights_are_refused(tmp_path):
     bart().save_to_preset(tmp_path)
     data = json.loads((tmp_path / "config.json").read_text())
