@@ -54,20 +54,35 @@ def build_network(config: ArchitectureConfig) -> Network:
     name = "token_table" if config.share_embeddings else "target_table"
     target_table = token_table(config.target_vocab_size, target_dim, name=name)
     frontend = make_frontend(config, target_table if config.share_embeddings else None)
-    bridge = {"bridge": config.bridge} if config.bridge is not None else {}
+    encoder = ENCODERS[config.encoder.type](config.encoder, name="encoder")
+    options: dict[str, Any] = {}
+    if config.bridge is not None:
+        options["bridge"] = config.bridge
+    if config.tie_encoder_decoder:
+        options["tied_to"] = encoder
+        assert isinstance(frontend, TokenFrontend)
+        target_embedding = frontend.embedding
+    else:
+        target_embedding = input_embedding(config.decoder, "target_embedding")
     return Network(
         config=config,
         frontend=frontend,
-        encoder=ENCODERS[config.encoder.type](config.encoder, name="encoder"),
+        encoder=encoder,
+        memory_projection=(
+            keras.layers.Dense(config.decoder.hidden_dim, name="memory_projection")
+            if config.memory_projection
+            else None
+        ),
         target_table=target_table,
-        target_embedding=InputEmbedding(config.decoder.embedding, name="target_embedding"),
-        decoder=DECODERS[config.decoder.type](config.decoder, name="decoder", **bridge),
+        target_embedding=target_embedding,
+        decoder=DECODERS[config.decoder.type](config.decoder, name="decoder", **options),
         output=OutputProjection(
             vocab_size=config.target_vocab_size,
             table=target_table if config.output.tie_embeddings else None,
             use_bias=config.output.bias,
             train_bias=config.output.train_bias,
             scale=config.output.scale,
+            transform=config.output.transform,
             name="logits",
         ),
     )
@@ -86,10 +101,19 @@ def make_frontend(
     if isinstance(kind, TokensConfig):
         assert config.source_vocab_size is not None
         table = shared_table or token_table(config.source_vocab_size, dim, name="source_table")
-        return TokenFrontend(table, InputEmbedding(embedding, name="source_embedding"))
+        return TokenFrontend(table, input_embedding(config.encoder, "source_embedding"))
     if isinstance(kind, FeaturesConfig):
         return FeatureFrontend(kind.feature_dim, dim, embedding)
     return FRONTENDS[kind.type](kind, dim, embedding)
+
+
+def input_embedding(side: Any, name: str) -> InputEmbedding:
+    """Makes what is done with token vectors before an encoder or decoder reads them.
+
+    Args:
+        side: settings of the encoder or decoder.
+    """
+    return InputEmbedding(side.embedding, output_dim=side.hidden_dim, name=name)
 
 
 #: Frontends registered outside the package; each is made of its configuration, the width of its

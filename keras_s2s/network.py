@@ -29,6 +29,7 @@ class Network:
         config: the architecture it was built from.
         frontend: sources -> vectors and their mask.
         encoder: vectors and mask -> `Memory`.
+        memory_projection: the encoder's width -> the decoder's; None where there is none.
         target_table: token table of the target; the frontend's own where embeddings are shared.
         target_embedding: scale, positions, normalisation and dropout of its vectors.
         decoder: target vectors and `Memory` -> hidden vectors.
@@ -38,6 +39,7 @@ class Network:
     config: ArchitectureConfig
     frontend: Frontend
     encoder: Encoder
+    memory_projection: keras.layers.Dense | None
     target_table: keras.layers.ReversibleEmbedding
     target_embedding: InputEmbedding
     decoder: Decoder
@@ -91,7 +93,10 @@ class Network:
                 `encoder_padding_mask`, bool `[B, S]`. Others are ignored.
         """
         vectors, mask = self.frontend(inputs)
-        return Memory(*self.encoder(vectors, mask=mask))
+        memory = Memory(*self.encoder(vectors, mask=mask))
+        if self.memory_projection is None:
+            return memory
+        return memory._replace(values=kernels.linear(self.memory_projection, memory.values))
 
     def init_state(self, memory: Memory, capacity: Tensor) -> State:
         """Returns the decoder's state before its first step, with one row for each source.

@@ -39,7 +39,10 @@ def smallest_count(architecture: ArchitectureConfig) -> int:
     count = source + (0 if architecture.share_embeddings else target)
     if not architecture.output.tie_embeddings:
         count += architecture.target_vocab_size * readout_dim(architecture)
-    return count + sum(_of_side(part) for part in (architecture.encoder, architecture.decoder))
+    sides = [architecture.encoder, architecture.decoder]
+    if architecture.tie_encoder_decoder:
+        sides.pop()
+    return count + sum(_of_side(part) for part in sides)
 
 
 def _of_side(
@@ -53,7 +56,8 @@ def _of_side(
         heads = part.num_heads * (part.head_dim or width // part.num_heads)
         layer = 4 * width * heads + 2 * width * part.intermediate_dim
         buckets = part.relative_positions.num_buckets if part.relative_positions else 0
-        return positions + part.num_layers * layer + buckets * part.num_heads
+        groups = part.layer_groups or part.num_layers
+        return positions + groups * layer + buckets * part.num_heads
     attention = part.attention if isinstance(part, RecurrentDecoderConfig) else None
     units = attention.units or 0 if attention is not None else 0
     directions = 2 if isinstance(part, RecurrentEncoderConfig) and part.bidirectional else 1

@@ -99,7 +99,12 @@ def test_every_recipe_is_valid():
     names = catalog.list_recipes()
     assert set(names) >= {"dates", "multi30k_en_de"}
     for name in names:
-        assert catalog.load_recipe(name).model in catalog.list_presets()
+        recipe = catalog.load_recipe(name)
+        if recipe.warm_start is None:
+            assert recipe.model in catalog.list_presets()
+        else:
+            halves = {recipe.warm_start.encoder, recipe.warm_start.decoder}
+            assert halves <= set(catalog.list_halves())
 
 
 def test_no_file_hides_from_the_catalog():
@@ -107,6 +112,7 @@ def test_no_file_hides_from_the_catalog():
     found = {path for path in folder.rglob("*") if path.is_file()}
     listed = {catalog.preset_path(name) for name in catalog.list_presets()}
     listed |= {folder / "families" / f"{name}.yaml" for name in catalog.list_families()}
+    listed |= {folder / "halves" / f"{name}.yaml" for name in catalog.list_halves()}
     listed.add(folder / "huggingface.yaml")  # keys of all configurations of transformers
     listed.add(folder / "torch_rnn.yaml")  # usual names of modules of recurrent models
     assert len(found) >= 11

@@ -19,6 +19,7 @@ from keras_s2s.config import (
     ArchitectureConfig,
     CellsConfig,
     ConfigError,
+    HalfConfig,
     PointerConfig,
     PresetConfig,
     RecipeConfig,
@@ -160,6 +161,25 @@ INFILLING: dict[str, Any] = {
     },
 }
 
+WARM_START: dict[str, Any] = {
+    **{key: value for key, value in RECIPE.items() if key not in ("text", "model")},
+    "warm_start": {"encoder": "bert_base_uncased", "decoder": "gpt2", "tie_encoder_decoder": False},
+}
+
+HALF = {
+    "description": "An encoder.",
+    "source": "hf://somebody/something",
+    "config": {},
+}
+
+BERT_LIKE: dict[str, Any] = {
+    **TRANSFORMER,
+    "architecture": {
+        **TRANSFORMER["architecture"],
+        "output": {"tie_embeddings": True, "transform": {"activation": "gelu"}},
+    },
+}
+
 SPEECH = {
     "description": "Frames of speech to text.",
     "special_ids": RECURRENT["special_ids"],
@@ -177,6 +197,9 @@ EXAMPLES = [
     (RecipeConfig, RECIPE),
     (RecipeConfig, PRETRAINING),
     (RecipeConfig, INFILLING),
+    (RecipeConfig, WARM_START),
+    (HalfConfig, HALF),
+    (PresetConfig, BERT_LIKE),
 ]
 
 

@@ -53,6 +53,8 @@ def _check_model(recipe: RecipeConfig, settings: Settings, path: str, zoo: Path 
     """Raises an error for a recipe whose model is unknown, or whose architecture does not fit
     it.
     """
+    if recipe.model is None:
+        return  # its folders say what the model is
     try:
         preset = collect_preset(recipe.model, zoo)
     except ConfigError as error:

@@ -90,3 +90,13 @@ def find_sinusoids(table: np.ndarray, dtype: str) -> EmbeddingConfig | None:
                     positions="sinusoidal", sinusoids=layout, position_offset=offset
                 )
     return None
+
+
+def sines_before_cosines(rows: int, dim: int) -> np.ndarray:
+    """Returns the table `[rows, dim]` of positions from 0 on, computed in float64 as transformers
+    does.
+    """
+    columns = np.arange(dim)
+    angles = np.arange(rows)[:, None] / np.power(10000, 2 * (columns // 2) / dim)
+    table = np.concatenate([np.sin(angles[:, 0::2]), np.cos(angles[:, 1::2])], axis=1)
+    return table.astype("float32")

@@ -4,7 +4,6 @@ weights.
 
 from __future__ import annotations
 
-import abc
 import math
 import tempfile
 import warnings
@@ -22,48 +21,14 @@ from keras_s2s.checkpoints.huggingface.reader import HuggingFaceFolder, is_huggi
 from keras_s2s.checkpoints.kerashub.reader import KerasHubFolder
 from keras_s2s.checkpoints.kerashub.serialized import is_kerashub_folder, is_kerashub_object
 from keras_s2s.checkpoints.load_report import LoadReport
+from keras_s2s.checkpoints.model_source import Source, describe_text, unusual
 from keras_s2s.checkpoints.torch_rnn.description import is_torch_rnn_folder
 from keras_s2s.checkpoints.torch_rnn.reader import TorchRNNFolder
-from keras_s2s.config import GenerationConfig, PointerConfig, PresetConfig, merge, read_config
-from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.checkpoints.warm_start import is_encoder_decoder_folder, open_encoder_decoder
+from keras_s2s.config import PointerConfig, PresetConfig, merge, read_config
 from keras_s2s.text.pretrained.auto import load_pretrained_tokenizers
 
 HUB = "hf://"
-
-
-class Source(abc.ABC):
-    """Base class of the kinds of model sources: configuration, preprocessor and weights of a model.
-
-    Attributes:
-        name: its name in messages.
-        config: configuration of the model.
-        preprocessor: text <-> ids; None where there is no tokenizer.
-        notes: remarks for the report.
-        adopts: whether the caller's preprocessor may change vocabulary and special ids, since no
-            weights depend on them.
-    """
-
-    name: str
-    config: PresetConfig
-    preprocessor: Preprocessor | None = None
-    notes: Sequence[str] = ()
-    adopts: bool = False
-
-    def check(self, *, strict: bool) -> None:  # noqa: B027  (most have nothing to compare)
-        """Compares the sizes of `config` with those of the weights, before memory is allocated."""
-
-    @abc.abstractmethod
-    def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
-        """Assigns the weights to the variables of the model that `config` describes."""
-
-    def close(self) -> None:  # noqa: B027  (most have nothing open)
-        """Closes files."""
-
-    def __enter__(self) -> Source:
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self.close()
 
 
 class Architecture(Source):
@@ -354,15 +319,18 @@ def _open_folder(
 ) -> Source:
     """Opens a folder, whose kind its files tell."""
     is_ours = preset_folder.is_preset_folder(path)
+    is_pair = not is_ours and is_encoder_decoder_folder(path)
     is_huggingface = not is_ours and is_huggingface_folder(path)
     is_kerashub = not is_ours and is_kerashub_folder(path)
-    if not is_ours and not is_huggingface and is_ctranslate2_folder(path):
+    if not (is_ours or is_pair or is_huggingface) and is_ctranslate2_folder(path):
         return CTranslate2(path, **own)
     _refuse_ctranslate2_options(own, name)
     if is_ours:
         return PresetFolder(path, with_text=with_text)
     if is_kerashub:
         return KerasHub(name, path, with_weights=with_weights, with_text=with_text)
+    if is_pair:
+        return open_encoder_decoder(name, path, with_weights=with_weights, with_text=with_text)
     if is_huggingface:
         return HuggingFace(name, path, with_weights=with_weights, with_text=with_text)
     if is_torch_rnn_folder(path):
@@ -394,20 +362,6 @@ def disagreements(pointer: PresetConfig | PointerConfig, folder: PresetConfig) -
         if (stated := getattr(pointer, part, None)) is not None:
             compare(stated.model_dump(exclude_unset=True), getattr(folder, part).model_dump(), part)
     return notes
-
-
-def describe_text(preprocessor: Preprocessor | None) -> str | None:
-    """Returns the tokenizers of a preprocessor, in a line."""
-    if preprocessor is None:
-        return None
-    sides = [preprocessor.source] + ([] if preprocessor.joint else [preprocessor.target])
-    return " and ".join(f"{side.kind}, {side.vocabulary_size:,} ids" for side in sides)
-
-
-def unusual(generation: GenerationConfig) -> dict[str, object]:
-    """Returns the settings that differ from the package's defaults."""
-    defaults = GenerationConfig()
-    return {name: value for name, value in generation if value != getattr(defaults, name)}
 
 
 __all__ = ["CheckpointError", "Source", "open_source"]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from keras_s2s.checkpoints.ctranslate2.variables import entries
+from keras_s2s.checkpoints.ctranslate2.variables import entries, inexpressible
 from keras_s2s.config import ArchitectureConfig, TransformerConfig
 
 
 def variable_shapes(architecture: ArchitectureConfig) -> dict[str, tuple[int, ...]] | None:
-    """Returns the shape of every variable by its path; None for networks other than Transformers.
+    """Returns the shape of every variable by its path; None for networks other than Transformers,
+    and for those that CTranslate2 does not have.
 
     They are taken from the table of CTranslate2's variables, which has all of them.
     """
     sides = (architecture.encoder, architecture.decoder)
     if not all(isinstance(side, TransformerConfig) for side in sides):
+        return None
+    if inexpressible(architecture):
         return None
     shapes: dict[str, tuple[int, ...]] = {}
     for entry in entries(architecture):

@@ -41,4 +41,10 @@ def train(
     from keras_s2s.model import Seq2SeqLM
     from keras_s2s.recipes.runner import run_recipe
 
-    run_recipe(config, folder, make_model=Seq2SeqLM.from_preset, overwrite=overwrite)
+    run_recipe(
+        config,
+        folder,
+        make_model=Seq2SeqLM.from_preset,
+        warm_start=Seq2SeqLM.from_encoder_decoder,
+        overwrite=overwrite,
+    )

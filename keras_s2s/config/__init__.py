@@ -9,18 +9,17 @@ without loading a backend.
 from keras_s2s.config.architecture import (
     ArchitectureConfig,
     DecoderConfig,
-    EmbeddingConfig,
     EncoderConfig,
     OutputConfig,
+    OutputTransformConfig,
     RecurrentDecoderConfig,
     RecurrentEncoderConfig,
     RegisteredSide,
-    RelativePositionsConfig,
-    TransformerConfig,
     embedding_dim,
     output_dim,
     readout_dim,
 )
+from keras_s2s.config.embedding import EmbeddingConfig
 from keras_s2s.config.errors import ConfigError, KeyPath, Misfit, MissingFileError
 from keras_s2s.config.generation import GenerationConfig
 from keras_s2s.config.ids import LanguagesConfig, SourceIds, SpecialIds, TargetIds
@@ -39,7 +38,13 @@ from keras_s2s.config.parts import (
     TokensConfig,
     register_part,
 )
-from keras_s2s.config.preset import AdapterConfig, OriginConfig, PointerConfig, PresetConfig
+from keras_s2s.config.preset import (
+    AdapterConfig,
+    HalfConfig,
+    OriginConfig,
+    PointerConfig,
+    PresetConfig,
+)
 from keras_s2s.config.reading import ConfigT, read_config
 from keras_s2s.config.recipe import (
     ANSWER_MONITORS,
@@ -50,6 +55,7 @@ from keras_s2s.config.recipe import (
     OptimizerConfig,
     RecipeConfig,
     TrainingConfig,
+    WarmStartConfig,
 )
 from keras_s2s.config.recurrent import AttentionConfig, BridgeConfig, CellsConfig
 from keras_s2s.config.shared import shared_keys, spread_shared
@@ -65,6 +71,7 @@ from keras_s2s.config.strict import (
     TokenId,
 )
 from keras_s2s.config.text import TextConfig, TokenizerConfig, TokenizerKind
+from keras_s2s.config.transformer import RelativePositionsConfig, TransformerConfig
 
 __all__ = [
     "ANSWER_MONITORS",
@@ -90,6 +97,7 @@ __all__ = [
     "Flag",
     "FrontendConfig",
     "GenerationConfig",
+    "HalfConfig",
     "KeyPath",
     "LanguagesConfig",
     "Misfit",
@@ -99,6 +107,7 @@ __all__ = [
     "OptimizerConfig",
     "OriginConfig",
     "OutputConfig",
+    "OutputTransformConfig",
     "PointerConfig",
     "Positive",
     "PresetConfig",
@@ -123,6 +132,7 @@ __all__ = [
     "TokensConfig",
     "TrainingConfig",
     "TransformerConfig",
+    "WarmStartConfig",
     "embedding_dim",
     "merge",
     "output_dim",

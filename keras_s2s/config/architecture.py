@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, Tag, model_validator
 
+from keras_s2s.config.embedding import EmbeddingConfig
 from keras_s2s.config.errors import Misfit
 from keras_s2s.config.parts import (
     TAG,
@@ -18,53 +19,8 @@ from keras_s2s.config.parts import (
 )
 from keras_s2s.config.recurrent import AttentionConfig, BridgeConfig, CellsConfig
 from keras_s2s.config.shared import spread_shared
-from keras_s2s.config.strict import LARGEST, Count, Depth, Flag, Number, Positive, Rate, Strict
-
-
-class EmbeddingConfig(Strict):
-    """A token embedding and, where the layers above need them, positions."""
-
-    dim: Positive | None = Field(None, description="Width; `None` is the hidden_dim of its side.")
-    scale: Flag = Field(False, description="Multiply embeddings by sqrt(dim) [Vaswani 2017, 3.4].")
-    positions: Literal["none", "sinusoidal", "learned"] = "none"
-    max_positions: Positive | None = Field(
-        None, description="Positions of a learned table; longer inputs are refused."
-    )
-    position_offset: Count = Field(
-        0,
-        description="The first token's position: 2 in fairseq's models (BART, M2M-100). A learned "
-        "table has as many rows more.",
-    )
-    sinusoids: Literal["interleaved", "halves", "tensor2tensor"] = Field(
-        "interleaved",
-        description="Sine and cosine of a rate side by side [Vaswani 2017], all sines before all "
-        "cosines (Marian, Pegasus), or that with rates spread over dim / 2 - 1 (M2M-100, OpenNMT).",
-    )
-    norm: Flag = Field(False, description="Layer normalisation of the sum (BERT, BART).")
-    norm_place: Literal["after_positions", "before_positions"] = Field(
-        "after_positions", description="Of norm; before_positions is Blenderbot-small's decoder."
-    )
-    norm_epsilon: Annotated[Number, Field(gt=0)] = Field(1e-5, description="Of norm.")
-    activation: Literal["linear", "relu"] = Field(
-        "linear",
-        description="Of what the layers above read; relu in the decoder of PyTorch's translation "
-        "tutorial.",
-    )
-    dropout: Rate = 0.0
-
-    @model_validator(mode="after")
-    def _learned_needs_length(self) -> EmbeddingConfig:
-        if self.positions == "learned" and self.max_positions is None:
-            raise ValueError("positions: learned needs max_positions, the rows of its table")
-        if self.positions != "learned" and self.max_positions is not None:
-            raise ValueError(f"max_positions is for positions: learned, not {self.positions}")
-        if self.positions == "none" and self.position_offset:
-            raise ValueError("position_offset has no meaning with positions: none")
-        if self.positions != "sinusoidal" and self.sinusoids != "interleaved":
-            raise ValueError(f"sinusoids is for positions: sinusoidal, not {self.positions}")
-        if not self.norm and self.norm_place != "after_positions":
-            raise ValueError("norm_place has no meaning without norm: true")
-        return self
+from keras_s2s.config.strict import Flag, Number, Positive, Rate, Strict
+from keras_s2s.config.transformer import TransformerConfig
 
 
 class RecurrentEncoderConfig(CellsConfig):
@@ -126,75 +82,6 @@ class RecurrentDecoderConfig(CellsConfig):
         return self
 
 
-class RelativePositionsConfig(Strict):
-    """Learned biases of self-attention for bucketed distances [Raffel 2020, section 2.1]."""
-
-    num_buckets: Annotated[int, Field(ge=4, le=LARGEST, strict=True)] = 32
-    max_distance: Positive = Field(128, description="Distances from here on share the last bucket.")
-    per_layer: Flag = Field(False, description="A table in every layer (UMT5), not one for all.")
-
-    @model_validator(mode="after")
-    def _buckets_hold(self) -> RelativePositionsConfig:
-        if self.max_distance <= self.num_buckets // 2:
-            raise ValueError(
-                f"max_distance {self.max_distance} must exceed half of num_buckets "
-                f"{self.num_buckets}: nearer distances have a bucket each"
-            )
-        return self
-
-
-class TransformerConfig(Strict):
-    """Settings that the encoder and decoder blocks of a Transformer have in common."""
-
-    type: Literal["transformer"]
-    hidden_dim: Positive
-    num_heads: Positive
-    head_dim: Positive | None = Field(
-        None, description="Width of a head; `None` is hidden_dim / num_heads."
-    )
-    intermediate_dim: Positive = Field(description="Width of the feed-forward layer.")
-    num_layers: Depth
-    activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "relu"
-    gated: Flag = Field(False, description="Gated feed-forward: act(W x) * (V x) [Shazeer 2020].")
-    norm_order: Literal["pre", "post"] = Field(
-        "post", description="Normalise before each sub-layer, or after its residual sum."
-    )
-    norm: Literal["layer", "rms"] = Field(
-        "layer", description="Layer normalisation, or by root mean square, without bias (T5)."
-    )
-    norm_epsilon: Annotated[Number, Field(gt=0)] = 1e-6
-    final_norm: Flag | None = Field(
-        None, description="Normalise the stack's output; `None` means: where norm_order is pre."
-    )
-    use_bias: Flag = Field(True, description="Biases in every projection of the blocks.")
-    scale_attention: Flag = Field(True, description="Divide scores by sqrt(head_dim); T5 does not.")
-    relative_positions: RelativePositionsConfig | None = None
-    dropout: Rate = Field(0.0, description="On each sub-layer's output, before the residual sum.")
-    attention_dropout: Rate = Field(0.0, description="On attention weights.")
-    activation_dropout: Rate = Field(0.0, description="Inside the feed-forward layer.")
-    output_dropout: Rate = Field(0.0, description="On the stack's output (T5).")
-    embedding: EmbeddingConfig = EmbeddingConfig(positions="sinusoidal", scale=True)
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> TransformerConfig:
-        if self.head_dim is None and self.hidden_dim % self.num_heads:
-            raise ValueError(
-                f"hidden_dim {self.hidden_dim} is not a multiple of num_heads {self.num_heads}, "
-                "and head_dim is not set"
-            )
-        if self.embedding.dim not in (None, self.hidden_dim):
-            raise ValueError(
-                f"embedding.dim {self.embedding.dim} differs from hidden_dim {self.hidden_dim}; "
-                "a Transformer adds embeddings to its residual stream, so they must agree"
-            )
-        return self
-
-    @property
-    def has_final_norm(self) -> bool:
-        """Whether the output of the stack is normalised."""
-        return self.norm_order == "pre" if self.final_norm is None else self.final_norm
-
-
 class RegisteredSide(RegisteredPart):
     """Base of the settings of an encoder or decoder of your own.
 
@@ -226,6 +113,13 @@ DecoderConfig = Annotated[
 ]
 
 
+class OutputTransformConfig(Strict):
+    """A dense layer and a normalisation before the projection to logits, as BERT's head has."""
+
+    activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "gelu"
+    norm_epsilon: Annotated[Number, Field(gt=0)] = 1e-12
+
+
 class OutputConfig(Strict):
     """The projection of the decoder's hidden vectors to logits."""
 
@@ -241,6 +135,9 @@ class OutputConfig(Strict):
     scale: Flag = Field(
         False, description="Multiply hidden vectors by hidden_dim^-0.5 first (T5, where tied)."
     )
+    transform: OutputTransformConfig | None = Field(
+        None, description="Layers before the projection (BERT, RoBERTa)."
+    )
 
 
 class ArchitectureConfig(Strict):
@@ -252,7 +149,15 @@ class ArchitectureConfig(Strict):
     encoder: EncoderConfig
     decoder: DecoderConfig
     bridge: BridgeConfig | None = Field(None, description="For recurrent decoders only.")
+    memory_projection: Flag = Field(
+        False, description="A linear layer from the encoder's width to the decoder's."
+    )
     share_embeddings: Flag = Field(False, description="One table for source and target.")
+    tie_encoder_decoder: Flag = Field(
+        False,
+        description="The decoder has the weights of the encoder, but for its cross-attention "
+        "[Rothe 2020, BERTShare].",
+    )
     output: OutputConfig = OutputConfig()
 
     @model_validator(mode="before")
@@ -268,6 +173,7 @@ class ArchitectureConfig(Strict):
                 "required, but missing (sources that are no token ids name a frontend)",
             )
         self._frontend_fits()
+        self._sides_may_be_tied()
         encoder_width, decoder_width = embedding_dim(self.encoder), embedding_dim(self.decoder)
         if self.share_embeddings and (
             encoder_width != decoder_width or self.source_vocab_size != self.target_vocab_size
@@ -293,6 +199,26 @@ class ArchitectureConfig(Strict):
             self._states_fit(self.decoder)
             self._scores_fit(self.decoder)
         return self
+
+    def _sides_may_be_tied(self) -> None:
+        """Checks that encoder and decoder are equal where one has the weights of the other."""
+        if not self.tie_encoder_decoder:
+            return
+        if not isinstance(self.encoder, TransformerConfig) or self.encoder != self.decoder:
+            names = [
+                name
+                for name in TransformerConfig.model_fields
+                if getattr(self.encoder, name, None) != getattr(self.decoder, name, None)
+            ]
+            raise Misfit(
+                ("tie_encoder_decoder",),
+                "needs two equal Transformer stacks, but encoder and decoder differ in "
+                + ", ".join(names or ["type"]),
+            )
+        if not self.share_embeddings:
+            raise Misfit(("share_embeddings",), "must be true with tie_encoder_decoder")
+        if self.encoder.relative_positions is not None:
+            raise Misfit(("tie_encoder_decoder",), "does not go with relative_positions")
 
     def _frontend_fits(self) -> None:
         """Checks that only token ids have a vocabulary, and a table shared with the target."""

@@ -81,6 +81,21 @@ class PresetConfig(Strict):
         return self
 
 
+class HalfConfig(Strict):
+    """One side of an encoder-decoder in the zoo: where its checkpoint is, and its sizes.
+
+    Example:
+        >>> HalfConfig(
+        ...     description="BERT.", source="hf://google-bert/bert-base-uncased",
+        ...     config={"model_type": "bert", "vocab_size": 30522})
+    """
+
+    description: str
+    license: str | None = Field(None, description="Of the checkpoint, an SPDX name.")
+    source: str = Field(description="Where trained weights are: hf://organisation/name.")
+    config: dict[str, Any] = Field(description="What its config.json states.")
+
+
 class PointerConfig(Strict):
     """A preset that says where a checkpoint is, whose own configuration gives the sizes.
 

@@ -238,19 +238,43 @@ class EvaluationConfig(Strict):
     samples: Count = Field(5, description="Test examples printed in full.")
 
 
+class WarmStartConfig(Strict):
+    """A pretrained encoder and a pretrained decoder that a run begins with [Rothe 2020]."""
+
+    encoder: str = Field(description="As `Seq2SeqLM.from_encoder_decoder` takes it.")
+    decoder: str = Field(description="As `Seq2SeqLM.from_encoder_decoder` takes it.")
+    tie_encoder_decoder: Flag = Field(
+        False, description="The decoder has the encoder's weights, but for its cross-attention."
+    )
+    load_weights: Flag = Field(True, description="False: the same network from random weights.")
+
+    def __str__(self) -> str:
+        return f"{self.encoder} to {self.decoder}"
+
+
 class RecipeConfig(Strict):
     """A training run, from text pairs to a preset folder."""
 
     description: str
-    model: str = Field(description="Zoo entry the network starts from.")
+    model: str | None = Field(None, description="Zoo entry the network starts from.")
+    warm_start: WarmStartConfig | None = Field(
+        None, description="A pretrained encoder and decoder that it starts from instead."
+    )
     architecture: dict[str, Any] = Field(
         default_factory=dict, description="Differences from the zoo entry's architecture."
     )
-    text: TextConfig
+    text: TextConfig | None = Field(
+        None, description="Tokenizers to train; an encoder and a decoder have their own."
+    )
     data: DataConfig
     training: TrainingConfig
     generation: GenerationConfig = GenerationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @property
+    def start(self) -> str:
+        """What the network starts from, for messages."""
+        return str(self.warm_start or self.model)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -269,10 +293,35 @@ class RecipeConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _text_fits_the_model(self) -> RecipeConfig:
+        warm = self.warm_start is not None
+        if warm == (self.model is not None):
+            raise Misfit(
+                ("model",),
+                "goes without warm_start, which names an encoder and a decoder"
+                if warm
+                else "required, but missing (or warm_start, with an encoder and a decoder)",
+            )
+        if warm and self.text is not None:
+            raise Misfit(
+                ("text",),
+                "is for tokenizers that are trained; an encoder and a decoder have theirs",
+            )
+        if warm and self.architecture:
+            raise Misfit(
+                ("architecture",), "changes a zoo entry; that of an encoder and a decoder is given"
+            )
+        if not warm and self.text is None:
+            raise Misfit(("text",), "required, but missing")
+        return self
+
+    @model_validator(mode="after")
     def _objective_fits(self) -> RecipeConfig:
         objective = self.data.objective
         if objective is None:
             return self
+        if self.text is None:
+            raise Misfit(("data", "objective"), "needs tokenizers of its own; name a zoo entry")
         if not self.text.joint:
             raise Misfit(
                 ("text", "joint"),

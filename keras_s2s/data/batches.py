@@ -414,6 +414,15 @@ class Batches(keras.utils.PyDataset):
     # tf.data
     # ----------------------------------------------------------------------------------
 
+    def tf_signature(self) -> Any:
+        """Returns a `tf.TensorSpec` for each array of a batch; rows and length are unknown."""
+        import tensorflow as tf
+
+        return tf.nest.map_structure(
+            lambda array: tf.TensorSpec([None, None, *array.shape[2:]], array.dtype),
+            self._batch(0),
+        )
+
     def as_tf_dataset(self) -> Any:
         """Returns the same batches as a `tf.data.Dataset`.
 
@@ -437,9 +446,5 @@ class Batches(keras.utils.PyDataset):
                 yield self._batch(index, epoch)
             next_epoch = epoch + 1
 
-        x, y, w = self._batch(0)
-        signature = tf.nest.map_structure(
-            lambda array: tf.TensorSpec([None, None, *array.shape[2:]], array.dtype), (x, y, w)
-        )
-        dataset = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
+        dataset = tf.data.Dataset.from_generator(one_pass, output_signature=self.tf_signature())
         return dataset.apply(tf.data.experimental.assert_cardinality(len(self)))

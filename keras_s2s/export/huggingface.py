@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_s2s.checkpoints.huggingface.pair_writer import is_pair
 from keras_s2s.checkpoints.huggingface.reader import CONFIG_FILE
 from keras_s2s.checkpoints.huggingface.writer import SHARD_BYTES, write_huggingface_folder
 from keras_s2s.config import PresetConfig
@@ -50,8 +51,18 @@ def export_huggingface(
     with replaced_directory(directory, marker=CONFIG_FILE, overwrite=overwrite) as folder:
         write_huggingface_folder(folder, config, variables, shard_bytes=max_shard_bytes)
         if preprocessor is not None and not _spells_ids(preprocessor):
-            write_pretrained_tokenizers(folder, preprocessor)
+            _write_tokenizers(folder, config, preprocessor)
     return directory
+
+
+def _write_tokenizers(folder: Path, config: PresetConfig, preprocessor: Preprocessor) -> None:
+    """Writes the tokenizers; those of two halves that differ each into a folder of its own."""
+    if not is_pair(config) or preprocessor.joint:
+        write_pretrained_tokenizers(folder, preprocessor)
+        return
+    for side, tokenizer in (("encoder", preprocessor.source), ("decoder", preprocessor.target)):
+        alone = Preprocessor(tokenizer, tokenizer, preprocessor.special_ids)
+        write_pretrained_tokenizers(folder / side, alone)
 
 
 def _spells_ids(preprocessor: Preprocessor) -> bool:

@@ -7,10 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_s2s.config import EmbeddingConfig
+from keras_s2s.config import EmbeddingConfig, OutputTransformConfig
 from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.kernels import operations as kernels
+from keras_s2s.layers.output_transform import OutputTransform
 from keras_s2s.layers.positions import LearnedPositions
+from keras_s2s.layers.token_types import TokenTypes
 from keras_s2s.typing import Tensor
 
 
@@ -34,6 +36,7 @@ class InputEmbedding(ExplicitMaskLayer):
 
     Args:
         config: an `EmbeddingConfig`, or the mapping it is made of.
+        output_dim: width of the stack above, where `config.projection` is true.
 
     Example:
         >>> layer = InputEmbedding({"positions": "sinusoidal", "scale": True})
@@ -41,9 +44,18 @@ class InputEmbedding(ExplicitMaskLayer):
         (2, 5, 8)
     """
 
-    def __init__(self, config: EmbeddingConfig | dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        config: EmbeddingConfig | dict[str, Any],
+        *,
+        output_dim: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.config = EmbeddingConfig.model_validate(config)
+        self.output_dim = output_dim
+        if self.config.projection and output_dim is None:
+            raise ValueError("projection: true needs output_dim, the width to project to")
         self.dropout = keras.layers.Dropout(self.config.dropout, name="dropout")
         self.norm = (
             keras.layers.LayerNormalization(epsilon=self.config.norm_epsilon, name="norm")
@@ -51,6 +63,14 @@ class InputEmbedding(ExplicitMaskLayer):
             else None
         )
         self.positions: LearnedPositions | None = None
+        self.token_types = (
+            TokenTypes(self.config.token_types, name="token_types")
+            if self.config.token_types
+            else None
+        )
+        self.projection = (
+            keras.layers.Dense(output_dim, name="projection") if self.config.projection else None
+        )
 
     def build(self, tokens_shape: Any) -> None:
         dim = tokens_shape[-1]
@@ -64,6 +84,10 @@ class InputEmbedding(ExplicitMaskLayer):
             self.positions.build((None,))
         if self.norm is not None:
             self.norm.build(tokens_shape)
+        if self.token_types is not None:
+            self.token_types.build(tokens_shape)
+        if self.projection is not None:
+            self.projection.build(tokens_shape)
 
     def call(self, tokens: Tensor, start: Tensor = 0, training: bool | None = None) -> Tensor:
         """Prepares token vectors for a stack.
@@ -73,7 +97,7 @@ class InputEmbedding(ExplicitMaskLayer):
             start: place of the first token in its row, a scalar. Decoding passes its step index.
 
         Returns:
-            float tensor `[B, T, D]`.
+            float tensor `[B, T, D]`; `[B, T, output_dim]` where there is a projection.
         """
         x = tokens
         dim = x.shape[-1]
@@ -81,6 +105,8 @@ class InputEmbedding(ExplicitMaskLayer):
             x = x * ops.cast(dim**0.5, x.dtype)
         if self.norm is not None and self.config.norm_place == "before_positions":
             x = kernels.layer_norm(self.norm, x)
+        if self.token_types is not None:
+            x = kernels.call(self.token_types, x)
         if self.config.positions != "none":
             length = ops.shape(x)[1]
             if self.config.position_offset:
@@ -96,13 +122,20 @@ class InputEmbedding(ExplicitMaskLayer):
         if self.config.activation == "relu":
             # After dropout it would be the same: zeros and positive factors pass through relu.
             x = ops.relu(x)
-        return kernels.dropout(self.dropout, x, training)
+        x = kernels.dropout(self.dropout, x, training)
+        return x if self.projection is None else kernels.linear(self.projection, x)
 
     def compute_output_shape(self, tokens_shape: Any) -> Any:
-        return tokens_shape
+        if self.projection is None:
+            return tokens_shape
+        return (*tokens_shape[:-1], self.output_dim)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "config": self.config.model_dump()}
+        return {
+            **super().get_config(),
+            "config": self.config.model_dump(),
+            "output_dim": self.output_dim,
+        }
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
@@ -116,6 +149,8 @@ class OutputProjection(ExplicitMaskLayer):
         use_bias: add a bias `[V]`.
         train_bias: whether the bias is trained, or stays as it is.
         scale: multiply hidden vectors by D^-0.5 first.
+        transform: an `OutputTransformConfig`, or the mapping it is made of: layers before the
+            projection; None for none.
 
     Call arguments:
         hidden: float tensor `[..., D]`.
@@ -133,9 +168,11 @@ class OutputProjection(ExplicitMaskLayer):
         use_bias: bool = True,
         train_bias: bool = True,
         scale: bool = False,
+        transform: OutputTransformConfig | dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.transform = None if transform is None else OutputTransform(transform, name="transform")
         self.vocab_size = vocab_size
         self.use_bias = use_bias
         self.train_bias = train_bias
@@ -148,6 +185,8 @@ class OutputProjection(ExplicitMaskLayer):
         )
 
     def build(self, hidden_shape: Any) -> None:
+        if self.transform is not None:
+            self.transform.build(hidden_shape)
         if self.dense is not None:
             self.dense.build(hidden_shape)
         self.bias = (
@@ -162,6 +201,8 @@ class OutputProjection(ExplicitMaskLayer):
         )
 
     def call(self, hidden: Tensor) -> Tensor:
+        if self.transform is not None:
+            hidden = kernels.call(self.transform, hidden)
         if self.scale:
             hidden = hidden * hidden.shape[-1] ** -0.5
         if self.table is not None:
@@ -179,6 +220,7 @@ class OutputProjection(ExplicitMaskLayer):
             "use_bias": self.use_bias,
             "train_bias": self.train_bias,
             "scale": self.scale,
+            "transform": None if self.transform is None else self.transform.config.model_dump(),
             "table": table,
         }
 

@@ -43,6 +43,7 @@ from keras_s2s.recipes.run_folder import (
     RunFolder,
 )
 from keras_s2s.recipes.summary import print_summary
+from keras_s2s.recipes.warm_start import warm_started
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text_metrics.corpus_metrics import check_metrics, corpus_metrics, first_answers
 from keras_s2s.text_metrics.target_language import target_language
@@ -63,6 +64,7 @@ def run_recipe(
     directory: str | Path,
     *,
     make_model: Callable[..., Any],
+    warm_start: Callable[..., Any] | None = None,
     results: TextIO | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -73,6 +75,7 @@ def run_recipe(
         directory: becomes a preset folder, with `recipe.yaml`, `results.json` and, where
             matplotlib is installed, `learning_curve.png` and `attention.png` beside it.
         make_model: `Seq2SeqLM.from_preset`.
+        warm_start: `Seq2SeqLM.from_encoder_decoder`, for recipes of an encoder and a decoder.
         results: where example texts and a summary are printed, as JSON unless this is a terminal;
             standard output by default.
         overwrite: replace a model that the folder holds already.
@@ -87,13 +90,17 @@ def run_recipe(
     """
     folder = RunFolder(Path(directory), overwrite=overwrite)
     try:
-        return _run(recipe, folder, make_model, results or sys.stdout)
+        return _run(recipe, folder, make_model, warm_start, results or sys.stdout)
     finally:
         folder.leave()
 
 
 def _run(
-    recipe: RecipeConfig, folder: RunFolder, make_model: Callable[..., Any], results: TextIO
+    recipe: RecipeConfig,
+    folder: RunFolder,
+    make_model: Callable[..., Any],
+    warm_start: Callable[..., Any] | None,
+    results: TextIO,
 ) -> dict[str, Any]:
     directory = folder.directory
     training = recipe.training
@@ -113,7 +120,13 @@ def _run(
     train, validation = splits["train"], splits["validation"]
     what = "pairs" if recipe.data.objective is None else "texts"
     logger.info("%s", ", ".join(f"{name}: {len(split):,} {what}" for name, split in splits.items()))
-    preprocessor = Preprocessor.train(train, recipe.text)
+    model = None
+    if recipe.warm_start is not None:
+        model = warm_started(recipe.warm_start, recipe, warm_start)
+        preprocessor = model.preprocessor
+    else:
+        assert recipe.text is not None
+        preprocessor = Preprocessor.train(train, recipe.text)
     options: dict[str, Any] = {
         "objective": make_objective(recipe.data.objective),
         "seed": training.seed,
@@ -138,13 +151,14 @@ def _run(
         **options,
     )
 
-    model = make_model(
-        recipe.model,
-        load_weights=False,
-        preprocessor=preprocessor,
-        architecture=recipe.architecture,
-        generation=recipe.generation,
-    )
+    if model is None:
+        model = make_model(
+            recipe.model,
+            load_weights=False,
+            preprocessor=preprocessor,
+            architecture=recipe.architecture,
+            generation=recipe.generation,
+        )
     # Now, and not after hours of training.
     limits = ModelLimits.of(model.preset.architecture, model.network.frontend)
     batches.check_limits(limits, "data.train")
@@ -165,7 +179,7 @@ def _run(
     notes = compile_by(training, model, total_steps)
     logger.info(
         "%s: %s parameters, %d steps of %d epochs on %s",
-        recipe.model,
+        recipe.start,
         f"{model.count_params():,}",
         total_steps,
         training.epochs,
@@ -231,7 +245,7 @@ def _run(
         ) from None
     report = {
         "recipe": recipe.description,
-        "model": recipe.model,
+        "model": recipe.start,
         "parameters": model.count_params(),
         "training": notes,
         "backend": keras.backend.backend(),

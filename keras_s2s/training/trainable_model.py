@@ -35,6 +35,7 @@ from keras_s2s.training.kept_weights import kept_weights
 from keras_s2s.training.learning_rates import rates_report, with_learning_rates
 from keras_s2s.training.metrics import LossTracker
 from keras_s2s.training.taken_turns import taking_turns
+from keras_s2s.training.tensorflow_passes import PassHooks, needs_no_tuning, untuned
 from keras_s2s.training.token_weights import token_weights
 from keras_s2s.training.weight_groups import WeightGroups
 
@@ -252,6 +253,8 @@ class TrainableModel(keras.Model):
         if not given.get("_use_cached_eval_dataset"):
             weights = given.get("sample_weight")
             given["x"] = self._data_checks.checked(x, y, weights, "x", "model.evaluate({})")
+            if needs_no_tuning(x):
+                given["x"] = untuned(x)
         with kept_weights(self):
             result = super().evaluate(**given)
         tracker = self._loss_tracker
@@ -294,6 +297,11 @@ class TrainableModel(keras.Model):
             # It shuffles by its own seed; Keras would shuffle again by a global one.
             given.setdefault("shuffle", False)
         callbacks = given.get("callbacks") or []
+        if needs_no_tuning(x) and isinstance(callbacks, list | tuple):
+            given["x"] = untuned(x)
+            callbacks = given["callbacks"] = [PassHooks(x), *callbacks]
+        if needs_no_tuning(validation):
+            given["validation_data"] = untuned(validation)
         is_first = self.train_function is None and not self.run_eagerly
         if is_first and given.get("verbose", "auto") and isinstance(callbacks, list | tuple):
             callbacks = [CompilingMessage(), *callbacks]

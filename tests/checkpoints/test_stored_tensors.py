@@ -14,8 +14,7 @@ from small_models import slow_where_compiled, to_numpy
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.huggingface.writer import sines_before_cosines
-from keras_s2s.checkpoints.sinusoid_tables import sinusoid_table
+from keras_s2s.checkpoints.sinusoid_tables import sines_before_cosines, sinusoid_table
 
 transformers = pytest.importorskip("transformers")
 

@@ -65,14 +65,23 @@ def write_checkpoint(name: str, folder: Path) -> Path:
 
 
 def write_halves(folder: Path) -> None:
-    """Writes the tokenizers of an encoder and a decoder that are pre-trained alone."""
+    """Writes an encoder and a decoder that are pretrained alone, with their tokenizers."""
+    import transformers
+
     tokens = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4, "a": 5, "##b": 6}
-    for name, model_type, files in (
-        ("bert-base-uncased", "bert", {"vocab.txt": "\n".join(tokens)}),
-        ("gpt2", "gpt2", {"vocab.json": '{"a": 0, "<|endoftext|>": 1}', "merges.txt": ""}),
+    sizes = dict(num_hidden_layers=1, hidden_size=8, num_attention_heads=2)
+    bert = transformers.BertConfig(vocab_size=len(tokens), intermediate_size=8, **sizes)
+    words = {"a": 0, "<|endoftext|>": 1}
+    gpt2 = transformers.GPT2Config(
+        vocab_size=2, n_embd=8, n_layer=1, n_head=2, bos_token_id=1, eos_token_id=1
+    )
+    transformers.BertModel(bert).save_pretrained(folder / "bert-base-uncased")
+    transformers.GPT2LMHeadModel(gpt2).save_pretrained(folder / "gpt2")
+    for name, files in (
+        ("bert-base-uncased", {"vocab.txt": "\n".join(tokens)}),
+        ("gpt2", {"vocab.json": json.dumps(words), "merges.txt": ""}),
     ):
-        (folder / name).mkdir()
-        for file, text in {**files, "config.json": f'{{"model_type": "{model_type}"}}'}.items():
+        for file, text in files.items():
             (folder / name / file).write_text(text, encoding="utf-8")
 
 

@@ -43,6 +43,7 @@ BLOCKS = {
     "docs/generation.md": {"python": 4},
     "docs/index.md": {"python": 1},
     "docs/training.md": {"python": 5},
+    "docs/warm_start.md": {"python": 1},
 }
 
 #: What the suite sets for itself.
@@ -142,6 +143,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     here = tmp_path / "here"
     supplies.write_texts(here)
     supplies.write_texts(here / "FOLDER")
+    supplies.write_halves(here)
     supplies.write_commands(tmp_path / "bin")
     supplies.fill_hub_cache(tmp_path / "hub", "google/flan-t5-small", "t5")
     supplies.fill_hub_cache(tmp_path / "hub", "facebook/bart-base", "bart")

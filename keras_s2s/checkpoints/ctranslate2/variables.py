@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -75,6 +76,22 @@ class Entry:
     def join(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
         """Returns the variable's values for weights; the inverse of `split`."""
         return np.concatenate([array.T if self.transposed else array for array in arrays])
+
+
+def inexpressible(config: ArchitectureConfig) -> dict[str, Any]:
+    """Returns the settings that CTranslate2's Transformer has no variables or order for."""
+    found: dict[str, Any] = {
+        "memory_projection": config.memory_projection,
+        "tie_encoder_decoder": config.tie_encoder_decoder,
+        "output.transform": config.output.transform and config.output.transform.model_dump(),
+    }
+    for side in ("encoder", "decoder"):
+        part = getattr(config, side)
+        if isinstance(part, TransformerConfig):
+            found[f"{side}.layer_groups"] = part.layer_groups
+            found[f"{side}.embedding.token_types"] = part.embedding.token_types
+            found[f"{side}.embedding.projection"] = part.embedding.projection
+    return {key: value for key, value in found.items() if value}
 
 
 def entries(config: ArchitectureConfig) -> list[Entry]:

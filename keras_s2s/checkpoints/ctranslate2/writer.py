@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.checkpoints.ctranslate2.architecture import ACTIVATIONS
-from keras_s2s.checkpoints.ctranslate2.variables import MAX_DISTANCE, entries
+from keras_s2s.checkpoints.ctranslate2.variables import MAX_DISTANCE, entries, inexpressible
 from keras_s2s.checkpoints.ctranslate2.vocabulary import token_of
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.preset_folder import named_weights
@@ -141,6 +141,12 @@ def _check_expressible(config: ArchitectureConfig) -> None:
                 f"{key} has relative_positions and embedding.positions "
                 f"{part.embedding.positions}, but CTranslate2 has one or the other"
             )
+    if other := inexpressible(config):
+        key, value = next(iter(other.items()))
+        raise CheckpointError(
+            f"architecture.{key} is {value!r}, which CTranslate2's Transformer does not have; "
+            "export this model as tf_saved_model or huggingface"
+        )
     epsilons = _epsilons(config)
     if len({value for _, value in epsilons}) > 1:
         listed = ", ".join(f"{name} {value:g}" for name, value in epsilons)

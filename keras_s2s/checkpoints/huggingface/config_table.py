@@ -33,7 +33,17 @@ def read_keys(
             )
         for path, part in zip(_paths(rule), _translated(key, rule, value, origin), strict=True):
             _put(settings, path, part)
+    for rule in rules.values():
+        for path in _paths(rule) if rule.counts_offset else ():
+            value, offset = _get(settings, path), _offset(settings, path)
+            if isinstance(value, int) and isinstance(offset, int):
+                _put(settings, path, value - offset)
     return settings
+
+
+def _offset(settings: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """Returns the `position_offset` beside the setting at `path`."""
+    return _get(settings, (*path[:-1], "position_offset"))
 
 
 def check_derived(tables: FamilyTables, config: Mapping[str, Any], origin: str) -> None:
@@ -129,9 +139,14 @@ def write_keys(
 
 def _written(rule: ConfigRule, settings: Mapping[str, Any]) -> Any:
     ours = [_get(settings, path) for path in _paths(rule)]
+    if rule.counts_offset:
+        return ours[0] + (_offset(settings, _paths(rule)[0]) or 0)
     for theirs in rule.values or ():
         if _spread(rule, rule.values[theirs]) == ours:  # type: ignore[index]
             return theirs
+    _, _, more = rule.to[0].partition(" + ")
+    if more and isinstance(ours[0], int):
+        return ours[0] - int(more)
     return ours[0]  # without a translation reading it back finds the misfit
 
 
@@ -157,6 +172,7 @@ def _value(key: str, rules: Mapping[str, ConfigRule], config: Mapping[str, Any])
         return value
     if rule.default_of is not None:
         value = _value(rule.default_of, rules, config)
+        value = value if rule.times == 1 else value * rule.times
     return rule.default if value is None else value
 
 

@@ -6,7 +6,7 @@ They are data, the `huggingface:` part of `zoo/families/<name>.yaml`; these clas
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -28,6 +28,12 @@ class ConfigRule(Strict):
     )
     default: Any = Field(None, description="What the key is where a folder does not set it.")
     default_of: str | None = Field(None, description="Another key of theirs to take then.")
+    times: int = Field(1, description="What `default_of` is multiplied with.")
+    counts_offset: bool = Field(
+        False,
+        description="Their value counts the rows before the first position, too "
+        "(`embedding.position_offset`).",
+    )
     also: str | None = Field(
         None, description="Another name of the key, which transformers lets override it."
     )
@@ -90,13 +96,45 @@ class TensorGroup(Strict):
     row: dict[str, str] = Field(
         default_factory=dict, description="A vector that is stored as a matrix of one row."
     )
+    vector: dict[str, str] = Field(default_factory=dict, description="A bias by itself.")
+    conv1d: dict[str, str] = Field(
+        default_factory=dict,
+        description="Dense: kernel as it is here, and bias; `[k/n]` at the end of their name: part "
+        "k of n layers whose outputs are in one.",
+    )
+
+
+class InitialWeights(Strict):
+    """How transformers draws weights that a checkpoint does not have."""
+
+    std: str = Field(description="The key with the standard deviation of matrices.")
+    default: float = Field(description="What it is where a folder does not set it.")
+    depth_scaled: tuple[str, ...] = Field(
+        (), description="Patterns of our layers whose deviation is divided by sqrt(2 * layers)."
+    )
 
 
 class FamilyTables(Strict):
     """All tables that translate between a family and Hugging Face's folders."""
 
     model_type: str
-    model_class: str = Field(description="What config.json calls the architecture.")
+    model_class: str | None = Field(
+        None, description="What config.json calls the architecture; a half has none."
+    )
+    half: bool = Field(
+        False, description="The family is one side of an encoder-decoder, and has no other."
+    )
+    halves: dict[Literal["encoder", "decoder"], str | None] = Field(
+        default_factory=dict,
+        description="Classes of single sides, by which an encoder-decoder of halves is written.",
+    )
+    projects_embeddings: Literal["never", "always", "where_widths_differ"] = Field(
+        "never", description="Whether embeddings are projected to the width of the stack."
+    )
+    initial: InitialWeights | None = None
+    also_named: dict[str, str | None] = Field(
+        default_factory=dict, description="Another name of a tensor, where the first is missing."
+    )
     prefix: str = Field("", description="Of tensor names; a folder of the bare model lacks it.")
     config: dict[str, ConfigRule]
     derived: dict[str, DerivedKey] = Field(
@@ -155,25 +193,40 @@ def family_tables(family: str) -> FamilyTables | None:
     if not tables:
         return None
     tables["config"] = {key: rule for key, rule in tables["config"].items() if rule is not None}
+    tables = _with_prefix(tables, tables.get("prefix", ""))
     return read_config(FamilyTables, tables, origin=f"families/{family}: huggingface")
 
 
-def family_of(model_type: Any) -> str | None:
-    """Returns the zoo's family for a `model_type` of `config.json`; None where it has none."""
+def _with_prefix(value: Any, prefix: str) -> Any:
+    """Returns tables with the family's prefix in the place of `{prefix}`."""
+    if isinstance(value, dict):
+        parts = {key: _with_prefix(part, prefix) for key, part in value.items()}
+        return {_with_prefix(key, prefix): part for key, part in parts.items()}
+    if isinstance(value, list):
+        return [_with_prefix(part, prefix) for part in value]
+    return value.replace("{prefix}", prefix) if isinstance(value, str) else value
+
+
+def family_of(model_type: Any, *, half: bool = False) -> str | None:
+    """Returns the zoo's family for a `model_type` of `config.json`; None where it has none.
+
+    Args:
+        half: also look among families that are one side of an encoder-decoder.
+    """
     if not isinstance(model_type, str):
         return None
     # The file usually has this name: then the others need not be read.
     likely = model_type.replace("-", "_")
     if likely in catalog.list_families():
         tables = family_tables(likely)
-        if tables is not None and tables.model_type == model_type:
+        if tables is not None and tables.model_type == model_type and half >= tables.half:
             return likely
-    return families_by_model_type().get(model_type)
+    found = families_by_model_type().get(model_type)
+    return half_families_by_model_type().get(model_type) if found is None and half else found
 
 
-@cache
 def families_by_model_type() -> dict[str, str]:
-    """Returns the zoo's families by the `model_type` of their `config.json`.
+    """Returns the zoo's families of whole models by the `model_type` of their `config.json`.
 
     A family that has the `model_type` of its base (ByT5 has that of T5) is not among them: its
     folders are read as those of its base.
@@ -181,11 +234,26 @@ def families_by_model_type() -> dict[str, str]:
     Raises:
         ConfigError: two families state the same one.
     """
+    return _by_model_type(half=False)
+
+
+def half_families_by_model_type() -> dict[str, str]:
+    """Returns the zoo's families that are one side of a model, by their `model_type`.
+
+    Raises:
+        ConfigError: two families state the same one.
+    """
+    return _by_model_type(half=True)
+
+
+@cache
+def _by_model_type(*, half: bool) -> dict[str, str]:
     found: dict[str, str] = {}
     for family in catalog.list_families():
         own = catalog.read_yaml(catalog.zoo_folder() / "families" / f"{family}.yaml")
-        model_type = (own.get(TABLES) or {}).get("model_type")
-        if model_type is None:
+        tables = own.get(TABLES) or {}
+        model_type = tables.get("model_type")
+        if model_type is None or tables.get("half", False) is not half:
             continue
         if model_type in found:
             raise ConfigError(

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.huggingface.family import FamilyTables
 from keras_s2s.checkpoints.huggingface.transforms import TRANSFORMS, Transform
@@ -20,7 +22,12 @@ PARTS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "table": {"embeddings": (".weight", "same")},
     "row": {"bias": ("", "row")},
+    "vector": {"bias": ("", "same")},
+    "conv1d": {"kernel": (".weight", "same"), "bias": (".bias", "same")},
 }
+
+#: `[k/n]` at the end of their name: part k of n layers whose outputs are in one tensor.
+_PART = re.compile(r"\[(\d)/(\d)\]$")
 
 
 class Entry(NamedTuple):
@@ -30,11 +37,26 @@ class Entry(NamedTuple):
         ours: path of the variable.
         theirs: name of the tensor.
         transform: between the two.
+        part: `(k, n)` where the tensor holds n variables along its last axis, of which this is
+            number k; None where it holds this one alone.
     """
 
     ours: str
     theirs: str
     transform: Transform
+    part: tuple[int, int] | None = None
+
+    def read(self, array: np.ndarray) -> np.ndarray:
+        """Returns the variable's values in those of the tensor."""
+        if self.part is not None:
+            k, n = self.part
+            array = np.split(array, n, axis=-1)[k]
+        return self.transform.read(array)
+
+    def shape(self, ours: tuple[int, ...]) -> tuple[int, ...]:
+        """Returns the shape of the tensor for a variable of the shape `ours`."""
+        shape = self.transform.shape(ours)
+        return shape if self.part is None else (*shape[:-1], shape[-1] * self.part[1])
 
 
 class Tables(NamedTuple):
@@ -102,7 +124,10 @@ def _entry(path: str, rows: Iterable[tuple[re.Pattern[str], str, Any]]) -> Entry
         match = pattern.fullmatch(layer)
         if match and variable in parts:
             suffix, transform = parts[variable]
-            return Entry(path, theirs.format(**match.groupdict()) + suffix, TRANSFORMS[transform])
+            part = _PART.search(theirs)
+            name = _PART.sub("", theirs).format(**match.groupdict()) + suffix
+            numbers = (int(part[1]), int(part[2])) if part else None
+            return Entry(path, name, TRANSFORMS[transform], numbers)
     return None
 
 

@@ -23,10 +23,12 @@ from keras_s2s.checkpoints.huggingface.family import (
 )
 from keras_s2s.checkpoints.huggingface.generation_table import write_generation
 from keras_s2s.checkpoints.huggingface.key_table import Tables, entries
+from keras_s2s.checkpoints.huggingface.pair_writer import describe_pair, is_pair, pair_tensors
 from keras_s2s.checkpoints.huggingface.reader import CONFIG_FILE, GENERATION_FILE
 from keras_s2s.checkpoints.huggingface.token_tables import stored_names
 from keras_s2s.checkpoints.huggingface.transforms import Transform
 from keras_s2s.checkpoints.preset_folder import named_weights
+from keras_s2s.checkpoints.sinusoid_tables import sines_before_cosines
 from keras_s2s.config import (
     ArchitectureConfig,
     ConfigError,
@@ -69,9 +71,12 @@ def write_huggingface_folder(
         CheckpointError: no family of the zoo can say what this architecture is; the message
             names what stands in the way of the nearest one.
     """
-    family, written = describe(config)
-    tables = family_tables(family)
-    assert tables is not None
+    pair = tables = None
+    if is_pair(config):
+        pair, written = describe_pair(config)
+    else:
+        family, written = describe(config)
+        tables = family_tables(family)
     dtypes = {variable.dtype for variable in variables}
     # A float16 model has some weights in float32, as transformers itself keeps some.
     narrow = "float16" if "float16" in dtypes else "float32"
@@ -79,7 +84,12 @@ def write_huggingface_folder(
     written.pop("torch_dtype", None)
     write_json(folder / CONFIG_FILE, written)
     write_json(folder / GENERATION_FILE, _generation(config, written))
-    tensors = _tensors(family, tables, config, variables) | _sinusoids(tables, config, written)
+    if pair is not None:
+        found = pair_tensors(pair, config, variables)
+        tensors = {name: Tensor(*tensor) for name, tensor in found.items()}
+    else:
+        assert tables is not None
+        tensors = _tensors(family, tables, config, variables) | _sinusoids(tables, config, written)
     files = _write_tensors(folder, tensors, shard_bytes)
     return [folder / CONFIG_FILE, folder / GENERATION_FILE, *files]
 
@@ -333,16 +343,6 @@ def _sinusoids(
         rows, dim = written.get("max_position_embeddings", fallback), side.hidden_dim
         found[name] = Tensor(rows * dim * 4, functools.partial(sines_before_cosines, rows, dim))
     return found
-
-
-def sines_before_cosines(rows: int, dim: int) -> np.ndarray:
-    """Returns the table `[rows, dim]` of positions from 0 on, computed in float64 as transformers
-    does.
-    """
-    columns = np.arange(dim)
-    angles = np.arange(rows)[:, None] / np.power(10000, 2 * (columns // 2) / dim)
-    table = np.concatenate([np.sin(angles[:, 0::2]), np.cos(angles[:, 1::2])], axis=1)
-    return table.astype("float32")
 
 
 def _write_tensors(folder: Path, tensors: Mapping[str, Tensor], shard_bytes: int) -> list[Path]:

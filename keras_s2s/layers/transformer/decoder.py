@@ -26,24 +26,17 @@ class TransformerDecoderBlock(TransformerBlock):
 
     sub_layers = 3
 
-    def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(config, **kwargs)
-        self.self_attention = self._attention("self_attention")
-        self.self_attention_norm = self._norm("self_attention_norm")
+    def _make_cross_attention(self) -> None:
         self.cross_attention = self._attention("cross_attention")
         self.cross_attention_norm = self._norm("cross_attention_norm")
-        self.feed_forward = self._feed_forward("feed_forward")
-        self.feed_forward_norm = self._norm("feed_forward_norm")
 
     def build(self, x_shape: Any, memory_shape: Any) -> None:
-        self.self_attention.build(x_shape, x_shape)
-        self.self_attention_norm.build(x_shape)
-        if self.relative_positions is not None:
-            self.relative_positions.build()
+        super().build(x_shape, memory_shape)
+
+    def _build_cross_attention(self, x_shape: Any, *shapes: Any) -> None:
+        (memory_shape,) = shapes
         self.cross_attention.build(x_shape, memory_shape)
         self.cross_attention_norm.build(x_shape)
-        self.feed_forward.build(x_shape)
-        self.feed_forward_norm.build(x_shape)
 
     def call(
         self,
@@ -164,10 +157,18 @@ class TransformerDecoder(TransformerStack, Decoder):
 
     Args:
         config: a `TransformerConfig`, or the mapping it is made of.
+        tied_to: an encoder whose weights are the decoder's, too, but for its cross-attention
+            [Rothe 2020]; None for weights of its own.
     """
 
-    def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(config, block=TransformerDecoderBlock, **kwargs)
+    def __init__(
+        self,
+        config: TransformerConfig | dict[str, Any],
+        *,
+        tied_to: TransformerStack | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(config, block=TransformerDecoderBlock, tied_to=tied_to, **kwargs)
 
     def build(self, tokens_shape: Any, memory_shape: Any) -> None:
         self._build_stack(tokens_shape, memory_shape[0])
@@ -223,7 +224,7 @@ class TransformerDecoder(TransformerStack, Decoder):
             capacity: how many steps the caches hold.
         """
         layers = []
-        for block in self.blocks:
+        for block in self.depth_order:
             keys, values = block.cross_attention.project_memory(memory.values)
             layers.append({"keys": cache.settled(keys), "values": cache.settled(values)})
         sources = ops.shape(memory.values)[0]
@@ -234,7 +235,7 @@ class TransformerDecoder(TransformerStack, Decoder):
                     name: cache.empty(sources, heads, capacity, head_dim, memory.values.dtype)
                     for name in ("keys", "values")
                 }
-                for _ in self.blocks
+                for _ in self.depth_order
             ]
         }
         return State({"mask": memory.mask, "layers": layers}, beam)

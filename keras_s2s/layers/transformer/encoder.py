@@ -23,21 +23,6 @@ class TransformerEncoderBlock(TransformerBlock):
 
     bidirectional = True
 
-    def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(config, **kwargs)
-        self.self_attention = self._attention("self_attention")
-        self.self_attention_norm = self._norm("self_attention_norm")
-        self.feed_forward = self._feed_forward("feed_forward")
-        self.feed_forward_norm = self._norm("feed_forward_norm")
-
-    def build(self, x_shape: Any) -> None:
-        self.self_attention.build(x_shape, x_shape)
-        self.self_attention_norm.build(x_shape)
-        if self.relative_positions is not None:
-            self.relative_positions.build()
-        self.feed_forward.build(x_shape)
-        self.feed_forward_norm.build(x_shape)
-
     def call(
         self,
         x: Tensor,

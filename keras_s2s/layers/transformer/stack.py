@@ -23,6 +23,8 @@ class TransformerBlock(ExplicitMaskLayer):
 
     Args:
         config: a `TransformerConfig`, or the mapping it is made of.
+        tied_to: a block whose self-attention, feed-forward layer and normalisations are this one's,
+            too; None for parts of its own.
 
     Attributes:
         relative_positions: the block's own biases; None where the stack has one table for all
@@ -34,7 +36,13 @@ class TransformerBlock(ExplicitMaskLayer):
     #: How many sub-layers have a residual sum, and dropout before it.
     sub_layers = 2
 
-    def __init__(self, config: TransformerConfig | dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        config: TransformerConfig | dict[str, Any],
+        *,
+        tied_to: TransformerBlock | None = None,
+        **kwargs: Any,
+    ) -> None:
         # Inputs keep their dtype: a bias is float32 whatever the parts compute in.
         super().__init__(autocast=False, **kwargs)
         self.config = TransformerConfig.model_validate(config)
@@ -45,6 +53,34 @@ class TransformerBlock(ExplicitMaskLayer):
         self.relative_positions = (
             relative_positions(self.config, self.bidirectional) if own and own.per_layer else None
         )
+        if tied_to is None:
+            self.self_attention = self._attention("self_attention")
+            self.self_attention_norm = self._norm("self_attention_norm")
+        else:
+            self.self_attention = tied_to.self_attention
+            self.self_attention_norm = tied_to.self_attention_norm
+        self._make_cross_attention()
+        if tied_to is None:
+            self.feed_forward = self._feed_forward("feed_forward")
+            self.feed_forward_norm = self._norm("feed_forward_norm")
+        else:
+            self.feed_forward = tied_to.feed_forward
+            self.feed_forward_norm = tied_to.feed_forward_norm
+
+    def _make_cross_attention(self) -> None:
+        """Makes the parts between self-attention and the feed-forward layer; here none."""
+
+    def _build_cross_attention(self, x_shape: Any, *shapes: Any) -> None:
+        """Builds what `_make_cross_attention` made."""
+
+    def build(self, x_shape: Any, *shapes: Any) -> None:
+        build_once(self.self_attention, x_shape, x_shape)
+        build_once(self.self_attention_norm, x_shape)
+        if self.relative_positions is not None:
+            self.relative_positions.build()
+        self._build_cross_attention(x_shape, *shapes)
+        build_once(self.feed_forward, x_shape)
+        build_once(self.feed_forward_norm, x_shape)
 
     def _attention(self, name: str) -> MultiHeadAttention:
         config = self.config
@@ -97,6 +133,8 @@ class TransformerStack(ExplicitMaskLayer):
     Args:
         config: a `TransformerConfig`, or the mapping it is made of.
         block: class of the blocks.
+        tied_to: a stack whose layers are this one's, too, as far as both have them; None for
+            layers of its own.
     """
 
     def __init__(
@@ -104,22 +142,31 @@ class TransformerStack(ExplicitMaskLayer):
         config: TransformerConfig | dict[str, Any],
         *,
         block: type[TransformerBlock],
+        tied_to: TransformerStack | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.config = TransformerConfig.model_validate(config)
-        self.blocks = [block(self.config, name=f"layer_{i}") for i in range(self.config.num_layers)]
+        groups = self.config.layer_groups or self.config.num_layers
+        twins: Sequence[TransformerBlock | None] = (
+            [None] * groups if tied_to is None else tied_to.blocks
+        )
+        self.blocks: list[TransformerBlock] = [
+            block(self.config, tied_to=twin, name=f"layer_{i}") for i, twin in enumerate(twins)
+        ]
         shared = self.config.relative_positions
         self.relative_positions = (
             relative_positions(self.config, block.bidirectional)
             if shared and not shared.per_layer
             else None
         )
-        self.norm = (
-            norm_layer(self.config, "norm", self.compute_dtype)
-            if self.config.has_final_norm
-            else None
-        )
+        self.norm: keras.layers.Layer | None = None
+        if self.config.has_final_norm:
+            self.norm = (
+                norm_layer(self.config, "norm", self.compute_dtype)
+                if tied_to is None
+                else tied_to.norm
+            )
         self.dropout = keras.layers.Dropout(self.config.output_dropout, name="dropout")
         #: Whether blocks are computed again in the backward pass, to save memory.
         self.gradient_checkpointing = False
@@ -131,7 +178,13 @@ class TransformerStack(ExplicitMaskLayer):
         if self.relative_positions is not None:
             self.relative_positions.build()
         if self.norm is not None:
-            self.norm.build(tokens_shape)
+            build_once(self.norm, tokens_shape)
+
+    @property
+    def depth_order(self) -> list[Any]:
+        """The block of each layer, from the first one on; neighbours in a group have the same."""
+        layers, groups = self.config.num_layers, len(self.blocks)
+        return [self.blocks[layer * groups // layers] for layer in range(layers)]
 
     def _blocks_with_bias(
         self, mask: Tensor, biases: Callable[[Sequence[RelativePositions]], Iterable[Any]]
@@ -147,7 +200,7 @@ class TransformerStack(ExplicitMaskLayer):
             where the bias is shared both are put together once for all blocks.
         """
         if self.config.relative_positions is None:
-            for block in self.blocks:
+            for block in self.depth_order:
                 yield block, mask, None
         elif self.relative_positions is not None:
             (bias,) = biases([self.relative_positions])
@@ -191,6 +244,12 @@ class TransformerStack(ExplicitMaskLayer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "config": self.config.model_dump()}
+
+
+def build_once(layer: keras.layers.Layer, *shapes: Any) -> None:
+    """Builds a layer that may belong to two stacks, and is built by the first of them."""
+    if not layer.built:
+        layer.build(*shapes)
 
 
 def norm_layer(config: TransformerConfig, name: str, compute_dtype: str) -> keras.layers.Layer:

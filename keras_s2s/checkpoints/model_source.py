@@ -1,0 +1,60 @@
+"""Base class of what `from_preset` and `from_encoder_decoder` open."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import Any, Self
+
+from keras_s2s.checkpoints.load_report import LoadReport
+from keras_s2s.config import GenerationConfig, PresetConfig
+from keras_s2s.text.preprocessor import Preprocessor
+
+
+class Source(abc.ABC):
+    """Base class of the kinds of model sources: configuration, preprocessor and weights of a model.
+
+    Attributes:
+        name: its name in messages.
+        config: configuration of the model.
+        preprocessor: text <-> ids; None where there is no tokenizer.
+        notes: remarks for the report.
+        adopts: whether the caller's preprocessor may change vocabulary and special ids, since no
+            weights depend on them.
+    """
+
+    name: str
+    config: PresetConfig
+    preprocessor: Preprocessor | None = None
+    notes: Sequence[str] = ()
+    adopts: bool = False
+
+    def check(self, *, strict: bool) -> None:  # noqa: B027  (most have nothing to compare)
+        """Compares the sizes of `config` with those of the weights, before memory is allocated."""
+
+    @abc.abstractmethod
+    def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
+        """Assigns the weights to the variables of the model that `config` describes."""
+
+    def close(self) -> None:  # noqa: B027  (most have nothing open)
+        """Closes files."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+
+def describe_text(preprocessor: Preprocessor | None) -> str | None:
+    """Returns the tokenizers of a preprocessor, in a line."""
+    if preprocessor is None:
+        return None
+    sides = [preprocessor.source] + ([] if preprocessor.joint else [preprocessor.target])
+    return " and ".join(f"{side.kind}, {side.vocabulary_size:,} ids" for side in sides)
+
+
+def unusual(generation: GenerationConfig) -> dict[str, object]:
+    """Returns the settings that differ from the package's defaults."""
+    defaults = GenerationConfig()
+    return {name: value for name, value in generation if value != getattr(defaults, name)}

@@ -1,0 +1,313 @@
+"""Opens encoder-decoders of two halves: a folder of transformers' EncoderDecoderModel, or two
+checkpoints that are put together (warm start) [Rothe 2020].
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_s2s import catalog
+from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.files.weight_files import open_weights
+from keras_s2s.checkpoints.huggingface.config_file import read_json
+from keras_s2s.checkpoints.huggingface.half import HalfCheckpoint, Side
+from keras_s2s.checkpoints.huggingface.hub import HUB_PREFIX, fetch_folder
+from keras_s2s.checkpoints.huggingface.pair import (
+    MAY_BE_NEW,
+    MODEL_TYPE,
+    THEIR_PROJECTION,
+    Pair,
+)
+from keras_s2s.checkpoints.huggingface.stored import StoredTensor, stored_tensors
+from keras_s2s.checkpoints.huggingface.writer import describe
+from keras_s2s.checkpoints.load_report import LoadReport
+from keras_s2s.checkpoints.model_source import Source, describe_text, unusual
+from keras_s2s.config import PresetConfig
+from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.pretrained.text_side import TextSide, load_text_sides
+
+CONFIG_FILE = "config.json"
+GENERATION_FILE = "generation_config.json"
+
+#: Folders of the halves in that of a model whose halves were saved one by one.
+SIDES: tuple[Side, Side] = ("encoder", "decoder")
+
+
+class EncoderDecoder(Source):
+    """A model of two halves.
+
+    Args:
+        pair: configuration and tensors.
+        text: tokenizers of both sides; None for a side that works on ids, as both do then.
+        files: what to close at the end.
+        label_bos: whether labels begin with the id that the decoder's tokenizer puts before a text;
+            None: where it is not the decoder start.
+    """
+
+    def __init__(
+        self,
+        pair: Pair,
+        text: tuple[TextSide | None, TextSide | None],
+        files: contextlib.ExitStack,
+        label_bos: bool | None = None,
+    ) -> None:
+        self.name = pair.name
+        self.pair = pair
+        self._files = files
+        source, target = text
+        ids: dict[str, Any] = {}
+        if source is not None and target is not None:
+            ids["source"] = _known(bos=source.bos, eos=source.eos) | {
+                "unk": source.tokenizer.unk_id,
+                "pad": source.pad,
+            }
+            start = pair.stated("decoder_start", target.start)
+            begins = target.bos != start if label_bos is None else label_bos
+            ids["target"] = {
+                "decoder_start": start,
+                "eos": target.end,
+                "pad": target.pad,
+                "bos": target.bos if begins else None,
+                "unk": target.tokenizer.unk_id,
+            }
+            if source.languages == target.languages and source.languages is not None:
+                ids["languages"] = source.languages.model_dump()
+        self.config = pair.preset(ids)
+        if source is not None and target is not None:
+            self.preprocessor = Preprocessor(
+                source.tokenizer, target.tokenizer, self.config.special_ids
+            )
+        tokenizers = [side.tokenizer for side in text if side is not None]
+        self.notes = [*pair.notes, *(note for each in tokenizers for note in each.notes)]
+
+    def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
+        told = self.pair.load(variables, strict=strict)
+        notes = tuple(dict.fromkeys([*told.pop("notes"), *self.notes]))
+        return LoadReport(
+            source=self.name,
+            family=self.pair.family,
+            parameters=sum(math.prod(variable.shape) for variable in variables),
+            tokenizer=describe_text(self.preprocessor),
+            generation=unusual(self.config.generation),
+            notes=notes,
+            **told,
+        )
+
+    def close(self) -> None:
+        self._files.close()
+
+
+def _known(**ids: int | None) -> dict[str, int]:
+    return {key: i for key, i in ids.items() if i is not None}
+
+
+# --------------------------------------------------------------------------------------
+# A folder of EncoderDecoderModel
+# --------------------------------------------------------------------------------------
+
+
+def is_encoder_decoder_folder(path: Path) -> bool:
+    """Returns whether a folder holds a model of two halves: in one file, or in two folders."""
+    file = path / CONFIG_FILE
+    if not file.is_file():
+        return all((path / side / CONFIG_FILE).is_file() for side in SIDES)
+    try:
+        return read_json(file).get("model_type") == MODEL_TYPE
+    except CheckpointError:
+        return False
+
+
+def open_encoder_decoder(
+    name: str, path: Path, *, with_weights: bool, with_text: bool
+) -> EncoderDecoder:
+    """Opens a folder that transformers' EncoderDecoderModel wrote, or that has one folder for each
+    half.
+
+    Raises:
+        CheckpointError: files that are missing or broken.
+    """
+    if not (path / CONFIG_FILE).is_file():
+        return warm_start(
+            path / "encoder",
+            path / "decoder",
+            with_weights=with_weights,
+            with_text=with_text,
+            name=name,
+        )
+    config = read_json(path / CONFIG_FILE)
+    for side in SIDES:
+        if not isinstance(config.get(side), dict):
+            raise CheckpointError(
+                f"{path / CONFIG_FILE}: {side} is {config.get(side)!r}, expected the configuration "
+                f"of the {side}"
+            )
+    generation = None
+    if (path / GENERATION_FILE).is_file():
+        generation = read_json(path / GENERATION_FILE)
+    with contextlib.ExitStack() as files:
+        tensors: dict[str, StoredTensor] | None = None
+        if with_weights:
+            weights = files.enter_context(_open(path))
+            tensors = stored_tensors(weights)
+        halves = {
+            side: HalfCheckpoint(side, config[side], str(path), _below(tensors, f"{side}."))
+            for side in SIDES
+        }
+        own = {key: value for key, value in config.items() if key not in SIDES}
+        pair = Pair(
+            halves["encoder"],
+            halves["decoder"],
+            config=own,
+            name=name,
+            generation=generation,
+            projection={
+                key: tensor
+                for key, tensor in (tensors or {}).items()
+                if key.startswith(f"{THEIR_PROJECTION}.")
+            },
+            tie=bool(config.get("tie_encoder_decoder")),
+            may_be_new=() if with_weights else ("*",),
+        )
+        text = _text(path, path, halves, with_text=with_text)
+        # transformers' example labels are what the tokenizer gives, [CLS] included.
+        return EncoderDecoder(pair, text, files.pop_all(), label_bos=True)
+
+
+def _below(tensors: Mapping[str, StoredTensor] | None, prefix: str) -> Any:
+    if tensors is None:
+        return None
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _open(path: Path) -> Any:
+    try:
+        return open_weights(path)
+    except OSError as error:
+        raise CheckpointError(
+            f"{error.filename or path}: {error.strerror or error}; the weights of this folder "
+            "cannot be read"
+        ) from None
+
+
+# --------------------------------------------------------------------------------------
+# Two halves
+# --------------------------------------------------------------------------------------
+
+
+def warm_start(
+    encoder: str | Path,
+    decoder: str | Path,
+    *,
+    with_weights: bool = True,
+    with_text: bool = True,
+    tie_encoder_decoder: bool = False,
+    special_ids: Mapping[str, Any] | None = None,
+    name: str | None = None,
+) -> EncoderDecoder:
+    """Opens an encoder and a decoder, and puts them together.
+
+    Args:
+        encoder, decoder: each the name of a half or a model in the zoo, a Hugging Face folder, or
+            the name of one on the hub, `hf://organisation/name`.
+        with_weights: False reads configurations alone.
+        with_text: False leaves the tokenizers' files alone.
+        tie_encoder_decoder: the decoder has the encoder's weights.
+        special_ids: ids that go before those of the folders.
+        name: of the model, for messages.
+
+    Raises:
+        CheckpointError: halves that do not fit or cannot be read.
+    """
+    with contextlib.ExitStack() as files:
+        halves: dict[Side, HalfCheckpoint] = {}
+        folders: dict[Side, Path | None] = {}
+        sources: dict[Side, str | Path] = {"encoder": encoder, "decoder": decoder}
+        for side, source in sources.items():
+            config, folder = _find(source, with_weights=with_weights)
+            tensors = None
+            if with_weights:
+                assert folder is not None
+                tensors = stored_tensors(files.enter_context(_open(folder)))
+            halves[side] = HalfCheckpoint(side, config, str(source), tensors)
+            folders[side] = folder
+        pair = Pair(
+            halves["encoder"],
+            halves["decoder"],
+            config={},
+            name=name or f"{encoder} to {decoder}",
+            tie=tie_encoder_decoder,
+            may_be_new=MAY_BE_NEW if with_weights else ("*",),
+            special_ids=special_ids,
+        )
+        text = _text(folders["encoder"], folders["decoder"], halves, with_text=with_text)
+        return EncoderDecoder(pair, text, files.pop_all())
+
+
+def _find(source: str | Path, *, with_weights: bool) -> tuple[dict[str, Any], Path | None]:
+    """Returns the `config.json` of a half, and its folder."""
+    written = str(source)
+    if written.startswith(HUB_PREFIX):
+        folder = fetch_folder(written, with_weights=with_weights)
+    elif Path(source).is_dir():
+        folder = Path(source)
+    elif written in catalog.list_halves():
+        half = catalog.load_half(written)
+        if not with_weights:
+            return dict(half.config), None
+        folder = fetch_folder(half.source)
+    else:
+        return _of_whole_model(source, with_weights=with_weights)
+    if not (folder / CONFIG_FILE).is_file():
+        raise CheckpointError(
+            f"{folder / CONFIG_FILE}: no such file; a half is a Hugging Face folder with a "
+            "config.json and weights"
+        )
+    return read_json(folder / CONFIG_FILE), folder
+
+
+def _of_whole_model(
+    source: str | Path, *, with_weights: bool
+) -> tuple[dict[str, Any], Path | None]:
+    """Returns the `config.json` of a model of the zoo whose encoder or decoder is taken."""
+    if not catalog.is_entry(source):
+        raise catalog.no_such_half(str(source))
+    entry = catalog.load_entry(source)
+    if with_weights and entry.source is None:
+        raise CheckpointError(
+            f"{source} is an architecture without trained weights, so that nothing of it can be a "
+            "warm start; pass load_weights=False, or a folder"
+        )
+    if with_weights or not isinstance(entry, PresetConfig):
+        assert entry.source is not None
+        folder = fetch_folder(entry.source, with_weights=with_weights)
+        return read_json(folder / CONFIG_FILE), folder
+    return describe(entry)[1], None
+
+
+def _text(
+    encoder: Path | None,
+    decoder: Path | None,
+    halves: Mapping[Side, HalfCheckpoint],
+    *,
+    with_text: bool,
+) -> tuple[TextSide | None, TextSide | None]:
+    """Reads the tokenizers of both sides, where there are folders."""
+    if not with_text or encoder is None or decoder is None:
+        return None, None
+    return load_text_sides(
+        encoder,
+        decoder,
+        source_size=halves["encoder"].vocab_size,
+        target_size=halves["decoder"].vocab_size,
+    )
+
+
+__all__ = ["EncoderDecoder", "is_encoder_decoder_folder", "open_encoder_decoder", "warm_start"]
