@@ -196,8 +196,8 @@ class Seq2SeqLM(TrainableModel, SavableModel):
     @classmethod
     def from_encoder_decoder(
         cls,
-        encoder: str | Path,
-        decoder: str | Path,
+        encoder: str | Path | Any,
+        decoder: str | Path | Any,
         *,
         load_weights: bool = True,
         tie_encoder_decoder: bool = False,
@@ -218,7 +218,8 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         Args:
             encoder: BERT, RoBERTa, XLM-RoBERTa, CamemBERT, DistilBERT, ELECTRA, ALBERT, or the
                 encoder of a BART-, Marian- or T5-like model: a name of the zoo, a Hugging Face
-                folder, or one on their hub, `hf://organisation/name`.
+                folder, or one on their hub, `hf://organisation/name`; a KerasHub folder, or a
+                `keras_hub` backbone.
             decoder: BERT, RoBERTa and its relatives (made causal), GPT-2, or the decoder of a
                 BART-like model; named in the same ways.
             load_weights: False draws every weight, and reads configurations alone.

@@ -8,13 +8,14 @@ import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from keras_s2s import catalog
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.files.weight_files import open_weights
 from keras_s2s.checkpoints.huggingface.config_file import read_json
-from keras_s2s.checkpoints.huggingface.half import HalfCheckpoint, Side
+from keras_s2s.checkpoints.huggingface.half import ENDS, HalfCheckpoint, Side
 from keras_s2s.checkpoints.huggingface.hub import HUB_PREFIX, fetch_folder
 from keras_s2s.checkpoints.huggingface.pair import (
     MAY_BE_NEW,
@@ -24,11 +25,13 @@ from keras_s2s.checkpoints.huggingface.pair import (
 )
 from keras_s2s.checkpoints.huggingface.stored import StoredTensor, stored_tensors
 from keras_s2s.checkpoints.huggingface.writer import describe
+from keras_s2s.checkpoints.kerashub.half import KerasHubHalf
+from keras_s2s.checkpoints.kerashub.serialized import is_kerashub_folder, is_kerashub_object
 from keras_s2s.checkpoints.load_report import LoadReport
 from keras_s2s.checkpoints.model_source import Source, describe_text, unusual
 from keras_s2s.config import PresetConfig
 from keras_s2s.text.preprocessor import Preprocessor
-from keras_s2s.text.pretrained.text_side import TextSide, load_text_sides
+from keras_s2s.text.pretrained.text_side import TextSide, load_text_side, load_text_sides
 
 CONFIG_FILE = "config.json"
 GENERATION_FILE = "generation_config.json"
@@ -203,8 +206,8 @@ def _open(path: Path) -> Any:
 
 
 def warm_start(
-    encoder: str | Path,
-    decoder: str | Path,
+    encoder: Any,
+    decoder: Any,
     *,
     with_weights: bool = True,
     with_text: bool = True,
@@ -216,7 +219,8 @@ def warm_start(
 
     Args:
         encoder, decoder: each the name of a half or a model in the zoo, a Hugging Face folder, or
-            the name of one on the hub, `hf://organisation/name`.
+            the name of one on the hub, `hf://organisation/name`; a KerasHub folder, or a backbone
+            of KerasHub itself.
         with_weights: False reads configurations alone.
         with_text: False leaves the tokenizers' files alone.
         tie_encoder_decoder: the decoder has the encoder's weights.
@@ -229,8 +233,18 @@ def warm_start(
     with contextlib.ExitStack() as files:
         halves: dict[Side, HalfCheckpoint] = {}
         folders: dict[Side, Path | None] = {}
-        sources: dict[Side, str | Path] = {"encoder": encoder, "decoder": decoder}
+        sources: dict[Side, Any] = {"encoder": encoder, "decoder": decoder}
+        kerashub: dict[Side, KerasHubHalf] = {}
         for side, source in sources.items():
+            if is_kerashub_object(source) or is_kerashub_folder(str(source)):
+                found = files.enter_context(KerasHubHalf(source, with_weights=with_weights))
+                kerashub[side], folders[side] = found, None
+                halves[side] = HalfCheckpoint(
+                    side, found.config, found.name, found.tensors if with_weights else None
+                )
+                if found.ignored:
+                    halves[side].notes.append(f"{side}: not used: {', '.join(found.ignored)}")
+                continue
             config, folder = _find(source, with_weights=with_weights)
             tensors = None
             if with_weights:
@@ -242,12 +256,12 @@ def warm_start(
             halves["encoder"],
             halves["decoder"],
             config={},
-            name=name or f"{encoder} to {decoder}",
+            name=name or " to ".join(halves[side].name for side in SIDES),
             tie=tie_encoder_decoder,
             may_be_new=MAY_BE_NEW if with_weights else ("*",),
             special_ids=special_ids,
         )
-        text = _text(folders["encoder"], folders["decoder"], halves, with_text=with_text)
+        text = _text(folders["encoder"], folders["decoder"], halves, kerashub, with_text=with_text)
         return EncoderDecoder(pair, text, files.pop_all())
 
 
@@ -296,10 +310,20 @@ def _text(
     encoder: Path | None,
     decoder: Path | None,
     halves: Mapping[Side, HalfCheckpoint],
+    kerashub: Mapping[Side, KerasHubHalf] = MappingProxyType({}),
     *,
     with_text: bool,
 ) -> tuple[TextSide | None, TextSide | None]:
     """Reads the tokenizers of both sides, where there are folders."""
+    if with_text and kerashub:
+
+        def read(side: Side, folder: Path | None) -> TextSide | None:
+            if side in kerashub:
+                return kerashub[side].text_side(ENDS[side])
+            size = halves[side].vocab_size
+            return None if folder is None else load_text_side(folder, ENDS[side], size=size)
+
+        return read("encoder", encoder), read("decoder", decoder)
     if not with_text or encoder is None or decoder is None:
         return None, None
     return load_text_sides(

@@ -32,7 +32,7 @@ from keras_s2s.config import merge, spread_shared
 Side = Literal["encoder", "decoder"]
 
 #: What a side is called where ids and embeddings are meant.
-ENDS: dict[Side, str] = {"encoder": "source", "decoder": "target"}
+ENDS: dict[Side, Literal["source", "target"]] = {"encoder": "source", "decoder": "target"}
 
 
 class HalfCheckpoint:

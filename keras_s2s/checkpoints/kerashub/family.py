@@ -74,6 +74,9 @@ class KerasHubTables(Strict):
     config: dict[str, ConfigRule]
     token_table: str = Field(description="The layer with the token table.")
     layers: dict[str, LayerGroup]
+    ignored: tuple[str, ...] = Field(
+        (), description="Patterns (*, ?) of tensors that nothing needs; reported as unused."
+    )
     zero: tuple[str, ...] = Field(
         (), description="Variables here without a counterpart there; they are zero."
     )
@@ -92,6 +95,7 @@ def kerashub_tables(family: str) -> KerasHubTables | None:
     tables = catalog.load_tables(family, KERAS_HUB_TABLES)
     if not tables:
         return None
+    tables["config"] = {key: rule for key, rule in tables["config"].items() if rule is not None}
     return read_config(KerasHubTables, tables, origin=f"families/{family}: {KERAS_HUB_TABLES}")
 
 

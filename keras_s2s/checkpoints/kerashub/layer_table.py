@@ -65,7 +65,7 @@ def _heads(architecture: Mapping[str, Any], side: str) -> int:
 
 
 def _offset(architecture: Mapping[str, Any], side: str) -> int:
-    return int(architecture[side]["embedding"]["position_offset"])
+    return int(architecture[side]["embedding"].get("position_offset", 0))
 
 
 #: What makes a transform from the architecture and the side.

@@ -15,6 +15,7 @@ from keras_s2s.checkpoints.assignment import Assignments, assign
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.files.keras_h5_file import KerasWeights
 from keras_s2s.checkpoints.huggingface.config_table import read_keys, shortened, their_keys
+from keras_s2s.checkpoints.huggingface.family import family_tables
 from keras_s2s.checkpoints.huggingface.key_table import Entry
 from keras_s2s.checkpoints.kerashub.family import (
     KerasHubTables,
@@ -62,13 +63,18 @@ class KerasHubFolder:
         self.path = Path(path)
         self.notes: list[str] = []
         name, self.config = read_serialized(self.path / CONFIG)
-        self.family = self._family(name)
-        tables = kerashub_tables(self.family)
+        self.family = family_of_class(name, self.path / CONFIG)
+        tables, theirs = kerashub_tables(self.family), family_tables(self.family)
         assert tables is not None
+        if theirs is not None and theirs.half:
+            raise CheckpointError(
+                f"{self.path / CONFIG}: a {name} is one half of an encoder-decoder; read it with "
+                "Seq2SeqLM.from_encoder_decoder(ENCODER, DECODER)"
+            )
         self.tables: KerasHubTables = tables
-        self._check_task()
+        refuse_task(self.path, tables)
         self.config = {key: plain(value) for key, value in self.config.items()}
-        self._check_dtype()
+        refuse_quantised(self.config, self.path / CONFIG)
         self._note_unread()
         settings = read_keys(tables.config, self.config, str(self.path / CONFIG))
         self.tokenizer: PretrainedTokenizer | None = None
@@ -103,35 +109,6 @@ class KerasHubFolder:
             self.weights.close()
 
     # ------------------------------------------------------------------ configuration
-
-    def _family(self, name: str) -> str:
-        family = families_by_class().get(name)
-        if family is None:
-            raise CheckpointError(
-                f"{self.path / CONFIG}: class_name is {name}; of KerasHub's classes these can be "
-                f"read: {', '.join(sorted(families_by_class()))}"
-            )
-        return family
-
-    def _check_task(self) -> None:
-        path = self.path / TASK
-        if not path.is_file():
-            return
-        name, _ = read_serialized(path)
-        if name not in self.tables.tasks:
-            raise CheckpointError(
-                f"{path}: class_name is {name}, whose own layers cannot be read here; of this "
-                f"backbone these can: {', '.join(self.tables.tasks) or 'none'}. Save its backbone "
-                "alone to read that: task.backbone.save_to_preset(DIR)"
-            )
-
-    def _check_dtype(self) -> None:
-        dtype = self.config.get("dtype")
-        if isinstance(dtype, Mapping) and "Quantized" in str(dtype.get("class_name")):
-            raise CheckpointError(
-                f"{self.path / CONFIG}: dtype is {dtype.get('class_name')}; quantised weights "
-                "cannot be read: save the model before it is quantised"
-            )
 
     def _note_unread(self) -> None:
         known = {*self.tables.config, *_OF_KERAS}
@@ -267,6 +244,53 @@ class KerasHubFolder:
                 "describes\n" + "\n".join(f"  {line}" for line in shown)
             )
         return rows
+
+
+def family_of_class(name: str, path: Path) -> str:
+    """Returns the zoo's family for a backbone of KerasHub.
+
+    Raises:
+        CheckpointError: no family has its tables; the message names those that one has.
+    """
+    family = families_by_class().get(name)
+    if family is None:
+        raise CheckpointError(
+            f"{path}: class_name is {name}; of KerasHub's classes these can be read: "
+            + ", ".join(sorted(families_by_class()))
+        )
+    return family
+
+
+def refuse_task(folder: Path, tables: KerasHubTables) -> None:
+    """Raises an error for a folder of a task whose own layers cannot be read.
+
+    Raises:
+        CheckpointError: names the tasks that can.
+    """
+    path = folder / TASK
+    if not path.is_file():
+        return
+    name, _ = read_serialized(path)
+    if name not in tables.tasks:
+        raise CheckpointError(
+            f"{path}: class_name is {name}, whose own layers cannot be read here; of this "
+            f"backbone these can: {', '.join(tables.tasks) or 'none'}. Save its backbone "
+            "alone to read that: task.backbone.save_to_preset(DIR)"
+        )
+
+
+def refuse_quantised(config: Mapping[str, Any], path: Path) -> None:
+    """Raises an error for weights that are quantised.
+
+    Raises:
+        CheckpointError: they are.
+    """
+    dtype = config.get("dtype")
+    if isinstance(dtype, Mapping) and "Quantized" in str(dtype.get("class_name")):
+        raise CheckpointError(
+            f"{path}: dtype is {dtype.get('class_name')}; quantised weights cannot be read: save "
+            "the model before it is quantised"
+        )
 
 
 __all__ = ["KerasHubFolder"]

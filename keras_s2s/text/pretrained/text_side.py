@@ -223,9 +223,19 @@ def load_text_side(
         return None
     size = half.get("vocab_size") if size is None else size
     tokenizer = make_tokenizer(files, class_name, size, side)
+    return side_of(tokenizer, side, {**config, **half})
+
+
+def side_of(tokenizer: PretrainedTokenizer, side: Side, given: Mapping[str, Any]) -> TextSide:
+    """Returns a side with this tokenizer.
+
+    Args:
+        tokenizer: text to ids and back.
+        side: whose it is.
+        given: a `config.json`, of which `decoder_start_token_id` and `pad_token_id` are read.
+    """
     bos, eos = template_ids(tokenizer)
     end = _first(eos, tokenizer.sep_id, tokenizer.eos_id)
-    given = {**config, **half}
     return TextSide(
         tokenizer=tokenizer,
         side=side,
