@@ -15,13 +15,11 @@ import keras
 import numpy as np
 
 from keras_s2s.builder import build_network, dtype_policy, functional_graph
-from keras_s2s.checkpoints import preset_folder
 from keras_s2s.checkpoints.ctranslate2.vocabulary import TokenizerChoice
 from keras_s2s.checkpoints.load_report import LoadReport
 from keras_s2s.checkpoints.preset_folder import refuse_adapted
-from keras_s2s.checkpoints.savable_model import SavableModel
 from keras_s2s.checkpoints.sources import open_source
-from keras_s2s.checkpoints.warm_start import EncoderDecoder, warm_start
+from keras_s2s.checkpoints.warm_started_model import WarmStartedModel
 from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
 from keras_s2s.decoding.generator import Generator
 from keras_s2s.decoding.model_parts import ModelParts
@@ -31,7 +29,6 @@ from keras_s2s.decoding.read_targets import pair_rows
 from keras_s2s.decoding.request import Request, output_texts
 from keras_s2s.export.formats import export_as, refuse_fixed_search
 from keras_s2s.fair_lock import FairLock
-from keras_s2s.layers.lora import adapters_of, is_adapter, merged_kernels
 from keras_s2s.network_size import refuse_beyond_memory
 from keras_s2s.options.generation import describes_options
 from keras_s2s.preset_changes import (
@@ -49,7 +46,7 @@ from keras_s2s.training.trainable_model import TrainableModel
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
-class Seq2SeqLM(TrainableModel, SavableModel):
+class Seq2SeqLM(TrainableModel, WarmStartedModel):
     """An encoder-decoder model that is trained on text pairs and generates target sequences.
 
     It is a functional `keras.Model`: inputs of its frontend (for token ids `encoder_token_ids` and
@@ -194,93 +191,6 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         return model
 
     @classmethod
-    def from_encoder_decoder(
-        cls,
-        encoder: str | Path | Any,
-        decoder: str | Path | Any,
-        *,
-        load_weights: bool = True,
-        tie_encoder_decoder: bool = False,
-        special_ids: Mapping[str, Any] | None = None,
-        preprocessor: Preprocessor | None = None,
-        generation: GenerationConfig | Mapping[str, Any] | None = None,
-        dtype: str | None = None,
-        strict: bool = True,
-        verbose: bool = True,
-        name: str = "seq2seq_lm",
-    ) -> Seq2SeqLM:
-        """Makes a model of a pretrained encoder and a pretrained decoder (warm start) [Rothe 2020].
-
-        What neither checkpoint has, as cross-attention for a decoder that had none, is new: drawn
-        at random as transformers' EncoderDecoderModel draws it, and named in `load_report`. Where
-        widths differ, a new linear layer projects the encoder's outputs. Fine-tune before use.
-
-        Args:
-            encoder: BERT, RoBERTa, XLM-RoBERTa, CamemBERT, DistilBERT, ELECTRA, ALBERT, or the
-                encoder of a BART-, Marian- or T5-like model: a name of the zoo, a Hugging Face
-                folder, or one on their hub, `hf://organisation/name`; a KerasHub folder, or a
-                `keras_hub` backbone.
-            decoder: BERT, RoBERTa and its relatives (made causal), GPT-2, or the decoder of a
-                BART-like model; named in the same ways.
-            load_weights: False draws every weight, and reads configurations alone.
-            tie_encoder_decoder: the decoder has the weights of the encoder, but for its
-                cross-attention. Both must have equal sizes.
-            special_ids: ids that go before those of the folders and their tokenizers, e.g.
-                `{"target": {"decoder_start": 101, "eos": 102}}`.
-            preprocessor: text <-> ids, in place of the folders' tokenizers.
-            generation, dtype, verbose, name: as in `from_preset`.
-            strict: False leaves weights that a folder lacks at random; by default only those are
-                new that a single encoder or decoder cannot have.
-
-        Raises:
-            ConfigError: an unknown name (with the nearest one), or sizes that do not fit.
-            CheckpointError: files that are missing or broken, a model type that cannot be this
-                side, or an id that nothing states.
-
-        Example:
-            >>> model = Seq2SeqLM.from_encoder_decoder("bert-base-uncased/", "gpt2/")
-            >>> print(model.load_report)
-        """
-        with warm_start(
-            encoder,
-            decoder,
-            with_weights=load_weights,
-            with_text=preprocessor is None,
-            tie_encoder_decoder=tie_encoder_decoder,
-            special_ids=special_ids,
-        ) as found:
-            return cls._from_source(
-                found,
-                preprocessor=preprocessor,
-                generation=generation,
-                dtype=dtype,
-                strict=strict,
-                verbose=verbose,
-                name=name,
-            )
-
-    @classmethod
-    def _from_source(
-        cls,
-        found: EncoderDecoder,
-        *,
-        preprocessor: Preprocessor | None,
-        generation: GenerationConfig | Mapping[str, Any] | None,
-        dtype: str | None,
-        strict: bool,
-        verbose: bool,
-        name: str,
-    ) -> Seq2SeqLM:
-        """Makes a model of two halves, and loads or draws their weights."""
-        config = changed(found.config, {}, None, origin=found.name, generation=generation)
-        text = preprocessor or found.preprocessor
-        model = cls(config, text, dtype=dtype, initialize=False, name=name)
-        model.load_report = found.load(model.weights, strict=strict)
-        if verbose and model.load_report is not None:
-            print(model.load_report, file=sys.stderr)
-        return model
-
-    @classmethod
     def from_architecture(
         cls,
         architecture: Mapping[str, Any] | str | Path,
@@ -303,25 +213,6 @@ class Seq2SeqLM(TrainableModel, SavableModel):
         """
         config = from_description(architecture, preprocessor, special_ids)
         return cls(config, preprocessor, name=name)
-
-    def save_to_preset(self, directory: str | Path, *, merge_adapters: bool = False) -> None:
-        """Writes a folder that `from_preset` reads, under any backend.
-
-        It holds `preset.yaml`, `model.safetensors` and the tokenizer's files.
-
-        Args:
-            directory: the folder; made if missing.
-            merge_adapters: add LoRA adapters to the kernels that they adapt, and write a plain
-                model; otherwise they stay adapters. This model stays as it is.
-        """
-        layers = self._flatten_layers()
-        preset, weights, merged = self.preset, self.weights, None
-        if merge_adapters:
-            weights = [weight for weight in weights if not is_adapter(weight)]
-            merged = merged_kernels(layers)
-        elif adapters := adapters_of(layers):
-            preset = preset.model_copy(update={"adapters": adapters})
-        preset_folder.save_preset(directory, preset, weights, self.preprocessor, values=merged)
 
     # ------------------------------------------------------------------ generation
 

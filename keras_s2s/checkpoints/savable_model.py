@@ -10,8 +10,9 @@ import keras
 
 from keras_s2s.checkpoints.assignment import check_finite
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.checkpoints.preset_folder import TOKENIZER_FOLDER
+from keras_s2s.checkpoints.preset_folder import TOKENIZER_FOLDER, save_preset
 from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
+from keras_s2s.layers.lora import adapters_of, is_adapter, merged_kernels
 from keras_s2s.layers.quantised import quantise_again, quantised_layers
 from keras_s2s.preset_changes import with_preprocessor
 from keras_s2s.text.preprocessor import Preprocessor
@@ -85,6 +86,25 @@ class SavableModel(keras.Model):
     def generation_config(self) -> GenerationConfig:
         """Defaults of `generate`."""
         return self.preset.generation
+
+    def save_to_preset(self, directory: str | Path, *, merge_adapters: bool = False) -> None:
+        """Writes a folder that `from_preset` reads, under any backend.
+
+        It holds `preset.yaml`, `model.safetensors` and the tokenizer's files.
+
+        Args:
+            directory: the folder; made if missing.
+            merge_adapters: add LoRA adapters to the kernels that they adapt, and write a plain
+                model; otherwise they stay adapters. This model stays as it is.
+        """
+        layers = self._flatten_layers()
+        preset, weights, merged = self.preset, self.weights, None
+        if merge_adapters:
+            weights = [weight for weight in weights if not is_adapter(weight)]
+            merged = merged_kernels(layers)
+        elif adapters := adapters_of(layers):
+            preset = preset.model_copy(update={"adapters": adapters})
+        save_preset(directory, preset, weights, self.preprocessor, values=merged)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the configuration that Keras saves; `from_config` of it makes a copy with new
