@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from keras_s2s.analysis.alignment import word_alignment
     from keras_s2s.analysis.plots import plot_attention
     from keras_s2s.builder import register_decoder, register_encoder, register_frontend
-    from keras_s2s.catalog import list_presets, list_recipes
+    from keras_s2s.catalog import list_halves, list_presets, list_recipes
     from keras_s2s.checkpoints.errors import CheckpointError
     from keras_s2s.config import ConfigError
     from keras_s2s.model import Seq2SeqLM
@@ -29,6 +29,7 @@ __all__ = [
     "config",
     "data",
     "layers",
+    "list_halves",
     "list_presets",
     "list_recipes",
     "plot_attention",
@@ -46,6 +47,7 @@ _HOMES = {
     "CheckpointError": "checkpoints.errors",
     "ConfigError": "config",
     "Seq2SeqLM": "model",
+    "list_halves": "catalog",
     "list_presets": "catalog",
     "list_recipes": "catalog",
     "plot_attention": "analysis.plots",

@@ -36,6 +36,13 @@ def print_zoo() -> None:
         about = catalog.load_family(family)["description"].rstrip(".")
         title = f"Checkpoints: {about}" if family else "Checkpoints"
         print_table(("name", "size", "license", "source"), rows, title=title)
+    halves = {name: catalog.load_half(name) for name in catalog.list_halves()}
+    print()
+    print_table(
+        ("name", "source"),
+        [(name, half.source) for name, half in halves.items()],
+        title="Halves: encoders, decoders (warm start)",
+    )
 
 
 def print_markdown() -> None:
@@ -56,6 +63,17 @@ def print_markdown() -> None:
             kind = entry.text.source.kind if entry.text else ""
             cells = (f"`{name}`", size, kind, entry.license or "", _link(entry.source))
             print(f"| {' | '.join(cells)} | {entry.description} |")
+    _print_halves()
+
+
+def _print_halves() -> None:
+    """Prints the table of encoders and decoders that are put together."""
+    print("\n## Encoders and decoders\n\nFor `Seq2SeqLM.from_encoder_decoder(ENCODER, DECODER)`.\n")
+    print(f"| name | license | source | description |\n|{' --- |' * 4}")
+    for name in catalog.list_halves():
+        half = catalog.load_half(name)
+        cells = (f"`{name}`", half.license or "", _link(half.source), half.description)
+        print(f"| {' | '.join(cells)} |")
 
 
 def _link(source: str | None) -> str:

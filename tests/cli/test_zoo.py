@@ -42,7 +42,7 @@ def words(text: str) -> str:
 def test_list_has_a_line_for_each_preset(capsys):
     assert main(["zoo", "list"]) == 0
     output = capsys.readouterr()
-    architectures, *families = output.out.split("\n\n")
+    architectures, *families, halves = output.out.split("\n\n")
     title, heading, _rule, *rows = architectures.splitlines()
     assert title == "Architectures, to be trained"
     assert heading.split() == ["name", "type", "sizes", "parameters", "description"]
@@ -57,6 +57,10 @@ def test_list_has_a_line_for_each_preset(capsys):
             name, source = line.split()[0], line.split()[-1]
             assert source == catalog.load_entry(name).source
             checkpoints.append(name)
+    title, _heading, _rule, *lines = halves.splitlines()
+    assert title.startswith("Halves: ")
+    assert [line.split()[0] for line in lines] == catalog.list_halves()
+    assert all(line.split()[1] == catalog.load_half(line.split()[0]).source for line in lines)
     assert len(families) >= 12 and len(checkpoints) >= 60
     names = [*(row.split()[0] for row in rows), *checkpoints]
     assert sorted(names) == catalog.list_presets()
