@@ -19,7 +19,7 @@ from parity.random_pairs import (
     randomise,
     save_pair,
 )
-from small_models import to_numpy
+from small_models import slow_where_compiled, to_numpy
 
 from keras_s2s import CheckpointError, ConfigError, Seq2SeqLM, catalog
 
@@ -489,6 +489,7 @@ def with_wordpiece(folder: Path) -> Path:
     return folder
 
 
+@slow_where_compiled
 def test_training_needs_texts_alone(tmp_path):
     """[CLS] starts and [SEP] ends, as the tokenizer says; the shift comes from the preset."""
     from keras_s2s.data import Batches

@@ -165,7 +165,7 @@ def test_the_same_generator_gives_the_same_draw():
         ({"mean_span_length": 0.5}, r"mean_span_length is 0\.5; expected a number of 1 or more"),
         ({"mean_span_length": float("inf")}, "mean_span_length is infinite"),
         ({"sentinels": [5, 6, 5]}, "sentinels has an id twice"),
-        ({"sentinels": []}, "at least one"),
+        ({"sentinels": []}, "one id at least"),
         ({"sentinels": [5, -6]}, "0 or more"),
         ({"sentinels": [5], "ends_in_span": False}, "have two or more"),
     ],

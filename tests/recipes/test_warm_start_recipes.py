@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from documentation import supplies
+from small_models import slow_where_compiled
 
 from keras_s2s import ConfigError, Seq2SeqLM
 from keras_s2s.catalog import load_recipe
@@ -15,6 +16,7 @@ from keras_s2s.recipes.runner import run_recipe
 pytest.importorskip("transformers")
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("recipe", ["bert2bert", "bert2gpt2"])
 def test_trained_to_a_preset(tmp_path: Path, recipe: str) -> None:
     supplies.write_halves(tmp_path)
