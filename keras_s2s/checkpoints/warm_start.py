@@ -18,6 +18,7 @@ from keras_s2s.checkpoints.huggingface.config_file import read_json
 from keras_s2s.checkpoints.huggingface.half import ENDS, HalfCheckpoint, Side
 from keras_s2s.checkpoints.huggingface.hub import HUB_PREFIX, fetch_folder
 from keras_s2s.checkpoints.huggingface.pair import (
+    LABEL_BOS,
     MAY_BE_NEW,
     MODEL_TYPE,
     THEIR_PROJECTION,
@@ -29,7 +30,8 @@ from keras_s2s.checkpoints.kerashub.half import KerasHubHalf
 from keras_s2s.checkpoints.kerashub.serialized import is_kerashub_folder, is_kerashub_object
 from keras_s2s.checkpoints.load_report import LoadReport
 from keras_s2s.checkpoints.model_source import Source, describe_text, unusual
-from keras_s2s.config import PresetConfig
+from keras_s2s.config import ConfigError, PresetConfig
+from keras_s2s.config.nearest import did_you_mean
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.pretrained.text_side import TextSide, load_text_side, load_text_sides
 
@@ -177,7 +179,8 @@ def open_encoder_decoder(
         )
         text = _text(path, path, halves, with_text=with_text)
         # transformers' example labels are what the tokenizer gives, [CLS] included.
-        return EncoderDecoder(pair, text, files.pop_all(), label_bos=True)
+        labels = bool(config.get(LABEL_BOS, True))
+        return EncoderDecoder(pair, text, files.pop_all(), label_bos=labels)
 
 
 def _below(tensors: Mapping[str, StoredTensor] | None, prefix: str) -> Any:
@@ -230,6 +233,7 @@ def warm_start(
     Raises:
         CheckpointError: halves that do not fit or cannot be read.
     """
+    _check_ids(special_ids)
     with contextlib.ExitStack() as files:
         halves: dict[Side, HalfCheckpoint] = {}
         folders: dict[Side, Path | None] = {}
@@ -285,6 +289,28 @@ def _find(source: str | Path, *, with_weights: bool) -> tuple[dict[str, Any], Pa
             "config.json and weights"
         )
     return read_json(folder / CONFIG_FILE), folder
+
+
+def _check_ids(special_ids: Any) -> None:
+    """Raises an error for `special_ids` that are not those of both sides.
+
+    Raises:
+        ConfigError: names the key, and the nearest one.
+    """
+    for ids in (special_ids or {}, *(special_ids.values() if _is_ids(special_ids) else ())):
+        if not _is_ids(ids):
+            raise ConfigError(
+                f"special_ids: {ids!r} is not a mapping; expected "
+                "{'target': {'decoder_start': ID, 'eos': ID}}, and 'source' likewise"
+            )
+    for key in special_ids or {}:
+        if key not in ("source", "target"):
+            hint = did_you_mean(str(key), ["source", "target"]) or "expected source or target"
+            raise ConfigError(f"special_ids: {key!r} is no side of a model; {hint}")
+
+
+def _is_ids(value: Any) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _of_whole_model(

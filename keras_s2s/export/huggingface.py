@@ -10,9 +10,11 @@ from keras_s2s.checkpoints.huggingface.pair_writer import is_pair
 from keras_s2s.checkpoints.huggingface.reader import CONFIG_FILE
 from keras_s2s.checkpoints.huggingface.writer import SHARD_BYTES, write_huggingface_folder
 from keras_s2s.config import PresetConfig
+from keras_s2s.export.errors import ExportError
 from keras_s2s.export.replaced_directory import replaced_directory
 from keras_s2s.text.huggingface_writer import write_pretrained_tokenizers
 from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.pretrained.base import PretrainedTokenizer
 from keras_s2s.text.pretrained.token_list import TokenListTokenizer
 
 
@@ -61,8 +63,15 @@ def _write_tokenizers(folder: Path, config: PresetConfig, preprocessor: Preproce
         write_pretrained_tokenizers(folder, preprocessor)
         return
     for side, tokenizer in (("encoder", preprocessor.source), ("decoder", preprocessor.target)):
-        alone = Preprocessor(tokenizer, tokenizer, preprocessor.special_ids)
-        write_pretrained_tokenizers(folder / side, alone)
+        if not isinstance(tokenizer, PretrainedTokenizer):
+            raise ExportError(
+                f"the {side}'s {tokenizer.kind} tokenizer was not read from a Hugging Face folder; "
+                "two tokenizers are written as they were read. Keep this model as a folder of this "
+                "package (model.save_to_preset), or export it as tf_saved_model"
+            )
+        (folder / side).mkdir()
+        for name, content in tokenizer.files.contents.items():
+            (folder / side / name).write_bytes(content)
 
 
 def _spells_ids(preprocessor: Preprocessor) -> bool:

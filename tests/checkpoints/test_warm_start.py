@@ -403,14 +403,90 @@ def test_old_names_of_norms_and_head(tmp_path):
             np.testing.assert_array_equal(to_numpy(a.value), to_numpy(b.value), err_msg=a.path)
 
 
+def test_keys_that_change_the_arithmetic_are_refused(tmp_path):
+    one, other = encoder_folder(tmp_path), decoder_folder(tmp_path)
+    for folder, key, value in (
+        (other, "scale_attn_by_inverse_layer_idx", True),
+        (one, "position_embedding_type", "relative_key"),
+    ):
+        written = (folder / "config.json").read_text()
+        (folder / "config.json").write_text(json.dumps({**json.loads(written), key: value}))
+        with pytest.raises(CheckpointError, match=f"{key} is {value!r}"):
+            Seq2SeqLM.from_encoder_decoder(one, other, special_ids=START_AND_END)
+        (folder / "config.json").write_text(written)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ({"targt": {"decoder_start": 1}}, "'targt' is no side of a model; did you mean 'target'"),
+        ({"decoder_start": 3}, "3 is not a mapping"),
+        ({"target": 3}, "3 is not a mapping"),
+        ([1], "not a mapping"),
+        ({"target": {"decoder_strat": 1}}, "decoder_start"),
+    ],
+)
+def test_special_ids_of_a_wrong_kind(tmp_path, ids, message):
+    one, other = encoder_folder(tmp_path), decoder_folder(tmp_path)
+    with pytest.raises((ConfigError, CheckpointError), match=message):
+        Seq2SeqLM.from_encoder_decoder(one, other, special_ids=ids)
+
+
+@pytest.mark.parametrize("decoder", ["bert", "roberta", "bert_generation"])
+def test_a_head_that_is_not_tied_has_its_own_bias(tmp_path, decoder):
+    """transformers then adds the bias under the second name."""
+    import torch
+
+    other = make_pair("bert", decoder, tie_word_embeddings=False)
+    save_pair(other, tmp_path / "there")
+    model = Seq2SeqLM.from_preset(tmp_path / "there", verbose=False)
+    ours, _ = batch()
+    real = ours["decoder_padding_mask"]
+    with torch.no_grad():
+        expected = outputs_there(other, ours).logits.numpy()
+    np.testing.assert_allclose(to_numpy(model(ours))[real], expected[real], rtol=0, atol=2e-4)
+    model.export(tmp_path / "back", format="huggingface")
+    again = transformers.EncoderDecoderModel.from_pretrained(tmp_path / "back").eval()
+    with torch.no_grad():
+        found = outputs_there(again, ours).logits.numpy()
+    np.testing.assert_allclose(found[real], expected[real], rtol=0, atol=0)
+
+
+def test_start_in_the_configuration_goes_before_bos_of_the_generation(tmp_path):
+    other = make_pair("bert", "roberta")
+    generation = other.generation_config
+    generation.decoder_start_token_id, generation.eos_token_id = None, 7
+    save_pair(other, tmp_path)
+    model = Seq2SeqLM.from_preset(tmp_path, verbose=False)
+    target = model.special_ids.target
+    assert (target.decoder_start, target.eos) == (IDS["decoder_start_token_id"], 7)
+    assert any("eos is 7 in generation_config.json" in note for note in model.load_report.notes)
+
+
+@pytest.mark.parametrize("family", ["t5", "bart"])
+def test_both_halves_of_one_model_are_that_model(tmp_path, family):
+    from parity.random_checkpoints import make, save
+
+    folder = save(make(family, "deep" if family == "bart" else "gated"), tmp_path)
+    whole = Seq2SeqLM.from_preset(folder, verbose=False)
+    halves = Seq2SeqLM.from_encoder_decoder(folder, folder, verbose=False)
+    assert not halves.load_report.fresh
+    ours, _ = batch()
+    for name in ("encoder_token_ids", "decoder_token_ids"):
+        ours[name] = np.minimum(ours[name], 28)
+    real = ours["decoder_padding_mask"]
+    found, expected = to_numpy(halves(ours)), to_numpy(whole(ours))
+    np.testing.assert_allclose(found[real], expected[real], rtol=0, atol=1e-5)
+
+
 def test_notes_on_keys_that_matter(tmp_path):
     one = encoder_folder(tmp_path)
     other = decoder_folder(tmp_path)
     config = json.loads((other / "config.json").read_text())
-    config["scale_attn_by_inverse_layer_idx"] = True
+    config["attention_sink"] = True
     (other / "config.json").write_text(json.dumps(config))
     model = Seq2SeqLM.from_encoder_decoder(one, other, special_ids=START_AND_END, verbose=False)
-    assert any("scale_attn_by_inverse_layer_idx" in note for note in model.load_report.notes)
+    assert any("attention_sink" in note for note in model.load_report.notes)
     assert IDS["eos_token_id"] == model.special_ids.target.eos
 
 
@@ -523,6 +599,24 @@ def test_training_needs_texts_alone(tmp_path):
     tokenizer = transformers.AutoTokenizer.from_pretrained(other)
     wanted = tokenizer("ein hund läuft .").input_ids
     assert labelled.preprocessor.encode_target(["ein hund läuft ."])[0] == wanted
+
+
+@slow_where_compiled
+def test_two_tokenizers_and_labels_survive_the_export(tmp_path):
+    from documentation import supplies
+
+    supplies.write_halves(tmp_path)
+    for decoder in ("gpt2", "bert-base-uncased"):
+        model = Seq2SeqLM.from_encoder_decoder(
+            tmp_path / "bert-base-uncased", tmp_path / decoder, verbose=False
+        )
+        folder = tmp_path / f"exported-{decoder}"
+        model.export(folder, format="huggingface")
+        again = Seq2SeqLM.from_preset(folder, verbose=False)
+        assert (folder / "decoder").is_dir() == (decoder == "gpt2")
+        assert again.special_ids == model.special_ids
+        texts = ["a b", "ab a"], ["a", "aa"]
+        np.testing.assert_array_equal(again.score(*texts), model.score(*texts))
 
 
 #: A decoder whose configuration states no id, as BERT's does not.

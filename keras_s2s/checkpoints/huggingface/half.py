@@ -114,6 +114,11 @@ class HalfCheckpoint:
             self.tokens = Tables(table, table, table if tie else names.output)
             self.tied, self.unused = {}, ()
         self.output = merge(output, {"tie_embeddings": tie})
+        if not tie:
+            # The bias of an output layer of its own is then the one that is added.
+            for name, other in self.tables.also_named.items():
+                if other in self.tensors:
+                    self.tensors[name] = self.tensors[other]
 
     def _settle_projection(self) -> None:
         embedding = self.settings["embedding"]

@@ -25,6 +25,9 @@ from keras_s2s.config import OriginConfig, PresetConfig, merge, read_config
 MODEL_TYPE = "encoder-decoder"
 MODEL_CLASS = "EncoderDecoderModel"
 
+#: A key of this package in `config.json`: whether labels begin with the decoder's BOS ([CLS]).
+LABEL_BOS = "labels_begin_with_bos"
+
 #: The layer between both sides: ours, and theirs.
 PROJECTION = "memory_projection"
 THEIR_PROJECTION = "enc_to_dec_proj"
@@ -139,7 +142,16 @@ class Pair:
             )
             if self.config.get(f"{theirs}_token_id") is not None
         }
-        target = {**_set(self.decoder.ids), **_set(stated), **_set(defaults.target_ids)}
+        of_generation = _set(defaults.target_ids)
+        if "decoder_start" in stated and "decoder_start_token_id" not in (self._generation or {}):
+            of_generation.pop("decoder_start", None)  # what is left is BOS, in its place
+        self.notes += [
+            f"{name} is {i} in generation_config.json, {stated[name]} in config.json; targets here "
+            f"have {i}"
+            for name, i in of_generation.items()
+            if name in ("eos", "pad", "decoder_start") and stated.get(name) not in (i, None)
+        ]
+        target = {**_set(self.decoder.ids), **_set(stated), **of_generation}
         source = _set(self.encoder.ids)
         origin = OriginConfig(
             format="huggingface",
@@ -398,11 +410,20 @@ class Pair:
             yield f"{half.side}: {half.family} from {half.name}, {what}"
         if self.tie:
             yield "the decoder has the encoder's weights (tie_encoder_decoder)"
+        if all(row.tensor is None for row in rows):
+            yield "every weight is drawn at random: train before use"
+            return
+        if self.tie and self.may_be_new:
+            yield "weights of the decoder's folder that the encoder has, too, are left aside"
         paths = [row.entry.ours for row in new]
-        blocks = {path.split("/cross_attention")[0] for path in paths if "/cross_attention" in path}
+        known = {_cross_block(row.entry.ours) for row in rows if row.tensor is not None}
+        blocks = {_cross_block(path) for path in paths} - known - {None}
+        others = [path for path in paths if _cross_block(path) in known]
+        others = [path for path in others if not matches(path, (f"{PROJECTION}/*", "logits/*"))]
+        if others:
+            yield f"{len(others)} other weights are new: {', '.join(others[:6])}"
         if blocks:
-            number = self.decoder.settings["num_layers"]
-            count = number if len(blocks) == number else len(blocks)
+            count = len(blocks)
             noun = "cross-attention block is" if count == 1 else "cross-attention blocks are"
             yield f"{count} {noun} new: fine-tune before use"
         if any(path.startswith(f"{PROJECTION}/") for path in paths):
@@ -410,6 +431,12 @@ class Pair:
             yield f"the projection from width {widths[0]} to {widths[1]} is new"
         if any(path.startswith("logits/") for path in paths):
             yield "the output head is new: the decoder's folder has none"
+
+
+def _cross_block(path: str) -> str | None:
+    """Returns the block whose cross-attention a weight is part of; None for other weights."""
+    block, found, _ = path.partition("/cross_attention")
+    return block if found else None
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:

@@ -15,6 +15,7 @@ from keras_s2s.checkpoints.huggingface.config_table import read_keys, write_keys
 from keras_s2s.checkpoints.huggingface.family import ConfigRule
 from keras_s2s.checkpoints.huggingface.half import ENDS, HalfCheckpoint, Side
 from keras_s2s.checkpoints.huggingface.pair import (
+    LABEL_BOS,
     MODEL_CLASS,
     MODEL_TYPE,
     TIED_LAYERS,
@@ -59,6 +60,7 @@ def describe_pair(config: PresetConfig) -> tuple[Pair, dict[str, Any]]:
         "architectures": [MODEL_CLASS],
         "is_encoder_decoder": True,
         "tie_encoder_decoder": config.architecture.tie_encoder_decoder,
+        LABEL_BOS: target.bos is not None,
     }
     pair = Pair(
         halves["encoder"],
@@ -146,6 +148,11 @@ def pair_tensors(
             continue
         found.setdefault(_full_name(row), []).append((row, path))
     tensors = {name: _joined(parts, named) for name, parts in found.items()}
+    if not config.architecture.output.tie_embeddings:
+        # A head that is not tied has a bias of its own, under the second name.
+        for name, other in pair.decoder.tables.also_named.items():
+            if f"decoder.{name}" in tensors and other is not None:
+                tensors[f"decoder.{other}"] = tensors[f"decoder.{name}"]
     return tensors | _computed_positions(pair, config)
 
 
