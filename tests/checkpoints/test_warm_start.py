@@ -145,6 +145,7 @@ def test_random_weights_from_two_configurations(tmp_path):
     assert "random weights" in str(model.load_report)
 
 
+@slow_where_compiled
 def test_names_of_the_zoo_give_sizes():
     halves = catalog.list_halves()
     assert len(halves) >= 15
