@@ -156,8 +156,9 @@ class TrainableModel(keras.Model):
 
         Example:
             >>> model.freeze(["encoder", "embeddings"])
-            >>> model.frozen
-            ('source_table/embeddings', 'encoder/layer_0/self_attention/query/kernel', ...
+            >>> model.frozen[:2]
+            ('token_table/embeddings', 'encoder/layer_0/self_attention/query/kernel')
+            >>> model.unfreeze()
         """
         freeze(self, self.weight_groups.find_all(names))
 

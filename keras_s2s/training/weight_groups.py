@@ -128,8 +128,8 @@ def described(weights: Sequence[Any], among: Sequence[Any]) -> str:
         among: all weights of the network.
 
     Example:
-        >>> described(groups.find("encoder"), model.weights)
-        'encoder, source_table'
+        >>> described(model.weight_groups.find("encoder"), model.weights)
+        'encoder'
     """
     mine = {weight.path for weight in weights}
     others = {weight.path for weight in among} - mine
