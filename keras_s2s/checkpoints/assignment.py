@@ -36,7 +36,7 @@ class Assignments:
 
     def __init__(self, origin: Any) -> None:
         self.origin = origin
-        self._spoilt: list[str] = []
+        self._not_finite: list[str] = []
         self._too_large: list[str] = []
 
     def __call__(self, name: str, variable: Any, array: np.ndarray) -> None:
@@ -54,7 +54,7 @@ class Assignments:
         if all_finite(array):
             return True
         wrong = array.size - int(np.isfinite(array).sum())
-        self._spoilt.append(f"{name}: {wrong} of {array.size} values")
+        self._not_finite.append(f"{name}: {wrong} of {array.size} values")
         return False
 
     def finish(self) -> None:
@@ -63,11 +63,12 @@ class Assignments:
         Raises:
             CheckpointError: names those that could not.
         """
-        if self._spoilt:
+        if self._not_finite:
             raise CheckpointError(
-                f"{self.origin}: {len(self._spoilt)} tensors hold values that are not finite (NaN "
-                f"or infinite)\n{_listed(self._spoilt)}\n  the training that wrote them had "
-                "diverged, or the file is damaged: take an earlier checkpoint, or fetch it again"
+                f"{self.origin}: {len(self._not_finite)} tensors hold values that are not finite "
+                f"(NaN or infinite)\n{_listed(self._not_finite)}\n  the training that wrote them "
+                "had diverged, or the file is damaged: take an earlier checkpoint, or fetch it "
+                "again"
             )
         if self._too_large:
             raise CheckpointError(

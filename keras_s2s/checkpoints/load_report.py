@@ -37,13 +37,13 @@ class LoadReport:
     family: str
     files: tuple[str, ...]
     loaded: tuple[str, ...]
-    tied: tuple[str, ...]
-    fresh: tuple[str, ...]
-    unused: tuple[str, ...]
     parameters: int
     dtypes: tuple[str, ...]
     tokenizer: str | None
     generation: dict[str, object]
+    tied: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     computed: tuple[str, ...] = ()
     adapters: tuple[str, ...] = ()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from keras_s2s.checkpoints.load_report import LoadReport
@@ -35,6 +36,26 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
         """Assigns the weights to the variables of the model that `config` describes."""
+
+    def report(
+        self, family: str, variables: Sequence[Any], tensors: Mapping[str, Any]
+    ) -> LoadReport:
+        """Returns the report of a `load`.
+
+        Args:
+            family: of the zoo.
+            variables: of the model.
+            tensors: fields of the report that say what became of which tensor.
+        """
+        return LoadReport(
+            source=self.name,
+            family=family,
+            parameters=sum(math.prod(variable.shape) for variable in variables),
+            tokenizer=describe_text(self.preprocessor),
+            generation=unusual(self.config.generation),
+            notes=tuple(self.notes),
+            **tensors,
+        )
 
     def close(self) -> None:  # noqa: B027  (most have nothing open)
         """Closes files."""

@@ -4,7 +4,6 @@ weights.
 
 from __future__ import annotations
 
-import math
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from keras_s2s.checkpoints.huggingface.reader import HuggingFaceFolder, is_huggi
 from keras_s2s.checkpoints.kerashub.reader import KerasHubFolder
 from keras_s2s.checkpoints.kerashub.serialized import is_kerashub_folder, is_kerashub_object
 from keras_s2s.checkpoints.load_report import LoadReport
-from keras_s2s.checkpoints.model_source import Source, describe_text, unusual
+from keras_s2s.checkpoints.model_source import Source
 from keras_s2s.checkpoints.torch_rnn.description import is_torch_rnn_folder
 from keras_s2s.checkpoints.torch_rnn.reader import TorchRNNFolder
 from keras_s2s.checkpoints.warm_start import is_encoder_decoder_folder, open_encoder_decoder
@@ -67,21 +66,17 @@ class PresetFolder(Source):
         adapters = self.config.adapters
         if not adapters:
             return None
-        return LoadReport(
-            source=self.name,
-            family=self.config.family or self.config.architecture.encoder.type,
-            files=(preset_folder.WEIGHTS_FILE,),
-            loaded=tuple(variable.path for variable in variables),
-            tied=(),
-            fresh=(),
-            unused=(),
-            parameters=sum(math.prod(variable.shape) for variable in variables),
-            dtypes=dtypes,
-            tokenizer=describe_text(self.preprocessor),
-            generation=unusual(self.config.generation),
-            adapters=tuple(f"{path} (rank {each.rank})" for path, each in adapters.items()),
-            notes=("all weights but the LoRA adapters are frozen; model.unfreeze() trains them",),
-        )
+        self.notes = [
+            *self.notes,
+            "all weights but the LoRA adapters are frozen; model.unfreeze() trains them",
+        ]
+        tensors = {
+            "files": (preset_folder.WEIGHTS_FILE,),
+            "loaded": tuple(variable.path for variable in variables),
+            "dtypes": dtypes,
+            "adapters": tuple(f"{path} (rank {each.rank})" for path, each in adapters.items()),
+        }
+        return self.report(family_in(self.config), variables, tensors)
 
 
 class HuggingFace(Source):
@@ -127,15 +122,7 @@ class HuggingFace(Source):
 
     def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
         tensors = self.folder.load(variables, strict=strict)
-        return LoadReport(
-            source=self.name,
-            family=self.folder.family,
-            parameters=sum(math.prod(variable.shape) for variable in variables),
-            tokenizer=describe_text(self.preprocessor),
-            generation=unusual(self.config.generation),
-            notes=tuple(self.notes),
-            **tensors,
-        )
+        return self.report(self.folder.family, variables, tensors)
 
     def close(self) -> None:
         self.folder.close()
@@ -190,15 +177,7 @@ class KerasHub(Source):
 
     def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
         tensors = self.folder.load(variables, strict=strict)
-        return LoadReport(
-            source=self.name,
-            family=self.folder.family,
-            parameters=sum(math.prod(variable.shape) for variable in variables),
-            tokenizer=describe_text(self.preprocessor),
-            generation=unusual(self.config.generation),
-            notes=tuple(self.notes),
-            **tensors,
-        )
+        return self.report(self.folder.family, variables, tensors)
 
     def close(self) -> None:
         self.folder.close()
@@ -219,15 +198,8 @@ class CTranslate2(Source):
 
     def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
         tensors = self.model.weights.assign(variables)
-        return LoadReport(
-            source=self.name,
-            family=self.config.family or self.config.architecture.encoder.type,
-            parameters=sum(math.prod(variable.shape) for variable in variables),
-            tokenizer=describe_text(self.preprocessor),
-            generation=unusual(self.config.generation),
-            notes=("dropout is no part of such a folder: all rates are 0",),
-            **tensors,
-        )
+        self.notes = [*self.notes, "dropout is no part of such a folder: all rates are 0"]
+        return self.report(family_in(self.config), variables, tensors)
 
 
 class TorchRNN(Source):
@@ -249,15 +221,8 @@ class TorchRNN(Source):
         self.folder.check(strict=strict)
 
     def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
-        return LoadReport(
-            source=self.name,
-            family="recurrent",
-            parameters=sum(math.prod(variable.shape) for variable in variables),
-            tokenizer=describe_text(self.preprocessor),
-            generation=unusual(self.config.generation),
-            notes=tuple(self.notes),
-            **self.folder.load(variables, strict=strict),
-        )
+        tensors = self.folder.load(variables, strict=strict)
+        return self.report(family_in(self.config), variables, tensors)
 
     def close(self) -> None:
         self.folder.close()
@@ -336,6 +301,11 @@ def _open_folder(
     if is_torch_rnn_folder(path):
         return TorchRNN(path, with_text=with_text)
     raise preset_folder.not_a_preset_folder(path)
+
+
+def family_in(config: PresetConfig) -> str:
+    """Returns the family of a configuration; the kind of its encoder where it has none."""
+    return config.family or config.architecture.encoder.type
 
 
 def _refuse_ctranslate2_options(own: Mapping[str, Any], name: str) -> None:

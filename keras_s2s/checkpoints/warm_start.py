@@ -5,7 +5,6 @@ checkpoints that are put together (warm start) [Rothe 2020].
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -24,12 +23,12 @@ from keras_s2s.checkpoints.huggingface.pair import (
     THEIR_PROJECTION,
     Pair,
 )
-from keras_s2s.checkpoints.huggingface.stored import StoredTensor, stored_tensors
 from keras_s2s.checkpoints.huggingface.writer import describe
 from keras_s2s.checkpoints.kerashub.half import KerasHubHalf
 from keras_s2s.checkpoints.kerashub.serialized import is_kerashub_folder, is_kerashub_object
 from keras_s2s.checkpoints.load_report import LoadReport
-from keras_s2s.checkpoints.model_source import Source, describe_text, unusual
+from keras_s2s.checkpoints.model_source import Source
+from keras_s2s.checkpoints.stored_tensors import StoredTensor, stored_tensors
 from keras_s2s.config import ConfigError, PresetConfig
 from keras_s2s.config.nearest import did_you_mean
 from keras_s2s.text.preprocessor import Preprocessor
@@ -90,17 +89,9 @@ class EncoderDecoder(Source):
         self.notes = [*pair.notes, *(note for each in tokenizers for note in each.notes)]
 
     def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
-        told = self.pair.load(variables, strict=strict)
-        notes = tuple(dict.fromkeys([*told.pop("notes"), *self.notes]))
-        return LoadReport(
-            source=self.name,
-            family=self.pair.family,
-            parameters=sum(math.prod(variable.shape) for variable in variables),
-            tokenizer=describe_text(self.preprocessor),
-            generation=unusual(self.config.generation),
-            notes=notes,
-            **told,
-        )
+        tensors = self.pair.load(variables, strict=strict)
+        self.notes = list(dict.fromkeys([*tensors.pop("notes"), *self.notes]))
+        return self.report(self.pair.family, variables, tensors)
 
     def close(self) -> None:
         self._files.close()

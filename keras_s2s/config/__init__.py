@@ -47,7 +47,7 @@ from keras_s2s.config.preset import (
 )
 from keras_s2s.config.reading import ConfigT, read_config
 from keras_s2s.config.recipe import (
-    ANSWER_MONITORS,
+    GENERATION_MONITORS,
     BleuTokenizer,
     DataConfig,
     EvaluationConfig,
@@ -74,7 +74,7 @@ from keras_s2s.config.text import TextConfig, TokenizerConfig, TokenizerKind
 from keras_s2s.config.transformer import RelativePositionsConfig, TransformerConfig
 
 __all__ = [
-    "ANSWER_MONITORS",
+    "GENERATION_MONITORS",
     "LARGEST",
     "REGISTERED",
     "AdapterConfig",

@@ -149,8 +149,8 @@ class OptimizerConfig(Strict):
     warmup_steps: Count = 0
 
 
-#: Values to watch that compare answers with targets, and the metric that each belongs to.
-ANSWER_MONITORS: dict[str, str] = {
+#: Values to watch that compare generated texts with targets, and the metric each belongs to.
+GENERATION_MONITORS: dict[str, str] = {
     "val_bleu": "bleu",
     "val_chrf": "chrf",
     "val_rouge1": "rouge",
@@ -279,7 +279,7 @@ class RecipeConfig(Strict):
     @property
     def metrics(self) -> tuple[str, ...]:
         """All metrics that compare generated texts with targets, `training.monitor` included."""
-        watched = ANSWER_MONITORS.get(self.training.monitor)
+        watched = GENERATION_MONITORS.get(self.training.monitor)
         return tuple(dict.fromkeys((*self.evaluation.metrics, *((watched,) if watched else ()))))
 
     @model_validator(mode="after")
@@ -344,7 +344,7 @@ class RecipeConfig(Strict):
                 "with an objective, loss, perplexity and token accuracy are measured, not "
                 "generated texts; set metrics: []",
             )
-        if self.training.monitor in ANSWER_MONITORS:
+        if self.training.monitor in GENERATION_MONITORS:
             raise Misfit(
                 ("training", "monitor"),
                 f"{self.training.monitor} compares generated texts, which an objective does not "

@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 
 from keras_s2s.config import (
-    ANSWER_MONITORS,
+    GENERATION_MONITORS,
     ConfigError,
     DataConfig,
     ObjectiveConfig,
@@ -45,7 +45,7 @@ from keras_s2s.recipes.run_folder import (
 from keras_s2s.recipes.summary import print_summary
 from keras_s2s.recipes.warm_start import warm_started
 from keras_s2s.text.preprocessor import Preprocessor
-from keras_s2s.text_metrics.corpus_metrics import check_metrics, corpus_metrics, first_answers
+from keras_s2s.text_metrics.corpus_metrics import check_metrics, corpus_metrics, first_hypotheses
 from keras_s2s.text_metrics.target_language import target_language
 from keras_s2s.training.callbacks import GenerationMetrics, ProgressBar, SaveBest, TimeLimit
 
@@ -171,7 +171,7 @@ def _run(
     elif recipe.data.overlong == "truncate":
         generating["overlong"] = "truncate"
     else:
-        read = ["test", *(["validation"] if training.monitor in ANSWER_MONITORS else [])]
+        read = ["test", *(["validation"] if training.monitor in GENERATION_MONITORS else [])]
         for name in read:
             _check_sources(splits[name], preprocessor, limits, f"data.{name}")
 
@@ -193,8 +193,8 @@ def _run(
 
     keeper, position = SaveBest(save, training.monitor), Position()
     callbacks: list[Any] = [position]
-    if training.monitor in ANSWER_MONITORS:
-        metric = ANSWER_MONITORS[training.monitor]
+    if training.monitor in GENERATION_MONITORS:
+        metric = GENERATION_MONITORS[training.monitor]
         bleu_tokenize = recipe.evaluation.bleu_tokenize if metric == "bleu" else None
         callbacks.append(
             GenerationMetrics(
@@ -258,9 +258,9 @@ def _run(
         "metrics": metrics,
         "history": history,
     }
-    for source, target, answer in samples:
-        mark = "=" if answer == target else "≠"
-        print(f"{source}\n  -> {answer}\n  {mark}  {target}", file=results)
+    for source, target, hypothesis in samples:
+        mark = "=" if hypothesis == target else "≠"
+        print(f"{source}\n  -> {hypothesis}\n  {mark}  {target}", file=results)
     texts = [source for source, _, _ in samples] if recipe.data.objective is None else []
     # Heatmaps are drawn for texts; an objective makes ids.
     pictures = _draw(model, history, texts, directory) if has_plots else []
@@ -357,9 +357,9 @@ def measure(
     """
     sources = [source for source, _ in pairs]
     targets = [target for _, target in pairs]
-    answers = first_answers(model.generate(sources, batch_size=64, **generation_options))
+    hypotheses = first_hypotheses(model.generate(sources, batch_size=64, **generation_options))
     metrics = corpus_metrics(
-        answers,
+        hypotheses,
         targets,
         recipe.evaluation.metrics,
         tgt_lang=recipe.evaluation.tgt_lang or target_language(model.preprocessor),
@@ -369,7 +369,7 @@ def measure(
     )
     count = min(recipe.evaluation.samples, len(pairs))
     chosen = np.linspace(0, max(0, len(pairs) - 1), count).astype(int)
-    return metrics, [(sources[i], targets[i], answers[i]) for i in chosen]
+    return metrics, [(sources[i], targets[i], hypotheses[i]) for i in chosen]
 
 
 def measure_objective(
@@ -394,12 +394,15 @@ def measure_objective(
         if not len(real):
             break
         inputs = {name: x[name][real] for name in frontend.specs}
-        answers = np.asarray(model.generate(inputs))
-        answers = answers[:, 0] if answers.ndim == 3 else answers  # the first of several
-        for row, answer in zip(real, answers, strict=True):
+        hypotheses = np.asarray(model.generate(inputs))
+        hypotheses = hypotheses[:, 0] if hypotheses.ndim == 3 else hypotheses  # the first
+        for row, hypothesis in zip(real, hypotheses, strict=True):
             source = source_ids[row][x[SOURCE_MASK][row]]
-            rows = (source, labels[row][weights[row] > 0], _up_to_eos(answer, model.special_ids))
-            shown = [preprocessor.target.decode(ids, skip_special_ids=False) for ids in rows]
+            target, found = labels[row][weights[row] > 0], _up_to_eos(hypothesis, model.special_ids)
+            shown = [
+                preprocessor.target.decode(ids, skip_special_ids=False)
+                for ids in (source, target, found)
+            ]
             samples.append((shown[0], shown[1], shown[2]))
     return metrics, samples
 

@@ -108,14 +108,14 @@ class TextMetrics:
         return values
 
 
-def first_answers(answers: Sequence[str | Sequence[str]]) -> list[str]:
+def first_hypotheses(generated: Sequence[str | Sequence[str]]) -> list[str]:
     """Returns one text for each source: the first, which is the best, where there are several.
 
     Example:
-        >>> first_answers([["a dog", "the dog"], ["a cat", "cats"]])
+        >>> first_hypotheses([["a dog", "the dog"], ["a cat", "cats"]])
         ['a dog', 'a cat']
     """
-    return [answer if isinstance(answer, str) else answer[0] for answer in answers]
+    return [found if isinstance(found, str) else found[0] for found in generated]
 
 
 def check_metrics(metrics: Sequence[str], *, bleu_tokenize: str | None = None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from keras_s2s.text.tables import pairs_of
-from keras_s2s.text_metrics.corpus_metrics import TextMetrics, check_metrics, first_answers
+from keras_s2s.text_metrics.corpus_metrics import TextMetrics, check_metrics, first_hypotheses
 from keras_s2s.text_metrics.target_language import target_language
 
 logger = logging.getLogger(__name__)
@@ -104,8 +104,8 @@ class GenerationMetrics(keras.callbacks.Callback):
         preprocessor = self.model.preprocessor
         if preprocessor is not None and preprocessor.special_ids.languages is not None:
             options["tgt_lang"] = self.tgt_lang
-        answers = self.model.generate([source for source, _ in self.pairs], **options)
-        measured = self._metrics().measure(first_answers(answers))
+        hypotheses = self.model.generate([source for source, _ in self.pairs], **options)
+        measured = self._metrics().measure(first_hypotheses(hypotheses))
         if logs is not None:
             logs.update({f"val_{name}": value for name, value in measured.items()})
 

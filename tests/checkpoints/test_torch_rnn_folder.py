@@ -282,7 +282,7 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         {**plain(), "decoder.fc.bias": (12,)},
         {},
-        r"wrong shape: .*fc.bias .* expected \(13,\)",
+        r"wrong shape: .*fc.bias .* should be \(13,\)",
     ),
     (
         plain(),

@@ -118,6 +118,30 @@ def test_side_in_tokenizer_json(tmp_path):
 
 
 @slow_where_compiled
+def test_tokenizer_json_that_cuts_and_pads(tmp_path):
+    """As the files of sentence encoders do: cut to 9 and padded to 9, without a direction."""
+    folder = CASES["generic"](tmp_path)
+    path = folder / "tokenizer.json"
+    cut = {"max_length": 9, "strategy": "LongestFirst", "stride": 0}
+    padding = {
+        "strategy": {"Fixed": 9},
+        "direction": "Right",
+        "pad_to_multiple_of": None,
+        "pad_id": 0,
+        "pad_type_id": 0,
+        "pad_token": "<pad>",
+    }
+    stored = {**json.loads(path.read_text()), "truncation": cut, "padding": padding}
+    path.write_text(json.dumps(stored))
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    ours = load_pretrained_tokenizers(folder, "bart").source
+    assert ours.truncation_side == theirs.truncation_side == "right"
+    expected = theirs(TEXTS, add_special_tokens=False).input_ids
+    assert ours.encode_batch(TEXTS) == expected
+    assert {len(row) > 9 for row in expected} == {True, False}
+
+
+@slow_where_compiled
 @pytest.mark.parametrize("name", ["mbart", "nllb", "bart", "plbart_base", "t5"])
 def test_batches(name, tmp_path):
     pair = Pair(name, tmp_path)

@@ -24,9 +24,9 @@ from keras_s2s.checkpoints.huggingface.family import (
 )
 from keras_s2s.checkpoints.huggingface.generation_table import KNOWN
 from keras_s2s.checkpoints.huggingface.key_table import Entry, Tables, entries
-from keras_s2s.checkpoints.huggingface.stored import StoredTensor
 from keras_s2s.checkpoints.huggingface.token_tables import expected_tables, resolve_tables
 from keras_s2s.checkpoints.sinusoid_tables import is_sinusoids
+from keras_s2s.checkpoints.stored_tensors import StoredTensor
 from keras_s2s.config import merge, spread_shared
 
 Side = Literal["encoder", "decoder"]

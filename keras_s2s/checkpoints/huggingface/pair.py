@@ -13,13 +13,18 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from keras_s2s.checkpoints.assignment import Assignments, assign
+from keras_s2s.checkpoints.assignment import assign
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.huggingface.generation_table import read_generation
 from keras_s2s.checkpoints.huggingface.half import HalfCheckpoint
 from keras_s2s.checkpoints.huggingface.key_table import Entry
-from keras_s2s.checkpoints.huggingface.stored import StoredTensor
 from keras_s2s.checkpoints.huggingface.transforms import TRANSFORMS
+from keras_s2s.checkpoints.stored_tensors import (
+    LEAVES_THE_REST,
+    StoredTensor,
+    TensorsToVariables,
+    refuse_misfits,
+)
 from keras_s2s.config import OriginConfig, PresetConfig, merge, read_config
 
 MODEL_TYPE = "encoder-decoder"
@@ -300,34 +305,25 @@ class Pair:
         used = {row.tensor.name for row in rows if row.tensor is not None}
         unused = list(self._unused(used))
         self._check(rows, shapes, unused, strict=strict)
-        loaded: list[str] = []
-        files: list[str] = []
-        dtypes: set[str] = set()
-        fill = Assignments(self.name)
+        found = TensorsToVariables(self.name)
         for row in rows:
             variable = named[row.entry.ours]
             if row.tensor is None:
                 self._draw(row, variable)
-                continue
-            array = row.entry.read(row.tensor.read())
-            fill(row.tensor.name, variable, array)
-            loaded.append(row.tensor.name)
-            files.append(row.tensor.file)
-            dtypes.add(str(array.dtype))
-        fill.finish()
+            else:
+                found.fill(variable, row.tensor, row.entry.read)
+        found.finish()
         new = [row for row in rows if row.tensor is None and not self._is_optional(row)]
         halves = (self.encoder, self.decoder)
         tied = {**self.encoder.tied, **self.decoder.tied}
         if not self.may_be_new:  # else what was left aside need not be equal
             tied |= {one: other for one, other in self.copies.items() if one != other}
         return {
-            "files": tuple(dict.fromkeys(files)),
-            "loaded": tuple(dict.fromkeys(loaded)),
+            **found.account(),
             "tied": tuple(f"{a} = {b}" for a, b in tied.items()),
             "fresh": tuple(row.entry.ours for row in new),
             "unused": tuple(dict.fromkeys(unused)),
             "computed": tuple(name for half in halves for name in half.computed),
-            "dtypes": tuple(sorted(dtypes)),
             "notes": tuple(self._told(rows, new)),
         }
 
@@ -353,14 +349,11 @@ class Pair:
         *,
         strict: bool,
     ) -> None:
-        problems = []
+        problems: list[str] = []
         for row in rows:
             wanted = row.entry.shape(shapes[row.entry.ours])
-            if row.tensor is not None and row.tensor.shape != wanted:
-                problems.append(
-                    f"wrong shape: {row.tensor.name} in {row.tensor.file} is {row.tensor.shape}, "
-                    f"but config.json makes it {wanted}"
-                )
+            if row.tensor is not None:
+                problems += row.tensor.problems(wanted, "config.json")
             missing = row.tensor is None and not self._is_optional(row)
             if missing and strict and not matches(row.entry.ours, self.may_be_new):
                 side = "" if row.half is None else f"{row.half.side}: "
@@ -373,12 +366,13 @@ class Pair:
                 if half.is_ignored(name)
             }
             problems += [f"unexpected: {name}" for name in unused if name not in ignored]
-        if problems:
-            shown = problems[:20] + (["..."] if len(problems) > 20 else [])
-            raise CheckpointError(
-                f"{self.name}: {len(problems)} tensors do not fit the model that its configuration "
-                "describes\n" + "\n".join(f"  {line}" for line in shown)
-            )
+        misshapen = any(problem.startswith("wrong") for problem in problems)
+        refuse_misfits(
+            self.name,
+            problems,
+            model="that its configuration describes",
+            remedy=None if misshapen else LEAVES_THE_REST,
+        )
 
     # ------------------------------------------------------------------ new weights
 

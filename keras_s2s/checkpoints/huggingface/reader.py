@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_s2s.checkpoints.assignment import Assignments, assign
+from keras_s2s.checkpoints.assignment import assign
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.files.weight_files import WeightFiles, open_weights
 from keras_s2s.checkpoints.huggingface.config_file import read_json, single_ids
@@ -32,14 +32,18 @@ from keras_s2s.checkpoints.huggingface.generation_table import KNOWN, read_gener
 from keras_s2s.checkpoints.huggingface.key_table import Entry, entries
 from keras_s2s.checkpoints.huggingface.token_tables import Resolved, expected_tables, resolve_tables
 from keras_s2s.checkpoints.sinusoid_tables import is_sinusoids
+from keras_s2s.checkpoints.stored_tensors import (
+    LEAVES_THE_REST,
+    StoredTensor,
+    TensorsToVariables,
+    refuse_misfits,
+    stored_tensors,
+)
 from keras_s2s.checkpoints.variable_shapes import variable_shapes
 from keras_s2s.config import OriginConfig, PresetConfig, merge, read_config, spread_shared
 
 CONFIG_FILE = "config.json"
 GENERATION_FILE = "generation_config.json"
-
-#: Types that weights may be stored in.
-FLOATS = ("float32", "bfloat16", "float16", "float64")
 
 
 def is_huggingface_folder(path: str | Path) -> bool:
@@ -84,7 +88,7 @@ class HuggingFaceFolder:
         self.computed: list[str] = []
         self.weights: WeightFiles | None = self._open() if with_weights else None
         try:
-            self._names = self._tensor_names()
+            self.tensors = self._named_as_in_tables()
             self.tokens = self._resolve_tables()
             self.preset = self._preset(catalog.load_family(self.family))
         except BaseException:
@@ -190,12 +194,13 @@ class HuggingFaceFolder:
         """
         found: dict[str, Any] = {}
         for name, side in self.tables.sinusoids.items():
-            if name not in self._names:
+            tensor = self.tensors.get(name)
+            if tensor is None:
                 continue
-            if is_sinusoids(self._read(name), self._dtype(name), self._layout(family)):
+            if is_sinusoids(tensor.read(), tensor.dtype, self._layout(family)):
                 self.computed.append(name)
                 continue
-            rows = self._shape(name)[0] if self._shape(name) else 1
+            rows = tensor.shape[0] if tensor.shape else 1
             found[side] = {
                 "embedding": {
                     "positions": "learned",
@@ -213,14 +218,6 @@ class HuggingFaceFolder:
     def _layout(family: Mapping[str, Any]) -> Any:
         return spread_shared(family["architecture"])["encoder"]["embedding"]["sinusoids"]
 
-    def _shape(self, name: str) -> tuple[int, ...]:
-        assert self.weights is not None
-        return tuple(self.weights.specs[self._names[name]].shape)
-
-    def _dtype(self, name: str) -> str:
-        assert self.weights is not None
-        return self.weights.specs[self._names[name]].dtype
-
     def _generation(self) -> tuple[dict[str, Any], str]:
         """Returns the generation settings and the name of the file that has them."""
         if (self.path / GENERATION_FILE).is_file():
@@ -237,37 +234,36 @@ class HuggingFaceFolder:
 
     # ------------------------------------------------------------------ tensors
 
-    def _tensor_names(self) -> dict[str, str]:
-        """Returns the names of tensors in the files by those in the family's table.
+    def _named_as_in_tables(self) -> dict[str, StoredTensor]:
+        """Returns the tensors by the names in the family's tables.
 
-        A folder of the bare model, without the output projection, lacks the prefix.
+        A folder of the bare model, without the output projection, lacks their prefix.
         """
         if self.weights is None:
             return {}
-        names, prefix = list(self.weights.specs), self.tables.prefix
-        if not prefix or any(name.startswith(prefix) for name in names):
-            return {name: name for name in names}
-        return {prefix + name: name for name in names}
+        tensors, prefix = stored_tensors(self.weights), self.tables.prefix
+        if not prefix or any(name.startswith(prefix) for name in tensors):
+            return tensors
+        return {prefix + name: tensor for name, tensor in tensors.items()}
 
     def _table_names(self) -> tuple[str, ...]:
         names = self.tables.token_tables
         known = (names.shared, names.encoder, names.decoder, names.output)
-        return tuple(name for name in (*known, *self.tables.sinusoids) if name in self._names)
+        return tuple(name for name in (*known, *self.tables.sinusoids) if name in self.tensors)
 
     def _resolve_tables(self) -> Resolved | None:
         if self.weights is None:
             return None
         return resolve_tables(
             self.tables.token_tables,
-            self._names.keys(),
+            self.tensors.keys(),
             self.config,
-            lambda one, other: np.array_equal(self._read(one), self._read(other)),
+            self._are_equal,
             str(self.weights.path),
         )
 
-    def _read(self, name: str) -> np.ndarray:
-        assert self.weights is not None
-        return self.weights.read(self._names[name])
+    def _are_equal(self, one: str, other: str) -> bool:
+        return np.array_equal(self.tensors[one].read(), self.tensors[other].read())
 
     def load(self, variables: Sequence[Any], *, strict: bool = True) -> dict[str, Any]:
         """Assigns the tensors to variables, one at a time.
@@ -289,31 +285,24 @@ class HuggingFaceFolder:
         named = {variable.path: variable for variable in variables}
         shapes = {path: tuple(variable.shape) for path, variable in named.items()}
         rows = self._fitting(shapes, strict=strict)
-        fresh = [row for row in rows if row.theirs not in self._names]
+        fresh = [row for row in rows if row.theirs not in self.tensors]
         unused = [*self._other_positions(), *self._unused({row.theirs for row in rows})]
-        loaded: list[str] = []
-        dtypes: set[str] = set()
-        fill = Assignments(self.path)
+        found = TensorsToVariables(self.path)
         for row in rows:
-            if row.theirs in self._names:
-                array = row.transform.read(self._read(row.theirs))
-                fill(row.theirs, named[row.ours], array)
-                loaded.append(row.theirs)
-                dtypes.add(str(array.dtype))
+            if row.theirs in self.tensors:
+                found.fill(named[row.ours], self.tensors[row.theirs], row.read)
             elif row.theirs in self.tables.optional:
                 assign(named[row.ours], np.zeros(named[row.ours].shape, "float32"))
-        fill.finish()
+        found.finish()
         tied = [f"{name} = {other}" for name, other in self.tokens.tied.items()]
         if self.tokens.tie:
             tied.insert(0, f"{self.tables.token_tables.output} = {self.tokens.tables.target}")
         return {
-            "files": tuple(dict.fromkeys(self._file(name).name for name in loaded)),
-            "loaded": tuple(dict.fromkeys(loaded)),
+            **found.account(),
             "tied": tuple(dict.fromkeys(tied)),
             "fresh": tuple(row.ours for row in fresh),
             "unused": (*self.tokens.unused, *self._ignored(), *unused),
             "computed": tuple(self.computed),
-            "dtypes": tuple(sorted(dtypes)),
         }
 
     def check(self, *, strict: bool = True) -> None:
@@ -338,25 +327,36 @@ class HuggingFaceFolder:
         assert self.tokens is not None
         architecture = self.preset.architecture.model_dump()
         rows = entries(self.tables, shapes, architecture, self.tokens.tables)
-        problems = self._misshapen(rows, shapes)
+        problems = [
+            problem
+            for row in rows
+            if row.theirs in self.tensors
+            for problem in self.tensors[row.theirs].problems(
+                row.shape(shapes[row.ours]), CONFIG_FILE
+            )
+        ]
         misshapen = bool(problems)
         if strict:
             problems += [
-                f"other values: {name} in {self._file(name)} does not hold the sinusoids that "
-                f"{self.tables.model_type} computes"
+                f"other values: {name} in {self.tensors[name].file} does not hold the sinusoids "
+                f"that {self.tables.model_type} computes"
                 for name in self._other_positions()
             ]
             problems += [
-                f"missing: {row.theirs} {row.transform.shape(shapes[row.ours])}, for {row.ours}"
+                f"missing: {row.theirs} {row.shape(shapes[row.ours])}, for {row.ours}"
                 for row in rows
-                if row.theirs not in self._names and row.theirs not in self.tables.optional
+                if row.theirs not in self.tensors and row.theirs not in self.tables.optional
             ]
             problems += [
-                f"unexpected: {name} in {self._file(name)}"
+                f"unexpected: {name} in {self.tensors[name].file}"
                 for name in self._unused({row.theirs for row in rows})
             ]
-        if problems:
-            raise self._misfit(problems, strict and not misshapen)
+        refuse_misfits(
+            self.path,
+            problems,
+            model=f"that {CONFIG_FILE} describes",
+            remedy=None if misshapen else LEAVES_THE_REST,
+        )
         return rows
 
     def _unused(self, used: set[str]) -> list[str]:
@@ -364,14 +364,14 @@ class HuggingFaceFolder:
         assert self.tokens is not None
         known = used | {*self.tokens.tied, *self.tokens.unused, *self.computed, *self._ignored()}
         return [
-            name for name in self._names if name not in known and name not in self.tables.computed
+            name for name in self.tensors if name not in known and name not in self.tables.computed
         ]
 
     def _ignored(self) -> list[str]:
         """Returns the tensors that the family declares as not needed."""
         return [
             name
-            for name in self._names
+            for name in self.tensors
             if any(fnmatchcase(name, pattern) for pattern in self.tables.ignored)
         ]
 
@@ -379,12 +379,12 @@ class HuggingFaceFolder:
         """Returns tables of positions that transformers computes, whose stored values differ."""
         others: list[str] = []
         for name, side in self.tables.computed.items():
-            if name not in self._names:
+            if name not in self.tensors:
                 continue
             embedding = getattr(self.preset.architecture, side).embedding
             same = is_sinusoids(
-                self._read(name),
-                self._dtype(name),
+                self.tensors[name].read(),
+                self.tensors[name].dtype,
                 embedding.sinusoids,
                 zero_row=embedding.position_offset - 1,
             )
@@ -393,36 +393,3 @@ class HuggingFaceFolder:
             elif name not in self.computed:
                 self.computed.append(name)
         return others
-
-    def _misshapen(self, rows: Sequence[Entry], shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-        assert self.weights is not None
-        problems = []
-        for row in rows:
-            if row.theirs not in self._names:
-                continue
-            wanted = row.transform.shape(shapes[row.ours])
-            found = tuple(self.weights.specs[self._names[row.theirs]].shape)
-            dtype = self.weights.specs[self._names[row.theirs]].dtype
-            if dtype not in FLOATS:
-                problems.append(
-                    f"wrong type: {row.theirs} in {self._file(row.theirs)} is {dtype}, not one of "
-                    + ", ".join(FLOATS)
-                )
-            if found != wanted:
-                problems.append(
-                    f"wrong shape: {row.theirs} in {self._file(row.theirs)} is {found}, but "
-                    f"{CONFIG_FILE} makes it {wanted}"
-                )
-        return problems
-
-    def _file(self, name: str) -> Path:
-        assert self.weights is not None
-        return self.weights.file_of(self._names[name])
-
-    def _misfit(self, problems: list[str], lenient: bool) -> CheckpointError:
-        shown = problems[:20] + (["..."] if len(problems) > 20 else [])
-        remedy = "\n  strict=False leaves what is missing at random, and the rest unused"
-        return CheckpointError(
-            f"{self.path}: {len(problems)} tensors do not fit the model that {CONFIG_FILE} "
-            "describes\n" + "\n".join(f"  {line}" for line in shown) + (remedy if lenient else "")
-        )

@@ -23,7 +23,6 @@ from keras_s2s.checkpoints.huggingface.config_table import read_keys, write_keys
 from keras_s2s.checkpoints.huggingface.family import FamilyTables, family_tables
 from keras_s2s.checkpoints.huggingface.key_table import Entry, Tables
 from keras_s2s.checkpoints.huggingface.key_table import entries as huggingface_entries
-from keras_s2s.checkpoints.huggingface.stored import StoredTensor
 from keras_s2s.checkpoints.kerashub import layer_table
 from keras_s2s.checkpoints.kerashub.family import kerashub_tables
 from keras_s2s.checkpoints.kerashub.reader import (
@@ -33,6 +32,7 @@ from keras_s2s.checkpoints.kerashub.reader import (
 )
 from keras_s2s.checkpoints.kerashub.serialized import CONFIG, plain, read_serialized
 from keras_s2s.checkpoints.kerashub.tokenizer import read_tokenizer
+from keras_s2s.checkpoints.stored_tensors import StoredTensor, stored_tensor
 from keras_s2s.config import merge, spread_shared
 from keras_s2s.text.pretrained.text_side import TextSide, side_of
 
@@ -176,23 +176,17 @@ class KerasHubHalf:
             if any(fnmatchcase(name, pattern) for pattern in self.tables.ignored):
                 self.ignored.append(name)
             else:  # reported, or refused, under KerasHub's own name
-                yield name, self._as_it_is(name)
+                yield name, stored_tensor(self._weights, name)
         for name, parts in found.items():
             rows = [parts[place] for place in sorted(parts)]
             yield name, self._tensor(name, rows)
-
-    def _as_it_is(self, name: str) -> StoredTensor:
-        assert self._weights is not None
-        weights, spec = self._weights, self._weights.specs[name]
-        file = weights.file_of(name).name
-        return StoredTensor(name, file, spec.shape, spec.dtype, lambda: weights.read(name))
 
     def _zeros(self, name: str) -> StoredTensor:
         """Returns a table of token types for a model that has none: it adds nothing."""
         encoder = self.architecture["encoder"]
         shape = (encoder["embedding"]["token_types"], encoder["hidden_dim"])
         return StoredTensor(
-            name, "none (zeros)", shape, "float32", lambda: np.zeros(shape, "float32")
+            name, Path("none (zeros)"), shape, "float32", lambda: np.zeros(shape, "float32")
         )
 
     def _tensor(self, name: str, rows: list[tuple[Entry, Entry]]) -> StoredTensor:
@@ -203,7 +197,7 @@ class KerasHubHalf:
         ours = row.transform.read(np.broadcast_to(np.zeros((), "int8"), spec.shape)).shape
         return StoredTensor(
             name,
-            self._weights.file_of(row.theirs).name,
+            self._weights.file_of(row.theirs),
             tuple(other.shape(ours)),
             spec.dtype,
             self._reader(rows),

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_s2s.checkpoints.assignment import Assignments, assign
+from keras_s2s.checkpoints.assignment import assign
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.files.keras_h5_file import KerasWeights
 from keras_s2s.checkpoints.huggingface.config_table import read_keys, shortened, their_keys
@@ -25,6 +25,12 @@ from keras_s2s.checkpoints.kerashub.family import (
 from keras_s2s.checkpoints.kerashub.layer_table import entries
 from keras_s2s.checkpoints.kerashub.serialized import CONFIG, plain, read_serialized
 from keras_s2s.checkpoints.kerashub.tokenizer import read_tokenizer
+from keras_s2s.checkpoints.stored_tensors import (
+    LEAVES_THE_REST,
+    TensorsToVariables,
+    refuse_misfits,
+    stored_tensors,
+)
 from keras_s2s.checkpoints.variable_shapes import variable_shapes
 from keras_s2s.config import PresetConfig, merge, read_config
 from keras_s2s.text.preprocessor import Preprocessor
@@ -34,8 +40,6 @@ TASK = "task.json"
 
 #: Settings of every Keras layer that change no number here.
 _OF_KERAS = {"name", "trainable", "dtype"}
-
-FLOATS = ("float32", "bfloat16", "float16", "float64")
 
 
 class KerasHubFolder:
@@ -96,6 +100,7 @@ class KerasHubFolder:
             else Preprocessor(self.tokenizer, self.tokenizer, self.preset.special_ids)
         )
         self.weights = KerasWeights(self.path) if with_weights else None
+        self.tensors = {} if self.weights is None else stored_tensors(self.weights)
 
     def __enter__(self) -> KerasHubFolder:
         return self
@@ -179,70 +184,51 @@ class KerasHubFolder:
         named = {variable.path: variable for variable in variables}
         shapes = {path: tuple(variable.shape) for path, variable in named.items()}
         rows = self._fitting(shapes, strict=strict)
-        present = [row for row in rows if row.theirs in self.weights.specs]
-        dtypes: set[str] = set()
-        fill = Assignments(self.path)
-        for row in present:
-            array = self.weights.read(row.theirs)
-            dtypes.add(str(array.dtype))
-            fill(row.theirs, named[row.ours], np.ascontiguousarray(row.transform.read(array)))
+        found = TensorsToVariables(self.path)
+        for row in rows:
+            if row.theirs in self.tensors:
+                found.fill(named[row.ours], self.tensors[row.theirs], row.transform.read)
         for path in self.tables.zero:
             if path in named:
                 assign(named[path], np.zeros(named[path].shape, "float32"))
-        fill.finish()
+        found.finish()
         output = self.preset.architecture.output
         return {
-            "files": tuple(dict.fromkeys(self.weights.file_of(row.theirs).name for row in present)),
-            "loaded": tuple(dict.fromkeys(row.theirs for row in present)),
+            **found.account(),
             "tied": (
                 (f"output = {self.tables.token_table}/vars/0",) if output.tie_embeddings else ()
             ),
-            "fresh": tuple(row.ours for row in rows if row.theirs not in self.weights.specs),
+            "fresh": tuple(row.ours for row in rows if row.theirs not in self.tensors),
             "unused": tuple(self._unused(rows)),
-            "computed": (),
-            "dtypes": tuple(sorted(dtypes)),
         }
 
     def _unused(self, rows: Sequence[Entry]) -> list[str]:
-        assert self.weights is not None
         used = {row.theirs for row in rows}
-        return [name for name in self.weights.specs if name not in used]
+        return [name for name in self.tensors if name not in used]
 
     def _fitting(self, shapes: Mapping[str, tuple[int, ...]], *, strict: bool) -> list[Entry]:
         """Returns the tensor of every variable, and raises an error where one does not fit."""
-        assert self.weights is not None
-        specs = self.weights.specs
         rows = entries(self.tables, shapes, self.preset.architecture.model_dump())
-        problems = []
+        problems: list[str] = []
+        missing: list[str] = []
         for row in rows:
             wanted = row.transform.shape(shapes[row.ours])
-            spec = specs.get(row.theirs)
-            if spec is None:
-                if strict:
-                    problems.append(f"missing: {row.theirs} {wanted}, for {row.ours}")
-                continue
-            if spec.dtype not in FLOATS:
-                problems.append(
-                    f"wrong type: {row.theirs} is {spec.dtype}, not one of {', '.join(FLOATS)}"
-                )
-            if spec.shape != wanted:
-                problems.append(
-                    f"wrong shape: {row.theirs} is {spec.shape}, but {CONFIG} makes it {wanted}"
-                )
-        misshapen = any(not problem.startswith("missing") for problem in problems)
+            if row.theirs in self.tensors:
+                problems += self.tensors[row.theirs].problems(wanted, CONFIG)
+            else:
+                missing.append(f"missing: {row.theirs} {wanted}, for {row.ours}")
+        misshapen = bool(problems)
         if strict:
+            problems += missing
             problems += [
-                f"unexpected: {name} in {self.weights.file_of(name).name}"
-                for name in self._unused(rows)
+                f"unexpected: {name} in {self.tensors[name].file}" for name in self._unused(rows)
             ]
-        if problems:
-            shown = problems[:20] + (["..."] if len(problems) > 20 else [])
-            if strict and not misshapen:
-                shown.append("strict=False leaves what is missing at random, and the rest unused")
-            raise CheckpointError(
-                f"{self.path}: {len(problems)} tensors do not fit the model that {CONFIG} "
-                "describes\n" + "\n".join(f"  {line}" for line in shown)
-            )
+        refuse_misfits(
+            self.path,
+            problems,
+            model=f"that {CONFIG} describes",
+            remedy=None if misshapen else LEAVES_THE_REST,
+        )
         return rows
 
 

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from keras_s2s.checkpoints.assignment import Assignments
 from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.stored_tensors import TensorsToVariables, refuse_misfits, stored_tensors
 from keras_s2s.checkpoints.torch_rnn.derivation import Derivation
 from keras_s2s.checkpoints.torch_rnn.description import FILE, missing_ids, read_description
 from keras_s2s.checkpoints.torch_rnn.key_table import Entry, KeyTable
@@ -26,9 +26,6 @@ from keras_s2s.config import (
     shared_keys,
     spread_shared,
 )
-
-#: Types that weights may be stored in.
-FLOATS = ("float32", "bfloat16", "float16", "float64")
 
 #: What every model of this kind has.
 _NEEDED = ("encoder.embedding", "encoder.rnn", "decoder.embedding", "decoder.rnn", "decoder.output")
@@ -69,6 +66,7 @@ class TorchRNNFolder:
             origin=self.description_path,
         )
         try:
+            self.tensors = stored_tensors(self.weights)
             self.modules = self._find_modules()
             self.preset = self._preset()
             self.entries = self._entries()
@@ -132,9 +130,9 @@ class TorchRNNFolder:
         try:
             derived = Derivation(
                 self.modules,
-                {name: tuple(spec.shape) for name, spec in self.weights.specs.items()},
+                {name: tensor.shape for name, tensor in self.tensors.items()},
                 self._stated(),
-                lambda one, other: np.array_equal(self.weights.read(one), self.weights.read(other)),
+                self._are_equal,
             )
         except CheckpointError as error:
             raise CheckpointError(f"{self.description_path}: {error}") from None
@@ -219,28 +217,21 @@ class TorchRNNFolder:
             problems += [
                 f"unexpected: {name} in {self.weights.file_of(name)}" for name in self._unused()
             ]
-        if problems:
-            shown = problems[:20] + (["..."] if len(problems) > 20 else [])
-            raise CheckpointError(
-                f"{self.path}: {len(problems)} tensors do not fit the model\n"
-                + "\n".join(f"  {line}" for line in shown)
-                + f"\n  {FILE} says what shapes do not tell: modules whose names are not usual, "
-                "and the architecture"
-            )
+        refuse_misfits(
+            self.path,
+            problems,
+            model=f"that shapes and {FILE} describe",
+            remedy=(
+                f"{FILE} says what shapes do not tell: modules whose names are not usual, and the "
+                "architecture"
+            ),
+        )
 
     def _problems_of(self, name: str, shape: Any, entry: Entry, strict: bool) -> list[str]:
-        if name not in self.weights.specs:
-            missing = f"missing: {name} {shape}, for {', '.join(entry.ours) or 'nothing'}"
-            return [missing] if strict else []
-        spec, file = self.weights.specs[name], self.weights.file_of(name)
-        problems = []
-        if tuple(spec.shape) != shape:
-            problems.append(f"wrong shape: {name} in {file} is {spec.shape}, expected {shape}")
-        if spec.dtype not in FLOATS:
-            problems.append(
-                f"wrong type: {name} in {file} is {spec.dtype}, not one of {', '.join(FLOATS)}"
-            )
-        return problems
+        if name in self.tensors:
+            return self.tensors[name].problems(shape, "the other tensors")
+        missing = f"missing: {name} {shape}, for {', '.join(entry.ours) or 'nothing'}"
+        return [missing] if strict else []
 
     def _untied(self) -> list[str]:
         """Returns tables that the architecture calls one, and that have different values."""
@@ -248,15 +239,17 @@ class TorchRNNFolder:
             f"different values: {entry.theirs[0]} and {name}, which the architecture has as one "
             "table (share_embeddings, output.tie_embeddings)"
             for entry in self.entries
-            if isinstance(entry.transform, Copies) and entry.theirs[0] in self.weights.specs
+            if isinstance(entry.transform, Copies) and entry.theirs[0] in self.tensors
             for name in entry.theirs[1:]
-            if name in self.weights.specs
-            and not np.array_equal(self.weights.read(entry.theirs[0]), self.weights.read(name))
+            if name in self.tensors and not self._are_equal(entry.theirs[0], name)
         ]
+
+    def _are_equal(self, one: str, other: str) -> bool:
+        return np.array_equal(self.tensors[one].read(), self.tensors[other].read())
 
     def _unused(self) -> list[str]:
         used = {name for entry in self.entries for name in entry.theirs}
-        return [name for name in self.weights.specs if name not in used]
+        return [name for name in self.tensors if name not in used]
 
     def load(self, variables: Sequence[Any], *, strict: bool = True) -> dict[str, Any]:
         """Assigns the tensors to variables.
@@ -278,29 +271,27 @@ class TorchRNNFolder:
         if filled != set(named):
             other = sorted(filled ^ set(named))
             raise CheckpointError(f"{self.path}: no tensor is known for {', '.join(other)}")
-        loaded: list[str] = []
         fresh: list[str] = []
-        dtypes: set[str] = set()
-        fill = Assignments(self.path)
+        found = TensorsToVariables(self.path)
         for entry in self.entries:
             if not entry.ours:
                 continue
-            if not all(name in self.weights.specs for name in entry.theirs):
+            if not all(name in self.tensors for name in entry.theirs):
                 fresh += entry.ours
                 continue
-            tensors = [self.weights.read(name) for name in entry.theirs]
-            for path, array in zip(entry.ours, entry.transform.read(tensors), strict=True):
-                fill(" + ".join(entry.theirs), named[path], np.ascontiguousarray(array))
-            loaded += entry.theirs[:1] if isinstance(entry.transform, Copies) else entry.theirs
-            dtypes |= {str(tensor.dtype) for tensor in tensors}
-        fill.finish()
+            copies = isinstance(entry.transform, Copies)
+            tensors = [self.tensors[name] for name in entry.theirs]
+            arrays = [tensor.read() for tensor in tensors]
+            for tensor, array in zip(tensors[:1] if copies else tensors, arrays, strict=not copies):
+                found.note(tensor, array)
+            for path, array in zip(entry.ours, entry.transform.read(arrays), strict=True):
+                found(" + ".join(entry.theirs), named[path], np.ascontiguousarray(array))
+        found.finish()
         return {
-            "files": tuple(dict.fromkeys(self.weights.file_of(name).name for name in loaded)),
-            "loaded": tuple(loaded),
+            **found.account(),
             "tied": tuple(self._tied()),
             "fresh": tuple(fresh),
             "unused": (*self._without_effect(), *self._unused()),
-            "dtypes": tuple(sorted(dtypes)),
         }
 
     def _tied(self) -> list[str]:

@@ -100,7 +100,9 @@ class PretrainedTokenizer(Tokenizer):
         side = self.files.config().get("truncation_side")
         if side is None and TOKENIZER_JSON in self.files:
             stored = self.files.json(TOKENIZER_JSON).get("truncation")
-            side = str(stored.get("direction")).lower() if isinstance(stored, Mapping) else None
+            # Older files cut, and have no direction: the library reads that as the right end.
+            found = stored.get("direction") if isinstance(stored, Mapping) else None
+            side = None if found is None else str(found).lower()
         if side not in (None, "right", "left"):
             raise ConfigError(
                 f"{self.files.origin}: truncation_side is {side!r}; expected 'right' or 'left'"

@@ -121,7 +121,7 @@ class SentencePieceTokenizer(TrainedTokenizer):
     def token_to_id(self, token: str) -> int | None:
         """Returns the id of a piece (`▁` for the space), or `None`."""
         i = self.processor.piece_to_id(token)
-        # Unknown pieces are answered with the unknown id.
+        # Unknown pieces get the unknown id.
         return i if self.processor.id_to_piece(i) == token else None
 
     @property
