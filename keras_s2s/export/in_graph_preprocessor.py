@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras_s2s.export.in_graph.text_ops import valid_utf8
 from keras_s2s.export.in_graph_tokenizers import (
     check_tokenizer,
     in_graph_tokenizer,
-    valid_utf8,
 )
 from keras_s2s.text.preprocessor import Preprocessor
 

@@ -6,6 +6,7 @@ not imported it, `tf.saved_model.load` fails with "Op type not registered", with
 
 from __future__ import annotations
 
+from keras_s2s.export.in_graph_tokenizers import IN_GRAPH_TOKENIZERS
 from keras_s2s.layers.contracts import SOURCE_MASK, SourceInput
 from keras_s2s.layers.frontends import TOKEN_IDS
 from keras_s2s.text.preprocessor import Preprocessor
@@ -17,11 +18,10 @@ def needs_tensorflow_text(preprocessor: Preprocessor | None) -> bool:
     """Returns whether the exported tokenizers use ops of tensorflow-text."""
     if preprocessor is None:
         return False
-    for tokenizer in (preprocessor.source, preprocessor.target):
-        normalizer = getattr(tokenizer, "normalizer", None)
-        if tokenizer.kind.startswith("sentencepiece") or (normalizer and normalizer.form != "none"):
-            return True
-    return False
+    return any(
+        IN_GRAPH_TOKENIZERS[tokenizer.kind].needs_tensorflow_text(tokenizer)
+        for tokenizer in (preprocessor.source, preprocessor.target)
+    )
 
 
 def loading_lines(

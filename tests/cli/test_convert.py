@@ -11,6 +11,7 @@ from small_models import slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.cli import main
+from keras_s2s.export.in_graph_tokenizers import IN_GRAPH_TOKENIZERS
 
 pytest.importorskip("transformers")
 
@@ -111,6 +112,7 @@ def test_no_such_source(tmp_path, capsys):
 
 
 def test_a_tokenizer_that_no_graph_holds_names_the_way_out(tmp_path, capsys, monkeypatch):
+    monkeypatch.delitem(IN_GRAPH_TOKENIZERS, "token_list", raising=False)
     source = save_small_model(tmp_path / "model")
     assert main(["convert", source, str(tmp_path / "ct2"), "--to", "ctranslate2"]) == 0
     target = tmp_path / "saved"

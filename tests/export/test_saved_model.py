@@ -17,6 +17,7 @@ from unicode_texts import AWKWARD, CORPUS
 
 from keras_s2s.decoding.seeds import row_seeds
 from keras_s2s.export import FORMATS, ExportError, saved_model, second_process
+from keras_s2s.export.in_graph_tokenizers import IN_GRAPH_TOKENIZERS
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.samplers import Greedy
 from keras_s2s.samplers.random_numbers import uniform
@@ -341,7 +342,7 @@ def test_the_folder_is_what_a_server_expects(exported):
         assert beams == CASES[name].options.get("num_beams", 1)
 
 
-def test_wrong_requests_leave_nothing_behind(tmp_path):
+def test_wrong_requests_leave_nothing_behind(tmp_path, monkeypatch):
     model = make_model(Case(RECURRENT, "character"))
     with pytest.raises(ExportError, match=r"format='onnx'.*supported formats: tf_saved_model"):
         model.export(tmp_path / "a", "onnx")
@@ -357,6 +358,7 @@ def test_wrong_requests_leave_nothing_behind(tmp_path):
             model.export(tmp_path / "work", overwrite=overwrite)
     words = Preprocessor.train([(text, text) for text in CORPUS], "word")
     other = Seq2SeqLM.from_architecture(model.preset.architecture.model_dump(), preprocessor=words)
+    monkeypatch.delitem(IN_GRAPH_TOKENIZERS, "word")
     with pytest.raises(ExportError, match="a word tokenizer cannot be exported"):
         other.export(tmp_path / "a")
     assert [path.name for path in tmp_path.iterdir()] == ["work"]

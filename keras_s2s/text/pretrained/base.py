@@ -235,9 +235,10 @@ def tidy_spaces(text: str) -> str:
         >>> tidy_spaces("do n't , she 's here .")
         "don't, she's here."
     """
-    for spaced in _SPACED:
+    for spaced in SPACED:
         text = text.replace(spaced, spaced.strip())
     return text
 
 
-_SPACED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
+#: What `tidy_spaces` looks for, in order; it is replaced by itself without the spaces.
+SPACED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")

@@ -45,7 +45,8 @@ class PipelineTokenizer(PretrainedTokenizer):
         forced = "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"
         if type(self.pipeline.model).__name__ == "BPE" and not options.get(forced, False):
             tidy = False
-        self._tidy = tidy
+        #: Whether decoded texts lose the spaces before English punctuation.
+        self.tidies = tidy
         self._special = {i for i, token in special.items() if token.special}
         self._decoders = _decoders(json.loads(self.pipeline.to_str())["decoder"])
 
@@ -86,7 +87,7 @@ class PipelineTokenizer(PretrainedTokenizer):
 
     def _decode(self, ids: list[int]) -> str:
         text = self.pipeline.decode(ids, skip_special_tokens=True)
-        return tidy_spaces(text) if self._tidy else text
+        return tidy_spaces(text) if self.tidies else text
 
     def _settled(self, ids: list[int]) -> str:
         if self._decoders is None:
@@ -97,7 +98,7 @@ class PipelineTokenizer(PretrainedTokenizer):
             while ids and _BYTE.fullmatch(self.pipeline.id_to_token(ids[-1]) or ""):
                 ids.pop()
         text = self.pipeline.decode(ids, skip_special_tokens=True).rstrip(HALF)
-        return settled_spaces(text, tidy_spaces) if self._tidy else text
+        return settled_spaces(text, tidy_spaces) if self.tidies else text
 
     def _token(self, i: int) -> str:
         token = self.pipeline.id_to_token(i)

@@ -1,0 +1,139 @@
+"""Operations on strings that several tokenizers share.
+
+A place where a text is cut is marked by the byte 0xFF, which no UTF-8 text holds: a replacement by
+a regular expression puts marks in, and a split at this byte takes them out. RE2 matches no
+character class with it, so that a pattern applied later does not reach over a mark.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from keras_s2s.export.errors import ExportError
+from keras_s2s.text.pretrained.base import SPACED
+from keras_s2s.text.trained.normalization import Normalizer
+
+NORMAL_FORMS = {"nfc": "NFC", "nfkc": "NFKC"}
+
+#: What a cut is marked with; see above.
+CUT = b"\xff"
+
+#: The property White_Space of Unicode, for a character class. Python's `str.isspace` also holds
+#: for the four separators U+001C to U+001F.
+WHITE_SPACE = "\t-\r\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+PYTHON_SPACE = WHITE_SPACE + "\x1c-\x1f"
+
+
+def check_normalizer(kind: str, normalizer: Normalizer) -> None:
+    """Raises an error for a normalisation that TensorFlow does not have."""
+    if normalizer.form != "none" and normalizer.form not in NORMAL_FORMS:
+        raise ExportError(
+            f"normalization: {normalizer.form} of a {kind} tokenizer has no TensorFlow twin; "
+            f"supported: none, {', '.join(NORMAL_FORMS)}"
+        )
+
+
+def valid_utf8(texts: Any, errors: str = "replace") -> Any:
+    """Replaces each broken UTF-8 sequence in `texts`, strings of any shape, by U+FFFD.
+
+    Args:
+        texts: strings.
+        errors: "ignore" leaves broken sequences out.
+    """
+    import tensorflow as tf
+
+    return tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors=errors)
+
+
+def normalize(texts: Any, normalizer: Normalizer) -> Any:
+    """Applies `normalizer` to string `texts [B]`."""
+    texts = _compose(texts, normalizer)
+    if normalizer.lowercase:
+        texts = _compose(lowercase(texts), normalizer)
+    return texts
+
+
+def _compose(texts: Any, normalizer: Normalizer) -> Any:
+    if normalizer.form == "none":
+        return texts
+    return normal_form(texts, NORMAL_FORMS[normalizer.form])
+
+
+def normal_form(texts: Any, form: str) -> Any:
+    """Brings string `texts` into the normal form `form`, e.g. `"NFC"`."""
+    text = import_tensorflow_text(f"normalization: {form.lower()}")
+    return text.normalize_utf8(texts, form)
+
+
+def lowercase(texts: Any) -> Any:
+    """Lowercases string `texts [B]` as Python's `str.lower` does."""
+    import tensorflow as tf
+
+    # The op ends a text at its first NUL. NUL is no letter and part of no word, so that the parts
+    # between NULs are lowercased alike alone (a final sigma too). Joining loses NUL as well,
+    # where it is the separator: each part has its own in front, and the first one is removed.
+    parts = tf.strings.split(texts, sep="\0")
+    lower = tf.strings.lower(parts.flat_values, encoding="utf-8")
+    marked = parts.with_flat_values(tf.strings.join([tf.constant("\0"), lower]))
+    joined = tf.strings.reduce_join(marked, axis=-1)
+    length = tf.strings.length(joined)
+    return tf.strings.substr(joined, tf.ones_like(length), length - 1)
+
+
+def strip(texts: Any, white_space: str = PYTHON_SPACE) -> Any:
+    """Removes white space at both ends of string `texts`.
+
+    Args:
+        texts: strings of any shape.
+        white_space: content of a character class.
+    """
+    import tensorflow as tf
+
+    return tf.strings.regex_replace(texts, f"^[{white_space}]+|[{white_space}]+$", "")
+
+
+def mark(texts: Any, pattern: str, rewrite: bytes) -> Any:
+    """Rewrites every match of `pattern` in `texts`; `rewrite` may hold cuts and groups."""
+    import tensorflow as tf
+
+    return tf.strings.regex_replace(texts, pattern, rewrite)
+
+
+def cut(texts: Any) -> Any:
+    """Splits string `texts [B]` at their cuts into ragged `[B, P]`, empty parts left out."""
+    import tensorflow as tf
+
+    parts = tf.strings.split(texts, CUT)
+    return tf.ragged.boolean_mask(parts, tf.not_equal(parts, ""))
+
+
+def merge_rows(outer: Any, inner: Any) -> Any:
+    """Puts ragged `inner [P, L]` in place of the values of ragged `outer [B, P]`: `[B, L]`."""
+    return outer.with_flat_values(inner).merge_dims(1, 2)
+
+
+def tidy_spaces(texts: Any) -> Any:
+    """Removes the spaces before English punctuation and clitics, as `text.pretrained` does."""
+    import tensorflow as tf
+
+    for spaced in SPACED:
+        pattern = re.sub(r"([.?])", r"\\\1", spaced)
+        texts = tf.strings.regex_replace(texts, pattern, spaced.strip())
+    return texts
+
+
+def import_tensorflow_text(needed_by: str) -> Any:
+    """Imports `tensorflow_text` and returns it.
+
+    Raises:
+        ImportError: it is not installed; the message says what to install.
+    """
+    try:
+        import tensorflow_text
+    except ImportError as error:
+        raise ImportError(
+            f"exporting {needed_by} needs tensorflow-text, of the same version as tensorflow: "
+            'pip install "keras-s2s[tensorflow]"'
+        ) from error
+    return tensorflow_text
