@@ -21,6 +21,7 @@ from keras_s2s.cli.generate import generate
 from keras_s2s.cli.interrupts import kept_interrupts
 from keras_s2s.cli.messages import hide_messages
 from keras_s2s.cli.quiet import quiet_backends
+from keras_s2s.cli.serve import serve
 from keras_s2s.cli.train import train
 from keras_s2s.cli.utf8 import utf8_output
 
@@ -41,6 +42,7 @@ app.command()(train)
 app.command()(generate)
 app.command()(evaluate)
 app.command()(convert)
+app.command()(serve)
 app.add_typer(zoo.app, name="zoo")
 
 
@@ -65,7 +67,7 @@ def _program(
         typer.Option("--version", help="Show the version.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
-    """Encoder-decoder models on Keras 3: train, generate, evaluate, convert."""
+    """Encoder-decoder models on Keras 3: train, generate, evaluate, convert, serve."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -28,6 +28,10 @@ LIGHT = [
     ["convert", "nowhere", "there"],
     ["train", "date"],
     ["train", "dates", "--set", "training.epoch=2"],
+    ["serve", "--help"],
+    ["serve", "nowhere"],
+    ["serve", "--port", "x", "nowhere"],
+    ["serve", "nowhere", "--languages", "en"],
     ["zoo", "list"],
     ["zoo", "show", "transformer_base"],
     ["zoo", "show", "transformer_bas"],
@@ -66,7 +70,7 @@ def test_help_mistakes_and_the_zoo_import_no_backend():
     assert "is imported" not in result.stderr
     codes = [line for line in result.stdout.splitlines() if line.startswith("exit code")]
     codes = [int(line.split()[-1]) for line in codes]
-    assert codes == [0, 0, 0, 0, 2, 2, 1, 1, 1, 1, 1, 1, 0, 0, 1]
+    assert codes == [0, 0, 0, 0, 2, 2, 1, 1, 1, 1, 1, 1, 0, 1, 2, 1, 0, 0, 1]
 
 
 @slow_where_compiled

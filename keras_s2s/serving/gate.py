@@ -1,0 +1,69 @@
+"""Requests in progress: counts them, and refuses new ones while the server stops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from keras_s2s.serving.errors import unavailable
+from keras_s2s.serving.metrics import Metrics
+from keras_s2s.serving.replies import error_reply
+
+#: Addresses that are served until the end: a supervisor asks them.
+ALWAYS = ("/health", "/ready", "/metrics")
+
+
+class Gate:
+    """An ASGI application around another one.
+
+    Args:
+        app: that handles the requests.
+        route: returns the route of an address, for the metrics.
+        metrics: that count requests.
+
+    Attributes:
+        active: requests in progress, up to the end of their reply.
+        stopping: new requests get 503.
+        last: time of `time.monotonic` when a request last came or ended.
+    """
+
+    def __init__(self, app: ASGIApp, route: Callable[[str], str], metrics: Metrics) -> None:
+        self.app, self.route, self.metrics = app, route, metrics
+        self.active = 0
+        self.stopping = False
+        self.last = time.monotonic()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"]
+        began = self.last = time.monotonic()
+        status = 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if self.stopping:
+                    # So that no further request comes on a connection that is about to be closed.
+                    message = {
+                        **message,
+                        "headers": [*message.get("headers", []), (b"connection", b"close")],
+                    }
+            await send(message)
+
+        self.active += 1
+        try:
+            if self.stopping and path not in ALWAYS:
+                await error_reply(unavailable("the server stops"))(scope, receive, watched)
+            else:
+                await self.app(scope, receive, watched)
+        finally:
+            self.active -= 1
+            self.last = time.monotonic()
+            route = self.route(path)
+            self.metrics.requests.labels(route, str(status)).inc()
+            self.metrics.seconds.labels(route).observe(self.last - began)

@@ -1,0 +1,121 @@
+"""Loads what `keras-s2s serve` was given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from keras_s2s.serving.languages import ModelLanguages
+from keras_s2s.serving.models import ServedModel
+from keras_s2s.text.truncation import Overlong
+
+
+class ModelArgument(NamedTuple):
+    """A model on the command line.
+
+    Attributes:
+        name: in addresses.
+        path: of its folder, or what else `from_preset` takes.
+    """
+
+    name: str
+    path: str
+
+
+def read_argument(text: str) -> ModelArgument:
+    """Reads `PATH` or `NAME=PATH`; without a name it is the last part of the path.
+
+    Example:
+        >>> read_argument("runs/dates")
+        ModelArgument(name='dates', path='runs/dates')
+        >>> read_argument("de=opus-mt-en-de/")
+        ModelArgument(name='de', path='opus-mt-en-de/')
+    """
+    name, equals, path = text.partition("=")
+    if equals and not Path(text).exists():
+        return ModelArgument(name, path)
+    last = Path(text.removeprefix("hf://")).resolve().name
+    return ModelArgument(re.sub(r"[^A-Za-z0-9._-]", "-", last), text)
+
+
+def read_languages(given: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Returns the declared languages of each model.
+
+    Args:
+        given: `en:de` where there is one model, `NAME=en:de` for one of several.
+        names: of the models.
+
+    Raises:
+        ValueError: a name that no model has, or none where there are several models.
+
+    Example:
+        >>> read_languages(["en:de"], ["dates"])
+        {'dates': 'en:de'}
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, pair = text.partition("=")
+        if not equals:
+            if len(names) > 1:
+                raise ValueError(
+                    f"--languages {text}: there are {len(names)} models; write "
+                    f"--languages {names[0]}={text}"
+                )
+            name, pair = names[0], text
+        if name not in names:
+            raise ValueError(
+                f"--languages {text}: no model is named {name!r}; there are {', '.join(names)}"
+            )
+        if name in found:
+            raise ValueError(f"--languages {text}: {name} has {found[name]} already")
+        ModelLanguages.declared(pair)  # its form is checked before anything is loaded
+        found[name] = pair
+    return found
+
+
+def load_served(
+    argument: ModelArgument,
+    options: Mapping[str, Any],
+    languages: str | None = None,
+    overlong: Overlong = "error",
+) -> ServedModel:
+    """Loads a model to serve.
+
+    Args:
+        argument: name and path.
+        options: generation options for requests that set none.
+        languages: declared ones, `en:de`; None for those of the model.
+        overlong: what is done with a source that is longer than the model's positions.
+
+    Raises:
+        ValueError: there is no such model, it cannot be served, or `options` for a SavedModel,
+            whose search is fixed.
+        ImportError: TensorFlow is not installed, for a SavedModel.
+    """
+    # Keras, or TensorFlow alone, is imported here.
+    from keras_s2s.serving.saved_model import SavedModel, newest_version
+
+    found = newest_version(Path(argument.path))
+    if found is not None:
+        if overlong != "error":
+            options = {**options, "overlong": overlong}
+        if options:
+            raise ValueError(
+                f"{argument.path} is a SavedModel, whose search is fixed when it is exported; "
+                f"leave {', '.join(options)} out, or serve the model's own folder"
+            )
+        declared = None if languages is None else ModelLanguages.declared(languages)
+        return SavedModel(argument.name, found[0], found[1], declared)
+    from keras_s2s.model import Seq2SeqLM
+    from keras_s2s.serving.preset_model import PresetModel
+
+    model = Seq2SeqLM.from_preset(argument.path)
+    config = model.special_ids.languages
+    known: ModelLanguages | None = None
+    if languages is not None:
+        known = ModelLanguages.declared(languages, config)
+    elif config is not None:
+        known = ModelLanguages.of_model(config)
+    return PresetModel(argument.name, model, options, known, overlong=overlong)

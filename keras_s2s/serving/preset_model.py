@@ -1,0 +1,274 @@
+"""Serves a model that `Seq2SeqLM.from_preset` reads."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from keras_s2s.config.nearest import did_you_mean
+from keras_s2s.layers.contracts import SOURCE_MASK
+from keras_s2s.model import Seq2SeqLM
+from keras_s2s.serving.errors import RequestError
+from keras_s2s.serving.languages import ModelLanguages
+from keras_s2s.serving.models import (
+    DEFAULT_SIGNATURE,
+    Prepared,
+    Row,
+    ServedModel,
+    Signature,
+    TensorInfo,
+    real_ids,
+)
+from keras_s2s.text.truncation import Overlong
+
+IDS, TEXT = "ids", "text"
+SOURCE_IDS = "encoder_token_ids"
+
+#: Strategies with one result for each source.
+_SINGLE = ("greedy", "contrastive")
+
+
+@dataclass(frozen=True)
+class Call:
+    """What rows must have in common to be generated in one call.
+
+    Attributes:
+        kind: `text` or `ids`.
+        seeded: the rows have seeds.
+        written: the options as text, which is compared.
+        options: of `generate`.
+    """
+
+    kind: str
+    seeded: bool
+    written: str
+    options: dict[str, Any] = field(compare=False, hash=False)
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """A source: a text or ids; its languages and its seed."""
+
+    source: Any
+    src_lang: str | None = None
+    tgt_lang: str | None = None
+    seed: int | None = None
+
+
+class PresetModel(ServedModel):
+    """A `Seq2SeqLM` behind the server, with the signatures of its SavedModel.
+
+    `serving_default` reads `text`, and, where the model has languages, `src_lang` and `tgt_lang`;
+    `ids` reads `encoder_token_ids` and `encoder_padding_mask`. Each row may have one of `seeds`.
+    The outputs are `text`, `token_ids`, `lengths` and `scores`. A model without a preprocessor
+    reads and returns ids alone.
+
+    Args:
+        name: in addresses.
+        model: whose sources are texts or ids.
+        options: of `generate`, for requests that do not set them.
+        languages: of the model; None where it has none.
+        overlong: "truncate" cuts a source that is longer than the model's positions.
+
+    Raises:
+        ValueError: the model reads neither texts nor ids.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: Seq2SeqLM,
+        options: Mapping[str, Any] | None = None,
+        languages: ModelLanguages | None = None,
+        *,
+        overlong: Overlong = "error",
+    ) -> None:
+        if not model.network.frontend.reads_text:
+            raise ValueError(
+                f"{name}: the sources of this model are {model.network.frontend.input.name}, which "
+                "are served from a SavedModel only; write one with model.export, and serve that"
+            )
+        self.name = name
+        self.model = model
+        self.options = dict(options or {})
+        self.languages = languages
+        self.overlong = overlong
+        self.pad = model.special_ids.target.pad
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        count = self.options.get("num_return_sequences")
+        count = count or self.model.preset.generation.num_return_sequences or 1
+        several = () if count == 1 else (count,)
+        outputs = {
+            "token_ids": TensorInfo("int32", (None, *several, None)),
+            "lengths": TensorInfo("int32", (None, *several)),
+            "scores": TensorInfo("float32", (None, *several)),
+        }
+        seeds = {"seeds": TensorInfo("int32", (None,), required=False)}
+        ids = {
+            SOURCE_IDS: TensorInfo("int32", (None, None)),
+            SOURCE_MASK: TensorInfo("bool", (None, None), required=False),
+        }
+        from_ids = Signature({**ids, **seeds}, outputs)
+        if self.model.preprocessor is None:
+            return {DEFAULT_SIGNATURE: from_ids, IDS: from_ids}
+        inputs = {"text": TensorInfo("string", (None,))}
+        languages = self.model.special_ids.languages
+        if languages is not None:
+            optional = TensorInfo("string", (None,), required=False)
+            named = ("tgt_lang",) if languages.source == "none" else ("src_lang", "tgt_lang")
+            inputs.update(dict.fromkeys(named, optional))
+        text = {"text": TensorInfo("string", (None, *several))}
+        from_text = Signature({**inputs, **seeds}, {**text, **outputs})
+        return {DEFAULT_SIGNATURE: from_text, IDS: from_ids}
+
+    # ------------------------------------------------------------------ requests
+
+    def prepare(
+        self, signature: str, rows: Sequence[Row], parameters: Mapping[str, Any]
+    ) -> Prepared:
+        options = {**self.options, **parameters}
+        seeds = _seeds(options.pop("seed", None), rows)
+        if "text" in self.signatures[signature].inputs:
+            kind, key = TEXT, "text"
+        else:
+            kind, key = IDS, SOURCE_IDS
+        prepared = [
+            SourceRow(
+                row[key] if kind == TEXT else _unpadded(row, i),
+                self._language(row, "src_lang"),
+                self._language(row, "tgt_lang"),
+                seed,
+            )
+            for i, (row, seed) in enumerate(zip(rows, seeds, strict=True))
+        ]
+        seeded = any(seed is not None for seed in seeds)
+        return Prepared(Call(kind, seeded, repr(sorted(options.items())), options), prepared)
+
+    def _language(self, row: Row, name: str) -> str | None:
+        """Returns the model's code for a language of a row."""
+        code = row.get(name)
+        if code is None or code == "":
+            return None
+        languages = self.model.special_ids.languages
+        if languages is None or code in languages.codes:
+            return code
+        known = None if self.languages is None else self.languages.own_code(code)
+        if known is None:
+            hint = did_you_mean(code, languages.codes) or "see the model's metadata"
+            raise RequestError(400, f"{name} is {code!r}, which the model does not have; {hint}")
+        return known
+
+    def translate(
+        self,
+        texts: Sequence[str],
+        source: str | None,
+        target: str | None,
+        alternatives: int,
+    ) -> Prepared:
+        if self.model.preprocessor is None:
+            return super().translate(texts, source, target, alternatives)
+        rows: list[Row] = [{"text": text, "src_lang": source, "tgt_lang": target} for text in texts]
+        parameters: dict[str, Any] = {}
+        if alternatives:
+            own = self.options
+            parameters["num_return_sequences"] = alternatives + 1
+            configured = self.model.preset.generation
+            beams = own.get("num_beams") or configured.num_beams or 1
+            draws = own.get("do_sample", configured.do_sample) or "top" in str(own.get("sampler"))
+            if not draws:
+                parameters["num_beams"] = max(beams, alternatives + 1)
+            if own.get("sampler") in _SINGLE:
+                parameters["sampler"] = "beam"
+        return self.prepare(DEFAULT_SIGNATURE, rows, parameters)
+
+    # ------------------------------------------------------------------ computing
+
+    def run(self, key: Call, rows: Sequence[SourceRow]) -> list[Row]:
+        options = self._call_options(key, rows)
+        if key.kind == TEXT:
+            x: Any = [row.source for row in rows]
+        else:
+            x = self._padded([row.source for row in rows])
+        output = self.model.generate(x, return_output=True, batch_size=len(rows), **options)
+        results: list[Row] = []
+        for i in range(len(rows)):
+            lengths = output.lengths[i]
+            result: Row = {
+                "token_ids": real_ids(output.token_ids[i], lengths),
+                "lengths": lengths,
+                "scores": output.scores[i],
+            }
+            if key.kind == TEXT and output.texts is not None:
+                result = {"text": output.texts[i], **result}
+            results.append(result)
+        return results
+
+    def stream(self, rows: Sequence[Row], parameters: Mapping[str, Any]) -> Iterator[list[str]]:
+        if self.model.preprocessor is None:
+            return super().stream(rows, parameters)
+        prepared = self.prepare(DEFAULT_SIGNATURE, rows, parameters)
+        assert isinstance(prepared.key, Call)
+        options = self._call_options(prepared.key, prepared.rows)
+        return self.model.stream([row.source for row in prepared.rows], **options)
+
+    def _call_options(self, call: Call, rows: Sequence[SourceRow]) -> dict[str, Any]:
+        """Returns the keywords of a call of `generate` or `stream`."""
+        options = {**call.options, "overlong": self.overlong}
+        prefix = options.pop("decoder_prefix", None)
+        if prefix is not None:
+            options["decoder_prefix"] = [prefix] * len(rows)
+        for name in ("src_lang", "tgt_lang"):
+            codes = [getattr(row, name) for row in rows]
+            if any(code is not None for code in codes):
+                options[name] = codes
+        if call.seeded:
+            # A row without a seed, beside others that have one, draws anew at each call.
+            options["seed"] = [
+                secrets.randbits(63) if row.seed is None else row.seed for row in rows
+            ]
+        return options
+
+    def _padded(self, rows: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
+        longest = max(len(row) for row in rows)
+        ids = np.full((len(rows), longest), self.model.special_ids.source.pad, np.int32)
+        mask = np.zeros((len(rows), longest), bool)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = row
+            mask[i, : len(row)] = True
+        return {SOURCE_IDS: ids, SOURCE_MASK: mask}
+
+
+def _seeds(seed: Any, rows: Sequence[Row]) -> list[int | None]:
+    """Returns the seed of each row: its own, or one made from that of the request."""
+    own = [row.get("seeds") for row in rows]
+    if seed is None:
+        return own
+    if any(each is not None for each in own):
+        raise RequestError(400, "seeds and parameters.seed exclude each other")
+    if isinstance(seed, Sequence):
+        if len(seed) != len(rows):
+            raise RequestError(400, f"parameters.seed has {len(seed)} seeds for {len(rows)} rows")
+        return list(seed)
+    return [int(seed) + i for i in range(len(rows))]
+
+
+def _unpadded(row: Row, number: int) -> list[int]:
+    """Returns the ids of a row that its mask says are real."""
+    ids = row[SOURCE_IDS]
+    mask = row.get(SOURCE_MASK)
+    if mask is None:
+        return ids
+    real = sum(mask)
+    if len(mask) != len(ids) or not all(mask[:real]):
+        raise RequestError(
+            400,
+            f"{SOURCE_MASK} of row {number} must have a value for each id, True for the first "
+            "ones and False for padding after them",
+        )
+    return ids[:real]

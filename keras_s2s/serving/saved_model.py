@@ -1,0 +1,227 @@
+"""Serves a TensorFlow SavedModel, as `model.export` writes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_s2s.export.saved_model import DESCRIPTION, MARKER
+from keras_s2s.serving.errors import RequestError
+from keras_s2s.serving.languages import ModelLanguages
+from keras_s2s.serving.models import (
+    DEFAULT_SIGNATURE,
+    Prepared,
+    Row,
+    ServedModel,
+    Signature,
+    TensorInfo,
+    real_ids,
+)
+
+#: Outputs whose length is that of the longest row of a batch, and can be cut for each row.
+_CUT = "token_ids"
+
+
+def newest_version(folder: Path) -> tuple[Path, int] | None:
+    """Returns the SavedModel in a folder, and its version; None where there is none.
+
+    Args:
+        folder: `<DIR>` with `<DIR>/<version>/saved_model.pb`, of which the highest version is
+            taken, or the folder of `saved_model.pb` itself.
+
+    Example:
+        >>> newest_version(Path("."))
+    """
+    if (folder / MARKER).is_file():
+        return folder, int(folder.name) if folder.name.isdigit() else 1
+    if not folder.is_dir():
+        return None
+    versions = [
+        int(path.name)
+        for path in folder.iterdir()
+        if path.name.isdigit() and (path / MARKER).is_file()
+    ]
+    return (folder / str(max(versions)), max(versions)) if versions else None
+
+
+@dataclass(frozen=True)
+class GraphCall:
+    """What rows must have in common to run together: a signature, and shapes of its inputs."""
+
+    signature: str
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+    #: Set where a signature does not batch: a number that no other request has.
+    alone: int = 0
+
+
+class SavedModel(ServedModel):
+    """A SavedModel behind the server. TensorFlow runs it, whichever backend Keras has.
+
+    The search and its options are those of the export, so that requests have no parameters.
+
+    Args:
+        name: in addresses.
+        folder: the folder of `saved_model.pb`.
+        version: in addresses.
+        languages: declared for its texts.
+
+    Raises:
+        ImportError: TensorFlow or tensorflow-text is not installed.
+        ValueError: the folder has no signatures.
+    """
+
+    def __init__(
+        self, name: str, folder: Path, version: int = 1, languages: ModelLanguages | None = None
+    ) -> None:
+        try:
+            import tensorflow as tf
+            import tensorflow_text  # noqa: F401  (registers the ops of tokenizers)
+        except ImportError as error:
+            raise ImportError(
+                f"serving the SavedModel {folder} needs TensorFlow and tensorflow-text "
+                f'({error}): pip install "keras-s2s[tensorflow]"'
+            ) from None
+        self.name, self.version, self.languages = name, version, languages
+        # Its functions need it.
+        self._loaded = tf.saved_model.load(str(folder))
+        self._functions = dict(self._loaded.signatures)
+        if not self._functions:
+            raise ValueError(f"{folder} has no signatures to serve")
+        self._signatures = {k: _signature(f) for k, f in self._functions.items()}
+        description = folder / DESCRIPTION
+        # Another exporter's rows cannot be put together again after they were divided.
+        self.divides = description.is_file()
+        if self.divides:
+            ids = json.loads(description.read_text("utf-8"))["special_ids"]
+            self.pad = int(ids["target"]["pad"])
+        self._requests = 0
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        return self._signatures
+
+    def prepare(
+        self, signature: str, rows: Sequence[Row], parameters: Mapping[str, Any]
+    ) -> Prepared:
+        if parameters:
+            raise RequestError(
+                400,
+                "parameters: the search of a SavedModel is fixed when it is exported; leave "
+                f"{', '.join(parameters)} out, or serve the model's own folder",
+            )
+        inputs = self._signatures[signature].inputs
+        arrays = [
+            {name: self._array(name, info, row[name], i) for name, info in inputs.items()}
+            for i, row in enumerate(rows)
+        ]
+        shapes = {name: {array[name].shape for array in arrays} for name in inputs}
+        for name, found in shapes.items():
+            if len(found) > 1:
+                raise RequestError(
+                    400, f"rows of {name} have different shapes: {sorted(found)}; pad them"
+                )
+        key = tuple((name, next(iter(found), ())) for name, found in shapes.items())
+        if not self._signatures[signature].batches:
+            self._requests += 1
+            return Prepared(GraphCall(signature, key, self._requests), arrays)
+        return Prepared(GraphCall(signature, key), arrays)
+
+    def _array(self, name: str, info: TensorInfo, value: Any, number: int) -> np.ndarray:
+        if info.dtype == "string":
+            return np.asarray(_encoded(value), object)
+        try:
+            array = np.asarray(value, info.dtype)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise RequestError(400, f"{name} of row {number} is no {info.dtype}: {error}") from None
+        if array.ndim != len(info.shape) - 1:
+            raise RequestError(
+                400, f"{name} of row {number} has {array.ndim} axes, expected {len(info.shape) - 1}"
+            )
+        return array
+
+    def translate(
+        self,
+        texts: Sequence[str],
+        source: str | None,
+        target: str | None,
+        alternatives: int,
+    ) -> Prepared:
+        signature = self._signatures.get(DEFAULT_SIGNATURE)
+        if signature is None or set(signature.inputs) - {"seeds"} != {"text"}:
+            return super().translate(texts, source, target, alternatives)
+        rows: list[Row] = [{"text": text} for text in texts]
+        if "seeds" in signature.inputs:
+            draw = np.random.default_rng()
+            for row in rows:
+                row["seeds"] = int(draw.integers(2**31))
+        return self.prepare(DEFAULT_SIGNATURE, rows, {})
+
+    def run(self, key: GraphCall, rows: Sequence[dict[str, np.ndarray]]) -> list[Row]:
+        import tensorflow as tf
+
+        signature = self._signatures[key.signature]
+        columns = {
+            name: tf.constant(np.stack([row[name] for row in rows]).tolist(), dtype=info.dtype)
+            if info.dtype == "string"
+            else tf.constant(np.stack([row[name] for row in rows]))
+            for name, info in signature.inputs.items()
+        }
+        try:
+            outputs = self._functions[key.signature](**columns)
+        except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
+            raise ValueError(_first_line(error.message)) from None
+        arrays = {name: value.numpy() for name, value in outputs.items()}
+        results = []
+        for i in range(len(rows)):
+            row: Row = {name: _decoded(array[i]) for name, array in arrays.items()}
+            if _CUT in row and "lengths" in row:
+                row[_CUT] = real_ids(row[_CUT], row["lengths"])
+            results.append(row)
+        return results
+
+
+def _signature(function: Any) -> Signature:
+    inputs = {k: _info(spec) for k, spec in function.structured_input_signature[1].items()}
+    outputs = {k: _info(spec) for k, spec in function.structured_outputs.items()}
+    # What a row gets must not depend on what else is in its batch: only `token_ids` is cut.
+    batches = all(info.shape and info.shape[0] is None for info in inputs.values()) and all(
+        info.shape
+        and info.shape[0] is None
+        and (None not in info.shape[1:] or (name == _CUT and "lengths" in outputs))
+        for name, info in outputs.items()
+    )
+    return Signature(inputs, outputs, batches)
+
+
+def _info(spec: Any) -> TensorInfo:
+    shape = () if spec.shape.rank is None else tuple(spec.shape.as_list())
+    return TensorInfo(spec.dtype.name, shape)
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_encoded(each) for each in value]
+    return value.encode("utf-8") if isinstance(value, str) else value
+
+
+def _decoded(value: Any) -> Any:
+    """Returns strings of a row as text; arrays of numbers stay as they are."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return [_decoded(each) for each in value.tolist()]
+    if isinstance(value, list):
+        return [_decoded(each) for each in value]
+    return value
+
+
+def _first_line(message: str) -> str:
+    """Returns what a graph says of its input, without the trace of its ops."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith("assertion failed: ")]
+    return told[0].removeprefix("assertion failed: ") if told else (lines or ["invalid input"])[0]
