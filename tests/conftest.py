@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import random
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # Before TensorFlow is first imported: its start-up notes would bury a test's own output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -18,6 +21,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # XLA compiles hundreds of tiny programs here, each for one call: optimising them is the work.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+# Equal models are compiled once, by whichever process comes first; the next run has them all.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 # A deadline measures the machine: the first example may import a backend or compile.
 settings.register_profile("keras_s2s", deadline=None)

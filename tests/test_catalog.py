@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from small_models import slow_where_compiled
 
 from keras_s2s import catalog
 from keras_s2s.catalog import folders
@@ -392,6 +393,7 @@ def leaves(tree, path=()):
             yield (*path, key), value
 
 
+@slow_where_compiled
 @given(settings_layers, settings_layers)
 def test_merged_settings_hold_every_change(base, changes):
     merged = merge(base, changes)
@@ -482,6 +484,7 @@ plain_data = st.recursive(
 )
 
 
+@slow_where_compiled
 @given(plain_data)
 def test_plain_data_is_read_as_pyyaml_reads_it(data):
     text = yaml.safe_dump(data, allow_unicode=True)

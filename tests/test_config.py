@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from small_models import slow_where_compiled
 
 from keras_s2s import config
 from keras_s2s.config import (
@@ -706,6 +707,7 @@ def test_shared_that_cannot_be_spread(changes):
 # --------------------------------------------------------------------------------------
 
 
+@slow_where_compiled
 def test_widths_are_refused_exactly_where_the_layers_cannot_be_built():
     import keras
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from small_models import slow_where_compiled
 
 PACKAGE = Path(__file__).resolve().parents[1] / "keras_s2s"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -145,6 +146,7 @@ def problems(source: str, path: Path) -> list[str]:
     return found
 
 
+@slow_where_compiled
 def test_imports_run_one_way():
     assert len(FILES) >= 50
     count = 0

@@ -11,6 +11,8 @@ import pytest
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
+from small_models import slow_where_compiled  # noqa: E402
+
 from keras_s2s import (  # noqa: E402
     Seq2SeqLM,
     plot_attention,
@@ -142,6 +144,7 @@ def test_axis_titles_stand_beside_their_tokens() -> None:
     matplotlib.pyplot.close("all")
 
 
+@slow_where_compiled
 def test_a_long_picture_is_capped_and_its_names_do_not_touch() -> None:
     ax = _drawn([f"w{i}" for i in range(700)], [f"v{i}" for i in range(900)])
     width, height = ax.figure.get_size_inches()
@@ -185,6 +188,7 @@ def test_any_installed_font_will_do(monkeypatch) -> None:
     plots._coverage.cache_clear()
 
 
+@slow_where_compiled
 def test_texts_without_a_font_are_drawn_all_the_same(model, tmp_path, monkeypatch, caplog) -> None:
     monkeypatch.setattr(plots, "_coverage", lambda text: (["DejaVu Sans"], text[:1]))
     attention_figure(model, ["abc"], tmp_path / "attention.png")

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 from hugging_face_folders import byte_level_files, random_texts
+from language_model_tokenizer_cases import wordpiece_vocabulary
 from small_models import covered
-from test_language_model_tokenizers import wordpiece_vocabulary
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.checkpoints.errors import CheckpointError

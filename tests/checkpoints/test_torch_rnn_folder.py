@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file, save_file
-from small_models import VARIANTS, make_model, to_numpy, variant
+from small_models import VARIANTS, covered, make_model, slow_where_compiled, to_numpy, variant
 
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.files.npz_file import NpzFile
@@ -149,6 +149,7 @@ def test_what_is_stated_is_not_derived(tmp_path):
     }
 
 
+@slow_where_compiled
 def test_equal_tables_are_tied(tmp_path):
     shapes = {**plain(), "encoder.embedding.weight": (13, 7), "decoder.embedding.weight": (13, 7)}
     shapes |= {**cells("encoder.rnn", "gru", 7, 7), **cells("decoder.rnn", "gru", 7, 7)}
@@ -355,6 +356,7 @@ def test_settings_that_are_not_valid(said, message, tmp_path):
         load(write(tmp_path, filled(plain()), **said))
 
 
+@slow_where_compiled
 def test_strict_false(tmp_path):
     tensors = filled({**plain(), "decoder.extra.weight": (3, 3)})
     del tensors["decoder.rnn.bias_hh_l0"]
@@ -386,6 +388,7 @@ def same_weights(one: Seq2SeqLM, other: Seq2SeqLM) -> bool:
     )
 
 
+@slow_where_compiled
 def test_files_of_every_kind(tmp_path):
     import torch
 
@@ -495,7 +498,7 @@ def test_the_variants_are_many():
     assert len(REPRESENTABLE) >= 7
 
 
-@pytest.mark.parametrize("name", REPRESENTABLE)
+@pytest.mark.parametrize("name", covered(REPRESENTABLE, REPRESENTABLE[:2]))
 def test_models_made_here(name, tmp_path):
     model = make_model(VARIANTS[name], seed=4)
     model.export(tmp_path / "out", format="torch_rnn")
@@ -528,6 +531,7 @@ def test_the_report(tmp_path):
     assert report.fresh == report.unused == report.tied == ()
 
 
+@slow_where_compiled
 def test_a_tokenizer_goes_along_and_training_is_written(tmp_path):
     pairs = [("abc", "xyz"), ("ba", "yx"), ("cab", "zxy")]
     text = Preprocessor.train(pairs, "character")
@@ -569,6 +573,7 @@ MUTATIONS: list[Callable[[Any], Any]] = [
 ]
 
 
+@slow_where_compiled
 def test_whatever_the_description_says_the_error_is_ours(tmp_path):
     """Every value is replaced by others: the folder loads, or is refused with our errors."""
     description: dict[str, Any] = {
@@ -604,6 +609,7 @@ def test_whatever_the_description_says_the_error_is_ours(tmp_path):
     assert tried > 100
 
 
+@slow_where_compiled
 def test_a_model_of_both_ways_is_written_with_both():
     config = variant(
         {
@@ -656,6 +662,7 @@ SPOILT_MODELS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("name", list(SPOILT_MODELS))
 def test_whatever_the_tensors_are_the_error_is_ours(name, strict, tmp_path):

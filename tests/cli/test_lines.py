@@ -232,6 +232,7 @@ def test_places_of_lines(tmp_path, monkeypatch):
     ]
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("broken", [b"\xff", b"caf\xe9 au", "가".encode()[:2] + b"a"])
 def test_both_commands_count_the_byte_that_is_not_utf8_alike(folder, capsys, tmp_path, broken):
     path, other = tmp_path / "in.txt", tmp_path / "target.txt"

@@ -39,6 +39,7 @@ def words(text: str) -> str:
 # --------------------------------------------------------------------------------------
 
 
+@slow_where_compiled
 def test_list_has_a_line_for_each_preset(capsys):
     assert main(["zoo", "list"]) == 0
     output = capsys.readouterr()
@@ -147,6 +148,7 @@ def test_show_refuses_what_cannot_be_built(tmp_path, capsys, architecture, line)
     assert output.err.startswith(f"keras-s2s: error: {path}: not a valid PresetConfig\n  {line}")
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("width", [10, 24, 50, 80, 120])
 def test_a_narrow_terminal_loses_nothing(terminal, capsys, width):
     terminal(width)

@@ -235,6 +235,7 @@ def test_data_of_another_kind_are_refused():
         s2s.data.Batches([([4, 5], [4, 2]), (sources(1)[0], [4, 2])], special_ids=model.special_ids)
 
 
+@slow_where_compiled
 def test_a_saved_model_reads_feature_vectors(tmp_path):
     tf = pytest.importorskip("tensorflow")
     model = make(TRANSFORMER)
@@ -277,6 +278,7 @@ s2s.register_encoder(EchoConfig, Echo)
 """
 
 
+@slow_where_compiled
 def test_an_encoder_of_a_module_is_exported(tmp_path, monkeypatch):
     tf = pytest.importorskip("tensorflow")
     name = f"own_{keras.backend.backend()}"

@@ -225,6 +225,7 @@ def test_texts_written_by_hand_are_among_the_generated(language):
         assert set(expected) <= written, sorted(set(expected) - written)
 
 
+@slow_where_compiled
 def test_an_independent_reader_gets_every_target(splits):
     examples = all_examples(splits)
     assert len(examples) == 8000
@@ -288,6 +289,7 @@ def test_special_spaces_and_marks_have_a_plain_twin():
     assert found["ru"] >= 4 and found["ar"] >= 4
 
 
+@slow_where_compiled
 def test_the_example_texts_are_of_generated_forms_but_not_of_the_training_days(splits):
     patterns = {"ko": r"(\d{4})년 \d{1,2}월 \d{1,2}일", "en": r"[A-Z][a-z]+ \d{1,2}, (\d{4})"}
     for language, pattern in patterns.items():
@@ -333,6 +335,7 @@ def test_days_before_the_eras_are_refused():
         era_year(date(1868, 10, 22))
 
 
+@slow_where_compiled
 def test_every_era_and_every_first_year_is_learnt():
     splits = make_dates(train_size=3000, validation_size=0, test_size=0, languages=["ja"])
     found = Counter()
@@ -450,6 +453,7 @@ def test_a_numeric_text_is_ambiguous_exactly_if_it_has_two_readings(day, separat
     assert not is_ambiguous(f"{day.year}{separator}{second}{separator}{first}")
 
 
+@slow_where_compiled
 def test_no_text_means_two_days_in_any_language():
     # A text holds its year, so two days that share a text lie in one year; a common year and
     # a leap year that begin on different weekdays are walked whole.
@@ -514,6 +518,7 @@ def test_splits_share_no_day_in_whatever_language(splits):
     assert not days[0] & days[1] and not days[0] & days[2] and not days[1] & days[2]
 
 
+@slow_where_compiled
 def test_the_division_of_days_is_whole_and_does_not_depend_on_sizes():
     days = dates._divide_days(0)
     assert {name: len(part) for name, part in days.items()} == {

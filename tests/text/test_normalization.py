@@ -7,6 +7,7 @@ import unicodedata
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_models import slow_where_compiled
 from text_samples import CORPUS
 
 from keras_s2s.config import ConfigError, TokenizerConfig
@@ -20,6 +21,7 @@ OWN = sorted(set(DEFAULT_FORMS) - {"sentencepiece_unigram", "sentencepiece_bpe"}
 SENTENCEPIECE = ["sentencepiece_unigram", "sentencepiece_bpe"]
 
 
+@slow_where_compiled
 @settings(max_examples=300, deadline=None)
 @given(text=TEXT)
 @pytest.mark.parametrize("form", ["none", "nfc", "nfkc"])

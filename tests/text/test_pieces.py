@@ -154,6 +154,7 @@ def test_the_clitics_of_t5(pretrained):
     assert "".join(pieces) == "don't go, she's here."
 
 
+@slow_where_compiled
 @pytest.mark.parametrize("clean", [tidy_spaces, detokenize])
 def test_what_is_settled_stays(clean):
     """Short texts of the characters that the rules look at, cut anywhere."""

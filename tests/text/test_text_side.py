@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from hugging_face_folders import random_texts, sentencepiece_model, write_folder
-from small_models import shrink
-from test_language_model_tokenizers import (
+from language_model_tokenizer_cases import (
     albert,
     bert_bare,
     bert_cased,
@@ -18,6 +17,7 @@ from test_language_model_tokenizers import (
     roberta,
     wordpiece_vocabulary,
 )
+from small_models import shrink
 
 from keras_s2s.catalog import load_preset
 from keras_s2s.config import ConfigError

@@ -145,6 +145,7 @@ def test_the_summary_says_what_is_frozen():
     assert f"frozen: encoder ({count:,} of {model.count_params():,} parameters)" in lines[-1]
 
 
+@slow_where_compiled
 def test_freezing_after_training_asks_for_another_compile():
     """The optimiser has a state for the other weights; on JAX it could not go on at all."""
     model = transformer()
