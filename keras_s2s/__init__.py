@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from keras_s2s.catalog import list_halves, list_presets, list_recipes
     from keras_s2s.checkpoints.errors import CheckpointError
     from keras_s2s.config import ConfigError
+    from keras_s2s.documents import generate_document
     from keras_s2s.model import Seq2SeqLM
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "callbacks",
     "config",
     "data",
+    "generate_document",
     "layers",
     "list_halves",
     "list_presets",
@@ -47,6 +49,7 @@ _HOMES = {
     "CheckpointError": "checkpoints.errors",
     "ConfigError": "config",
     "Seq2SeqLM": "model",
+    "generate_document": "documents",
     "list_halves": "catalog",
     "list_presets": "catalog",
     "list_recipes": "catalog",

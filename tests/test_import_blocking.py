@@ -31,6 +31,7 @@ OPTIONAL = {
     "rouge_score",
     "sacrebleu",
     "sentencepiece",
+    "sentencex",
     "tensorflow_text",
     "tokenizers",
     "transformers",

@@ -1,6 +1,6 @@
 """Imports run one way: nothing knows what is built on top of it.
 
-    cli, serving -> recipes, analysis -> model -> export, checkpoints, training
+    cli, serving -> recipes, analysis, documents -> model -> export, checkpoints, training
     -> builder, decoding -> network, samplers, data -> layers, text -> catalog, config -> options
 
 An arrow may skip floors, never run back.  Libraries that are large, optional, or bound to one
@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"builder", "decoding", "text_metrics"},
     {"export", "checkpoints", "training", "preset_changes"},
     {"model", "callbacks"},
-    {"analysis"},
+    {"analysis", "documents"},
     {"recipes"},
     {"serving"},
     {"cli"},
@@ -73,6 +73,7 @@ INSIDE_FUNCTIONS = {
     "matplotlib",
     "rouge_score",
     "sacrebleu",
+    "sentencex",
     "sentencepiece",
     "tensorflow",
     "tensorflow_text",

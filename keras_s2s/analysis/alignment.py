@@ -11,6 +11,7 @@ from keras_s2s.text.truncation import Overlong, check_overlong
 
 if TYPE_CHECKING:
     from keras_s2s.model import Seq2SeqLM
+    from keras_s2s.text.preprocessor import Preprocessor
 
 
 class Alignment(NamedTuple):
@@ -94,19 +95,17 @@ def attended_ids(
         model, source, target, src_lang, tgt_lang, generation_options: as in `word_alignment`.
         overlong: as in `Seq2SeqLM.generate`, of both texts.
     """
-    text = model.preprocessor
-    if text is None:
-        raise ValueError("the model has no preprocessor, so there are no tokens to align")
+    text = _required(model.preprocessor)
     check_overlong(overlong)
     cuts = overlong == "truncate"
-    source_ids = text.encode_source(
-        [source],
-        src_lang,
-        tgt_lang,
-        max_length=model.network.max_source_length if cuts else None,
-        overlong=overlong,
-    )[0]
     if target is None:
+        source_ids = text.encode_source(
+            [source],
+            src_lang,
+            tgt_lang,
+            max_length=model.network.max_source_length if cuts else None,
+            overlong=overlong,
+        )[0]
         # `generate` itself returns the attention of what it generated.
         told: dict[str, Any] = {
             "src_lang": src_lang,
@@ -122,22 +121,101 @@ def attended_ids(
         length = int(output.lengths[first])
         target_ids = output.token_ids[first][:length].tolist()
         return source_ids, target_ids, output.attentions[first][:length, : len(source_ids)]
-    target_ids = text.encode_target(
-        [target],
+    return attention_of_texts(
+        model, [source], [target], src_lang=src_lang, tgt_lang=tgt_lang, overlong=overlong
+    )[0]
+
+
+def attention_of_texts(
+    model: Seq2SeqLM,
+    sources: Sequence[str],
+    targets: Sequence[str],
+    *,
+    src_lang: str | None = None,
+    tgt_lang: str | None = None,
+    overlong: Overlong = "error",
+    **scoring_options: Any,
+) -> list[tuple[list[int], list[int], np.ndarray]]:
+    """Returns for each pair source ids (S), target ids (T) and the attention `[T, S]`.
+
+    Args:
+        model: a `Seq2SeqLM` with attention and a preprocessor.
+        sources, targets: the texts.
+        src_lang, tgt_lang: of all texts; by default the model's own.
+        overlong: as in `Seq2SeqLM.generate`, of both texts.
+        **scoring_options: to `Seq2SeqLM.score`: `batch_size`.
+
+    Raises:
+        NoAttentionError: the decoder has no attention.
+        ValueError: the model has no preprocessor, or a text is too long.
+    """
+    text = _required(model.preprocessor)
+    check_overlong(overlong)
+    cuts = overlong == "truncate"
+    source_rows = text.encode_source(
+        list(sources),
+        src_lang,
+        tgt_lang,
+        max_length=model.network.max_source_length if cuts else None,
+        overlong=overlong,
+    )
+    target_rows = text.encode_target(
+        list(targets),
         tgt_lang,
         max_length=model.network.max_target_length if cuts else None,
         overlong=overlong,
-    )[0]
+    )
     # Ids have their languages in them, except one that the decoder starts with.
     languages = text.special_ids.languages
     started = languages is not None and languages.target == "decoder_start"
     _, attention = model.score(
-        [source_ids],
-        [target_ids],
+        source_rows,
+        target_rows,
         tgt_lang=tgt_lang if started else None,
         return_attention=True,
+        **scoring_options,
     )
-    return source_ids, target_ids, attention[0]
+    return list(zip(source_rows, target_rows, attention, strict=True))
+
+
+def token_spans(
+    ids: Sequence[int], decode: Callable[[list[list[int]]], list[str]]
+) -> tuple[str, list[tuple[int, int]]]:
+    """Returns the text of some ids, and the characters of it that each id adds, `(start, end)`.
+
+    Args:
+        ids: a source or target, special ids included; these add nothing.
+        decode: of the preprocessor, for its side.
+
+    Example:
+        >>> ids = tokenizer.encode_batch(["he"])[0]
+        >>> token_spans(ids, lambda rows: [tokenizer.decode(row) for row in rows])
+        ('he', [(0, 1), (1, 2)])
+    """
+    prefixes = decode([list(ids[: end + 1]) for end in range(len(ids))])
+    text = prefixes[-1] if prefixes else ""
+    spans, before = [], 0
+    for prefix in prefixes:
+        # A token that is half of a character writes another one until the other half follows.
+        agreed = _common_length(prefix, text)
+        after = max(before, agreed)
+        spans.append((before, after))
+        before = after
+    return text, spans
+
+
+def _common_length(first: str, second: str) -> int:
+    """Returns the number of characters with which both texts begin."""
+    if second.startswith(first):
+        return len(first)
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(first), len(second)))
+
+
+def _required(text: Preprocessor | None) -> Preprocessor:
+    if text is None:
+        raise ValueError("the model has no preprocessor, so there are no tokens to align")
+    return text
 
 
 def _words(

@@ -104,6 +104,10 @@ def _in_turn(method: Callable[..., Any]) -> Callable[..., Any]:
     return alone
 
 
+class NoAttentionError(ValueError):
+    """Raised where attention is asked of a decoder that has none."""
+
+
 class Generator:
     """Runs samplers over a network, and keeps compiled programs for later calls.
 
@@ -329,7 +333,7 @@ class Generator:
                         self.network, alone, self._variables, self._compute_dtype, f"pair {i}"
                     )
             if want_attention and "attention" not in out:
-                raise ValueError(
+                raise NoAttentionError(
                     "this model's decoder has no attention to show: it reads its source as a "
                     "fixed vector only"
                 )
