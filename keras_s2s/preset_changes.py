@@ -40,6 +40,7 @@ def changed(
     Raises:
         ConfigError: the differences do not make a valid preset.
     """
+    check_preprocessor(preprocessor)
     changes: dict[str, Any] = {"architecture": dict(architecture)}
     if preprocessor is not None:
         kind = _frontend_type({**config.model_dump()["architecture"], **architecture})
@@ -85,6 +86,7 @@ def from_description(
     Raises:
         ConfigError: a key or value that is not valid, with file, key and nearest key.
     """
+    check_preprocessor(preprocessor)
     origin, data = "architecture", description
     if not isinstance(data, Mapping):
         origin, data = str(description), catalog.read_yaml(Path(str(description)))
@@ -114,6 +116,7 @@ def with_preprocessor(config: PresetConfig, preprocessor: Preprocessor) -> Prese
         ValueError: the tokenizers have more ids than the network, or targets begin or end with
             other ids than those of the network.
     """
+    check_preprocessor(preprocessor)
     check_vocabularies(config.architecture, preprocessor)
     mine, theirs = config.special_ids.target, preprocessor.special_ids.target
     languages = preprocessor.special_ids.languages
@@ -135,6 +138,20 @@ def with_preprocessor(config: PresetConfig, preprocessor: Preprocessor) -> Prese
         update={"target": theirs.model_copy(update=kept)}
     )
     return config.model_copy(update={"special_ids": special_ids})
+
+
+def check_preprocessor(preprocessor: Any) -> None:
+    """Raises an error for what is no preprocessor.
+
+    Raises:
+        TypeError: names its type, and how one is made.
+    """
+    if preprocessor is not None and not isinstance(preprocessor, Preprocessor):
+        raise TypeError(
+            f"preprocessor is {preprocessor!r}, a {type(preprocessor).__name__}; expected a "
+            "Preprocessor: Preprocessor.train(pairs, ...), or that of another model, "
+            "model.preprocessor"
+        )
 
 
 def check_vocabularies(architecture: ArchitectureConfig, preprocessor: Preprocessor) -> None:

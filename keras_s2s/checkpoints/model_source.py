@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -65,6 +66,23 @@ class Source(abc.ABC):
 
     def __exit__(self, *exception: Any) -> None:
         self.close()
+
+
+def check_source(source: Any, what: str) -> None:
+    """Raises an error for what names no checkpoint.
+
+    Args:
+        source: what a caller gave.
+        what: the argument, for the message.
+
+    Raises:
+        TypeError: it is neither a str nor a path.
+    """
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            f"{what} is {source!r}, a {type(source).__name__}; expected the name of an entry of "
+            "the zoo, a folder (str or Path), hf://organisation/name, or a model of keras_hub"
+        )
 
 
 def describe_text(preprocessor: Preprocessor | None) -> str | None:

@@ -20,7 +20,7 @@ from keras_s2s.checkpoints.huggingface.reader import HuggingFaceFolder, is_huggi
 from keras_s2s.checkpoints.kerashub.reader import KerasHubFolder
 from keras_s2s.checkpoints.kerashub.serialized import is_kerashub_folder, is_kerashub_object
 from keras_s2s.checkpoints.load_report import LoadReport
-from keras_s2s.checkpoints.model_source import Source
+from keras_s2s.checkpoints.model_source import Source, check_source
 from keras_s2s.checkpoints.torch_rnn.description import is_torch_rnn_folder
 from keras_s2s.checkpoints.torch_rnn.reader import TorchRNNFolder
 from keras_s2s.checkpoints.warm_start import is_encoder_decoder_folder, open_encoder_decoder
@@ -256,6 +256,7 @@ def open_source(
     if is_kerashub_object(source):
         _refuse_ctranslate2_options(own, type(source).__name__)
         return KerasHub.from_object(source, with_weights=with_weights, with_text=with_text)
+    check_source(source, "source")
     written, pointer = str(source), None
     if written.startswith(HUB):
         path, name = fetch_folder(written, with_weights=with_weights), written

@@ -27,7 +27,7 @@ from keras_s2s.checkpoints.huggingface.writer import describe
 from keras_s2s.checkpoints.kerashub.half import KerasHubHalf
 from keras_s2s.checkpoints.kerashub.serialized import is_kerashub_folder, is_kerashub_object
 from keras_s2s.checkpoints.load_report import LoadReport
-from keras_s2s.checkpoints.model_source import Source
+from keras_s2s.checkpoints.model_source import Source, check_source
 from keras_s2s.checkpoints.stored_tensors import StoredTensor, stored_tensors
 from keras_s2s.config import ConfigError, PresetConfig
 from keras_s2s.config.nearest import did_you_mean
@@ -240,7 +240,8 @@ def warm_start(
                 if found.ignored:
                     halves[side].notes.append(f"{side}: not used: {', '.join(found.ignored)}")
                 continue
-            config, folder = _find(source, with_weights=with_weights)
+            check_source(source, side)
+            config, folder = _find(source, side, with_weights=with_weights)
             tensors = None
             if with_weights:
                 assert folder is not None
@@ -260,7 +261,9 @@ def warm_start(
         return EncoderDecoder(pair, text, files.pop_all())
 
 
-def _find(source: str | Path, *, with_weights: bool) -> tuple[dict[str, Any], Path | None]:
+def _find(
+    source: str | Path, side: Side, *, with_weights: bool
+) -> tuple[dict[str, Any], Path | None]:
     """Returns the `config.json` of a half, and its folder."""
     written = str(source)
     if written.startswith(HUB_PREFIX):
@@ -273,7 +276,7 @@ def _find(source: str | Path, *, with_weights: bool) -> tuple[dict[str, Any], Pa
             return dict(half.config), None
         folder = fetch_folder(half.source)
     else:
-        return _of_whole_model(source, with_weights=with_weights)
+        return _of_whole_model(source, side, with_weights=with_weights)
     if not (folder / CONFIG_FILE).is_file():
         raise CheckpointError(
             f"{folder / CONFIG_FILE}: no such file; a half is a Hugging Face folder with a "
@@ -305,12 +308,19 @@ def _is_ids(value: Any) -> bool:
 
 
 def _of_whole_model(
-    source: str | Path, *, with_weights: bool
+    source: str | Path, side: Side, *, with_weights: bool
 ) -> tuple[dict[str, Any], Path | None]:
     """Returns the `config.json` of a model of the zoo whose encoder or decoder is taken."""
     if not catalog.is_entry(source):
         raise catalog.no_such_half(str(source))
     entry = catalog.load_entry(source)
+    if isinstance(entry, PresetConfig):
+        kind = getattr(entry.architecture, side).type
+        if kind != "transformer":
+            raise CheckpointError(
+                f"{side}: the {side} of {source} is {kind}; a half is a Transformer's. A recurrent "
+                "model is made whole: Seq2SeqLM.from_preset"
+            )
     if with_weights and entry.source is None:
         raise CheckpointError(
             f"{source} is an architecture without trained weights, so that nothing of it can be a "

@@ -628,3 +628,41 @@ def test_two_tokenizers_and_labels_survive_the_export(tmp_path):
 
 #: A decoder whose configuration states no id, as BERT's does not.
 NO_IDS = dict(pad_token_id=0, bos_token_id=None, eos_token_id=None)
+
+
+@slow_where_compiled
+@pytest.mark.parametrize(
+    ("halves", "options", "error", "message"),
+    [
+        ((None, "gpt2"), {}, TypeError, "encoder is None, a NoneType; expected the name"),
+        (("bert_base_uncased", 7), {"load_weights": False}, TypeError, "decoder is 7, a int"),
+        (
+            ("gru_bahdanau", "gpt2"),
+            {"load_weights": False},
+            CheckpointError,
+            "encoder: the encoder of gru_bahdanau is recurrent",
+        ),
+        (
+            ("bart_base", "bart_base"),
+            {"load_weights": False, "preprocessor": "x"},
+            TypeError,
+            "preprocessor is 'x', a str; expected a Preprocessor",
+        ),
+    ],
+)
+def test_arguments_of_another_kind_are_named(halves, options, error, message):
+    with pytest.raises(error, match=message):
+        Seq2SeqLM.from_encoder_decoder(*halves, **options)
+
+
+@slow_where_compiled
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        (None, {}, "source is None, a NoneType"),
+        ("transformer_tiny", {"load_weights": False, "preprocessor": "x"}, "preprocessor is 'x'"),
+    ],
+)
+def test_so_are_those_of_from_preset(source, options, message):
+    with pytest.raises(TypeError, match=message):
+        Seq2SeqLM.from_preset(source, **options)
