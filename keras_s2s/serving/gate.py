@@ -24,23 +24,21 @@ class Gate:
         metrics: that count requests.
 
     Attributes:
-        active: requests in progress, up to the end of their reply.
+        active: accepted requests in progress, up to the end of their reply.
         stopping: new requests get 503.
-        last: time of `time.monotonic` when a request last came or ended.
     """
 
     def __init__(self, app: ASGIApp, route: Callable[[str], str], metrics: Metrics) -> None:
         self.app, self.route, self.metrics = app, route, metrics
         self.active = 0
         self.stopping = False
-        self.last = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         path = scope["path"]
-        began = self.last = time.monotonic()
+        began = time.monotonic()
         status = 500
 
         async def watched(message: Message) -> None:
@@ -55,15 +53,16 @@ class Gate:
                     }
             await send(message)
 
-        self.active += 1
+        # Those that are refused do not count: clients that try again would keep the server running.
+        accepted = not self.stopping
+        self.active += accepted
         try:
-            if self.stopping and path not in ALWAYS:
-                await error_reply(unavailable("the server stops"))(scope, receive, watched)
-            else:
+            if accepted or path in ALWAYS:
                 await self.app(scope, receive, watched)
+            else:
+                await error_reply(unavailable("the server stops"))(scope, receive, watched)
         finally:
-            self.active -= 1
-            self.last = time.monotonic()
+            self.active -= accepted
             route = self.route(path)
             self.metrics.requests.labels(route, str(status)).inc()
-            self.metrics.seconds.labels(route).observe(self.last - began)
+            self.metrics.seconds.labels(route).observe(time.monotonic() - began)

@@ -92,7 +92,8 @@ class ModelLanguages:
 
     def own_code(self, code: str) -> str | None:
         """Returns the model's code of a language, or None where it has no such language."""
-        return _find(code, {**self.targets, **self.sources})
+        known = _find(code, self.targets)
+        return _find(code, self.sources) if known is None else known
 
     def source(self, code: str) -> tuple[str, str | None] | None:
         """Returns a source language as clients and as the model name it; None if there is none.

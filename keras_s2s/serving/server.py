@@ -21,8 +21,9 @@ from keras_s2s.serving.models import ServedModel
 
 log = logging.getLogger(__name__)
 
-#: Seconds without a request after which the server closes: one on its way still gets its reply.
-QUIET = 0.2
+#: Seconds between the end of listening and the end of the server, in which requests on connections
+#: that were accepted already are read and get their 503.
+LAST_REPLIES = 0.2
 
 
 class GracefulServer(uvicorn.Server):
@@ -73,7 +74,7 @@ class GracefulServer(uvicorn.Server):
 
     async def _drain(self) -> None:
         began = time.monotonic()
-        while self.gate.active or time.monotonic() - max(self.gate.last, began) < QUIET:
+        while self.gate.active:
             if time.monotonic() - began > self.seconds:
                 log.warning(
                     "%d requests are not done after %g seconds", self.gate.active, self.seconds
@@ -81,6 +82,9 @@ class GracefulServer(uvicorn.Server):
                 self.force_exit = True
                 break
             await asyncio.sleep(0.02)
+        for listening in self.servers:
+            listening.close()
+        await asyncio.sleep(LAST_REPLIES)
         self.should_exit = True
 
 

@@ -1,0 +1,226 @@
+"""A `Seq2SeqLM` behind the server gives what it gives in Python, whatever it is batched with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from cli.small_folder import save_small_model
+from serving.clients import posted, using
+from serving.test_server import events
+
+from keras_s2s import Seq2SeqLM
+from keras_s2s.config import LanguagesConfig
+from keras_s2s.serving.languages import ModelLanguages
+from keras_s2s.serving.limits import Limits
+from keras_s2s.serving.preset_model import PresetModel
+
+PREDICT = "/v1/models/small:predict"
+TEXTS = ["ab c", "abc", "가나", "c", "bca b", "a a a"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seq2SeqLM]:
+    yield Seq2SeqLM.from_preset(save_small_model(tmp_path_factory.mktemp("small") / "small"))
+
+
+def served(model: Seq2SeqLM, **options: Any) -> PresetModel:
+    return PresetModel("small", model, options, ModelLanguages.declared("en:de"))
+
+
+def predicted(model: PresetModel, **body: Any) -> Any:
+    reply = posted(model, PREDICT, body)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def test_the_outputs_of_a_request(model: Seq2SeqLM) -> None:
+    expected = model.generate(TEXTS, return_output=True)
+    found = predicted(served(model), inputs=TEXTS)["outputs"]
+    assert list(found) == ["text", "token_ids", "lengths", "scores"]
+    assert found["text"] == expected.texts
+    np.testing.assert_array_equal(found["token_ids"], expected.token_ids)
+    np.testing.assert_array_equal(found["lengths"], expected.lengths)
+    np.testing.assert_allclose(found["scores"], expected.scores, rtol=1e-5)
+
+
+def test_n_best(model: Seq2SeqLM) -> None:
+    options = {"num_beams": 3, "num_return_sequences": 2}
+    expected = model.generate(TEXTS, return_output=True, **options)
+    for found in (
+        predicted(served(model), inputs=TEXTS, parameters=options)["outputs"],
+        predicted(served(model, **options), inputs=TEXTS)["outputs"],
+    ):
+        assert found["text"] == expected.texts
+        np.testing.assert_array_equal(found["token_ids"], expected.token_ids)
+    signature = served(model, **options).signatures["serving_default"]
+    assert signature.outputs["token_ids"].shape == (None, 2, None)
+
+
+def test_ids(model: Seq2SeqLM) -> None:
+    assert model.preprocessor is not None
+    rows = model.preprocessor.encode_source(TEXTS)
+    expected = model.generate(TEXTS, return_output=True)
+    instances = [{"encoder_token_ids": row} for row in rows]
+    found = predicted(served(model), signature_name="ids", instances=instances)["predictions"]
+    assert [each["token_ids"] for each in found] == expected.token_ids.tolist()
+    longest = max(map(len, rows))
+    columns = {
+        "encoder_token_ids": [row + [0] * (longest - len(row)) for row in rows],
+        "encoder_padding_mask": [[i < len(row) for i in range(longest)] for row in rows],
+    }
+    again = predicted(served(model), signature_name="ids", inputs=columns)["outputs"]
+    assert again["token_ids"] == expected.token_ids.tolist()
+    columns["encoder_padding_mask"][0] = [False, *[True] * (longest - 1)]
+    reply = posted(served(model), PREDICT, {"signature_name": "ids", "inputs": columns})
+    assert reply.status_code == 400
+    assert "True for the first" in reply.json()["error"]
+
+
+def test_a_model_without_a_tokenizer_reads_ids(model: Seq2SeqLM) -> None:
+    assert model.preprocessor is not None
+    rows = model.preprocessor.encode_source(TEXTS)
+    expected = model.generate(TEXTS, return_output=True).token_ids.tolist()
+    preprocessor, model.preprocessor = model.preprocessor, None
+    try:
+        without = PresetModel("small", model)
+        found = predicted(without, instances=rows)["predictions"]
+        assert [each["token_ids"] for each in found] == expected
+        reply = posted(without, "/v1/models/small:stream", {"instances": rows[:1]})
+        assert "cannot be streamed" in reply.json()["error"]
+    finally:
+        model.preprocessor = preprocessor
+
+
+def together(model: PresetModel, bodies: list[dict[str, Any]], **limits: Any) -> list[Any]:
+    """The replies to requests that come at the same time."""
+
+    async def use(client: httpx.AsyncClient) -> list[httpx.Response]:
+        return await asyncio.gather(*(client.post(PREDICT, json=body) for body in bodies))
+
+    return [reply.json() for reply in using([model], use, Limits(max_wait=0.2, **limits))]
+
+
+def test_results_do_not_depend_on_the_batch(model: Seq2SeqLM) -> None:
+    draws = {"do_sample": True, "temperature": 2.0}
+    bodies: list[dict[str, Any]] = [
+        {"instances": ["ab c"]},
+        {"instances": ["abc", "가나", "bca b"]},
+        {"instances": [TEXTS[i % 6] for i in range(7)]},
+        {"instances": ["abc"], "parameters": {"num_beams": 3}},
+        {"instances": ["abc", "c"], "parameters": {**draws, "seed": 5}},
+        {
+            "instances": [{"text": "abc", "seeds": 5}, {"text": "c", "seeds": 6}],
+            "parameters": draws,
+        },
+        {"instances": ["ab c"], "parameters": {"num_beams": 3}},
+        {"instances": ["a" * 40]},
+    ]
+    alone = [together(served(model), [body])[0] for body in bodies]
+    for size in (4, 32):
+        found = together(served(model), bodies, max_batch_size=size)
+        for one, other in zip(alone, found, strict=True):
+            if "error" in one:
+                assert other == one
+                continue
+            for row, again in zip(one["predictions"], other["predictions"], strict=True):
+                assert again["scores"] == pytest.approx(row["scores"], rel=1e-4)
+                assert {**again, "scores": 0} == {**row, "scores": 0}
+    assert alone[-1]["error"].startswith("source 0 has 41 ids")
+    assert "--overlong truncate" in alone[-1]["error"]
+    # A seed is that of `generate`.
+    assert alone[4] == alone[5]
+    expected = model.generate(["abc", "c"], seed=[5, 6], **draws)
+    assert [each["text"] for each in alone[4]["predictions"]] == expected
+
+
+def test_an_error_in_a_later_part_names_the_row_of_the_request(model: Seq2SeqLM) -> None:
+    body = {"instances": ["a"] * 5 + ["a" * 40]}
+    reply = together(served(model), [body], max_batch_size=2)[0]
+    assert reply["error"].startswith("source 5 has 41 ids")
+
+
+def test_sources_that_are_too_long_can_be_cut(model: Seq2SeqLM) -> None:
+    cutting = PresetModel("small", model, overlong="truncate")
+    found = predicted(cutting, inputs=["a" * 40])["outputs"]["text"]
+    assert found == [model.generate("a" * 40, overlong="truncate")]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"seed": 3}, "seed=[3] has no effect"),
+        ({"num_beams": 2, "num_return_sequences": 3}, "num_return_sequences"),
+        ({"do_sample": True, "seed": [1, 2]}, "2 seeds for 1 rows"),
+        ({"sampler": "beem"}, "sampler"),
+    ],
+)
+def test_parameters_that_do_not_fit(
+    model: Seq2SeqLM, parameters: dict[str, Any], message: str
+) -> None:
+    reply = posted(served(model), PREDICT, {"instances": ["a"], "parameters": parameters})
+    assert reply.status_code == 400
+    assert message in reply.json()["error"]
+
+
+def test_streams(model: Seq2SeqLM) -> None:
+    # By name: a beam search, this model's default, cannot be streamed.
+    for parameters in ({"sampler": "greedy"}, {"sampler": "random", "seed": 4}):
+        body = {"instances": TEXTS[:3], "parameters": parameters}
+        reply = posted(served(model), "/v1/models/small:stream", body)
+        texts = ["", "", ""]
+        for kind, data in events(reply.text):
+            if not kind:
+                texts[data["index"]] += data["text"]
+        if "seed" in parameters:
+            parameters = {**parameters, "seed": [4, 5, 6]}
+        assert texts == model.generate(TEXTS[:3], **parameters)
+    body = {"instances": ["a"], "parameters": {"num_beams": 3}}
+    assert posted(served(model), "/v1/models/small:stream", body).status_code == 400
+
+
+def translated(model: PresetModel, **fields: Any) -> Any:
+    reply = posted(model, "/translate", {"source": "en", "target": "de", **fields})
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def test_translations_and_alternatives(model: Seq2SeqLM) -> None:
+    assert translated(served(model), q=TEXTS)["translatedText"] == model.generate(TEXTS)
+    best = model.generate("abc", num_beams=3, num_return_sequences=3)
+    for options in ({}, {"num_beams": 2}, {"sampler": "greedy"}):
+        found = translated(served(model, **options), q="abc", alternatives=2)
+        assert [found["translatedText"], *found["alternatives"]] == list(dict.fromkeys(best))
+    drawing = served(model, do_sample=True, seed=3)
+    assert len(translated(drawing, q="abc", alternatives=2)["alternatives"]) <= 2
+
+
+def test_languages_of_the_model(model: Seq2SeqLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    languages = LanguagesConfig(
+        codes={"en_XX": 5, "de_DE": 6, "ko_KR": 7}, source="none", target="forced_bos"
+    )
+    ids = model.special_ids.model_copy(update={"languages": languages})
+    calls: list[Any] = []
+
+    def generate(x: Any, **options: Any) -> Any:
+        calls.append((x, options.get("src_lang"), options.get("tgt_lang")))
+        return original(x, **{k: v for k, v in options.items() if "lang" not in k})
+
+    original = model.generate
+    monkeypatch.setattr(model, "generate", generate)
+    monkeypatch.setattr(type(model), "special_ids", property(lambda self: ids))
+    multilingual = PresetModel("small", model, languages=ModelLanguages.of_model(languages))
+    assert "tgt_lang" in multilingual.signatures["serving_default"].inputs
+    translated(multilingual, q="abc", target="ko")
+    instances: list[Any] = [{"text": "abc", "tgt_lang": "de"}, {"text": "c", "tgt_lang": "ko_KR"}]
+    predicted(multilingual, instances=[*instances, "a"])
+    assert calls == [
+        (["abc"], None, ["ko_KR"]),
+        (["abc", "c", "a"], None, ["de_DE", "ko_KR", None]),
+    ]
+    reply = posted(multilingual, PREDICT, {"instances": [{"text": "a", "tgt_lang": "fr"}]})
+    assert "tgt_lang is 'fr', which the model does not have" in reply.json()["error"]

@@ -1,0 +1,153 @@
+"""SavedModels behind the server: names and results are those of the model that was exported."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from cli.small_folder import save_small_model
+from serving.clients import got, posted, using
+from small_models import COMPILES
+
+from keras_s2s import Seq2SeqLM
+from keras_s2s.serving.limits import Limits
+from keras_s2s.serving.loading import ModelArgument, load_served
+from keras_s2s.serving.models import ServedModel
+from keras_s2s.serving.preset_model import PresetModel
+from keras_s2s.serving.saved_model import newest_version
+
+pytest.importorskip("tensorflow_text")
+# Exports take long, and TensorFlow runs them whichever backend wrote them.
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(COMPILES, reason="once is enough")]
+
+PREDICT = "/v1/models/small:predict"
+TEXTS = ["ab c", "abc", "가나", "c", "bca b", "a a a"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seq2SeqLM]:
+    yield Seq2SeqLM.from_preset(save_small_model(tmp_path_factory.mktemp("small") / "small"))
+
+
+@pytest.fixture(scope="module")
+def folder(model: Seq2SeqLM, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two versions: greedy search, and beam search with two results."""
+    directory = tmp_path_factory.mktemp("exported")
+    model.export(directory, version=1, sampler="greedy")
+    model.export(directory, version=12, num_beams=3, num_return_sequences=2)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def greedy(folder: Path) -> ServedModel:
+    return load_served(ModelArgument("small", str(folder / "1")), {}, "en:de")
+
+
+def test_the_highest_version_is_served(folder: Path, model: Seq2SeqLM) -> None:
+    assert newest_version(folder) == (folder / "12", 12)
+    assert newest_version(folder / "1") == (folder / "1", 1)
+    assert newest_version(folder.parent / "nowhere") is None
+    served = load_served(ModelArgument("small", str(folder)), {}, "en:de")
+    assert got([served], "/v1/models/small/versions/12").status_code == 200
+    assert got([served], "/v1/models/small/versions/1").status_code == 404
+    options: dict[str, Any] = {"num_beams": 3, "num_return_sequences": 2}
+    expected = model.generate(TEXTS, **options)
+    reply = posted(served, PREDICT, {"instances": TEXTS}).json()
+    assert [row["text"] for row in reply["predictions"]] == expected
+    body = {"q": TEXTS, "source": "en", "target": "de", "alternatives": 1}
+    found = posted(served, "/translate", body).json()
+    assert found["translatedText"] == [texts[0] for texts in expected]
+    assert found["alternatives"] == [list(dict.fromkeys(texts))[1:] for texts in expected]
+
+
+def test_names_and_results_are_those_of_the_model(greedy: ServedModel, model: Seq2SeqLM) -> None:
+    preset = PresetModel("small", model, {"sampler": "greedy"})
+    assert list(greedy.signatures["serving_default"].inputs) == ["text"]
+    required = {
+        name: info
+        for name, info in preset.signatures["serving_default"].inputs.items()
+        if info.required
+    }
+    assert dict(greedy.signatures["serving_default"].inputs) == required
+    for name in ("serving_default", "ids"):
+        ours, theirs = preset.signatures[name].outputs, greedy.signatures[name].outputs
+        assert dict(ours) == dict(theirs)
+        assert greedy.signatures[name].batches
+    a, b = (posted(each, PREDICT, {"inputs": TEXTS}).json()["outputs"] for each in (greedy, preset))
+    assert a.keys() == b.keys()
+    assert {k: v for k, v in a.items() if k != "scores"} == {
+        k: v for k, v in b.items() if k != "scores"
+    }
+    np.testing.assert_allclose(a["scores"], b["scores"], rtol=1e-4)
+    body = {"q": "abc", "source": "en", "target": "de"}
+    assert posted(greedy, "/translate", body).json() == {
+        "translatedText": model.generate("abc", sampler="greedy")
+    }
+
+
+def test_ids(greedy: ServedModel, model: Seq2SeqLM) -> None:
+    assert model.preprocessor is not None
+    rows = model.preprocessor.encode_source(["abc", "cab"])
+    inputs = {
+        "encoder_token_ids": rows,
+        "encoder_padding_mask": [[True] * len(row) for row in rows],
+    }
+    reply = posted(greedy, PREDICT, {"signature_name": "ids", "inputs": inputs}).json()
+    expected = model.generate(["abc", "cab"], sampler="greedy", return_output=True)
+    assert reply["outputs"]["token_ids"] == expected.token_ids.tolist()
+    inputs["encoder_token_ids"][0] = rows[0][:-1]
+    inputs["encoder_padding_mask"][0] = [True] * (len(rows[0]) - 1)
+    reply = posted(greedy, PREDICT, {"signature_name": "ids", "inputs": inputs}).json()
+    assert "have different shapes" in reply["error"]
+
+
+def test_batches_do_not_change_results_and_errors_do_not_spread(
+    greedy: ServedModel, model: Seq2SeqLM
+) -> None:
+    bodies: list[list[str]] = [["ab c"], TEXTS, ["a" * 40], ["abc", "c"], ["가나"]]
+
+    async def use(client: httpx.AsyncClient) -> list[httpx.Response]:
+        return await asyncio.gather(
+            *(client.post(PREDICT, json={"instances": body}) for body in bodies)
+        )
+
+    for size in (2, 32):
+        replies = using([greedy], use, Limits(max_wait=0.2, max_batch_size=size))
+        for body, reply in zip(bodies, replies, strict=True):
+            if body == ["a" * 40]:
+                assert reply.status_code == 400
+                assert "a source is too long" in reply.json()["error"]
+                assert "\n" not in reply.json()["error"]
+                continue
+            expected = model.generate(body, sampler="greedy", return_output=True)
+            rows = reply.json()["predictions"]
+            assert [row["text"] for row in rows] == expected.texts
+            assert [row["token_ids"] for row in rows] == expected.token_ids.tolist()
+
+
+def test_what_a_saved_model_does_not_take(greedy: ServedModel, folder: Path) -> None:
+    body = {"instances": ["a"], "parameters": {"num_beams": 2}}
+    reply = posted(greedy, PREDICT, body)
+    assert reply.status_code == 400
+    assert "the search of a SavedModel is fixed" in reply.json()["error"]
+    assert posted(greedy, "/v1/models/small:stream", {"instances": ["a"]}).status_code == 400
+    with pytest.raises(ValueError, match="leave num_beams out"):
+        load_served(ModelArgument("small", str(folder)), {"num_beams": 2})
+
+
+def test_a_sampler_that_draws_asks_for_seeds(model: Seq2SeqLM, tmp_path: Path) -> None:
+    model.export(tmp_path / "drawing", version=1, sampler="random")
+    served = load_served(ModelArgument("small", str(tmp_path / "drawing")), {}, "en:de")
+    body = {"instances": [{"text": "abc", "seeds": 3}, {"text": "abc", "seeds": 3}]}
+    rows = posted(served, PREDICT, body).json()["predictions"]
+    assert rows[0]["token_ids"] == rows[1]["token_ids"]
+    reply = posted(served, PREDICT, {"instances": ["abc"]})
+    assert "expected an object with the inputs" in reply.json()["error"]
+    translation = {"q": "abc", "source": "en", "target": "de"}
+    assert posted(served, "/translate", json.dumps(translation).encode()).status_code == 200
