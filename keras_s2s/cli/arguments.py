@@ -17,8 +17,8 @@ BatchSizeOption = Annotated[int, typer.Option(min=1, help="Texts decoded at a ti
 OverlongOption = Annotated[
     str,
     typer.Option(
-        help="What to do with a source that is longer than the model's positions: error or "
-        "truncate."
+        help="What to do with a source that is longer than the model's positions: error, "
+        "truncate, or split it at sentences and clauses."
     ),
 ]
 
@@ -129,8 +129,8 @@ def check_input(path: str | Path | None) -> None:
 
 def check_overlong(overlong: str) -> None:
     """Raises an error for a value that `--overlong` does not have."""
-    if overlong not in ("error", "truncate"):
-        raise ValueError(f"--overlong {overlong}: expected error or truncate")
+    if overlong not in ("error", "truncate", "split"):
+        raise ValueError(f"--overlong {overlong}: expected error, truncate or split")
 
 
 def check_output(path: Path | None) -> None:

@@ -16,6 +16,12 @@ from keras_s2s.cli.arguments import (
     check_files,
     load_text_model,
 )
+from keras_s2s.cli.documents import (
+    DocumentFormatOption,
+    DocumentOption,
+    format_of_document,
+    generate_from_document,
+)
 from keras_s2s.cli.generation_options import (
     call_options,
     read_generation_options,
@@ -47,6 +53,8 @@ def generate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write here, not to standard output.")
     ] = None,
+    document: DocumentOption = None,
+    document_format: DocumentFormatOption = None,
     src_lang: Annotated[
         str | None, typer.Option(help="Language of the texts, for a multilingual model.")
     ] = None,
@@ -68,19 +76,28 @@ def generate(
 
     There are as many lines as sources, or N times as many with N texts for each. They are blank for
     a blank source, and for one that cannot be used; that is named, and the exit code is 1.
+    With --document, a document is generated sentence by sentence, and written as a whole.
     """
+    if document is not None:
+        _refuse_with_document(texts, input, overlong, scores, as_json)
+        document_format = format_of_document(document, document_format)
+    elif document_format is not None:
+        raise ValueError("--document-format is for --document FILE")
     if texts and input is not None:
         raise ValueError("give texts or --input, not both")
-    if not texts and input is None and sys.stdin.isatty():
+    if not texts and input is None and document is None and sys.stdin.isatty():
         raise ValueError("no text: give some, or --input FILE, or pipe lines into it")
     if scores and as_json:
         raise ValueError("--scores and --json exclude each other; --json has the scores, too")
     options = read_generation_options(generation_options)
-    check_files(model, [input], output, overlong)
+    check_files(model, [input, document], output, overlong)
     import_backend()
     show_messages()
     loaded = load_text_model(model)
     options = call_options(options, src_lang=src_lang, tgt_lang=tgt_lang, batch_size=batch_size)
+    if document is not None and document_format is not None:
+        generate_from_document(loaded, document, document_format, output, options)
+        return
     count = texts_per_line(loaded, options)
     notes, read = LineNotes(), 0
     with open_lines(texts, input) as lines, line_writer(output) as out:
@@ -95,3 +112,17 @@ def generate(
             out.flush()
             read += len(chunk)
     notes.close(read)
+
+
+def _refuse_with_document(
+    texts: list[str] | None, input: str | None, overlong: str, scores: bool, as_json: bool
+) -> None:
+    """Raises an error for arguments that a whole document has no use for."""
+    if texts or input is not None:
+        raise ValueError("give texts, --input or --document, one of them")
+    if scores or as_json:
+        raise ValueError("--scores and --json are for lines; a document is written as it is")
+    if overlong == "truncate":
+        raise ValueError(
+            "--overlong truncate is for lines; sentences of a document that are too long are split"
+        )

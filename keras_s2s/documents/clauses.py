@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from keras_s2s.documents.sentences import Span
 
 #: Ends a clause where white space follows: `1,000` and `12:30` are no places to split.
-_BEFORE_SPACE = frozenset(",;:—–…،؛፣፤፥՝᠂")
+_BEFORE_SPACE = frozenset(",;:.!?—–…،؛؟।፣፤፥።՝᠂")
 #: Ends a clause also where none follows: scripts without spaces, and dashes between words.
-_ANYWHERE = frozenset("、，；：﹐﹑﹔﹕､—،؛")
+_ANYWHERE = frozenset("、，；：。！？﹐﹑﹔﹕､—،؛")
 #: Joins the characters before and after it to one.
 _JOINER = "\u200d"
 

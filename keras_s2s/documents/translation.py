@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,9 +67,9 @@ class Translator:
     model: Any
     src_lang: str | None
     tgt_lang: str | None
-    batch_size: int
-    max_source_length: int | None
-    options: Mapping[str, Any]
+    batch_size: int = 32
+    max_source_length: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def translate(
         self, texts: Sequence[str], kept: Sequence[Sequence[Span]] | None = None
@@ -82,16 +82,26 @@ class Translator:
         """
         if not texts:
             return []
-        spans = fitting_spans(texts, self._fits, kept)
+        spans = self.spans(texts, kept)
         parts = [texts[i][start:end] for i, found in enumerate(spans) for start, end in found]
         generated, unfinished = self._generate(parts)
         self._report(texts, spans, generated, unfinished)
         results, at = [], 0
         for text, found in zip(texts, spans, strict=True):
             after = at + len(found)
-            results.append(_joined(text, found, generated[at:after], unfinished[at:after]))
+            results.append(joined_parts(text, found, generated[at:after], unfinished[at:after]))
             at = after
         return results
+
+    def spans(
+        self, texts: Sequence[str], kept: Sequence[Sequence[Span]] | None = None
+    ) -> list[list[Span]]:
+        """Returns for each text the spans of its parts that the model can read.
+
+        Args:
+            texts, kept: as in `translate`.
+        """
+        return fitting_spans(texts, self._fits, kept)
 
     @property
     def limit(self) -> int | None:
@@ -213,10 +223,17 @@ def _of_sentence(translation: Translation, weights: Sequence[np.ndarray]) -> np.
     return whole
 
 
-def _joined(
+def joined_parts(
     source: str, spans: Sequence[Span], generated: Sequence[str], unfinished: Sequence[bool]
 ) -> Translation:
-    """Returns the text of a sentence, from those of its parts."""
+    """Returns the text of a sentence, from those of its parts.
+
+    Args:
+        source: the sentence.
+        spans: of its parts.
+        generated: a text for each part; empty ones are replaced by their source.
+        unfinished: whether each part was cut off.
+    """
     text = ""
     parts: list[Part] = []
     for i, (span, own, cut) in enumerate(zip(spans, generated, unfinished, strict=True)):

@@ -269,7 +269,7 @@ def test_an_answer_is_one_line_for_every_reader(text):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["generate", "MODEL", "x", "--overlong", "cut"], "--overlong cut: expected error or"),
+        (["generate", "MODEL", "x", "--overlong", "cut"], "--overlong cut: expected error, "),
         (["generate", "MODEL", "x", "--scores", "--json"], "exclude each other"),
         (["generate", "MODEL", "--input", "MODEL"], "Is a directory"),
         (["evaluate", "MODEL", "--source", "/no/s", "--target", "/no/t"], "/no/s: No such file"),

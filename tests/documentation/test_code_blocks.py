@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = {
     "README.md": {"python": 4, "bash": 5, "yaml": 3, "": 2},
     "docs/checkpoints.md": {"python": 3, "yaml": 2, "": 2},
-    "docs/documents.md": {"python": 1},
+    "docs/documents.md": {"python": 1, "bash": 1},
     "docs/export.md": {"python": 3, "": 1},
     "docs/generation.md": {"python": 4},
     "docs/index.md": {"python": 1},

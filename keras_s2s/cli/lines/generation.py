@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keras_s2s.cli.lines.input import Line
 from keras_s2s.cli.lines.notes import LineNotes
 
-TRUNCATE = "pass --overlong truncate to cut what is too long"
+if TYPE_CHECKING:
+    from keras_s2s.documents.long_texts import SplitText
+
+TRUNCATE = "pass --overlong truncate to cut what is too long, or --overlong split"
 
 
 class GeneratedText(NamedTuple):
@@ -19,7 +22,7 @@ class GeneratedText(NamedTuple):
     Attributes:
         text: may hold line breaks.
         score: what the strategy ranks by, see `GenerationOutput.scores`; None where a search
-            has found fewer hypotheses than were asked for.
+            has found fewer hypotheses than were asked for, or for a line that was split.
         log_prob: the model's log-probability of it, as `score` gives it.
     """
 
@@ -71,7 +74,8 @@ def generate_for_lines(
         lines: the lines; blank ones and those that could not be read are passed over.
         options: of `generate`.
         notes: collects lines for which nothing is generated, or that are cut.
-        overlong: "truncate" cuts a line that is longer than the model's positions.
+        overlong: "truncate" cuts a line that is longer than the model's positions, "split" splits
+            it at sentences and clauses and joins the results.
         strict: generate nothing if one of the lines cannot be used.
 
     Returns:
@@ -84,20 +88,25 @@ def generate_for_lines(
 
     problems = {i: line.problem for i, line in enumerate(lines) if line.problem is not None}
     cut: dict[int, str] = {}
+    divided: dict[int, SplitText] = {}
     while True:
         asked = [i for i, line in enumerate(lines) if i not in problems and line.text.strip()]
+        sources = [divided.get(i, lines[i].text) for i in asked]
+        owners = [i for i, source in zip(asked, sources, strict=True) for _ in _parts(source)]
         try:
             with _without_its_own_note():
                 found = _generate(
-                    network,
-                    [lines[i].text for i in asked],
-                    {**options, "overlong": "truncate" if cut else "error"},
+                    network, sources, {**options, "overlong": "truncate" if cut else "error"}
                 )
             break
         except RowError as error:
-            reasons = {asked[row]: reason for row, reason in error.reasons.items()}
+            reasons = {owners[row]: reason for row, reason in error.reasons.items()}
             if error.overlong and overlong == "truncate":
                 cut = reasons
+            elif error.overlong and overlong == "split":
+                divided |= _divided(network, {i: lines[i].text for i in reasons}, options)
+                for i, reason in reasons.items():
+                    notes.divide(lines[i].place, reason, len(divided[i].spans))
             elif error.overlong:
                 problems |= {i: f"{reason}; {TRUNCATE}" for i, reason in reasons.items()}
             else:
@@ -113,31 +122,68 @@ def generate_for_lines(
     return [LineResult(line, made.get(i, []), problems.get(i)) for i, line in enumerate(lines)]
 
 
+def _divided(
+    network: Any, texts: Mapping[int, str], options: Mapping[str, Any]
+) -> dict[int, SplitText]:
+    """Returns the parts of lines that are too long, by their numbers."""
+    from keras_s2s.documents.long_texts import split_texts
+
+    languages = {name: options.get(name) for name in ("src_lang", "tgt_lang")}
+    return dict(zip(texts, split_texts(network, list(texts.values()), **languages), strict=True))
+
+
+def _parts(source: str | SplitText) -> list[str]:
+    return [source] if isinstance(source, str) else source.parts
+
+
 def _generate(
-    network: Any, texts: list[str], options: Mapping[str, Any]
-) -> Iterator[list[GeneratedText]] | list[list[GeneratedText]]:
-    """Yields the generated texts of each source, the best first."""
-    if not texts:
+    network: Any, sources: list[str | SplitText], options: Mapping[str, Any]
+) -> list[list[GeneratedText]]:
+    """Returns the generated texts of each source, the best first, from one call of `generate`."""
+    if not sources:
         return []
+    parts = [_parts(source) for source in sources]
+    texts = [part for own in parts for part in own]
     if "decoder_prefix" in options:
         options = {**options, "decoder_prefix": [options["decoder_prefix"]] * len(texts)}
     output = network.generate(texts, return_output=True, **options)
-    several = output.lengths.ndim == 2
-    found = []
-    for i in range(len(texts)):
-        rows = range(output.lengths.shape[1]) if several else [None]
-        hypotheses = []
-        for row in rows:
-            at = (i,) if row is None else (i, row)
-            length = int(output.lengths[at])
-            text = output.texts[i] if row is None else output.texts[i][row]
-            if not length:
-                hypotheses.append(GeneratedText(text))
-                continue
-            log_prob = float(output.token_log_probs[at][:length].sum())
-            hypotheses.append(GeneratedText(text, float(output.scores[at]), log_prob))
-        found.append(hypotheses)
-    return found
+    found = [_hypotheses(output, i) for i in range(len(texts))]
+    results, at = [], 0
+    for source, own in zip(sources, parts, strict=True):
+        made = found[at : at + len(own)]
+        at += len(own)
+        results.append(made[0] if isinstance(source, str) else _joined(source, made))
+    return results
+
+
+def _hypotheses(output: Any, i: int) -> list[GeneratedText]:
+    """Returns the generated texts of a row of a call."""
+    rows = range(output.lengths.shape[1]) if output.lengths.ndim == 2 else [None]
+    hypotheses = []
+    for row in rows:
+        at = (i,) if row is None else (i, row)
+        length = int(output.lengths[at])
+        text = output.texts[i] if row is None else output.texts[i][row]
+        if not length:
+            hypotheses.append(GeneratedText(text))
+            continue
+        log_prob = float(output.token_log_probs[at][:length].sum())
+        hypotheses.append(GeneratedText(text, float(output.scores[at]), log_prob))
+    return hypotheses
+
+
+def _joined(source: SplitText, made: Sequence[Sequence[GeneratedText]]) -> list[GeneratedText]:
+    """Returns the texts of a line that was split: the best of all parts, the second best, ...
+
+    A search ranks parts, not what they are joined to: the joined text has the sum of their
+    log-probabilities, and no score.
+    """
+    texts = []
+    for parts in zip(*made, strict=True):
+        text = source.joined([part.text.strip() for part in parts])
+        known = [part.log_prob for part in parts if part.log_prob is not None]
+        texts.append(GeneratedText(text, None, sum(known) if len(known) == len(parts) else None))
+    return texts
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ class LineNotes:
     def __init__(self) -> None:
         self.failed = 0
         self.cut = 0
+        self.divided = 0
 
     def fail(self, place: str, problem: str) -> None:
         """Reports a line for which nothing was generated."""
@@ -27,8 +28,14 @@ class LineNotes:
         if self.cut <= NAMED:
             print(f"keras-s2s: {place} {problem}; it is cut to fit", file=sys.stderr)
 
+    def divide(self, place: str, problem: str, parts: int) -> None:
+        """Reports a line that was generated in parts."""
+        self.divided += 1
+        if self.divided <= NAMED:
+            print(f"keras-s2s: {place} {problem}; it is split into {parts} parts", file=sys.stderr)
+
     def close(self, lines: int, outcome: str = "their output is blank") -> None:
-        """Reports how many lines were cut, and raises an error if some have no text.
+        """Reports how many lines were cut or split, and raises an error if some have no text.
 
         Args:
             lines: how many there were.
@@ -39,5 +46,7 @@ class LineNotes:
         """
         if self.cut > NAMED:
             print(f"keras-s2s: {self.cut} of {lines} lines were cut", file=sys.stderr)
+        if self.divided > NAMED:
+            print(f"keras-s2s: {self.divided} of {lines} lines were split", file=sys.stderr)
         if self.failed:
             raise ValueError(f"nothing was generated for {self.failed} of {lines} lines; {outcome}")
