@@ -10,7 +10,7 @@
 | `gate.py` | requests in progress, and the refusal of new ones while the server stops |
 | `tf_serving_api.py`, `libretranslate_api.py`, `event_stream.py` | the interfaces |
 | `tensor_json.py` | TensorFlow Serving's rows and columns |
-| `text_formats.py` | what LibreTranslate's `format` is: the place for documents |
+| `text_formats.py` | LibreTranslate's `format`: texts and HTML, sentence by sentence |
 | `languages.py` | the codes that clients use, and those of a model |
 | `hosting.py`, `batching.py` | a model with its queue; what waits is computed together |
 | `models.py`, `preset_model.py`, `saved_model.py` | what is served |

@@ -16,11 +16,12 @@ from starlette.responses import Response
 from keras_s2s.config.nearest import did_you_mean
 from keras_s2s.serving.body import FORM, read_body, read_form, read_json
 from keras_s2s.serving.errors import RequestError
-from keras_s2s.serving.hosting import Host, Serving
+from keras_s2s.serving.hosting import Host, Serving, explained
 from keras_s2s.serving.languages import AUTO, language_name
 from keras_s2s.serving.limits import Limits
+from keras_s2s.serving.models import Row
 from keras_s2s.serving.replies import Handler, json_reply
-from keras_s2s.serving.text_formats import FORMATS
+from keras_s2s.serving.text_formats import FORMATS, TextJob
 
 #: Fields of a request. This server asks for no key; clients may send one.
 FIELDS = ("q", "source", "target", "format", "alternatives", "api_key")
@@ -61,12 +62,27 @@ def translate_handler(serving: Serving) -> Handler:
         wanted = read_translation(_fields(request, body), serving.limits)
         host, source, target = _route(serving, wanted)
 
-        async def generate(texts: list[str]) -> list[list[str]]:
-            prepared = host.model.translate(texts, source[1], target[1], wanted.alternatives)
-            results = await host.compute(request, prepared)
-            return [_distinct(result["text"]) for result in results]
+        async def compute(texts: list[str]) -> list[Row]:
+            rows: list[Row] = []
+            # A document may have more sentences than the queue has room for.
+            for start in range(0, len(texts), serving.limits.max_rows):
+                part = texts[start : start + serving.limits.max_rows]
+                prepared = host.model.translate(part, source[1], target[1], wanted.alternatives)
+                rows += await host.compute(request, prepared)
+            return rows
 
-        results = await FORMATS[wanted.format](wanted.texts, generate)
+        job = TextJob(
+            texts=wanted.texts,
+            model=host.model,
+            source=source[1] or (None if source[0] == AUTO else source[0]),
+            target=target[1],
+            alternatives=wanted.alternatives,
+            compute=compute,
+        )
+        try:
+            results = await FORMATS[wanted.format](job)
+        except (ValueError, TypeError) as error:
+            raise explained(error, host.model.name) from None
         best = [each[0] for each in results]
         reply: dict[str, Any] = {"translatedText": best[0] if wanted.single else best}
         if wanted.source == AUTO and source[0] != AUTO:
@@ -247,8 +263,3 @@ def _route(
     raise RequestError(
         400, f"{wanted.target} is not available as a target language from {wanted.source}"
     )
-
-
-def _distinct(texts: str | list[str]) -> list[str]:
-    """Returns the different texts among the results for a source, best first."""
-    return [texts] if isinstance(texts, str) else list(dict.fromkeys(texts))

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keras_s2s.serving.languages import ModelLanguages
+from keras_s2s.serving.languages import ModelLanguages, client_codes
 from keras_s2s.serving.models import ServedModel
+from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.truncation import Overlong
 
 
@@ -75,6 +76,39 @@ def read_languages(given: Sequence[str], names: Sequence[str]) -> dict[str, str]
     return found
 
 
+def model_languages(preprocessor: Preprocessor | None) -> ModelLanguages | None:
+    """Returns the languages that a model says it has.
+
+    They are those of its special ids; folders of Marian models also name their pair, as
+    `source_lang` and `target_lang` of the tokenizer.
+
+    Args:
+        preprocessor: of the model; None has no languages.
+    """
+    if preprocessor is None:
+        return None
+    config = preprocessor.special_ids.languages
+    files = getattr(preprocessor.source, "files", None)
+    stated = {} if files is None else files.config()
+    source, target = (
+        code if isinstance(code, str) and re.fullmatch("[A-Za-z]{2,3}", code) else None
+        for code in (stated.get("source_lang"), stated.get("target_lang"))
+    )
+    if config is None:
+        if source is None or target is None:
+            return None
+        return ModelLanguages(_untold(source), _untold(target))
+    known = ModelLanguages.of_model(config)
+    if source is not None and known.any_source:
+        return ModelLanguages(_untold(source), known.targets)
+    return known
+
+
+def _untold(code: str) -> dict[str, None]:
+    """Returns a language that the model is not told, under its short code."""
+    return dict.fromkeys(client_codes([code]))
+
+
 def load_served(
     argument: ModelArgument,
     options: Mapping[str, Any],
@@ -113,9 +147,8 @@ def load_served(
 
     model = Seq2SeqLM.from_preset(argument.path)
     config = model.special_ids.languages
-    known: ModelLanguages | None = None
     if languages is not None:
-        known = ModelLanguages.declared(languages, config)
-    elif config is not None:
-        known = ModelLanguages.of_model(config)
+        known: ModelLanguages | None = ModelLanguages.declared(languages, config)
+    else:
+        known = model_languages(model.preprocessor)
     return PresetModel(argument.name, model, options, known, overlong=overlong)

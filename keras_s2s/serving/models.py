@@ -71,6 +71,7 @@ class ServedModel(abc.ABC):
         languages: the languages of its texts; None where it has none and none were declared.
         divides: a request may be divided among batches.
         pad: fills up `token_ids` of a request.
+        reads_documents: the model, for `generate_document`; None where it cannot be used there.
     """
 
     name: str
@@ -78,6 +79,7 @@ class ServedModel(abc.ABC):
     languages: ModelLanguages | None = None
     divides: bool = True
     pad: int = 0
+    reads_documents: Any = None
 
     @property
     @abc.abstractmethod

@@ -97,6 +97,7 @@ class PresetModel(ServedModel):
         self.options = dict(options or {})
         self.languages = languages
         self.overlong = overlong
+        self.reads_documents = None if model.preprocessor is None else model
         self.pad = model.special_ids.target.pad
 
     @property

@@ -14,7 +14,6 @@ from serving.clients import posted, using
 from serving.test_server import events
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.config import LanguagesConfig
 from keras_s2s.serving.languages import ModelLanguages
 from keras_s2s.serving.limits import Limits
 from keras_s2s.serving.preset_model import PresetModel
@@ -190,8 +189,9 @@ def translated(model: PresetModel, **fields: Any) -> Any:
 
 
 def test_translations_and_alternatives(model: Seq2SeqLM) -> None:
-    assert translated(served(model), q=TEXTS)["translatedText"] == model.generate(TEXTS)
-    best = model.generate("abc", num_beams=3, num_return_sequences=3)
+    found = translated(served(model), q=TEXTS)["translatedText"]
+    assert found == [text.strip() for text in model.generate(TEXTS)]
+    best = [text.strip() for text in model.generate("abc", num_beams=3, num_return_sequences=3)]
     for options in ({}, {"num_beams": 2}, {"sampler": "greedy"}):
         found = translated(served(model, **options), q="abc", alternatives=2)
         assert [found["translatedText"], *found["alternatives"]] == list(dict.fromkeys(best))
@@ -199,28 +199,27 @@ def test_translations_and_alternatives(model: Seq2SeqLM) -> None:
     assert len(translated(drawing, q="abc", alternatives=2)["alternatives"]) <= 2
 
 
-def test_languages_of_the_model(model: Seq2SeqLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    languages = LanguagesConfig(
-        codes={"en_XX": 5, "de_DE": 6, "ko_KR": 7}, source="none", target="forced_bos"
-    )
-    ids = model.special_ids.model_copy(update={"languages": languages})
-    calls: list[Any] = []
+def test_documents_are_translated_sentence_by_sentence(model: Seq2SeqLM) -> None:
+    pytest.importorskip("sentencex")
+    first, second = (text.strip() for text in model.generate(["abc.", "ab c."]))
+    text = "abc. ab c.\n\n\tabc.\n"
+    served_model = served(model)
+    runs: list[int] = []
 
-    def generate(x: Any, **options: Any) -> Any:
-        calls.append((x, options.get("src_lang"), options.get("tgt_lang")))
-        return original(x, **{k: v for k, v in options.items() if "lang" not in k})
+    def run(key: Any, rows: Any) -> Any:
+        runs.append(len(rows))
+        return original(key, rows)
 
-    original = model.generate
-    monkeypatch.setattr(model, "generate", generate)
-    monkeypatch.setattr(type(model), "special_ids", property(lambda self: ids))
-    multilingual = PresetModel("small", model, languages=ModelLanguages.of_model(languages))
-    assert "tgt_lang" in multilingual.signatures["serving_default"].inputs
-    translated(multilingual, q="abc", target="ko")
-    instances: list[Any] = [{"text": "abc", "tgt_lang": "de"}, {"text": "c", "tgt_lang": "ko_KR"}]
-    predicted(multilingual, instances=[*instances, "a"])
-    assert calls == [
-        (["abc"], None, ["ko_KR"]),
-        (["abc", "c", "a"], None, ["de_DE", "ko_KR", None]),
-    ]
-    reply = posted(multilingual, PREDICT, {"instances": [{"text": "a", "tgt_lang": "fr"}]})
-    assert "tgt_lang is 'fr', which the model does not have" in reply.json()["error"]
+    original, served_model.run = served_model.run, run  # type: ignore[method-assign]
+    found = translated(served_model, q=[text, " \n", "ab c."])["translatedText"]
+    assert found == [f"{first} {second}\n\n\t{first}\n", " \n", second]
+    assert runs == [2]  # the sentences of all texts, each once
+    found = translated(served_model, q="<p>abc. <i>ab c.</i></p>", format="html")["translatedText"]
+    assert found.startswith(f"<p>{first} ") and found.endswith("</p>")
+    assert found.count("<i>") == found.count("</i>") == 1
+    # A sentence that is longer than the model reads is split, and no more than a queue is asked.
+    long = translated(served_model, q="abc " * 20)
+    assert long["translatedText"]
+    best = translated(served_model, q=text, alternatives=2)
+    assert best["translatedText"].count("\n") == 3
+    assert all(each.count("\n") == 3 for each in best["alternatives"])
