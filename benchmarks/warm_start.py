@@ -19,7 +19,6 @@ import json
 import os
 import platform
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -38,8 +37,7 @@ def main() -> int:
     if not options.data.is_dir():
         print(f"error: --data {options.data} is not a folder", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory() as temporary:
-        result = run(options, folder, Path(temporary))
+    result = run(options, folder)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with options.output.open("a", encoding="utf-8") as file:
         file.write(json.dumps(result) + "\n")
@@ -57,8 +55,18 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--validate-every", type=int, default=500, help="steps")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        help="folder of the run's state after each epoch; a run that was stopped goes on from it "
+        "(default: beside --output)",
+    )
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/warm_start.jsonl"))
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.checkpoint is None:
+        start = "random" if options.random else "warm"
+        options.checkpoint = options.output.parent / f"warm_start_{start}_{options.seed}"
+    return options
 
 
 def encoder_folder(given: Path | None) -> Path | None:
@@ -70,13 +78,17 @@ def encoder_folder(given: Path | None) -> Path | None:
 
 
 def write_decoder(folder: Path, texts: list[str]) -> None:
-    """Writes a small BERT of random weights whose tokenizer is trained on the texts."""
+    """Writes a small BERT of random weights whose tokenizer is trained on the texts.
+
+    It is written once a run: of pieces that are equally frequent, another training may choose
+    others.
+    """
     import transformers
     from tokenizers import BertWordPieceTokenizer
 
     words = BertWordPieceTokenizer(lowercase=False, strip_accents=False)
     words.train_from_iterator(texts, vocab_size=8000, special_tokens=SPECIAL, show_progress=False)
-    folder.mkdir()
+    folder.mkdir(parents=True)
     words.save_model(str(folder))
     transformers.BertTokenizer(str(folder / "vocab.txt"), do_lower_case=False).save_pretrained(
         folder
@@ -93,7 +105,7 @@ def write_decoder(folder: Path, texts: list[str]) -> None:
     transformers.BertLMHeadModel(config).save_pretrained(folder)
 
 
-def run(options: argparse.Namespace, encoder: Path, temporary: Path) -> dict[str, Any]:
+def run(options: argparse.Namespace, encoder: Path) -> dict[str, Any]:
     """Trains once, and measures on the validation and the test split."""
     import keras
 
@@ -106,10 +118,10 @@ def run(options: argparse.Namespace, encoder: Path, temporary: Path) -> dict[str
 
     train, validation, test = read("train"), read("val"), read("test_2016_flickr")
     keras.utils.set_random_seed(options.seed)
-    write_decoder(temporary / "decoder", [target for _, target in train])
-    model = s2s.Seq2SeqLM.from_encoder_decoder(
-        encoder, temporary / "decoder", load_weights=not options.random
-    )
+    decoder = options.checkpoint / "decoder"
+    if not decoder.is_dir():
+        write_decoder(decoder, [target for _, target in train])
+    model = s2s.Seq2SeqLM.from_encoder_decoder(encoder, decoder, load_weights=not options.random)
     batches = s2s.data.Batches(
         train,
         model.preprocessor,
@@ -131,11 +143,18 @@ def run(options: argparse.Namespace, encoder: Path, temporary: Path) -> dict[str
 
     started = time.monotonic()
     losses: dict[int, float] = {}
+    seen = options.checkpoint / "validation.json"
+    if seen.is_file():
+        losses = {int(step): loss for step, loss in json.loads(seen.read_text()).items()}
 
     class Validate(keras.callbacks.Callback):
         """Validates after so many steps, and ends the training after the last."""
 
-        step = 0
+        def on_train_begin(self, logs: Any = None) -> None:
+            # After a restart: the optimizer's count is that of the checkpoint.
+            self.step = int(self.model.optimizer.iterations)
+            batches.epoch = self.step // len(batches)
+            print(f"begins at step {self.step}", file=sys.stderr, flush=True)
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             self.step += 1
@@ -145,12 +164,13 @@ def run(options: argparse.Namespace, encoder: Path, temporary: Path) -> dict[str
             if self.step % options.validate_every == 0 or self.step == options.steps:
                 losses[self.step] = model.evaluate(checks, verbose=0, return_dict=True)["loss"]
                 print(f"step {self.step}: {losses[self.step]}", file=sys.stderr, flush=True)
+                seen.write_text(json.dumps(losses))
             if self.step == options.steps:
                 self.model.stop_training = True
 
     epochs = -(-options.steps // len(batches))
-    model.fit(batches, epochs=epochs, verbose=0, callbacks=[Validate()])
-    trained = time.monotonic()
+    backup = keras.callbacks.BackupAndRestore(options.checkpoint, delete_checkpoint=False)
+    model.fit(batches, epochs=epochs, verbose=0, callbacks=[backup, Validate()])
 
     sources, references = zip(*test, strict=True)
     answers = model.generate(list(sources), num_beams=4, max_length=60, batch_size=64)
@@ -164,7 +184,6 @@ def run(options: argparse.Namespace, encoder: Path, temporary: Path) -> dict[str
         "parameters": model.count_params(),
         "validation_loss": losses,
         "test": scores,
-        "training_seconds": round(trained - started),
         "backend": keras.backend.backend(),
         "keras": keras.__version__,
         "python": platform.python_version(),

@@ -159,9 +159,10 @@ class SavableModel(keras.Model):
             modes = {how["mode"] for how in quantised_layers(self._flatten_layers()).values()}
             now = f"quantised ({', '.join(sorted(modes))})" if modes else "not quantised"
             raise CheckpointError(
-                f"{filepath}: these weights do not fit this model, which is {now}. Weights of a "
-                "quantised model load after model.quantize() with the same mode; plain ones "
-                f"before it. {error}"
+                f"{filepath}: these weights do not fit this model. {error} They are those of a "
+                f"model of other sizes, or quantised otherwise: this one is {now}, and weights "
+                "of a quantised model load after model.quantize() with the same mode, plain ones "
+                "before it."
             ) from None
         check_finite(filepath, self.weights)
 
