@@ -58,6 +58,9 @@ class InGraphPreprocessor:
         marked = preprocessor.frame_source([[_TEXT]])[0]
         at = marked.index(_TEXT)
         self._before, self._after = marked[:at], marked[at + 1 :]
+        eos = self.special_ids.source.eos
+        self._eos = -1 if eos is None else eos
+        self._ends_once = preprocessor.source.ends_once and self._eos in self._after
         self._dropped = sorted({i for i in dropped if i is not None})
 
     def encode_source(self, texts: Any) -> tuple[Any, Any]:
@@ -70,7 +73,12 @@ class InGraphPreprocessor:
         ids = self.source.encode(valid_utf8(texts))
         rows = ids.nrows(out_type=tf.int32)
         before = [tf.fill([rows, 1], i) for i in self._before]
-        after = [tf.fill([rows, 1], i) for i in self._after]
+        after: list[Any] = [tf.fill([rows, 1], i) for i in self._after]
+        if self._ends_once:
+            # A text may spell its EOS; it gets no second one.
+            ended = tf.reduce_any(tf.equal(ids[:, -1:], self._eos), axis=1)
+            place = self._after.index(self._eos)
+            after[place] = tf.ragged.boolean_mask(after[place], ~ended[:, None])
         if before or after:
             ids = tf.concat([*before, ids, *after], axis=1)
         lengths = tf.cast(ids.row_lengths(), tf.int32)

@@ -12,14 +12,22 @@ from __future__ import annotations
 
 from keras_s2s.export.errors import TokenizerExportError
 from keras_s2s.export.in_graph.base import InGraphTokenizer
+from keras_s2s.export.in_graph.blenderbot_small import InGraphBlenderbotSmallTokenizer
+from keras_s2s.export.in_graph.byt5 import InGraphByT5Tokenizer
 from keras_s2s.export.in_graph.byte import InGraphByteTokenizer
 from keras_s2s.export.in_graph.character import InGraphCharacterTokenizer
+from keras_s2s.export.in_graph.piece_lists import (
+    InGraphM2M100Tokenizer,
+    InGraphMarianTokenizer,
+    InGraphPLBartTokenizer,
+)
 from keras_s2s.export.in_graph.pipeline import (
     InGraphByteLevelBPETokenizer,
     InGraphPipelineTokenizer,
     InGraphWordPieceTokenizer,
 )
 from keras_s2s.export.in_graph.sentencepiece import InGraphSentencePieceTokenizer
+from keras_s2s.export.in_graph.token_list import InGraphTokenListTokenizer
 from keras_s2s.export.in_graph.word import InGraphWordTokenizer
 from keras_s2s.text.tokenizer import Tokenizer
 
@@ -33,6 +41,13 @@ IN_GRAPH_TOKENIZERS: dict[str, type[InGraphTokenizer]] = {
     "wordpiece": InGraphWordPieceTokenizer,
     "byte_level_bpe": InGraphByteLevelBPETokenizer,
     "huggingface_pipeline": InGraphPipelineTokenizer,
+    "marian": InGraphMarianTokenizer,
+    "m2m_100": InGraphM2M100Tokenizer,
+    "plbart": InGraphPLBartTokenizer,
+    "byt5": InGraphByT5Tokenizer,
+    "blenderbot_small": InGraphBlenderbotSmallTokenizer,
+    "sentencepiece_file": InGraphSentencePieceTokenizer,
+    "token_list": InGraphTokenListTokenizer,
 }
 
 

@@ -20,12 +20,12 @@ class BytePairMerges:
     Args:
         merges: pair of symbol ids to its rank and the id of the merged symbol.
         at_once: merge every occurrence of the best pair before the next pair is chosen, as the
-            algorithm is written [Sennrich 2016]; None does so where the result is that of
-            merging one occurrence at a time, as the `tokenizers` library does.
+            algorithm is written [Sennrich 2016]; otherwise one occurrence at a time, as the
+            `tokenizers` library does it.
     """
 
     def __init__(
-        self, merges: Mapping[tuple[int, int], tuple[int, int]], *, at_once: bool | None = None
+        self, merges: Mapping[tuple[int, int], tuple[int, int]], *, at_once: bool = False
     ) -> None:
         self._base = 1 + max((i for pair in merges for i in pair), default=0)
         keys = np.array([a * self._base + b for a, b in merges], np.int64)
@@ -35,14 +35,16 @@ class BytePairMerges:
         self._keys = np.append(keys[order], np.iinfo(np.int64).max)
         self._ranks = np.append(values[:, 0], _NEVER).astype(np.int32)
         self._merged = np.append(values[:, 1], 0).astype(np.int32)
-        self._at_once = _grows(merges) if at_once is None else at_once
+        together = np.ones(len(order), bool) if at_once else _harmless(merges)[order]
+        self._together = np.append(together, True)
 
     def __call__(self, words: Any) -> Any:
         """Returns the merged symbols of ragged int32 `words [W, L]`."""
         import tensorflow as tf
 
         count = words.nrows()
-        keys, ranks, merged = map(tf.constant, (self._keys, self._ranks, self._merged))
+        tables = (self._keys, self._ranks, self._merged, self._together)
+        keys, ranks, merged, together = map(tf.constant, tables)
 
         def body(ids: Any, rows: Any, _: Any) -> Any:
             left, right, row = ids[:-1], ids[1:], rows[:-1]
@@ -55,17 +57,15 @@ class BytePairMerges:
             best = tf.math.unsorted_segment_min(rank, row, count)
             chosen = found & tf.equal(rank, tf.gather(best, row))
             position = tf.range(tf.size(rank))
-            if self._at_once:
-                # In a run such as a a a a, every other pair.
-                before = tf.concat([tf.zeros_like(chosen[:1]), chosen[:-1]], axis=0)
-                starts = chosen & ~before
-                run = tf.maximum(tf.cumsum(tf.cast(starts, tf.int32)) - 1, 0)
-                first = tf.concat([tf.boolean_mask(position, starts), [0]], axis=0)
-                chosen = chosen & tf.equal((position - tf.gather(first, run)) % 2, 0)
-            else:
-                places_of = tf.where(chosen, position, _NEVER)
-                first = tf.math.unsorted_segment_min(places_of, row, count)
-                chosen = chosen & tf.equal(position, tf.gather(first, row))
+            # In a run such as a a a a, every other pair.
+            before = tf.concat([tf.zeros_like(chosen[:1]), chosen[:-1]], axis=0)
+            starts = chosen & ~before
+            run = tf.maximum(tf.cumsum(tf.cast(starts, tf.int32)) - 1, 0)
+            start = tf.concat([tf.boolean_mask(position, starts), [0]], axis=0)
+            every_other = tf.equal((position - tf.gather(start, run)) % 2, 0)
+            first = tf.math.unsorted_segment_min(tf.where(chosen, position, _NEVER), row, count)
+            alone = tf.equal(position, tf.gather(first, row))
+            chosen = chosen & tf.where(tf.gather(together, places), every_other, alone)
             ids = tf.concat([tf.where(chosen, tf.gather(merged, places), left), ids[-1:]], axis=0)
             keep = tf.concat([tf.ones_like(ids[:1], tf.bool), ~chosen], axis=0)
             return (
@@ -84,16 +84,15 @@ class BytePairMerges:
         return tf.RaggedTensor.from_value_rowids(ids, rows, nrows=count)
 
 
-def _grows(merges: Mapping[tuple[int, int], tuple[int, int]]) -> bool:
-    """Returns whether every symbol is merged on only after all merges that make it.
+def _harmless(merges: Mapping[tuple[int, int], tuple[int, int]]) -> Any:
+    """Returns for each merge whether all its occurrences can be merged at once, bool `[M]`.
 
-    A merge then never makes a pair of a lower rank, and merging one occurrence of a pair cannot
-    change what becomes of the others.
+    Merging one makes pairs with the merged symbol. Where none of these has a lower rank, they wait
+    until every other occurrence is merged.
     """
-    made: dict[int, int] = {}
-    for rank, merged in merges.values():
-        made[merged] = max(rank, made.get(merged, -1))
-    return all(
-        rank > max(made.get(left, -1), made.get(right, -1))
-        for (left, right), (rank, _) in merges.items()
-    )
+    lowest: dict[int, int] = {}
+    for pair, (rank, _) in merges.items():
+        for symbol in pair:
+            lowest[symbol] = min(rank, lowest.get(symbol, _NEVER))
+    values = [rank < lowest.get(merged, _NEVER) for rank, merged in merges.values()]
+    return np.array(values, bool)

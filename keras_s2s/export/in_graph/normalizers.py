@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from keras_s2s.export.in_graph.parts import Check, Settings, always, check_pattern, flat, pattern_of
+from keras_s2s.export.in_graph.precompiled import Precompiled
 from keras_s2s.export.in_graph.probing import character_changes
 from keras_s2s.export.in_graph.tables import CharacterMap
 from keras_s2s.export.in_graph.text_ops import WHITE_SPACE, normal_form
@@ -76,6 +77,7 @@ _MAKERS: dict[str, Callable[[Settings], Normalize]] = {
     **dict.fromkeys(("NFC", "NFD", "NFKC", "NFKD"), _form),
     **dict.fromkeys(("Lowercase", "StripAccents", "BertNormalizer", "Nmt"), _character_wise),
     "Replace": _replace,
+    "Precompiled": Precompiled,
     "Prepend": _prepend,
     "Strip": _strip,
 }

@@ -9,6 +9,7 @@ from keras_s2s.export.in_graph.byte_pairs import BytePairMerges
 from keras_s2s.export.in_graph.parts import Check, Settings, always
 from keras_s2s.export.in_graph.tables import id_table
 from keras_s2s.export.in_graph.text_ops import import_tensorflow_text
+from keras_s2s.export.in_graph.unigram import unigram_op
 from keras_s2s.text.trained.byte_level_bpe import byte_characters
 
 
@@ -148,6 +149,24 @@ class BytePairs(PipelineModel):
         return self.merges(symbols)
 
 
+class Unigram(PipelineModel):
+    """The split of the highest score, by tensorflow-text's SentencePiece."""
+
+    def __init__(self, settings: Settings, *, byte_level: bool) -> None:
+        super().__init__(settings, byte_level=byte_level)
+        self.op = unigram_op(settings)
+        self.resources = [self.op]
+
+    def __call__(self, words: Any) -> Any:
+        return self.op.tokenize(words)
+
+
+def _check_unigram(settings: Settings) -> str | None:
+    if settings.get("byte_fallback"):
+        return "byte_fallback is true"
+    return "it has no unk_id" if settings.get("unk_id") is None else None
+
+
 def _check_byte_pairs(settings: Settings) -> str | None:
     for name in ("continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "dropout"):
         if settings.get(name):
@@ -165,6 +184,7 @@ MODEL_CLASSES: dict[str, type[PipelineModel]] = {
     "WordPiece": WordPiece,
     "WordLevel": WordLevel,
     "BPE": BytePairs,
+    "Unigram": Unigram,
 }
 
 #: Name of a model to its check.
@@ -173,4 +193,5 @@ MODELS: dict[str, Check] = {
     "WordPiece": _check_unknown,
     "WordLevel": _check_unknown,
     "BPE": _check_byte_pairs,
+    "Unigram": _check_unigram,
 }

@@ -11,7 +11,8 @@ import json
 from typing import Any
 
 _CHARACTERS = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
-_BETWEEN = "|"
+#: A letter that no rule changes, and that no rule makes of another.
+_BETWEEN = "\u018d"
 
 
 def library_part(role: str, settings: str) -> Any:

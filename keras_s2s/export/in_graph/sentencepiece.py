@@ -7,6 +7,7 @@ from typing import Any
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.in_graph.base import InGraphTokenizer
 from keras_s2s.export.in_graph.text_ops import import_tensorflow_text
+from keras_s2s.text.pretrained.sentencepiece_file import SentencePieceFileTokenizer
 from keras_s2s.text.trained.sentencepiece import SentencePieceTokenizer
 
 #: How SentencePiece writes a space.
@@ -21,23 +22,25 @@ class InGraphSentencePieceTokenizer(InGraphTokenizer):
     that is not a space, is decoded in front of the text and cut off again.
     """
 
-    def __init__(self, tokenizer: SentencePieceTokenizer) -> None:
+    def __init__(self, tokenizer: SentencePieceTokenizer | SentencePieceFileTokenizer) -> None:
         super().__init__(tokenizer)
         import tensorflow as tf
 
         text = import_tensorflow_text(f"a {tokenizer.kind} tokenizer")
+        self._pieces = tokenizer.processor.get_piece_size()
         self.processor = text.SentencepieceTokenizer(model=tokenizer.model_bytes, out_type=tf.int32)
         self.resources = [self.processor]
+        self.size = tokenizer.vocabulary_size
         self.anchor = _anchor(tokenizer) if _keeps_spaces(tokenizer) else None
         if self.anchor is not None:
             self.anchor_size = len(tokenizer.id_to_token(self.anchor).encode())
             # The space that encoding puts before a text is no part of it.
             added = tokenizer.processor.normalize("a").startswith(SPACE)
-            pieces = map(tokenizer.id_to_token, range(tokenizer.vocabulary_size))
+            pieces = map(tokenizer.id_to_token, range(self._pieces))
             self.cut_after = [added and piece.startswith(SPACE) for piece in pieces]
 
     @staticmethod
-    def check(tokenizer: SentencePieceTokenizer) -> None:
+    def check(tokenizer: SentencePieceTokenizer | SentencePieceFileTokenizer) -> None:
         if _keeps_spaces(tokenizer) and _anchor(tokenizer) is None:
             raise ExportError(
                 f"this {tokenizer.kind} tokenizer keeps extra spaces (normalization: none) and "
@@ -45,7 +48,9 @@ class InGraphSentencePieceTokenizer(InGraphTokenizer):
             )
 
     @staticmethod
-    def needs_tensorflow_text(tokenizer: SentencePieceTokenizer) -> bool:
+    def needs_tensorflow_text(
+        tokenizer: SentencePieceTokenizer | SentencePieceFileTokenizer,
+    ) -> bool:
         return True
 
     def encode(self, texts: Any) -> Any:
@@ -54,6 +59,9 @@ class InGraphSentencePieceTokenizer(InGraphTokenizer):
     def decode(self, ids: Any) -> Any:
         import tensorflow as tf
 
+        if self.size > self._pieces:
+            # A model rounds its vocabulary up; such an id has no piece.
+            ids = tf.ragged.boolean_mask(ids, ids < self._pieces)
         if self.anchor is None:
             return self.processor.detokenize(ids)
         anchors = tf.fill([ids.nrows(out_type=tf.int32), 1], self.anchor)
@@ -63,18 +71,18 @@ class InGraphSentencePieceTokenizer(InGraphTokenizer):
         return tf.strings.substr(texts, cut, tf.strings.length(texts) - cut)
 
 
-def _keeps_spaces(tokenizer: SentencePieceTokenizer) -> bool:
+def _keeps_spaces(tokenizer: SentencePieceTokenizer | SentencePieceFileTokenizer) -> bool:
     return tokenizer.processor.normalize("a  a").endswith(f"a{SPACE}{SPACE}a")
 
 
-def _anchor(tokenizer: SentencePieceTokenizer) -> int | None:
+def _anchor(tokenizer: SentencePieceTokenizer | SentencePieceFileTokenizer) -> int | None:
     """Returns the id of an ordinary piece without a space, if there is one."""
     model = tokenizer.processor
     special = (model.is_control, model.is_unknown, model.is_unused, model.is_byte)
     return next(
         (
             i
-            for i in range(tokenizer.vocabulary_size)
+            for i in range(model.get_piece_size())
             if not any(is_special(i) for is_special in special)
             and SPACE not in model.id_to_piece(i)
         ),

@@ -8,6 +8,7 @@ transformers 5.
 from __future__ import annotations
 
 import abc
+import functools
 import re
 from collections.abc import Iterable, Mapping
 
@@ -65,7 +66,13 @@ class AddedTokens:
     def refresh(self, tokens: Iterable[str]) -> None:
         """Looks for `tokens` in texts from now on, the longest first where several begin."""
         found = sorted({token for token in tokens if token}, key=len, reverse=True)
+        #: What is looked for.
+        self.searched = () if self._whole else tuple(found)
         self._pattern = re.compile("|".join(map(re.escape, found))) if found else None
+
+    def is_token(self, part: str) -> bool:
+        """Returns whether a text that was looked for and found is a token, and not split on."""
+        return part in self.ids or part in self.special
 
     def split(self, text: str) -> list[tuple[str, bool]]:
         """Splits a text into special tokens and the parts between them."""
@@ -110,7 +117,8 @@ class PythonTokenizer(PretrainedTokenizer):
 
     def __init__(self, files: TokenizerFiles, class_name: str, size: int | None = None) -> None:
         super().__init__(files, class_name, size)
-        self._tidy = bool(files.config().get("clean_up_tokenization_spaces", False))
+        #: Whether decoded texts lose the spaces before English punctuation.
+        self.tidies = bool(files.config().get("clean_up_tokenization_spaces", False))
 
     @property
     def template(self) -> tuple[list[int], list[int]]:
@@ -165,7 +173,7 @@ class PythonTokenizer(PretrainedTokenizer):
     @property
     def plain_size(self) -> int:
         """One more than the greatest id of the vocabulary that is not a special token's."""
-        return 1 + max(set(self._plain_ids()).difference(self._special_ids()), default=-1)
+        return 1 + max(set(self._plain_ids()).difference(self._special), default=-1)
 
     @property
     def _end(self) -> int:
@@ -183,29 +191,33 @@ class PythonTokenizer(PretrainedTokenizer):
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = []
         for part, found in self.added.split(text):
-            for token in [part] if found else self._pieces(part):
-                added = self.added.ids.get(token)
-                ids.append(self._piece_id(token) if added is None else added)
+            ids += map(self.token_id, [part] if found else self._pieces(part))
         return ids
+
+    def token_id(self, token: str) -> int:
+        """Returns the id that encoding gives to a token, be it known or not."""
+        added = self.added.ids.get(token)
+        return self._piece_id(token) if added is None else added
+
+    def content_token(self, i: int) -> str | None:
+        """Returns the token of an id that decoding writes; `None` for one that it leaves out."""
+        return None if i in self._special else self._token_or_none(i)
 
     def _decode(self, ids: list[int]) -> str:
         text = self._join(self._tokens_of(ids))
-        return tidy_spaces(text) if self._tidy else text
+        return tidy_spaces(text) if self.tidies else text
 
     def _settled(self, ids: list[int]) -> str:
         text = self._settled_join(self._tokens_of(ids))
-        return settled_spaces(text, tidy_spaces) if self._tidy else text
+        return settled_spaces(text, tidy_spaces) if self.tidies else text
 
     def _tokens_of(self, ids: list[int]) -> list[str]:
-        special = self._special_ids()
-        tokens = (self._token_or_none(i) for i in ids if i not in special)
+        tokens = map(self.content_token, ids)
         return [token for token in tokens if token is not None]
 
-    def _special_ids(self) -> set[int]:
-        return {
-            self.added.ids[token] if token in self.added.ids else self._piece_id(token)
-            for token in self.added.special
-        }
+    @functools.cached_property
+    def _special(self) -> frozenset[int]:
+        return frozenset(map(self.token_id, self.added.special))
 
     def _token_or_none(self, i: int) -> str | None:
         token = self.added.by_id.get(i)

@@ -12,7 +12,7 @@ from keras_s2s.text.pretrained.base import tokens_by_id
 from keras_s2s.text.pretrained.tokenizer_files import MERGES, VOCAB, TokenizerFiles
 
 CONTINUED = "@@"
-_WORD_END = "</w>"
+WORD_END = "</w>"
 
 # White space as Unicode has it; Python's own counts four separators among the controls, too.
 _SPACE = r"[^\S\x1c-\x1f]"
@@ -55,7 +55,7 @@ class BlenderbotSmallTokenizer(PythonTokenizer):
         self._tokens = tokens_by_id(self.vocabulary)
         # The first line is the version; what follows the last line end is no merge.
         lines = files.require(MERGES, class_name).decode("utf-8").split("\n")[1:-1]
-        self._ranks = {tuple(line.split()): rank for rank, line in enumerate(lines)}
+        self.ranks = {tuple(line.split()): rank for rank, line in enumerate(lines)}
         self._split_word = functools.lru_cache(maxsize=20_000)(self._merged)
 
     @property
@@ -66,6 +66,11 @@ class BlenderbotSmallTokenizer(PythonTokenizer):
     def token_to_id(self, token: str) -> int | None:
         """Returns the id of a piece or special token, or `None`."""
         return self.added.ids.get(token, self.vocabulary.get(token))
+
+    @property
+    def known_tokens(self) -> set[str]:
+        """The tokens of the vocabulary, and those that were added."""
+        return {*self.vocabulary, *self.added.ids}
 
     def _plain_ids(self) -> Iterable[int]:
         return self._tokens
@@ -83,13 +88,13 @@ class BlenderbotSmallTokenizer(PythonTokenizer):
     def _merged(self, word: str) -> tuple[str, ...]:
         """Returns the pieces of a word: the best-ranked pair is merged until none is left."""
         word = word.lower()
-        symbols = [*word[:-1], word[-1] + _WORD_END]
+        symbols = [*word[:-1], word[-1] + WORD_END]
         if len(symbols) == 1:
             return (word,)
         while len(symbols) > 1:
             pairs = list(itertools.pairwise(symbols))
-            first, second = min(pairs, key=lambda pair: self._ranks.get(pair, len(self._ranks)))
-            if (first, second) not in self._ranks:
+            first, second = min(pairs, key=lambda pair: self.ranks.get(pair, len(self.ranks)))
+            if (first, second) not in self.ranks:
                 break
             merged: list[str] = []
             i = 0
@@ -101,7 +106,7 @@ class BlenderbotSmallTokenizer(PythonTokenizer):
                     merged.append(symbols[i])
                     i += 1
             symbols = merged
-        joined = f"{CONTINUED} ".join(symbols)[: -len(_WORD_END)]
+        joined = f"{CONTINUED} ".join(symbols)[: -len(WORD_END)]
         return tuple(joined.split(" "))
 
     def _piece_id(self, piece: str) -> int:

@@ -56,6 +56,16 @@ class M2M100Tokenizer(PythonTokenizer):
         self._language_ids = {f"__{code}__": i for code, i in self.languages.items()}
         self._language_tokens = tokens_by_id(self._language_ids)
 
+    @property
+    def model_bytes(self) -> bytes:
+        """Content of the SentencePiece model file."""
+        return self.files.require(FAIRSEQ_MODEL, self.class_name)
+
+    @property
+    def known_tokens(self) -> set[str]:
+        """The tokens of the vocabulary, languages and added ones included."""
+        return {*self.vocabulary, *self._language_ids, *self.added.ids}
+
     def token_to_id(self, token: str) -> int | None:
         """Returns the id of a piece, a language's token or a special token, or `None`."""
         for ids in (self.added.ids, self._language_ids, self.vocabulary):

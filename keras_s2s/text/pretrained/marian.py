@@ -64,10 +64,14 @@ class MarianTokenizer(PythonTokenizer):
         self._vocabulary_file = name
         self._tokens = tokens_by_id(self.vocabulary)
         own = MARIAN_SOURCE if side == "source" else MARIAN_TARGET
+        #: Content of the model file that splits texts.
+        self.model_bytes = files.require(own, class_name)
         self.processor = load_processor(files, own, class_name)
         # With one vocabulary transformers puts the pieces of both sides together by the
         # source's model.
         joiner = own if separate else MARIAN_SOURCE
+        #: Content of the model file that puts pieces together.
+        self.joiner_bytes = files.require(joiner, class_name)
         self._joiner = (
             self.processor if joiner == own else load_processor(files, joiner, class_name)
         )
@@ -86,6 +90,11 @@ class MarianTokenizer(PythonTokenizer):
     def token_to_id(self, token: str) -> int | None:
         """Returns the id of a piece or special token, or `None`."""
         return self.added.ids.get(token, self.vocabulary.get(token))
+
+    @property
+    def known_tokens(self) -> set[str]:
+        """The tokens of the vocabulary, and those that were added."""
+        return {*self.vocabulary, *self.added.ids}
 
     def _plain_ids(self) -> Iterable[int]:
         return self._tokens

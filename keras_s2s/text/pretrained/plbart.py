@@ -42,7 +42,7 @@ class PLBartTokenizer(PythonTokenizer):
         super().__init__(files, class_name, size)
         declared = files.declared()
         # Here the class, not the library, says what holds where the files say nothing.
-        self._tidy = bool(declared.options.get("clean_up_tokenization_spaces", True))
+        self.tidies = bool(declared.options.get("clean_up_tokenization_spaces", True))
         option = declared.options.get("language_codes", "base")
         if option not in PLBART:
             raise ConfigError(
@@ -85,6 +85,16 @@ class PLBartTokenizer(PythonTokenizer):
         for token, i in self.added.ids.items():
             self.added.by_id.setdefault(i, Added(token, normalized=False, special=True))
         self.added.refresh([*found, *self.added.special])
+
+    @property
+    def model_bytes(self) -> bytes:
+        """Content of the SentencePiece model file."""
+        return self.files.require(FAIRSEQ_MODEL, self.class_name)
+
+    @property
+    def known_tokens(self) -> set[str]:
+        """The tokens that are no pieces of the model."""
+        return {*self._fixed, *self.added.ids}
 
     def token_to_id(self, token: str) -> int | None:
         """Returns the id of a piece, a language's token or a special token, or `None`."""

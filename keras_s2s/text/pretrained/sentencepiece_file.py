@@ -32,6 +32,11 @@ class SentencePieceFileTokenizer(PretrainedTokenizer):
         self._pieces = self.processor.get_piece_size()
 
     @property
+    def model_bytes(self) -> bytes:
+        """Content of the model file."""
+        return self.files.require(T5_MODEL, self.class_name)
+
+    @property
     def known(self) -> int:
         """Number of pieces."""
         return self._pieces

@@ -16,9 +16,9 @@ Split = Literal["space", "character"]
 #: The names of special ids in the settings.
 _SPECIAL = ("pad", "unk", "bos", "eos")
 #: What cuts tokens apart. Others, such as the no-break space, may be part of a token.
-_GAP = re.compile(r"[ \t\r\n]+")
+GAP = r"[ \t\r\n]+"
 #: The token for a space in vocabularies of characters without the space itself.
-_SPACE_MARK = "▁"
+SPACE_MARK = "▁"
 
 
 class TokenListTokenizer(Tokenizer):
@@ -58,12 +58,10 @@ class TokenListTokenizer(Tokenizer):
                 raise ConfigError(f"{name} is {i}, outside the list of {len(self.tokens)} tokens")
         if self.special_ids["unk"] is None:
             raise ConfigError("a list of tokens needs an unk, the id of text outside of it")
-        self._ids: dict[str, int] = {}
+        self.ids: dict[str, int] = {}
         for i, token in enumerate(self.tokens):
-            self._ids.setdefault(token, i)
-        self._marks_spaces = (
-            split == "character" and " " not in self._ids and _SPACE_MARK in self._ids
-        )
+            self.ids.setdefault(token, i)
+        self.marks_spaces = split == "character" and " " not in self.ids and SPACE_MARK in self.ids
 
     @property
     def vocabulary_size(self) -> int:
@@ -72,7 +70,7 @@ class TokenListTokenizer(Tokenizer):
 
     def token_to_id(self, token: str) -> int | None:
         """Returns the first id of a token, or `None`."""
-        return self._ids.get(token)
+        return self.ids.get(token)
 
     @property
     def pad_id(self) -> int | None:
@@ -91,18 +89,18 @@ class TokenListTokenizer(Tokenizer):
         return self.special_ids["eos"]
 
     def _encode(self, text: str) -> list[int]:
-        if self._marks_spaces:
-            text = text.replace(" ", _SPACE_MARK)
-        parts = list(text) if self.split == "character" else filter(None, _GAP.split(text))
+        if self.marks_spaces:
+            text = text.replace(" ", SPACE_MARK)
+        parts = list(text) if self.split == "character" else filter(None, re.split(GAP, text))
         unk = self.special_ids["unk"]
         assert unk is not None
-        return [self._ids.get(part, unk) for part in parts]
+        return [self.ids.get(part, unk) for part in parts]
 
     def _decode(self, ids: list[int]) -> str:
         unk = self.special_ids["unk"]
         parts = [UNKNOWN_SURFACE if i == unk else self.tokens[i] for i in ids]
         text = (" " if self.split == "space" else "").join(parts)
-        return text.replace(_SPACE_MARK, " ") if self._marks_spaces else text
+        return text.replace(SPACE_MARK, " ") if self.marks_spaces else text
 
     def _settled(self, ids: list[int]) -> str:
         return self._decode(ids)
