@@ -30,6 +30,10 @@ _READERS: dict[str, Callable[[str], list[Block]]] = {
 }
 _BOM = "\ufeff"
 
+#: Most pairs of a source and a target character of a sentence whose words are aligned: what is
+#: larger is no sentence, and would take memory and time without bounds.
+LARGEST_ALIGNMENT = 4_000_000
+
 
 @dataclass(frozen=True)
 class GeneratedSentence:
@@ -156,7 +160,9 @@ def generate_document(
     marked = [
         i
         for i, sentence in enumerate(sentences)
-        if sentence.marks and translations[i].text != sentence.text
+        if sentence.marks
+        and translations[i].text != sentence.text
+        and len(translations[i].text) * len(sentence.text) <= LARGEST_ALIGNMENT
     ]
     weights = dict(
         zip(

@@ -50,7 +50,7 @@ class _Crossing(Exception):
 
 
 def place_marks(
-    marks: Sequence[Mark], source: str, words: Sequence[Span], weights: np.ndarray
+    marks: Sequence[Mark], source: str, words: Sequence[Span], weights: np.ndarray | None
 ) -> list[Placed]:
     """Returns where the markup of a sentence goes in a generated text.
 
@@ -59,17 +59,20 @@ def place_marks(
         source: the sentence, S characters.
         words: of the generated text, in order, T.
         weights: how much each word stands for each character of the source, `[T, S]`; rows sum
-            to 1, or are 0.
+            to 1, or are 0. None keeps the order of the markup, each as far along as it was.
 
     Returns:
         the markup in the order in which it is written.
     """
+    target = None if weights is None else _Target(source, words, weights)
     try:
         nodes = _tree(marks, len(source))
     except _Crossing:
-        return _in_order(marks, len(source), words)
+        return _in_order(marks, len(source), words, target)
+    if target is None:
+        return _in_order(marks, len(source), words, None)
     placed: list[Placed] = []
-    _place(nodes, Span(0, len(words)), _Target(source, words, weights), placed)
+    _place(nodes, Span(0, len(words)), target, placed)
     return placed
 
 
@@ -157,16 +160,21 @@ def _place(nodes: Sequence[_Node], within: Span, target: _Target, placed: list[P
         within: numbers of the target words of the element around them.
     """
     windows: dict[int, Span] = {}
+    free = [within] if within.end > within.start else []
     # Those that go on beyond the sentence keep to its end.
     for i in sorted(range(len(nodes)), key=lambda i: not _is_cut(nodes[i])):
         node = nodes[i]
         if node.kind != "point" and node.span.end > node.span.start:
-            window = _window(node, within, list(windows.values()), target)
+            window = _window(node, within, free, target)
             if window is not None:
                 windows[i] = window
+                free = _without(free, window)
+    apart = np.ones(within.end - within.start + 1, bool)
+    for start, end in windows.values():
+        apart[start + 1 - within.start : max(end, start + 1) - within.start] = False
     for i, node in enumerate(nodes):
         if i not in windows:
-            boundary = _boundary(node, within, list(windows.values()), target)
+            boundary = _boundary(node, within, apart, target)
             windows[i] = Span(boundary, boundary)
     order = sorted(windows, key=lambda i: (windows[i].start, windows[i].end, i))
     for i in order:
@@ -177,63 +185,69 @@ def _is_cut(node: _Node) -> bool:
     return node.kind == "element" and (node.first is None or node.last is None)
 
 
-def _window(node: _Node, within: Span, taken: Sequence[Span], target: _Target) -> Span | None:
-    """Returns the run of words that gains most; None where there is none."""
+def _window(node: _Node, within: Span, free: Sequence[Span], target: _Target) -> Span | None:
+    """Returns the run of words that gains most; None where there is none.
+
+    Args:
+        node: an element, or what is kept.
+        within: the words of the element around it.
+        free: runs of them that no other node has.
+        target: the words.
+    """
     gains = target.gains(node.span)
-    free = [t for t in range(within.start, within.end) if not any(a <= t < b for a, b in taken)]
     best: tuple[float, Span] | None = None
-    for run in _runs(free):
+    for run in free:
         sums = np.concatenate([[0.0], np.cumsum(gains[run.start : run.end])])
-        if _is_cut(node):
-            starts, ends = range(len(sums)), range(len(sums))
-            if node.first is None:
-                starts = range(1) if run.start == within.start else range(0)
-            if node.last is None:
-                ends = range(len(sums) - 1, len(sums)) if run.end == within.end else range(0)
-            pairs = [(sums[b] - sums[a], a, b) for a in starts for b in ends if a <= b]
+        if not _is_cut(node):
+            gain, first, last = _best_run(sums)
+        elif node.first is None and run.start == within.start:
+            first, last = 0, int(np.argmax(sums))
+            gain = float(sums[last])
+        elif node.last is None and run.end == within.end:
+            first, last = int(np.argmin(sums)), len(sums) - 1
+            gain = float(sums[last] - sums[first])
         else:
-            pairs = [_best_run(sums)]
-        for gain, a, b in pairs:
-            if best is None or gain > best[0] + 1e-12:
-                best = float(gain), Span(run.start + a, run.start + b)
+            continue
+        if best is None or gain > best[0] + 1e-12:
+            best = gain, Span(run.start + first, run.start + last)
     if best is None or (node.kind == "kept" and best[0] <= 0):
         return None  # no word is replaced that stands for others
     return best[1]
 
 
-def _runs(numbers: Sequence[int]) -> list[Span]:
-    """Returns the runs of consecutive numbers."""
-    runs: list[Span] = []
-    for number in numbers:
-        if runs and runs[-1].end == number:
-            runs[-1] = Span(runs[-1].start, number + 1)
-        else:
-            runs.append(Span(number, number + 1))
-    return runs
-
-
 def _best_run(sums: np.ndarray) -> tuple[float, int, int]:
     """Returns the largest difference of two running sums, of one word or more, and its ends."""
-    best, lowest = (-np.inf, 0, 1), 0
-    for end in range(1, len(sums)):
-        if sums[end - 1] < sums[lowest]:
-            lowest = end - 1
-        gain = float(sums[end] - sums[lowest])
-        if gain > best[0]:
-            best = gain, lowest, end
-    return best
+    gains = sums[1:] - np.minimum.accumulate(sums[:-1])
+    end = int(np.argmax(gains)) + 1
+    return float(gains[end - 1]), int(np.argmin(sums[:end])), end
 
 
-def _boundary(node: _Node, within: Span, taken: Sequence[Span], target: _Target) -> int:
-    """Returns the place between words for markup without words of its own."""
+def _without(free: Sequence[Span], window: Span) -> list[Span]:
+    """Returns runs of words without those of a window."""
+    left = []
+    for start, end in free:
+        before = Span(start, min(end, window.start))
+        after = Span(max(start, window.end), end)
+        # An empty window takes no word, and leaves a run as it is.
+        whole = window.start == window.end or end <= window.start or window.end <= start
+        left += [Span(start, end)] if whole else [s for s in (before, after) if s.end > s.start]
+    return left
+
+
+def _boundary(node: _Node, within: Span, apart: np.ndarray, target: _Target) -> int:
+    """Returns the place between words for markup without words of its own.
+
+    Args:
+        node: the markup.
+        within: the words of the element around it, N.
+        apart: whether each boundary is outside of all other elements, bool `[N + 1]`.
+        target: the words.
+    """
     gains = target.gains(Span(0, node.span.start))[within.start : within.end]
     sums = np.concatenate([[0.0], np.cumsum(gains)])
-    free = [
-        boundary
-        for boundary in range(within.start, within.end + 1)
-        if not any(start < boundary < end for start, end in taken)
-    ]
-    return max(free, key=lambda boundary: (sums[boundary - within.start], boundary))
+    sums[~apart] = -np.inf
+    # The last one of those that are as good.
+    return within.end - int(np.argmax(sums[::-1]))
 
 
 def _write(node: _Node, window: Span, within: Span, target: _Target, placed: list[Placed]) -> None:
@@ -255,18 +269,27 @@ def _write(node: _Node, window: Span, within: Span, target: _Target, placed: lis
         placed.append(Placed(end, end, node.last))
 
 
-def _in_order(marks: Sequence[Mark], length: int, words: Sequence[Span]) -> list[Placed]:
+def _in_order(
+    marks: Sequence[Mark], length: int, words: Sequence[Span], target: _Target | None
+) -> list[Placed]:
     """Returns places that keep the order of the source, each as far along as it was there."""
 
     def scaled(offset: int) -> int:
+        """Returns the first character of the word that is as far along as a source character."""
         boundary = round(offset / max(length, 1) * len(words))
         if not words:
             return 0
         return words[boundary].start if boundary < len(words) else words[-1].end
 
     placed, least = [], 0
+    everything = Span(0, len(words))
     for mark in marks:
-        start = max(scaled(mark.offset), least)
-        least = max(scaled(mark.end), start) if mark.kind == "kept" else start
-        placed.append(Placed(start, least, mark))
+        start = end = max(scaled(mark.offset), least)
+        if mark.kind == "kept" and target is not None and words:
+            node = _Node("kept", Span(mark.offset, mark.end), first=mark)
+            window = _window(node, everything, [everything], target)
+            if window is not None and words[window.start].start >= least:
+                start, end = words[window.start].start, words[window.end - 1].end
+        placed.append(Placed(start, end, mark))
+        least = end
     return placed

@@ -10,6 +10,7 @@ from keras_s2s.documents.line_wrapping import line_breaks
 from keras_s2s.documents.placement import Placed, place_marks
 from keras_s2s.documents.sentences import Span
 from keras_s2s.documents.word_weights import WordWeights
+from keras_s2s.documents.words import word_spans
 
 
 def rendered(
@@ -23,17 +24,16 @@ def rendered(
         document: the source.
         sentence: the sentence.
         text: the generated one, without line breaks.
-        weights: how much each of its words stands for each character of the sentence; needed where
-            there is markup in it.
+        weights: how much each of its words stands for each character of the sentence, for placing
+            markup; without them it stays as far along as it was.
     """
     if text == sentence.text:
         return document[sentence.start : sentence.end]
     placed: list[Placed] = []
     if sentence.marks:
-        assert weights is not None
         first = sentence.span.start
         marks = [m._replace(offset=m.offset - first, end=m.end - first) for m in sentence.marks]
-        placed = place_marks(marks, sentence.text, weights.words, weights.weights)
+        placed = place_marks(marks, sentence.text, *(weights or (word_spans(text), None)))
     escapes = _escapes(document, sentence)
     parts: list[str] = []
     breaks = _breaks(document, sentence, text)

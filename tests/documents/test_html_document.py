@@ -191,6 +191,13 @@ def test_a_sentence_says_where_it_stands_with_its_markup() -> None:
     assert result.text[second.start : second.end] == "<i>TWO</i> &amp; THREE."
 
 
+def test_a_text_without_sentences_takes_no_time_without_bounds() -> None:
+    page = "".join(f"<b>w{i}</b> x<img> " for i in range(1500))
+    result = s2s.generate_document(FunctionModel(str.upper), page, format="html")
+    assert tags(result.text) == tags(page) and is_balanced(result.text)
+    assert result.sentences[0].text == result.sentences[0].source.upper()
+
+
 def test_a_page_of_300_sentences_loses_none() -> None:
     body = "".join(
         f"<li><b>Number {i}</b> is a <a href='#{i}'>link</a>.\n"
