@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hugging_face_folders import byte_level_files, random_texts
 from language_model_tokenizer_cases import wordpiece_vocabulary
-from small_models import covered
+from small_models import covered, slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.checkpoints.errors import CheckpointError
@@ -127,6 +127,7 @@ def test_a_half_is_no_whole_model(tmp_path):
         Seq2SeqLM.from_preset(tmp_path)
 
 
+@slow_where_compiled
 def test_what_cannot_be_a_half_is_refused():
     gated = backbone("T5Backbone", key_value_dim=4, activation="gelu", use_gated_activation=True)
     with pytest.raises(CheckpointError, match=r"gated of the .* is True, which a t5"):

@@ -93,6 +93,7 @@ def test_steps_with_momentum_are_those_of_parameter_groups_of_pytorch(clip):
         np.testing.assert_allclose(found[path], value, rtol=1e-4, atol=1e-5, err_msg=path)
 
 
+@slow_where_compiled
 def test_the_state_of_every_group_is_saved_and_restored(tmp_path):
     model = small()
     model.freeze("embeddings")

@@ -69,6 +69,7 @@ def test_training_moves_the_adapters_alone():
     assert np.abs(logits(model) - before).max() > 1e-4
 
 
+@slow_where_compiled
 def test_a_preset_folder_keeps_adapters_as_adapters(tmp_path: Path):
     model = adapted()
     expected = logits(model)
