@@ -1,10 +1,11 @@
-"""The preprocessor in TensorFlow ops: source texts to padded ids, target ids to texts.
+"""The preprocessor in TensorFlow ops: texts to padded ids, and target ids to texts.
 
 Letters: B texts, S source ids, T target ids, N rows of target ids.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from keras_s2s.export.in_graph.text_ops import valid_utf8
@@ -29,7 +30,7 @@ def check_preprocessor(preprocessor: Preprocessor) -> None:
 
 
 class InGraphPreprocessor:
-    """Encodes source texts and decodes target ids in TensorFlow ops.
+    """Encodes source and target texts and decodes target ids in TensorFlow ops.
 
     Args:
         preprocessor: the preprocessor to express in TensorFlow ops.
@@ -54,43 +55,29 @@ class InGraphPreprocessor:
             *(target.pad_id, target.bos_id, target.eos_id),
             *(() if languages is None else languages.codes.values()),
         )
-        # The special ids around any text, in the default languages.
-        marked = preprocessor.frame_source([[_TEXT]])[0]
-        at = marked.index(_TEXT)
-        self._before, self._after = marked[:at], marked[at + 1 :]
-        eos = self.special_ids.source.eos
-        self._eos = -1 if eos is None else eos
-        self._ends_once = preprocessor.source.ends_once and self._eos in self._after
+        # In the default languages.
+        self._source_frame = _Frame(
+            preprocessor.frame_source([[_TEXT]])[0],
+            self.special_ids.source.eos if preprocessor.source.ends_once else None,
+        )
+        self._target_frame = _Frame(
+            preprocessor.frame_target([[_TEXT]])[0], special.eos if target.ends_once else None
+        )
         self._dropped = sorted({i for i in dropped if i is not None})
 
     def encode_source(self, texts: Any) -> tuple[Any, Any]:
         """Encodes string `texts [B]` as int32 ids and their bool mask, `[B, S]` both, S at
         least 1.
         """
-        import tensorflow as tf
+        ids = self._source_frame(self.source.encode(valid_utf8(texts)))
+        return _padded(ids, self.special_ids.source.pad)
 
-        special = self.special_ids.source
-        ids = self.source.encode(valid_utf8(texts))
-        rows = ids.nrows(out_type=tf.int32)
-        before = [tf.fill([rows, 1], i) for i in self._before]
-        after: list[Any] = [tf.fill([rows, 1], i) for i in self._after]
-        if self._ends_once:
-            # A text may spell its EOS; it gets no second one.
-            ended = tf.reduce_any(tf.equal(ids[:, -1:], self._eos), axis=1)
-            place = self._after.index(self._eos)
-            after[place] = tf.ragged.boolean_mask(after[place], ~ended[:, None])
-        if before or after:
-            ids = tf.concat([*before, ids, *after], axis=1)
-        lengths = tf.cast(ids.row_lengths(), tf.int32)
-        # A batch without texts still needs a column, since no encoder reads zero positions.
-        longest = tf.reduce_max(tf.concat([lengths, [1]], axis=0))
-        padded = ids.to_tensor(default_value=special.pad, shape=[None, None])
-        padded = tf.pad(
-            padded,
-            [[0, 0], [0, longest - tf.shape(padded)[1]]],
-            constant_values=special.pad,
-        )
-        return padded, tf.sequence_mask(lengths, longest)
+    def encode_target(self, texts: Any) -> tuple[Any, Any]:
+        """Encodes string `texts [B]` as labels: int32 ids with EOS and without decoder start, and
+        their bool mask, `[B, T]` both, T at least 1.
+        """
+        ids = self._target_frame(self.target.encode(valid_utf8(texts)))
+        return _padded(ids, self.special_ids.target.pad)
 
     def decode_target(self, ids: Any, lengths: Any) -> Any:
         """Decodes generated rows to texts, up to their EOS and without special ids.
@@ -113,3 +100,45 @@ class InGraphPreprocessor:
         message = f"a generated id is outside the target tokenizer's {self._target_size} ids"
         tf.debugging.Assert(inside, [message, kept.flat_values])
         return self.target.decode(kept)
+
+
+class _Frame:
+    """The special ids around any text.
+
+    Args:
+        marked: a framed row, with `_TEXT` in the place of the text.
+        eos: the EOS that a text may spell itself, and that it then gets no second time; None adds
+            it always.
+    """
+
+    def __init__(self, marked: Sequence[int], eos: int | None) -> None:
+        at = list(marked).index(_TEXT)
+        self.before, self.after = list(marked[:at]), list(marked[at + 1 :])
+        self.eos = eos if eos in self.after else None
+
+    def __call__(self, ids: Any) -> Any:
+        """Returns ragged int32 `ids [B, None]` with the special ids around each row."""
+        import tensorflow as tf
+
+        rows = ids.nrows(out_type=tf.int32)
+        before = [tf.fill([rows, 1], i) for i in self.before]
+        after: list[Any] = [tf.fill([rows, 1], i) for i in self.after]
+        if self.eos is not None:
+            ended = tf.reduce_any(tf.equal(ids[:, -1:], self.eos), axis=1)
+            place = self.after.index(self.eos)
+            after[place] = tf.ragged.boolean_mask(after[place], ~ended[:, None])
+        return tf.concat([*before, ids, *after], axis=1) if before or after else ids
+
+
+def _padded(ids: Any, pad: int) -> tuple[Any, Any]:
+    """Returns ragged ids as int32 `[B, S]` and their bool mask, S at least 1.
+
+    A batch without texts still needs a column, since no encoder reads zero positions.
+    """
+    import tensorflow as tf
+
+    lengths = tf.cast(ids.row_lengths(), tf.int32)
+    longest = tf.reduce_max(tf.concat([lengths, [1]], axis=0))
+    padded = ids.to_tensor(default_value=pad, shape=[None, None])
+    padded = tf.pad(padded, [[0, 0], [0, longest - tf.shape(padded)[1]]], constant_values=pad)
+    return padded, tf.sequence_mask(lengths, longest)

@@ -26,6 +26,7 @@ from keras_s2s.export.errors import ExportError
 from keras_s2s.export.in_graph_preprocessor import InGraphPreprocessor, check_preprocessor
 from keras_s2s.export.replaced_directory import replaced_directory
 from keras_s2s.export.saved_model_readme import README_FILE, note, readme
+from keras_s2s.export.score_signatures import score_signatures
 from keras_s2s.export.second_process_request import ExportRequest
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.network import Network
@@ -62,9 +63,12 @@ def export_saved_model(
       `[B, S]` (True = real); returns `token_ids`, int32 `[B, T]`, `lengths`, int32 `[B]`, and
       `scores`, float32 `[B]`.
 
-    Where the sampler returns N > 1 hypotheses, every output has an axis N after the batch. A
-    sampler that draws adds an input `seeds`, int32 `[B]`, to both: the result of a row depends
-    on its own seed alone.
+    - `score`, `score_ids`: the log-probability of given targets, as `model.score`
+      (`score_signatures.py`).
+
+    Where the sampler returns N > 1 hypotheses, every output of the first two has an axis N after
+    the batch. A sampler that draws adds an input `seeds`, int32 `[B]`, to both: the result of a
+    row depends on its own seed alone.
 
     Under JAX and PyTorch the model is rebuilt and written by a second process that runs
     TensorFlow on the CPU.
@@ -214,6 +218,7 @@ def write_saved_model(
                 input_signature=[*specs, *seeds],
             )
         )
+    signatures |= score_signatures(network, special_ids, text, partial(_checked_sources, network))
     tf.saved_model.save(module, str(directory), signatures=signatures)
     _describe(directory, special_ids, preprocessor, request)
     (directory / README_FILE).write_text(

@@ -15,6 +15,9 @@ from keras_s2s.serving.languages import ModelLanguages
 #: Signature that is used where a request names none.
 DEFAULT_SIGNATURE = "serving_default"
 
+#: Outputs with a value for each id of a target: the output that holds their lengths.
+LENGTHS_OF = {"token_ids": "lengths", "token_log_probs": "target_lengths"}
+
 #: Values of a row, by the names of inputs or outputs.
 Row = dict[str, Any]
 
@@ -144,34 +147,36 @@ class ServedModel(abc.ABC):
     def column(self, name: str, values: Sequence[Any]) -> list[Any]:
         """Returns the values of an output for a request, as JSON has them.
 
-        Ids are padded to the longest of the request, however its rows were batched.
+        Ids and their log-probabilities are padded to the longest row of the request, however its
+        rows were batched.
 
         Args:
             name: of the output.
             values: a value for each row of the request.
         """
-        if name == "token_ids" and values and isinstance(values[0], np.ndarray):
+        if name in LENGTHS_OF and values and isinstance(values[0], np.ndarray):
             longest = max(value.shape[-1] for value in values)
+            pad = self.pad if name == "token_ids" else 0
             values = [
                 np.pad(
                     value,
                     [(0, 0)] * (value.ndim - 1) + [(0, longest - value.shape[-1])],
-                    constant_values=self.pad,
+                    constant_values=pad,
                 )
                 for value in values
             ]
         return [value.tolist() if hasattr(value, "tolist") else value for value in values]
 
 
-def real_ids(token_ids: np.ndarray, lengths: Any) -> np.ndarray:
-    """Returns the ids of one row without the padding that other rows of its batch made.
+def without_padding(values: np.ndarray, lengths: Any) -> np.ndarray:
+    """Returns the values of one row without the padding that other rows of its batch made.
 
     Args:
-        token_ids: int32 `[T]` or `[N, T]`.
+        values: `[T]` or `[N, T]`.
         lengths: int32, a number or `[N]`.
 
     Example:
-        >>> real_ids(np.array([5, 6, 2, 0, 0]), 3)
+        >>> without_padding(np.array([5, 6, 2, 0, 0]), 3)
         array([5, 6, 2])
     """
-    return token_ids[..., : int(np.max(lengths, initial=0))]
+    return values[..., : int(np.max(lengths, initial=0))]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_s2s.config.nearest import did_you_mean
+from keras_s2s.export.score_signatures import TARGET_IDS, TARGET_MASK
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.serving.errors import RequestError
@@ -21,12 +22,19 @@ from keras_s2s.serving.models import (
     ServedModel,
     Signature,
     TensorInfo,
-    real_ids,
+    without_padding,
 )
 from keras_s2s.text.truncation import Overlong
 
-IDS, TEXT = "ids", "text"
+IDS, TEXT, SCORE, SCORE_IDS = "ids", "text", "score", "score_ids"
 SOURCE_IDS = "encoder_token_ids"
+
+#: Outputs of the signatures that score.
+SCORES = {
+    "log_probs": TensorInfo("float32", (None,)),
+    "token_log_probs": TensorInfo("float32", (None, None)),
+    "target_lengths": TensorInfo("int32", (None,)),
+}
 
 #: Strategies with one result for each source.
 _SINGLE = ("greedy", "contrastive")
@@ -37,7 +45,7 @@ class Call:
     """What rows must have in common to be generated in one call.
 
     Attributes:
-        kind: `text` or `ids`.
+        kind: `text` or `ids`, to generate from; `score` or `score_ids`.
         seeded: the rows have seeds.
         written: the options as text, which is compared.
         options: of `generate`.
@@ -51,9 +59,10 @@ class Call:
 
 @dataclass(frozen=True)
 class SourceRow:
-    """A source: a text or ids; its languages and its seed."""
+    """A source: a text or ids; its languages and its seed; and the target to score, if any."""
 
     source: Any
+    target: Any = None
     src_lang: str | None = None
     tgt_lang: str | None = None
     seed: int | None = None
@@ -65,7 +74,7 @@ class PresetModel(ServedModel):
     `serving_default` reads `text`, and, where the model has languages, `src_lang` and `tgt_lang`;
     `ids` reads `encoder_token_ids` and `encoder_padding_mask`. Each row may have one of `seeds`.
     The outputs are `text`, `token_ids`, `lengths` and `scores`. A model without a preprocessor
-    reads and returns ids alone.
+    reads and returns ids alone. `score` reads `source` and `target`, `score_ids` the ids of both.
 
     Args:
         name: in addresses.
@@ -116,23 +125,32 @@ class PresetModel(ServedModel):
             SOURCE_MASK: TensorInfo("bool", (None, None), required=False),
         }
         from_ids = Signature({**ids, **seeds}, outputs)
+        targets = {
+            TARGET_IDS: TensorInfo("int32", (None, None)),
+            TARGET_MASK: TensorInfo("bool", (None, None), required=False),
+        }
+        by_ids = {IDS: from_ids, SCORE_IDS: Signature({**ids, **targets}, SCORES)}
         if self.model.preprocessor is None:
-            return {DEFAULT_SIGNATURE: from_ids, IDS: from_ids}
-        inputs = {"text": TensorInfo("string", (None,))}
+            return {DEFAULT_SIGNATURE: from_ids, SCORE: by_ids[SCORE_IDS], **by_ids}
+        inputs: dict[str, TensorInfo] = {}
         languages = self.model.special_ids.languages
         if languages is not None:
             optional = TensorInfo("string", (None,), required=False)
             named = ("tgt_lang",) if languages.source == "none" else ("src_lang", "tgt_lang")
             inputs.update(dict.fromkeys(named, optional))
+        string = TensorInfo("string", (None,))
         text = {"text": TensorInfo("string", (None, *several))}
-        from_text = Signature({**inputs, **seeds}, {**text, **outputs})
-        return {DEFAULT_SIGNATURE: from_text, IDS: from_ids}
+        from_text = Signature({"text": string, **inputs, **seeds}, {**text, **outputs})
+        by_text = Signature({"source": string, "target": string, **inputs}, SCORES)
+        return {DEFAULT_SIGNATURE: from_text, SCORE: by_text, **by_ids}
 
     # ------------------------------------------------------------------ requests
 
     def prepare(
         self, signature: str, rows: Sequence[Row], parameters: Mapping[str, Any]
     ) -> Prepared:
+        if signature in (SCORE, SCORE_IDS):
+            return self._prepare_scores(signature, rows, parameters)
         options = {**self.options, **parameters}
         seeds = _seeds(options.pop("seed", None), rows)
         if "text" in self.signatures[signature].inputs:
@@ -141,15 +159,39 @@ class PresetModel(ServedModel):
             kind, key = IDS, SOURCE_IDS
         prepared = [
             SourceRow(
-                row[key] if kind == TEXT else _unpadded(row, i),
-                self._language(row, "src_lang"),
-                self._language(row, "tgt_lang"),
-                seed,
+                row[key] if kind == TEXT else _unpadded(row, i, SOURCE_IDS, SOURCE_MASK),
+                src_lang=self._language(row, "src_lang"),
+                tgt_lang=self._language(row, "tgt_lang"),
+                seed=seed,
             )
             for i, (row, seed) in enumerate(zip(rows, seeds, strict=True))
         ]
         seeded = any(seed is not None for seed in seeds)
         return Prepared(Call(kind, seeded, repr(sorted(options.items())), options), prepared)
+
+    def _prepare_scores(
+        self, signature: str, rows: Sequence[Row], parameters: Mapping[str, Any]
+    ) -> Prepared:
+        if parameters:
+            raise RequestError(
+                400, f"{signature} takes no parameters, got {', '.join(map(str, parameters))}"
+            )
+        by_text = "source" in self.signatures[signature].inputs
+        prepared = [
+            SourceRow(
+                row["source"],
+                row["target"],
+                self._language(row, "src_lang"),
+                self._language(row, "tgt_lang"),
+            )
+            if by_text
+            else SourceRow(
+                _unpadded(row, i, SOURCE_IDS, SOURCE_MASK),
+                _unpadded(row, i, TARGET_IDS, TARGET_MASK),
+            )
+            for i, row in enumerate(rows)
+        ]
+        return Prepared(Call(SCORE if by_text else SCORE_IDS, False, "", {}), prepared)
 
     def _language(self, row: Row, name: str) -> str | None:
         """Returns the model's code for a language of a row."""
@@ -191,6 +233,8 @@ class PresetModel(ServedModel):
     # ------------------------------------------------------------------ computing
 
     def run(self, key: Call, rows: Sequence[SourceRow]) -> list[Row]:
+        if key.kind in (SCORE, SCORE_IDS):
+            return self._scores(rows)
         options = self._call_options(key, rows)
         if key.kind == TEXT:
             x: Any = [row.source for row in rows]
@@ -201,7 +245,7 @@ class PresetModel(ServedModel):
         for i in range(len(rows)):
             lengths = output.lengths[i]
             result: Row = {
-                "token_ids": real_ids(output.token_ids[i], lengths),
+                "token_ids": without_padding(output.token_ids[i], lengths),
                 "lengths": lengths,
                 "scores": output.scores[i],
             }
@@ -209,6 +253,25 @@ class PresetModel(ServedModel):
                 result = {"text": output.texts[i], **result}
             results.append(result)
         return results
+
+    def _scores(self, rows: Sequence[SourceRow]) -> list[Row]:
+        options: dict[str, Any] = {
+            name: codes
+            for name in ("src_lang", "tgt_lang")
+            if any(codes := [getattr(row, name) for row in rows])
+        }
+        sums, each = self.model.score(
+            [row.source for row in rows],
+            [row.target for row in rows],
+            return_token_log_probs=True,
+            batch_size=len(rows),
+            overlong=self.overlong,
+            **options,
+        )
+        return [
+            {"log_probs": total, "token_log_probs": log_probs, "target_lengths": len(log_probs)}
+            for total, log_probs in zip(sums, each, strict=True)
+        ]
 
     def stream(self, rows: Sequence[Row], parameters: Mapping[str, Any]) -> Iterator[list[str]]:
         if self.model.preprocessor is None:
@@ -259,17 +322,17 @@ def _seeds(seed: Any, rows: Sequence[Row]) -> list[int | None]:
     return [int(seed) + i for i in range(len(rows))]
 
 
-def _unpadded(row: Row, number: int) -> list[int]:
+def _unpadded(row: Row, number: int, name: str, mask_name: str) -> list[int]:
     """Returns the ids of a row that its mask says are real."""
-    ids = row[SOURCE_IDS]
-    mask = row.get(SOURCE_MASK)
+    ids = row[name]
+    mask = row.get(mask_name)
     if mask is None:
         return ids
     real = sum(mask)
     if len(mask) != len(ids) or not all(mask[:real]):
         raise RequestError(
             400,
-            f"{SOURCE_MASK} of row {number} must have a value for each id, True for the first "
+            f"{mask_name} of row {number} must have a value for each id, True for the first "
             "ones and False for padding after them",
         )
     return ids[:real]

@@ -15,16 +15,14 @@ from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.languages import ModelLanguages
 from keras_s2s.serving.models import (
     DEFAULT_SIGNATURE,
+    LENGTHS_OF,
     Prepared,
     Row,
     ServedModel,
     Signature,
     TensorInfo,
-    real_ids,
+    without_padding,
 )
-
-#: Outputs whose length is that of the longest row of a batch, and can be cut for each row.
-_CUT = "token_ids"
 
 
 def newest_version(folder: Path) -> tuple[Path, int] | None:
@@ -179,8 +177,9 @@ class SavedModel(ServedModel):
         results = []
         for i in range(len(rows)):
             row: Row = {name: _decoded(array[i]) for name, array in arrays.items()}
-            if _CUT in row and "lengths" in row:
-                row[_CUT] = real_ids(row[_CUT], row["lengths"])
+            for name, of_lengths in LENGTHS_OF.items():
+                if name in row and of_lengths in row:
+                    row[name] = without_padding(row[name], row[of_lengths])
             results.append(row)
         return results
 
@@ -192,7 +191,7 @@ def _signature(function: Any) -> Signature:
     batches = all(info.shape and info.shape[0] is None for info in inputs.values()) and all(
         info.shape
         and info.shape[0] is None
-        and (None not in info.shape[1:] or (name == _CUT and "lengths" in outputs))
+        and (None not in info.shape[1:] or LENGTHS_OF.get(name) in outputs)
         for name, info in outputs.items()
     )
     return Signature(inputs, outputs, batches)

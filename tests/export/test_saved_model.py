@@ -18,6 +18,7 @@ from unicode_texts import AWKWARD, CORPUS
 from keras_s2s.decoding.seeds import row_seeds
 from keras_s2s.export import FORMATS, ExportError, saved_model, second_process
 from keras_s2s.export.in_graph_tokenizers import IN_GRAPH_TOKENIZERS
+from keras_s2s.export.score_signatures import score_signatures
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.samplers import Greedy
 from keras_s2s.samplers.random_numbers import uniform
@@ -151,12 +152,31 @@ def text_call(texts: list[str]) -> dict[str, Any]:
     return {"signature": "serving_default", "inputs": {"text": texts}}
 
 
+def targets_of(case: Case) -> list[Any]:
+    """A target for each source, other than what the model generates."""
+    return case.texts[::-1] if case.tokenizer else [[*row[:-1], 7, 3] for row in ID_ROWS[::-1]]
+
+
+def score_call(model: Seq2SeqLM, case: Case) -> dict[str, Any]:
+    targets = targets_of(case)
+    if case.tokenizer is not None:
+        return {"signature": "score", "inputs": {"source": case.texts, "target": targets}}
+    rows = source_mapping(targets)
+    call = ids_call(source_mapping(ID_ROWS))
+    call["inputs"] |= {
+        "target_ids": rows["encoder_token_ids"].tolist(),
+        "target_padding_mask": rows["encoder_padding_mask"].tolist(),
+    }
+    return {**call, "signature": "score_ids"}
+
+
 @dataclass
 class Exported:
     model: Seq2SeqLM
     directory: Path
     ops: dict[str, int]
     calls: list[dict[str, Any]]
+    scored: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -193,10 +213,10 @@ def exported(tmp_path_factory) -> dict[str, Any]:
             if case.architecture is TRANSFORMER:
                 calls.append(text_call(["a", "b" * (LIMIT + 5)]))
         models[name] = (model, directory)
-        requests.append({"directory": str(directory), "calls": calls})
+        requests.append({"directory": str(directory), "calls": [*calls, score_call(model, case)]})
     answer = run_c_api(requests)
     answer["models"] = {
-        name: Exported(*models[name], found["ops"], found["calls"])
+        name: Exported(*models[name], found["ops"], found["calls"][:-1], found["calls"][-1])
         for name, found in zip(CASES, answer["models"], strict=True)
     }
     return answer
@@ -236,6 +256,24 @@ def test_ids_give_what_their_text_gives(exported, name):
     longest = np.max(by_ids["lengths"])
     ids = np.array(by_text["token_ids"])[:4, ..., :longest]
     assert by_ids["token_ids"] == ids.tolist()
+
+
+def test_scores_are_those_of_score(exported):
+    for name, found in exported["models"].items():
+        case = CASES[name]
+        sums, each = found.model.score(
+            case.texts if case.tokenizer else ID_ROWS,
+            targets_of(case),
+            return_token_log_probs=True,
+        )
+        outputs = found.scored["outputs"]
+        assert set(outputs) == {"log_probs", "token_log_probs", "target_lengths"}
+        np.testing.assert_allclose(outputs["log_probs"], sums, rtol=1e-5, atol=1e-4)
+        assert len(set(np.round(sums, 2))) > len(sums) // 2
+        assert outputs["target_lengths"] == [len(row) for row in each]
+        for row, found_row in zip(each, outputs["token_log_probs"], strict=True):
+            np.testing.assert_allclose(found_row[: len(row)], row, rtol=1e-4, atol=1e-4)
+            assert not any(found_row[len(row) :])
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="runs under the TensorFlow backend")
@@ -304,6 +342,45 @@ def test_bad_sources_are_refused_as_generate_refuses_them(exported):
         assert reason in call["error"]
     text = exported["models"]["transformer sentencepiece greedy"].calls[-1]
     assert f"the model has positions for {LIMIT} ids" in text["error"]
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="runs under the TensorFlow backend")
+@pytest.mark.parametrize(
+    ("targets", "mask", "reason"),
+    [
+        ([[5, 3]], [[True, True]], "as many targets as sources"),
+        ([[5, 3], [0, 0]], [[True, True], [False, False]], "a target is empty"),
+        ([[5, 3], [0, 3]], [[True, True], [False, True]], "not padded at its end only"),
+        ([[5, 3], [16, 3]], [[True, True], [True, True]], "must lie between 0 and 15"),
+        ([[5, 3], [6, 3]], [[True], [True]], "must share one shape"),
+    ],
+)
+def test_bad_targets_are_refused_as_score_refuses_them(exported, targets, mask, reason):
+    import tensorflow as tf
+
+    path = exported["models"]["transformer ids drawn"].directory
+    score = tf.saved_model.load(str(path)).signatures["score_ids"]
+    sources = {k: tf.constant(v) for k, v in source_mapping(ID_ROWS[:2]).items()}
+    with pytest.raises(tf.errors.InvalidArgumentError, match=reason):
+        score(**sources, target_ids=tf.constant(targets), target_padding_mask=tf.constant(mask))
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="runs under the TensorFlow backend")
+def test_targets_beyond_the_positions_of_a_decoder_are_refused():
+    import tensorflow as tf
+
+    embedding = {"embedding": {"positions": "learned", "max_positions": 4}}
+    model = make_model(Case({**TRANSFORMER, "decoder": embedding}, None))
+    made = score_signatures(model.network, model.special_ids, None, lambda ids, mask: (ids, mask))
+    sources = [tf.constant(value) for value in source_mapping(ID_ROWS[:1]).values()]
+
+    def scored(length: int) -> Any:
+        labels = tf.fill([1, length], 5)
+        return made["score_ids"](*sources, labels, tf.ones_like(labels, tf.bool))
+
+    assert scored(4)["target_lengths"] == [4]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="positions for 4 ids"):
+        scored(5)
 
 
 def test_the_graph_holds_ops_of_a_stock_server_only(exported):

@@ -223,3 +223,34 @@ def test_documents_are_translated_sentence_by_sentence(model: Seq2SeqLM) -> None
     best = translated(served_model, q=text, alternatives=2)
     assert best["translatedText"].count("\n") == 3
     assert all(each.count("\n") == 3 for each in best["alternatives"])
+
+
+def test_scores_are_those_of_the_model(model: Seq2SeqLM) -> None:
+    assert model.preprocessor is not None
+    targets = TEXTS[::-1]
+    sums, each = model.score(TEXTS, targets, return_token_log_probs=True)
+    inputs = {"source": TEXTS, "target": targets}
+    found = predicted(served(model), signature_name="score", inputs=inputs)["outputs"]
+    assert list(found) == ["log_probs", "token_log_probs", "target_lengths"]
+    np.testing.assert_allclose(found["log_probs"], sums, rtol=1e-5)
+    assert found["target_lengths"] == [len(row) for row in each]
+    width = max(found["target_lengths"])
+    for row, expected in zip(found["token_log_probs"], each, strict=True):
+        np.testing.assert_allclose(row[: len(expected)], expected, rtol=1e-5)
+        assert row[len(expected) :] == [0] * (width - len(expected))
+
+    instances = [
+        {"encoder_token_ids": source, "target_ids": target}
+        for source, target in zip(
+            model.preprocessor.encode_source(TEXTS),
+            model.preprocessor.encode_target(targets),
+            strict=True,
+        )
+    ]
+    by_ids = predicted(served(model), signature_name="score_ids", instances=instances)
+    np.testing.assert_allclose(
+        [row["log_probs"] for row in by_ids["predictions"]], found["log_probs"], rtol=1e-5
+    )
+    body = {"signature_name": "score", "inputs": inputs, "parameters": {"num_beams": 2}}
+    refused = posted(served(model), PREDICT, body)
+    assert refused.status_code == 400 and "takes no parameters" in refused.json()["error"]
