@@ -10,9 +10,14 @@ import functools
 import json
 from typing import Any
 
-_CHARACTERS = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 #: A letter that no rule changes, and that no rule makes of another.
 _BETWEEN = "\u018d"
+
+
+@functools.cache
+def _characters() -> str:
+    """Returns every character but surrogates, which are none; made where it is needed first."""
+    return "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
 
 
 def library_part(role: str, settings: str) -> Any:
@@ -33,7 +38,7 @@ def character_changes(settings: str) -> dict[int, bytes]:
     """Returns what a normaliser that reads one character at a time changes: code point to text."""
     normalizer = library_part("normalizer", settings)
     # All in one call: one call for each takes much longer.
-    characters = [c for c in _CHARACTERS if c != _BETWEEN]
+    characters = [c for c in _characters() if c != _BETWEEN]
     mapped = normalizer.normalize_str(_BETWEEN.join(characters)).split(_BETWEEN)
     if len(mapped) != len(characters):
         mapped = [normalizer.normalize_str(c) for c in characters]
@@ -51,7 +56,7 @@ def class_ranges(pattern: str) -> str:
 
     split = pre_tokenizers.Split(Regex(f"{pattern}+"), "removed", invert=True)
     ranges = []
-    for run, _ in split.pre_tokenize_str("".join(_CHARACTERS)):
+    for run, _ in split.pre_tokenize_str(_characters()):
         ranges += _ranges(run)
     return "".join(ranges)
 
@@ -84,11 +89,12 @@ def bert_changes(settings: str) -> dict[int, bytes]:
     """
     pre_tokenizer = library_part("pre_tokenizer", settings)
     pieces = [
-        piece for piece, _ in pre_tokenizer.pre_tokenize_str(" ".join(f"a{c}" for c in _CHARACTERS))
+        piece
+        for piece, _ in pre_tokenizer.pre_tokenize_str(" ".join(f"a{c}" for c in _characters()))
     ]
     changes: dict[int, bytes] = {}
     at = 0
-    for c in _CHARACTERS:
+    for c in _characters():
         if pieces[at] == f"a{c}":
             at += 1
         elif at + 1 < len(pieces) and pieces[at + 1] == c:
