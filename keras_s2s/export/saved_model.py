@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import keras
 from keras_s2s.config import PresetConfig, SpecialIds
 from keras_s2s.decoding.loop import Loop
 from keras_s2s.decoding.tensorflow_driver import source_specs, tensorflow_graph
+from keras_s2s.export.checked_rows import checked_rows
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.in_graph_preprocessor import InGraphPreprocessor, check_preprocessor
 from keras_s2s.export.replaced_directory import replaced_directory
@@ -227,54 +228,16 @@ def write_saved_model(
 
 
 def _checked_sources(network: Network, values: Any, mask: Any) -> tuple[Any, Any]:
-    """Returns `ids` and `mask` after graph ops that refuse what `generate` refuses."""
-    import tensorflow as tf
-
-    name, size = network.frontend.input.name, network.config.source_vocab_size
-    what = "vectors" if size is None else "ids"
-    checks: list[Any] = []
-
-    def require(condition: Callable[[], Any], *message: Any) -> None:
-        # One after the other, so that each may rely on those before it.
-        with tf.control_dependencies(checks):
-            checks.append(tf.debugging.Assert(tf.reduce_all(condition()), list(message)))
-
-    require(
-        lambda: tf.shape(values)[:2] == tf.shape(mask),
-        f"{name} and {SOURCE_MASK} must share one shape [batch, length], got:",
-        tf.shape(values)[:2],
-        tf.shape(mask),
-    )
-    lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
-    require(
-        lambda: lengths > 0, f"a source is empty: it has no {what[:-1]} at all; lengths:", lengths
-    )
-    require(
-        lambda: tf.equal(mask, tf.sequence_mask(lengths, tf.shape(mask)[1])),
-        "encoder_padding_mask: a row is not padded at its end only; mask:",
+    """Returns `values` and `mask` after graph ops that refuse what `generate` refuses."""
+    return checked_rows(
+        values,
         mask,
+        side="source",
+        name=network.frontend.input.name,
+        mask_name=SOURCE_MASK,
+        size=network.config.source_vocab_size,
+        limit=network.max_source_length,
     )
-    if size is not None:
-        require(
-            lambda: (values >= 0) & (values < size),
-            f"{name} must lie between 0 and {size - 1}, got:",
-            values,
-        )
-    else:
-        require(
-            lambda: tf.math.is_finite(tf.cast(values, tf.float32)),
-            f"{name} must be finite numbers, got:",
-            values,
-        )
-    limit = network.max_source_length
-    if limit is not None:
-        require(
-            lambda: tf.shape(mask)[1] <= limit,
-            f"a source is too long: the model has positions for {limit} {what}; lengths:",
-            lengths,
-        )
-    with tf.control_dependencies(checks):
-        return tf.identity(values), tf.identity(mask)
 
 
 def _describe(

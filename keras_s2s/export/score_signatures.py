@@ -13,6 +13,7 @@ from typing import Any
 from keras_s2s.config import SpecialIds
 from keras_s2s.decoding.forced_scoring import forced_pass
 from keras_s2s.decoding.tensorflow_driver import source_specs
+from keras_s2s.export.checked_rows import checked_rows
 from keras_s2s.export.in_graph_preprocessor import InGraphPreprocessor
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.network import Network
@@ -109,46 +110,22 @@ def _checked_targets(network: Network, labels: Any, mask: Any, of_sources: Any) 
     """Returns `labels` and `mask` after graph ops that refuse what `score` refuses."""
     import tensorflow as tf
 
-    size, limit = network.config.target_vocab_size, network.max_target_length
-    lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
-    checks: list[Any] = []
-
-    def require(condition: Callable[[], Any], *message: Any) -> None:
-        # One after the other, so that each may rely on those before it.
-        with tf.control_dependencies(checks):
-            checks.append(tf.debugging.Assert(tf.reduce_all(condition()), list(message)))
-
-    require(
-        lambda: tf.equal(tf.shape(labels)[0], tf.shape(of_sources)[0]),
-        "there must be as many targets as sources, got:",
-        tf.shape(of_sources)[0],
-        tf.shape(labels)[0],
+    sources, targets = tf.shape(of_sources)[0], tf.shape(labels)[0]
+    as_many = tf.debugging.Assert(
+        tf.equal(sources, targets),
+        ["there must be as many targets as sources, got:", sources, targets],
     )
-    require(
-        lambda: tf.equal(tf.shape(labels), tf.shape(mask)),
-        f"{TARGET_IDS} and {TARGET_MASK} must share one shape [batch, length], got:",
-        tf.shape(labels),
-        tf.shape(mask),
-    )
-    require(lambda: lengths > 0, "a target is empty: it has no ids at all; lengths:", lengths)
-    require(
-        lambda: tf.equal(mask, tf.sequence_mask(lengths, tf.shape(mask)[1])),
-        f"{TARGET_MASK}: a row is not padded at its end only; mask:",
-        mask,
-    )
-    require(
-        lambda: (labels >= 0) & (labels < size),
-        f"{TARGET_IDS} must lie between 0 and {size - 1}, got:",
+    with tf.control_dependencies([as_many]):
+        labels = tf.identity(labels)
+    return checked_rows(
         labels,
+        mask,
+        side="target",
+        name=TARGET_IDS,
+        mask_name=TARGET_MASK,
+        size=network.config.target_vocab_size,
+        limit=network.max_target_length,
     )
-    if limit is not None:
-        require(
-            lambda: tf.shape(mask)[1] <= limit,
-            f"a target is too long: the model has positions for {limit} ids; lengths:",
-            lengths,
-        )
-    with tf.control_dependencies(checks):
-        return tf.identity(labels), tf.identity(mask)
 
 
 __all__ = ["TARGET_IDS", "TARGET_MASK", "score_signatures"]
