@@ -143,20 +143,21 @@ def test_a_blocked_library_is_absent():
 
 @slow_where_compiled
 def test_import_adds_little_to_keras(tmp_path, monkeypatch):
-    # As an installed package is: compiled. The first run compiles, the best of the others counts.
+    # As an installed package is: compiled, which the first run does.
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path))
     program = """
     import time
+    begin = time.process_time()
     import keras
-    start = time.process_time()
+    middle = time.process_time()
     from keras_s2s import *  # every public name: they are imported when they are used
-    print(time.process_time() - start)
+    print((time.process_time() - middle) / (middle - begin))
     """
-    # Processor time, and the best of three: the machine may be busy with something else. The bound
-    # leaves room for that; a backend's own import takes seconds.
+    # A share of what Keras and its backend take in the same process, since seconds differ between
+    # machines and with what else runs there; and the best of three, since the share does a little.
     run_without_others(program, "jax")
-    times: list[float] = []
-    while len(times) < 3 and (not times or min(times) >= 0.6):
-        times.append(float(run_without_others(program, "jax")))
-    assert min(times) < 0.6, times
+    shares: list[float] = []
+    while len(shares) < 3 and (not shares or min(shares) >= 0.33):
+        shares.append(float(run_without_others(program, "jax")))
+    assert min(shares) < 0.33, shares
