@@ -22,6 +22,18 @@ class Convert:
         return {}
 
 
+class Save:
+    """Writes the model as a preset folder, which `keras-s2s serve` reads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.folder = Path(settings.folder)
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """`{"to": folder}` gives `{}`."""
+        keras_s2s_model(self.folder).save_to_preset(request["to"])
+        return {}
+
+
 class Split:
     """Splits lines of text into ids, by a preset's tokenizer or by one trained on the lines."""
 

@@ -19,10 +19,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from serving_load.clients import Clients
+
 from generation.engines import ENGINES, Settings
-from generation.helpers import Calibrate, Convert, Split
+from generation.helpers import Calibrate, Convert, Save, Split
 from generation.limits import Limits
 from generation.model import BenchmarkError
+from generation.watched import WatchedProcess
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 
@@ -31,10 +34,9 @@ HELPERS: dict[str, type[Any]] = {
     "calibrate": Calibrate,
     "convert": Convert,
     "split": Split,
+    "save": Save,
+    "clients": Clients,
 }
-
-#: How long a worker may stay busy after its answer before the next one is asked anyway.
-MOST_QUIET_SECONDS = 2.0
 
 
 class WorkerError(RuntimeError):
@@ -46,7 +48,7 @@ class WorkerError(RuntimeError):
 # --------------------------------------------------------------------------------------
 
 
-class Worker:
+class Worker(WatchedProcess):
     """A process that holds one engine.
 
     Args:
@@ -107,37 +109,8 @@ class Worker:
         return answer
 
     def _failure(self, what: str) -> WorkerError:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        tail = "\n".join(f"    {line}" for line in lines[-8:])
+        tail = self.end_of_log()
         return WorkerError(what + (f"\n{tail}" if tail else ""))
-
-    def cpu_seconds(self) -> float | None:
-        """Processor time of all its threads so far; None where the system does not tell."""
-        try:
-            stat = Path(f"/proc/{self.process.pid}/stat").read_text()
-        except OSError:
-            return None
-        # The name in parentheses may hold spaces; user and system time are fields 14 and 15.
-        fields = stat.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def wait_until_quiet(self) -> float:
-        """Wait until its threads have stopped spinning for more work; seconds waited.
-
-        Thread pools look for work for a while before they sleep, and would take time from the
-        next engine. Their settings are left alone: each engine runs as its users run it.
-        """
-        begin = time.perf_counter()
-        before = self.cpu_seconds()
-        if before is None:
-            time.sleep(0.3)
-        while before is not None and time.perf_counter() - begin < MOST_QUIET_SECONDS:
-            time.sleep(0.05)
-            after = self.cpu_seconds()
-            if after == before:
-                break
-            before = after
-        return time.perf_counter() - begin
 
     def close(self) -> None:
         """End the process."""

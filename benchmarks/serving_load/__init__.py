@@ -1,0 +1,1 @@
+"""Parts of the benchmark `serve.py`; nothing here is part of the package."""
