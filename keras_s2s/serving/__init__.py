@@ -13,6 +13,7 @@
 | `text_formats.py` | LibreTranslate's `format`: texts and HTML, sentence by sentence |
 | `languages.py` | the codes that clients use, and those of a model |
 | `hosting.py`, `batching.py` | a model with its queue; what waits is computed together |
+| `patience.py` | when a batch starts that is not full |
 | `models.py`, `preset_model.py`, `saved_model.py` | what is served |
 | `parameters.py`, `limits.py`, `body.py` | checks and limits |
 | `errors.py`, `replies.py`, `metrics.py` | replies and counters |

@@ -11,6 +11,8 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_s2s.serving.patience import Patience
+
 #: Computes a batch: what the rows have in common, and the rows; returns a result for each row.
 Run = Callable[[Any, list[Any]], Sequence[Any]]
 
@@ -78,9 +80,10 @@ class Batcher:
     """A queue of rows, and one thread that computes them in batches.
 
     The thread takes what waits as soon as there are `max_rows` rows with the same key, or the
-    oldest request has waited for `max_wait` seconds. Requests come in their order. A request with
-    more rows than a batch is taken in parts, and others come between the parts. If a batch fails,
-    its requests are computed one by one, so that an error reaches the request that caused it.
+    oldest request has waited for `max_wait` seconds; after a batch, its clients are given a moment
+    to send their next requests (`Patience`). Requests come in their order. A request with more
+    rows than a batch is taken in parts, and others come between the parts. If a batch fails, its
+    requests are computed one by one, so that an error reaches the request that caused it.
 
     Args:
         run: computes a batch.
@@ -109,7 +112,8 @@ class Batcher:
         name: str = "batcher",
         observe: Callable[[int, float], None] | None = None,
     ) -> None:
-        self.max_rows, self.max_wait, self.queue_rows = max_rows, max_wait, queue_rows
+        self.max_rows, self.queue_rows = max_rows, queue_rows
+        self._patience = Patience(max_wait)
         self._run, self._divides, self._observe = run, divides, observe
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
@@ -147,6 +151,7 @@ class Batcher:
             waiting = sum(each.left for each in self._jobs)
             if waiting + len(job.rows) > self.queue_rows:
                 raise QueueFull(f"{waiting} rows wait already, of at most {self.queue_rows}")
+            self._patience.arrived(job.arrived)
             if job.rows:
                 job.results = [None] * len(job.rows)
                 self._jobs.append(job)
@@ -186,7 +191,7 @@ class Batcher:
                     continue
                 first = self._jobs[0]
                 ready = sum(job.left for job in self._jobs if job.key == first.key)
-                remaining = first.arrived + self.max_wait - time.monotonic()
+                remaining = self._patience.start(first.arrived) - time.monotonic()
                 if ready >= self.max_rows or remaining <= 0 or self._closed:
                     return self._take(first.key)
                 self._changed.wait(remaining)
@@ -228,8 +233,13 @@ class Batcher:
                 if not part.job.future.done():
                     self._compute([part])
             return
+        now = time.monotonic()
         if self._observe is not None:
-            self._observe(len(rows), time.monotonic() - began)
+            self._observe(len(rows), now - began)
+        with self._changed:
+            # Before the first of them can send its next request.
+            last = sum(part.job.done + part.count == len(part.job.rows) for part in parts)
+            self._patience.ended(now, now - began, last)
         taken = 0
         for part in parts:
             job = part.job
