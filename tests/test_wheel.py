@@ -81,6 +81,9 @@ def test_wheel_holds_package_zoo_and_recipes(wheel):
     zoo, recipes = shipped("zoo"), shipped("recipes")
     assert (len(modules) >= 50, len(zoo) >= 11, len(recipes) >= 2) == (True, True, True)
     assert {f"keras_s2s/{name}" for name in modules} <= names
+    page = shipped("keras_s2s/serving/page")
+    assert len(page) >= 8 and "index.html" in page
+    assert {f"keras_s2s/serving/page/{name}" for name in page} <= names
     assert "keras_s2s/py.typed" in names, "a type checker would pass over all annotations"
     assert {f"keras_s2s/_zoo/{name}" for name in zoo} <= names
     assert {f"keras_s2s/_recipes/{name}" for name in recipes} <= names

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from keras_s2s.text.languages import Language
 from keras_s2s.text.truncation import Overlong, check_overlong
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def word_alignment(
     )
     text = model.preprocessor
     assert text is not None
-    source_words, source_places = _words(source_ids, text.decode_source)
-    target_words, target_places = _words(target_ids, text.decode_target)
+    source_words, source_places = words_of_ids(source_ids, text.decode_source)
+    target_words, target_places = words_of_ids(target_ids, text.decode_target)
     links = []
     for place in range(len(target_words)):
         rows = attention[np.asarray(target_places) == place].sum(axis=0)
@@ -129,10 +130,10 @@ def attended_ids(
 def attention_of_texts(
     model: Seq2SeqLM,
     sources: Sequence[str],
-    targets: Sequence[str],
+    targets: Sequence[str | Sequence[int]],
     *,
-    src_lang: str | None = None,
-    tgt_lang: str | None = None,
+    src_lang: Language = None,
+    tgt_lang: Language = None,
     overlong: Overlong = "error",
     **scoring_options: Any,
 ) -> list[tuple[list[int], list[int], np.ndarray]]:
@@ -140,8 +141,9 @@ def attention_of_texts(
 
     Args:
         model: a `Seq2SeqLM` with attention and a preprocessor.
-        sources, targets: the texts.
-        src_lang, tgt_lang: of all texts; by default the model's own.
+        sources: the texts.
+        targets: texts, or ids as `generate` returns them.
+        src_lang, tgt_lang: of all texts, or of each; by default the model's own.
         overlong: as in `Seq2SeqLM.generate`, of both texts.
         **scoring_options: to `Seq2SeqLM.score`: `batch_size`.
 
@@ -159,12 +161,16 @@ def attention_of_texts(
         max_length=model.network.max_source_length if cuts else None,
         overlong=overlong,
     )
-    target_rows = text.encode_target(
-        list(targets),
-        tgt_lang,
+    target_rows = [list(target) for target in targets if not isinstance(target, str)]
+    texts = [i for i, target in enumerate(targets) if isinstance(target, str)]
+    encoded = text.encode_target(
+        [str(targets[i]) for i in texts],
+        tgt_lang if tgt_lang is None or isinstance(tgt_lang, str) else [tgt_lang[i] for i in texts],
         max_length=model.network.max_target_length if cuts else None,
         overlong=overlong,
     )
+    for i, row in zip(texts, encoded, strict=True):
+        target_rows.insert(i, row)
     # Ids have their languages in them, except one that the decoder starts with.
     languages = text.special_ids.languages
     started = languages is not None and languages.target == "decoder_start"
@@ -218,10 +224,20 @@ def _required(text: Preprocessor | None) -> Preprocessor:
     return text
 
 
-def _words(
+def words_of_ids(
     ids: Sequence[int], decode: Callable[[list[list[int]]], list[str]]
 ) -> tuple[list[str], list[int]]:
-    """Returns the words of a text, and for each of its ids the word it belongs to; -1 for none."""
+    """Returns the words of a text, and for each of its ids the word it belongs to; -1 for none.
+
+    Args:
+        ids: a source or target, special ids included.
+        decode: of the preprocessor, for its side.
+
+    Example:
+        >>> ids = tokenizer.encode_batch(["he"])[0]
+        >>> words_of_ids(ids, lambda rows: [tokenizer.decode(row) for row in rows])
+        (['he'], [0, 0])
+    """
     prefixes = decode([list(ids[: end + 1]) for end in range(len(ids))])
     places, before = [], ""
     for prefix in prefixes:

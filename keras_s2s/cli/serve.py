@@ -74,7 +74,7 @@ def serve(
     ] = 60.0,
     **generation_options: Any,
 ) -> None:
-    """Serves models over HTTP, with TensorFlow Serving's interface and LibreTranslate's.
+    """Serves models over HTTP: TensorFlow Serving's interface, LibreTranslate's, and a page at /.
 
     SIGTERM and Ctrl-C finish the requests that were accepted, and then end the server.
     """

@@ -11,6 +11,7 @@
 | `tf_serving_api.py`, `libretranslate_api.py`, `event_stream.py` | the interfaces |
 | `tensor_json.py` | TensorFlow Serving's rows and columns |
 | `text_formats.py` | LibreTranslate's `format`: texts and HTML, sentence by sentence |
+| `page_files.py`, `page_api.py`, `page/` | the page at `/`, and what it asks of the server |
 | `languages.py` | the codes that clients use, and those of a model |
 | `hosting.py`, `batching.py` | a model with its queue; what waits is computed together |
 | `patience.py` | when a batch starts that is not full |

@@ -20,6 +20,8 @@ from keras_s2s.serving.libretranslate_api import (
     settings_handler,
     translate_handler,
 )
+from keras_s2s.serving.page_api import models_handler, page_handlers
+from keras_s2s.serving.page_files import BELOW, file_handlers
 from keras_s2s.serving.replies import Handler, error_reply, handled, json_reply
 from keras_s2s.serving.tf_serving_api import VERBS, model_handlers
 
@@ -68,6 +70,9 @@ def make_app(serving: Serving) -> Gate:
         route("/languages", languages_handler(serving)),
         route("/frontend/settings", settings_handler(serving)),
         *(route(path, absent_handler(what), "POST") for path, what in ABSENT.items()),
+        *(route(path, handler) for path, handler in file_handlers().items()),
+        route(BELOW + "models", models_handler(serving)),
+        *(route(path, each, "POST") for path, each in page_handlers(serving).items()),
     ]
     paths = {each.path for each in routes if "{" not in each.path}
     app = Starlette(routes=routes, exception_handlers={HTTPException: _no_such_route})

@@ -14,6 +14,9 @@ _ALIASES = {"zt": "zh-Hant", "pb": "pt-BR"}
 
 AUTO = "auto"
 
+#: A language as clients name it, and as the model does; None where the model is not told it.
+NamedLanguage = tuple[str, str | None]
+
 
 class ModelLanguages:
     """The languages that a model translates between.

@@ -19,7 +19,6 @@ from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.hosting import Host, Serving, explained
 from keras_s2s.serving.languages import AUTO, language_name
 from keras_s2s.serving.limits import Limits
-from keras_s2s.serving.models import Row
 from keras_s2s.serving.replies import Handler, json_reply
 from keras_s2s.serving.text_formats import FORMATS, TextJob
 
@@ -62,22 +61,14 @@ def translate_handler(serving: Serving) -> Handler:
         wanted = read_translation(_fields(request, body), serving.limits)
         host, source, target = _route(serving, wanted)
 
-        async def compute(texts: list[str]) -> list[Row]:
-            rows: list[Row] = []
-            # A document may have more sentences than the queue has room for.
-            for start in range(0, len(texts), serving.limits.max_rows):
-                part = texts[start : start + serving.limits.max_rows]
-                prepared = host.model.translate(part, source[1], target[1], wanted.alternatives)
-                rows += await host.compute(request, prepared)
-            return rows
-
-        job = TextJob(
-            texts=wanted.texts,
-            model=host.model,
-            source=source[1] or (None if source[0] == AUTO else source[0]),
-            target=target[1],
+        job = TextJob.of_request(
+            request,
+            host,
+            wanted.texts,
+            source,
+            target,
             alternatives=wanted.alternatives,
-            compute=compute,
+            at_a_time=serving.limits.max_rows,
         )
         try:
             results = await FORMATS[wanted.format](job)

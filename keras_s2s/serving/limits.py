@@ -71,22 +71,23 @@ class Limits:
                 413, f"{what} has {count} rows; at most {self.max_rows} are taken at a time"
             )
 
-    def check_texts(self, texts: Sequence[str], what: str) -> None:
+    def check_texts(self, texts: Sequence[str], what: str, most: int | None = None) -> None:
         """Raises an error for texts that are too long, or are no Unicode.
 
         Args:
             texts: of the request.
             what: the field that has them.
+            most: most characters of a text; None is `max_characters`.
 
         Raises:
             RequestError: 413 for a text that is too long, 400 for half of a surrogate pair.
         """
+        most = self.max_characters if most is None else most
         for i, text in enumerate(texts):
-            if len(text) > self.max_characters:
+            if len(text) > most:
                 raise RequestError(
                     413,
-                    f"text {i} of {what} has {len(text)} characters; at most "
-                    f"{self.max_characters} are taken",
+                    f"text {i} of {what} has {len(text)} characters; at most {most} are taken",
                 )
             try:
                 text.encode("utf-8")

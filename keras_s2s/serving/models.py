@@ -52,6 +52,10 @@ class Signature:
     batches: bool = True
 
 
+#: What the page offers for a model, and a model may be unable to do.
+OFFERS = ("text", "several", "stream", "attention", "documents")
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Rows of a request, ready for `ServedModel.run`.
@@ -116,6 +120,20 @@ class ServedModel(abc.ABC):
             ValueError: a row that the model cannot use.
         """
 
+    @property
+    def obstacles(self) -> Mapping[str, str]:
+        """Why the model cannot do what the page offers, in words, by some of `OFFERS`.
+
+        What is not among them it can do: read a `text`, give `several` results as asked, `stream`,
+        show its `attention`, and read `documents`.
+        """
+        return dict.fromkeys(OFFERS, f"Model {self.name} does not read texts.")
+
+    @property
+    def draft_parameters(self) -> Mapping[str, Any]:
+        """Options with which `stream` shows a text even where the model's own do not stream."""
+        return {}
+
     def stream(self, rows: Sequence[Row], parameters: Mapping[str, Any]) -> Iterator[list[str]]:
         """Yields the new text of each row, as it is generated.
 
@@ -143,6 +161,23 @@ class ServedModel(abc.ABC):
             RequestError: 400: the model does not do this.
         """
         raise RequestError(400, f"model {self.name} does not read texts")
+
+    def attend(
+        self, text: str, target: str | Sequence[int], source_lang: str | None, lang: str | None
+    ) -> Prepared:
+        """Prepares a source and a target whose attention is wanted.
+
+        The result of the row is an `AttendedPieces`, under the name `pieces`.
+
+        Args:
+            text: the source.
+            target: a text, or ids that the model has generated.
+            source_lang, lang: the model's own codes of both; None where it has none.
+
+        Raises:
+            RequestError: 400: the model does not do this.
+        """
+        raise RequestError(400, f"model {self.name} does not show its attention")
 
     def column(self, name: str, values: Sequence[Any]) -> list[Any]:
         """Returns the values of an output for a request, as JSON has them.

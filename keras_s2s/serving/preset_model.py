@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from keras_s2s.analysis.pieces import attended_pieces
 from keras_s2s.config.nearest import did_you_mean
 from keras_s2s.export.score_signatures import TARGET_IDS, TARGET_MASK
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.model import Seq2SeqLM
+from keras_s2s.options.generation import OPTIONS
 from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.languages import ModelLanguages
 from keras_s2s.serving.models import (
     DEFAULT_SIGNATURE,
+    OFFERS,
     Prepared,
     Row,
     ServedModel,
@@ -27,6 +30,7 @@ from keras_s2s.serving.models import (
 from keras_s2s.text.truncation import Overlong
 
 IDS, TEXT, SCORE, SCORE_IDS = "ids", "text", "score", "score_ids"
+ATTENTION = "attention"
 SOURCE_IDS = "encoder_token_ids"
 
 #: Outputs of the signatures that score.
@@ -45,7 +49,7 @@ class Call:
     """What rows must have in common to be generated in one call.
 
     Attributes:
-        kind: `text` or `ids`, to generate from; `score` or `score_ids`.
+        kind: `text` or `ids`, to generate from; `score` or `score_ids`; `attention`.
         seeded: the rows have seeds.
         written: the options as text, which is compared.
         options: of `generate`.
@@ -59,7 +63,7 @@ class Call:
 
 @dataclass(frozen=True)
 class SourceRow:
-    """A source: a text or ids; its languages and its seed; and the target to score, if any."""
+    """A source: a text or ids; its languages and its seed; and a given target, if any."""
 
     source: Any
     target: Any = None
@@ -230,11 +234,41 @@ class PresetModel(ServedModel):
                 parameters["sampler"] = "beam"
         return self.prepare(DEFAULT_SIGNATURE, rows, parameters)
 
+    def attend(
+        self, text: str, target: str | Sequence[int], source_lang: str | None, lang: str | None
+    ) -> Prepared:
+        if self.model.preprocessor is None:
+            return super().attend(text, target, source_lang, lang)
+        return Prepared(
+            Call(ATTENTION, False, "", {}), [SourceRow(text, target, source_lang, lang)]
+        )
+
+    # ------------------------------------------------------------------ what the page offers
+
+    @property
+    def obstacles(self) -> Mapping[str, str]:
+        if self.model.preprocessor is None:
+            why = f"Model {self.name} has no tokenizer: it reads and returns ids alone."
+            return dict.fromkeys(OFFERS, why)
+        return {}
+
+    @property
+    def draft_parameters(self) -> Mapping[str, Any]:
+        # Greedy search has no use for the options of another strategy, nor for a seed.
+        unused = [
+            name
+            for name in self.options
+            if name in OPTIONS and (OPTIONS[name].strategies or OPTIONS[name].chooses)
+        ]
+        return {**dict.fromkeys([*unused, "seed"]), "sampler": "greedy"}
+
     # ------------------------------------------------------------------ computing
 
     def run(self, key: Call, rows: Sequence[SourceRow]) -> list[Row]:
         if key.kind in (SCORE, SCORE_IDS):
             return self._scores(rows)
+        if key.kind == ATTENTION:
+            return self._attention(rows)
         options = self._call_options(key, rows)
         if key.kind == TEXT:
             x: Any = [row.source for row in rows]
@@ -254,19 +288,25 @@ class PresetModel(ServedModel):
             results.append(result)
         return results
 
+    def _attention(self, rows: Sequence[SourceRow]) -> list[Row]:
+        pairs = attended_pieces(
+            self.model,
+            [row.source for row in rows],
+            [row.target for row in rows],
+            batch_size=len(rows),
+            overlong=self.overlong,
+            **_languages(rows),
+        )
+        return [{"pieces": pair} for pair in pairs]
+
     def _scores(self, rows: Sequence[SourceRow]) -> list[Row]:
-        options: dict[str, Any] = {
-            name: codes
-            for name in ("src_lang", "tgt_lang")
-            if any(codes := [getattr(row, name) for row in rows])
-        }
         sums, each = self.model.score(
             [row.source for row in rows],
             [row.target for row in rows],
             return_token_log_probs=True,
             batch_size=len(rows),
             overlong=self.overlong,
-            **options,
+            **_languages(rows),
         )
         return [
             {"log_probs": total, "token_log_probs": log_probs, "target_lengths": len(log_probs)}
@@ -287,10 +327,7 @@ class PresetModel(ServedModel):
         prefix = options.pop("decoder_prefix", None)
         if prefix is not None:
             options["decoder_prefix"] = [prefix] * len(rows)
-        for name in ("src_lang", "tgt_lang"):
-            codes = [getattr(row, name) for row in rows]
-            if any(code is not None for code in codes):
-                options[name] = codes
+        options |= _languages(rows)
         if call.seeded:
             # A row without a seed, beside others that have one, draws anew at each call.
             options["seed"] = [
@@ -306,6 +343,15 @@ class PresetModel(ServedModel):
             ids[i, : len(row)] = row
             mask[i, : len(row)] = True
         return {SOURCE_IDS: ids, SOURCE_MASK: mask}
+
+
+def _languages(rows: Sequence[SourceRow]) -> dict[str, Any]:
+    """Returns the languages of rows as keywords of a call; none where no row names one."""
+    return {
+        name: codes
+        for name in ("src_lang", "tgt_lang")
+        if any(codes := [getattr(row, name) for row in rows])
+    }
 
 
 def _seeds(seed: Any, rows: Sequence[Row]) -> list[int | None]:

@@ -16,6 +16,7 @@ from keras_s2s.serving.languages import ModelLanguages
 from keras_s2s.serving.models import (
     DEFAULT_SIGNATURE,
     LENGTHS_OF,
+    OFFERS,
     Prepared,
     Row,
     ServedModel,
@@ -142,6 +143,30 @@ class SavedModel(ServedModel):
             )
         return array
 
+    @property
+    def obstacles(self) -> Mapping[str, str]:
+        if not self._reads_texts:
+            why = f"The signature {DEFAULT_SIGNATURE} of model {self.name} does not read a text."
+            return dict.fromkeys(OFFERS, why)
+        own = f"Model {self.name} is a SavedModel"
+        return {
+            "several": f"{own}, whose search was fixed when it was exported.",
+            "stream": f"{own}, which gives its text at the end only.",
+            "attention": f"{own}, which does not return its attention; serve the model's own "
+            "folder to see it.",
+            "documents": f"{own}, which reads single texts; serve the model's own folder for "
+            "documents.",
+        }
+
+    @property
+    def _reads_texts(self) -> bool:
+        signature = self._signatures.get(DEFAULT_SIGNATURE)
+        return (
+            signature is not None
+            and set(signature.inputs) - {"seeds"} == {"text"}
+            and "text" in signature.outputs
+        )
+
     def translate(
         self,
         texts: Sequence[str],
@@ -149,9 +174,9 @@ class SavedModel(ServedModel):
         target: str | None,
         alternatives: int,
     ) -> Prepared:
-        signature = self._signatures.get(DEFAULT_SIGNATURE)
-        if signature is None or set(signature.inputs) - {"seeds"} != {"text"}:
+        if not self._reads_texts:
             return super().translate(texts, source, target, alternatives)
+        signature = self._signatures[DEFAULT_SIGNATURE]
         rows: list[Row] = [{"text": text} for text in texts]
         if "seeds" in signature.inputs:
             draw = np.random.default_rng()

@@ -143,5 +143,6 @@ def serve(models: Sequence[ServedModel], limits: Limits, listener: socket.socket
         shown = f"[{host}]" if ":" in host else host
         for model in models:
             log.info("%s at http://%s:%d/v1/models/%s", model.name, shown, port, model.name)
+        log.info("a page for people at http://%s:%d/", shown, port)
         server.run(sockets=[listener])
     log.info("stopped")

@@ -11,12 +11,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from starlette.requests import Request
 
 from keras_s2s.serving.errors import RequestError
+from keras_s2s.serving.hosting import Host
+from keras_s2s.serving.languages import AUTO, NamedLanguage
 from keras_s2s.serving.models import Row, ServedModel
+
+if TYPE_CHECKING:
+    from keras_s2s.documents import DocumentFormat, GeneratedDocument
 
 #: Generates for texts that are none of them blank; returns the outputs for each.
 Compute = Callable[[list[str]], Awaitable[list[Row]]]
@@ -45,6 +51,41 @@ class TextJob:
     alternatives: int
     compute: Compute
 
+    @classmethod
+    def of_request(
+        cls,
+        request: Request,
+        host: Host,
+        texts: Sequence[str],
+        source: NamedLanguage,
+        target: NamedLanguage,
+        *,
+        alternatives: int = 0,
+        at_a_time: int,
+    ) -> TextJob:
+        """Returns the job of a request, which computes in the queue of a model.
+
+        Args:
+            request: whose body was read.
+            host: of the model.
+            texts: to translate.
+            source, target: their languages.
+            alternatives: further results wanted for each text.
+            at_a_time: most sentences that are queued together.
+        """
+
+        async def compute(sentences: list[str]) -> list[Row]:
+            rows: list[Row] = []
+            # A document may have more sentences than the queue has room for.
+            for start in range(0, len(sentences), at_a_time):
+                part = sentences[start : start + at_a_time]
+                prepared = host.model.translate(part, source[1], target[1], alternatives)
+                rows += await host.compute(request, prepared)
+            return rows
+
+        own = source[1] or (None if source[0] == AUTO else source[0])
+        return cls(texts, host.model, own, target[1], alternatives, compute)
+
 
 #: Returns a list of different results for each text, best first.
 Format = Callable[[TextJob], Awaitable[list[list[str]]]]
@@ -56,7 +97,7 @@ async def plain_text(job: TextJob) -> list[list[str]]:
     The model gets texts as a whole where sentencex is not installed, or the model is a SavedModel.
     """
     if job.model.reads_documents is not None and find_spec(SPLITTER) is not None:
-        return await _documents(job, "text")
+        return _texts(await documents(job, "text"))
     real = [i for i, text in enumerate(job.texts) if text.strip()]
     rows = await job.compute([job.texts[i] for i in real]) if real else []
     results = [[text] for text in job.texts]
@@ -81,7 +122,7 @@ async def html(job: TextJob) -> list[list[str]]:
         raise RequestError(
             400, f"format 'html' needs {SPLITTER}, which this server does not have installed"
         )
-    return await _documents(job, "html")
+    return _texts(await documents(job, "html"))
 
 
 #: A function for each value of `format`.
@@ -135,18 +176,29 @@ class _ModelOfSentences:
         return row["text"][i], row["token_ids"][i], row["lengths"][i]
 
 
-async def _documents(job: TextJob, format_: Literal["text", "html"]) -> list[list[str]]:
-    """Translates documents: finds the sentences of all, computes them, puts each together."""
+async def documents(job: TextJob, format_: DocumentFormat) -> list[list[GeneratedDocument]]:
+    """Translates documents: finds the sentences of all, computes them, puts each together.
+
+    Args:
+        job: with documents as its texts, and a model that reads documents.
+        format_: of all documents.
+
+    Returns:
+        for each document its results, best first: one, and as many as the alternatives wanted.
+
+    Raises:
+        ValueError: a document that cannot be read.
+    """
     from keras_s2s.documents import generate_document
 
-    def read(text: str, model: _ModelOfSentences) -> str:
+    def read(text: str, model: _ModelOfSentences) -> GeneratedDocument:
         return generate_document(
             model,  # type: ignore[arg-type]
             text,
             format=format_,
             src_lang=job.source,
             tgt_lang=job.target,
-        ).text
+        )
 
     def sentences() -> list[str]:
         found: dict[str, None] = {}
@@ -160,14 +212,19 @@ async def _documents(job: TextJob, format_: Literal["text", "html"]) -> list[lis
     wanted = await asyncio.to_thread(sentences)
     results = dict(zip(wanted, await job.compute(wanted), strict=True)) if wanted else {}
 
-    def written() -> list[list[str]]:
+    def written() -> list[list[GeneratedDocument]]:
         ranks = [
             _ModelOfSentences(job.model.reads_documents, results, rank)
             for rank in range(job.alternatives + 1)
         ]
-        return [_distinct([read(text, model) for model in ranks]) for text in job.texts]
+        return [[read(text, model) for model in ranks] for text in job.texts]
 
     return await asyncio.to_thread(written)
+
+
+def _texts(found: list[list[GeneratedDocument]]) -> list[list[str]]:
+    """Returns the different texts of each document, best first."""
+    return [_distinct([result.text for result in results]) for results in found]
 
 
 def _distinct(texts: str | list[str]) -> list[str]:

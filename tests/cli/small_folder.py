@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ POSITIONS = 12
 SEED = 2
 
 
-def save_small_model(directory: Path, **generation: Any) -> str:
+def save_small_model(
+    directory: Path, pairs: Sequence[tuple[str, str]] = PAIRS, **generation: Any
+) -> str:
     """A Transformer with learned positions, `POSITIONS` of them on either side."""
     model = Seq2SeqLM.from_preset(
         "transformer_tiny",
         load_weights=False,
-        preprocessor=Preprocessor.train(PAIRS, "character"),
+        preprocessor=Preprocessor.train(pairs, "character"),
         architecture={
             "share_embeddings": False,
             "shared": {

@@ -151,3 +151,21 @@ def test_a_sampler_that_draws_asks_for_seeds(model: Seq2SeqLM, tmp_path: Path) -
     assert "expected an object with the inputs" in reply.json()["error"]
     translation = {"q": "abc", "source": "en", "target": "de"}
     assert posted(served, "/translate", json.dumps(translation).encode()).status_code == 200
+
+
+def test_the_page_of_a_saved_model(folder: Path, greedy: ServedModel, model: Seq2SeqLM) -> None:
+    told = got([greedy], "/page/models").json()["models"][0]["obstacles"]
+    assert sorted(told) == ["attention", "documents", "several", "stream"]
+    body = {"model": "small", "text": "ab c"}
+    expected = model.generate(["ab c"], sampler="greedy", return_output=True)
+    (found,) = posted(greedy, "/page/generate", body).json()["results"]
+    assert found["text"] == expected.texts[0]
+    assert found["score"] == pytest.approx(expected.scores[0], rel=1e-4)
+    assert found["ids"] == expected.token_ids[0, : expected.lengths[0]].tolist()
+    for what, further in (("stream", {}), ("attention", {"output": "c"}), ("document", {})):
+        assert posted(greedy, f"/page/{what}", {**body, **further}).status_code == 400
+    # The number of results is that of the export.
+    two = load_served(ModelArgument("small", str(folder)), {})
+    results = posted(two, "/page/generate", body).json()["results"]
+    options: dict[str, Any] = {"num_beams": 3, "num_return_sequences": 2}
+    assert [each["text"] for each in results] == model.generate("ab c", **options)
