@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from parity.test_huggingface_text import make
 from serving.clients import got, posted
+from serving.test_server import events
 from small_models import COMPILES
 
 from keras_s2s import Seq2SeqLM
@@ -68,6 +70,23 @@ def test_multilingual_models(name: str, tmp_path: Path) -> None:
         served, "/v1/models/model:predict", {"instances": [{**rows[0], "tgt_lang": "x"}]}
     )
     assert "tgt_lang is 'x', which the model does not have" in reply.json()["error"]
+    # The page: results and attention in these languages, and a draft.
+    body = {"model": "model", "text": TEXT, "source": source, "target": target}
+    options: dict[str, Any] = {"src_lang": own_source, "tgt_lang": own_target}
+    beams = max(2, model.preset.generation.num_beams)  # as many as the model's own, or more
+    best = model.generate(
+        [TEXT], return_output=True, output_attentions=True, num_beams=beams, **options
+    )
+    (result, _) = posted(served, "/page/generate", {**body, "results": 2}).json()["results"]
+    assert result["text"] == best.texts[0]
+    asked = {**body, "output_ids": result["ids"]}
+    attention = posted(served, "/page/attention", asked).json()
+    expected_weights = best.attentions[0][: best.lengths[0]]
+    np.testing.assert_allclose(attention["attention"], expected_weights, atol=2e-5)
+    assert own_source in " ".join(attention["source"]["tokens"]) or name == "m2m_100"
+    drafted = list(events(posted(served, "/page/stream", body).text))
+    text = "".join(data["text"] for kind, data in drafted if not kind)
+    assert text == model.generate(TEXT, sampler="greedy", **options)
 
 
 def test_the_pair_of_a_marian_folder(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from keras_s2s.serving.server import open_socket
 playwright = pytest.importorskip(
     "playwright.sync_api", reason='needs Playwright: pip install "keras-s2s[browser]"'
 )
+playwright.expect.set_options(timeout=15_000)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 pytestmark = [
@@ -174,8 +175,21 @@ def test_a_text_its_results_and_their_attention(
             "cells => cells.map(cell => Number(cell.style.getPropertyValue('--weight')))"
         )
         assert shown == pytest.approx((weights[1] / weights.max()).tolist(), abs=1e-3)
+    # That of another text is not shown in the meantime.
+    held: list[Any] = []
+    page.route("**/page/attention", lambda route: held.append(route))
+    visit.generate("ab c ab c")
+    playwright.expect(page.get_by_role("heading", name="Attention")).to_be_visible()
+    assert page.locator("#heatmap").is_hidden()
+    held[0].continue_()
+    page.unroute("**/page/attention")
+    playwright.expect(page.locator("#heatmap th[scope=col]")).to_have_count(10)
     # Another result has its own attention.
+    text = "ab c"
+    visit.generate(text)
+    expected = model.generate(text, return_output=True, **SEARCH)
     page.get_by_role("radio").nth(1).check()
+    playwright.expect(page.locator("#attention[aria-busy]")).to_have_count(0)
     rows = len(expected.token_ids[0][1][: expected.lengths[0][1]])
     playwright.expect(page.locator("#heatmap th[scope=row]")).to_have_count(rows)
     assert (

@@ -38,12 +38,28 @@ export class AttentionView {
 
   /** Says why there is nothing to show. */
   explain(why) {
+    byId('attention').hidden = false;
+    byId('attention').removeAttribute('aria-busy');
     say(byId('attention-note'), why);
     byId('attention-view').hidden = byId('units').hidden = true;
   }
 
+  /** Hides what there is, which belongs to another text. */
+  clear() {
+    this.reply = null;
+    say(byId('attention-note'));
+    byId('attention-view').hidden = byId('units').hidden = true;
+  }
+
+  /** Fades what there is, which belongs to another result, until the next one comes. */
+  wait() {
+    byId('attention').hidden = false;
+    byId('attention').setAttribute('aria-busy', 'true');
+  }
+
   /** Shows the attention of a reply of the server. */
   show(reply, request) {
+    byId('attention').removeAttribute('aria-busy');
     this.reply = reply;
     this.languages = { source: request.source, output: request.target };
     say(byId('attention-note'));

@@ -64,6 +64,7 @@ export class TextPanel {
     if (this.choices.model === undefined || byId('generate').disabled) return;
     this.running?.abort();
     this.reading?.abort();
+    this.reading = null;
     const running = (this.running = new AbortController());
     const request = { ...this.choices.request(), text };
     const { obstacles } = this.choices.model;
@@ -135,6 +136,7 @@ export class TextPanel {
     byId('output').replaceChildren();
     byId('score-note').hidden = true;
     byId('attention').hidden = true;
+    this.view.clear();
   }
 
   /** Shows results, of which the first is chosen. */
@@ -162,18 +164,20 @@ export class TextPanel {
   async attend(result, request) {
     this.reading?.abort();
     const reading = (this.reading = new AbortController());
-    byId('attention').hidden = false;
-    const why = this.choices.model.obstacles.attention;
-    if (why) {
-      this.view.explain(why);
+    // The choice may have changed since.
+    const model = this.choices.server.models.find(({ name }) => name === request.model);
+    if (model.obstacles.attention) {
+      this.view.explain(model.obstacles.attention);
       return;
     }
+    this.view.wait();
     const output = result.ids ? { output_ids: result.ids } : { output: result.text };
     try {
       const reply = await post('attention', { ...request, ...output }, reading.signal);
       if (reading === this.reading) this.view.show(reply, request);
     } catch (error) {
-      if (error.name !== 'AbortError') this.view.explain(sentence(error.message));
+      if (error.name === 'AbortError' || reading !== this.reading) return;
+      this.view.explain(sentence(error.message));
     }
   }
 }
