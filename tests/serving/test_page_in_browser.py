@@ -7,26 +7,29 @@ from __future__ import annotations
 
 import re
 import shutil
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from cli.small_folder import save_small_model
-from serving.clients import Shouting
+from serving.browser_visits import (
+    COLOURS,
+    Exported,
+    Held,
+    Ids,
+    Visit,
+    bare,
+    contrast,
+    luminance,
+    running,
+)
 from small_models import COMPILES
 
 from keras_s2s import Seq2SeqLM, generate_document
 from keras_s2s.analysis.plots import attention_of
-from keras_s2s.serving.app import make_app
-from keras_s2s.serving.hosting import Serving
 from keras_s2s.serving.languages import ModelLanguages
 from keras_s2s.serving.limits import Limits
-from keras_s2s.serving.models import OFFERS, Row
-from keras_s2s.serving.preset_model import TEXT, PresetModel
-from keras_s2s.serving.server import open_socket
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason='needs Playwright: pip install "keras-s2s[browser]"'
@@ -45,32 +48,6 @@ PAIRS = [("ab c", "c ba"), ("abc", "cba"), ("가나", "나가"), ("שלום", "�
 SEARCH = {"num_beams": 3, "num_return_sequences": 3}
 
 
-class Held(PresetModel):
-    """A model that can be made to wait before it generates."""
-
-    go = threading.Event()
-
-    def run(self, key: Any, rows: Sequence[Any]) -> list[Row]:
-        if key.kind == TEXT:
-            assert self.go.wait(30)
-        return super().run(key, rows)
-
-
-class Ids(Shouting):
-    """A model without texts."""
-
-    obstacles: Mapping[str, str] = dict.fromkeys(OFFERS, "This model reads ids.")  # type: ignore[assignment]
-
-
-class Exported(Shouting):
-    """A model that does what a SavedModel does."""
-
-    obstacles: Mapping[str, str] = {  # type: ignore[assignment]
-        name: f"An exported model has no {name}."
-        for name in ("several", "stream", "attention", "documents")
-    }
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Seq2SeqLM:
     folder = tmp_path_factory.mktemp("small") / "small"
@@ -79,20 +56,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Seq2SeqLM:
 
 @pytest.fixture(scope="module")
 def address(model: Seq2SeqLM) -> Iterator[str]:
-    """A server in a thread, on a real connection."""
     languages = ModelLanguages.declared("en,he:de,ko")
     models = [Held("small", model, None, languages), Ids("ids", None), Exported("exported", None)]
-    with Serving(models, Limits(max_wait=0.0, max_characters=100)) as serving:
-        config = uvicorn.Config(make_app(serving), log_config=None, lifespan="off", ws="none")
-        server = uvicorn.Server(config)
-        with open_socket("127.0.0.1", 0) as listener:
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-            finally:
-                server.should_exit = True
-                thread.join(30)
+    with running(models, Limits(max_wait=0.0, max_characters=100)) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -104,52 +71,12 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-class Visit:
-    """A page, what it asked for, and what went wrong in it."""
-
-    def __init__(self, browser: Any, address: str, **options: Any) -> None:
-        self.context = browser.new_context(**options)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
-        self.requests: list[str] = []
-        self.problems: list[str] = []
-        self.context.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("console", self._note)
-        self.page.goto(address)
-        self.page.wait_for_selector("html[data-ready]")
-
-    def _note(self, message: Any) -> None:
-        if message.type in ("error", "warning"):
-            self.problems.append(message.text)
-
-    def generate(self, text: str) -> None:
-        self.page.get_by_role("textbox", name="Text").fill(text)
-        self.page.get_by_role("button", name="Generate").click()
-        self.page.wait_for_selector(".result")
-
-    def texts(self, selector: str) -> list[str]:
-        return self.page.locator(selector).all_text_contents()
-
-    def text(self, selector: str) -> str:
-        return self.page.locator(selector).inner_text()
-
-    def focused(self) -> str:
-        """The id of what has the focus, or the nearest one above it."""
-        return self.page.evaluate("document.activeElement.closest('[id]').id")
-
-
 @pytest.fixture
 def visit(browser: Any, address: str) -> Iterator[Visit]:
     Held.go.set()
     visit = Visit(browser, address)
     yield visit
     visit.context.close()
-
-
-def bare(text: str) -> str:
-    """A text without the marks that isolate its direction."""
-    return re.sub("[\u2068\u2069]", "", text)
 
 
 def test_a_text_its_results_and_their_attention(
@@ -463,33 +390,12 @@ def test_right_to_left(visit: Visit) -> None:
     assert page.evaluate("document.activeElement.dataset.column") == "1"
 
 
-def luminance(colour: Sequence[int]) -> float:
-    """The relative luminance of red, green and blue from 0 to 255, as WCAG defines it."""
-    parts = [part / 255 for part in colour]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-#: What the colours of a text and of all that lies behind it look like: painted, and read.
-COLOURS = """element => {
-    const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
-    const paint = (colour) => {
-        canvas.fillStyle = colour;
-        canvas.fillRect(0, 0, 1, 1);
-        return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
-    };
-    const around = [];
-    for (let each = element; each; each = each.parentElement) around.unshift(each);
-    const behind = around.map((each) => paint(getComputedStyle(each).backgroundColor)).pop();
-    return [behind, paint(getComputedStyle(element).color)];
-}"""
-
-
-def contrast(page: Any, selector: str) -> float:
-    """The contrast of a text with what is behind it, as WCAG defines it."""
-    found = page.locator(selector).first.evaluate(COLOURS)
-    dark, light = sorted(map(luminance, found))
-    return (light + 0.05) / (dark + 0.05)
+def test_languages_that_are_chosen_at_first(browser: Any, address: str) -> None:
+    for locale, target in (("ko-KR", "ko"), ("en-US", "de"), ("fr-FR", "de")):
+        visit = Visit(browser, address, locale=locale)
+        chosen = [visit.page.locator(side).input_value() for side in ("#source", "#target")]
+        assert chosen == ["en", target]
+        visit.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

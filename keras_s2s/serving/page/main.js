@@ -27,9 +27,9 @@ class Choices {
     if (languages.any_source) sources.unshift([AUTO, 'Any language']);
     fillSelect(byId('source'), sources);
     fillSelect(byId('target'), listed(languages.targets));
-    byId('source').value = languages.any_source ? AUTO : languages.sources[0].code;
-    const other = languages.targets.find(({ code }) => code !== byId('source').value);
-    byId('target').value = (other || languages.targets[0]).code;
+    const source = languages.any_source ? AUTO : likeliest(languages.sources, ['en'], '');
+    byId('source').value = source;
+    byId('target').value = likeliest(languages.targets, navigator.languages, source);
   }
 
   /** Returns what a request says of the model and the languages. */
@@ -41,6 +41,22 @@ class Choices {
       target: byId('target').value,
     };
   }
+}
+
+/**
+ * Returns the code of the language that is chosen at first.
+ *
+ * @param {Object[]} languages that there are.
+ * @param {string[]} wanted codes that come first, such as those of the browser.
+ * @param {string} besides a code that is chosen where there is no other.
+ */
+function likeliest(languages, wanted, besides) {
+  const codes = languages.map(({ code }) => code);
+  const others = codes.filter((code) => code !== besides);
+  const found = wanted
+    .flatMap((code) => [code, code.split('-')[0]])
+    .find((code) => others.includes(code));
+  return found || others[0] || codes[0];
 }
 
 /** Returns options for languages, by their names. */
