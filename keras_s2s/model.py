@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from keras_s2s.decoding.read_sources import refuse_languages_of_ids
 from keras_s2s.decoding.read_targets import pair_rows
 from keras_s2s.decoding.request import Request, output_texts
 from keras_s2s.export.formats import export_as, refuse_fixed_search
+from keras_s2s.export.verification import verification_of
 from keras_s2s.fair_lock import FairLock
 from keras_s2s.network_size import refuse_beyond_memory
 from keras_s2s.options.generation import describes_options
@@ -439,6 +441,11 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
         processors: Sequence[LogitsProcessor] | None = None,
         version: int | None = None,
         overwrite: bool = False,
+        text: bool = True,
+        truncate: bool = False,
+        cross_attention: bool = False,
+        verify: bool = True,
+        samples: Sequence[str] | None = None,
         quantization: str | None = None,
         max_shard_bytes: int | None = None,
         **generation_options: Any,
@@ -458,6 +465,14 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
                 A CTranslate2 folder stores none: which ones its caller has to give is logged.
             version: write `directory/<version>`, the layout TensorFlow Serving looks for.
             overwrite: replace an export that is there already.
+            text: of a SavedModel: with the tokenizers; False exports from ids to ids, for servers
+                without tensorflow-text.
+            truncate: of a SavedModel: cut what is too long, as `overlong="truncate"` does; else
+                that row's result is an error.
+            cross_attention: of a SavedModel: return the attention of results to their sources.
+            verify: of a SavedModel: compare its results for samples, in a fresh process, with
+                those of `generate` before it is put in its place.
+            samples: texts for that; by default some are made of the model's vocabulary.
             quantization: of a CTranslate2 model: int8, int16, float16, ...
             max_shard_bytes: of a Hugging Face folder: most bytes of weights in one file.
 
@@ -466,7 +481,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
 
         Raises:
             ExportError: an unknown format, a tokenizer that cannot be part of a graph, or a
-                folder that is in the way.
+                folder that is in the way, or a SavedModel with other results than the model's.
             ImportError: TensorFlow is not installed.
             ValueError: an option with a value that it does not take.
 
@@ -482,10 +497,33 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
         if format == "tf_saved_model" and parts.preprocessor is None:
             refuse_languages_of_ids(parts, src_lang, tgt_lang)
         chosen, plan, _ = plan_search(parts, search, [0])
+        verification = None
+        if format == "tf_saved_model" and verify:
+            as_text = text and parts.preprocessor is not None
+            generate = partial(
+                self.generate,
+                sampler=sampler,
+                processors=processors,
+                src_lang=src_lang if as_text else None,
+                tgt_lang=tgt_lang,
+                overlong="truncate" if truncate else "error",
+                **generation_options,
+            )
+            verification = verification_of(
+                parts, chosen, plan, generate, samples=samples, as_text=as_text
+            )
         return export_as(
             format,
             directory,
-            dict(version=version, quantization=quantization, max_shard_bytes=max_shard_bytes),
+            dict(
+                version=version,
+                text=None if text else False,
+                truncate=truncate or None,
+                cross_attention=cross_attention or None,
+                verification=verification,
+                quantization=quantization,
+                max_shard_bytes=max_shard_bytes,
+            ),
             network=self.network,
             variables=self.weights,
             config=parts.preset,

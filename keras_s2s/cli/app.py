@@ -17,6 +17,7 @@ import typer
 from keras_s2s.cli import zoo
 from keras_s2s.cli.convert import convert
 from keras_s2s.cli.evaluate import evaluate
+from keras_s2s.cli.export import export
 from keras_s2s.cli.generate import generate
 from keras_s2s.cli.interrupts import kept_interrupts
 from keras_s2s.cli.messages import hide_messages
@@ -42,6 +43,7 @@ app.command()(train)
 app.command()(generate)
 app.command()(evaluate)
 app.command()(convert)
+app.command()(export)
 app.command()(serve)
 app.add_typer(zoo.app, name="zoo")
 
@@ -67,7 +69,7 @@ def _program(
         typer.Option("--version", help="Show the version.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
-    """Encoder-decoder models on Keras 3: train, generate, evaluate, convert, serve."""
+    """Encoder-decoder models on Keras 3: train, generate, evaluate, convert, export, serve."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

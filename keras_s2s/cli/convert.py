@@ -70,8 +70,6 @@ def convert(
     show_messages()
     options: dict[str, Any] = {"dtype": dtype, "tokenizer": tokenizer}
     model = load_model(source, **{k: v for k, v in options.items() if v is not None})
-    if ids:
-        model.preprocessor = None
     if to == OWN:
         if src_lang is not None or tgt_lang is not None:
             if model.preprocessor is None:
@@ -91,6 +89,7 @@ def convert(
                 tgt_lang=tgt_lang,
                 quantization=quantization,
                 overwrite=overwrite,
+                text=not ids,
             )
         except TokenizerExportError as error:
             raise ValueError(

@@ -68,7 +68,8 @@ class Loop:
 
         Args:
             inputs: those of the frontend (`Frontend.specs`); `places`, `seeds`, `prefix_lengths`
-                and `limits` `[B]`; `prefix` `[B, P]`: see `Sources`.
+                and `limits` `[B]`; `prefix` `[B, P]`: see `Sources`. `starts` `[B]` may be left
+                out: then it is the plan's decoder start.
             capacity: steps to make room for.
 
         Returns:
@@ -80,6 +81,9 @@ class Loop:
         if ids is None:  # no rule of the plan reads them (`planning.py` refuses those that do)
             mask = mask[:, :0]
             ids = ops.cast(mask, "int32")
+        if "starts" not in inputs:
+            starts = ops.full_like(inputs["places"], self.plan.decoder_start)
+            inputs = {**inputs, "starts": starts}
         sources = Sources(ids, mask, *[inputs[name] for name in Sources._fields[2:]])
         state = self.moves.init_state(self.moves.encode(inputs), capacity)
         width, copies = self.sampler.width, self.sampler.copies
@@ -90,7 +94,7 @@ class Loop:
         more = {"hidden_dim": self.moves.hidden_dim} if self.sampler.reads_hidden else {}
         search = self.sampler.begin(sources, capacity, self.plan, **more)
         batch = ops.shape(sources.places)[0]
-        tokens = ops.full((batch * width,), self.plan.decoder_start, dtype="int32")
+        tokens = ops.repeat(sources.starts, width) if width > 1 else sources.starts
         finite = ops.ones((batch,), dtype="bool")
         return (sources, state.source), (search, tokens, state.beam, finite)
 

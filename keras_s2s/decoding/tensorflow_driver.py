@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
@@ -155,7 +155,24 @@ def tensorflow_segment(loop: Loop, fixed: Tree, changing: Tree, begin: Any, end:
     return changing, index, loop.finished(changing), loop.finite(changing)
 
 
-def tensorflow_graph(loop: Loop, inputs: Mapping[str, Any], first_capacity: int = 64) -> Result:
+class GraphResult(NamedTuple):
+    """What `tensorflow_graph` found.
+
+    Attributes:
+        token_ids: int32 `[B, N, T]`, T the longest of them.
+        lengths, scores: int32 and float32 `[B, N]`.
+        finite: bool `[B]`, whether all logits of a source were finite.
+    """
+
+    token_ids: Any
+    lengths: Any
+    scores: Any
+    finite: Any
+
+
+def tensorflow_graph(
+    loop: Loop, inputs: Mapping[str, Any], first_capacity: int = 64
+) -> GraphResult:
     """Generates in TensorFlow ops alone, for an exported graph.
 
     It is a loop of segments around the loop of steps: the capacity doubles from one segment to the
@@ -193,19 +210,12 @@ def tensorflow_graph(loop: Loop, inputs: Mapping[str, Any], first_capacity: int 
         (tf.constant(0), first, changing),
         shape_invariants=(tf.TensorShape([]), tf.TensorShape([]), shapes),
     )
-    # A served graph cannot raise Python errors; an op of it can fail.
-    finite = tf.debugging.Assert(
-        tf.reduce_all(loop.finite(changing)),
-        ["the model's logits are not finite (NaN or infinite): see `generate` for the cause"],
-    )
     result, copies = loop.finish(changing), loop.sampler.copies
-    found = tf.debugging.Assert(
-        tf.reduce_all(result.lengths[:, 0] > 0),
-        ["the rules of this generation leave no sequence for a source; lengths:", result.lengths],
-    )
-    with tf.control_dependencies([finite, found]):
-        result = Result(*map(tf.identity, result))
+    finite = tf.reduce_all(tf.reshape(loop.finite(changing), [-1, copies]), axis=1)
     # [B * copies, N, ...] -> [B, copies * N, ...]
-    return Result(
-        *[ops.reshape(part, (-1, copies * part.shape[1], *ops.shape(part)[2:])) for part in result]
-    )
+    ids, lengths, scores = [
+        ops.reshape(part, (-1, copies * part.shape[1], *ops.shape(part)[2:]))
+        for part in (result.token_ids, result.lengths, result.scores)
+    ]
+    longest = tf.reduce_max(tf.concat([tf.reshape(lengths, [-1]), [0]], axis=0))
+    return GraphResult(ids[..., :longest], lengths, scores, finite)

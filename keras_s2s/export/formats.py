@@ -26,7 +26,10 @@ class Format(NamedTuple):
 
 
 FORMATS: dict[str, Format] = {
-    "tf_saved_model": Format(export_saved_model, frozenset({"version"})),
+    "tf_saved_model": Format(
+        export_saved_model,
+        frozenset({"version", "text", "truncate", "cross_attention", "verification"}),
+    ),
     "huggingface": Format(export_huggingface, frozenset({"max_shard_bytes"})),
     "ctranslate2": Format(export_ctranslate2, frozenset({"quantization"})),
     "torch_rnn": Format(export_torch_rnn, frozenset()),

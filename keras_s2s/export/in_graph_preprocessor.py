@@ -5,18 +5,16 @@ Letters: B texts, S source ids, T target ids, N rows of target ids.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+from keras_s2s.export.in_graph.languages import NONE, InGraphLanguages, Languages
 from keras_s2s.export.in_graph.text_ops import valid_utf8
 from keras_s2s.export.in_graph_tokenizers import (
     check_tokenizer,
     in_graph_tokenizer,
 )
 from keras_s2s.text.preprocessor import Preprocessor
-
-#: Not an id: the place of a text between its special ids.
-_TEXT = -1
+from keras_s2s.text.truncation import Cut, Side
 
 
 def check_preprocessor(preprocessor: Preprocessor) -> None:
@@ -36,7 +34,10 @@ class InGraphPreprocessor:
         preprocessor: the preprocessor to express in TensorFlow ops.
 
     Attributes:
+        languages: reads language codes.
         resources: objects that the exported module must keep a reference to.
+        cuts: the side on which texts of each side are cut.
+        ends_once: whether texts of each side that spell EOS themselves get no second one.
 
     Raises:
         ExportError: a tokenizer has no twin.
@@ -44,9 +45,14 @@ class InGraphPreprocessor:
 
     def __init__(self, preprocessor: Preprocessor) -> None:
         self.special_ids = preprocessor.special_ids
+        self.languages = InGraphLanguages(self.special_ids)
         self.source = in_graph_tokenizer(preprocessor.source)
         self.target = self.source if preprocessor.joint else in_graph_tokenizer(preprocessor.target)
-        self.resources = [*self.source.resources, *self.target.resources]
+        self.resources = [
+            *self.source.resources,
+            *self.target.resources,
+            *self.languages.resources,
+        ]
         self._target_size = preprocessor.target.vocabulary_size
         special, target = self.special_ids.target, preprocessor.target
         languages = self.special_ids.languages
@@ -55,29 +61,61 @@ class InGraphPreprocessor:
             *(target.pad_id, target.bos_id, target.eos_id),
             *(() if languages is None else languages.codes.values()),
         )
-        # In the default languages.
-        self._source_frame = _Frame(
-            preprocessor.frame_source([[_TEXT]])[0],
-            self.special_ids.source.eos if preprocessor.source.ends_once else None,
-        )
-        self._target_frame = _Frame(
-            preprocessor.frame_target([[_TEXT]])[0], special.eos if target.ends_once else None
-        )
+        self.cuts: dict[Side, Cut] = {
+            "source": preprocessor.source.truncation_side,
+            "target": target.truncation_side,
+        }
+        self.ends_once: dict[Side, bool] = {
+            "source": preprocessor.source.ends_once,
+            "target": target.ends_once,
+        }
         self._dropped = sorted({i for i in dropped if i is not None})
 
-    def encode_source(self, texts: Any) -> tuple[Any, Any]:
-        """Encodes string `texts [B]` as int32 ids and their bool mask, `[B, S]` both, S at
-        least 1.
-        """
-        ids = self._source_frame(self.source.encode(valid_utf8(texts)))
-        return _padded(ids, self.special_ids.source.pad)
+    def encode_source(self, texts: Any, spoken: Languages | None = None) -> tuple[Any, Any]:
+        """Encodes source texts with their special ids, as `Preprocessor.encode_source` does.
 
-    def encode_target(self, texts: Any) -> tuple[Any, Any]:
-        """Encodes string `texts [B]` as labels: int32 ids with EOS and without decoder start, and
-        their bool mask, `[B, T]` both, T at least 1.
+        Args:
+            texts: string `[B]`.
+            spoken: the languages of the texts; None for the model's default ones.
+
+        Returns:
+            int32 ids and their bool mask, `[B, S]` both, S at least 1.
         """
-        ids = self._target_frame(self.target.encode(valid_utf8(texts)))
-        return _padded(ids, self.special_ids.target.pad)
+        import tensorflow as tf
+
+        spoken = spoken or self.languages(tf.size(texts))
+        special, languages = self.special_ids.source, self.special_ids.languages
+        ids = self.source.encode(valid_utf8(texts))
+        ids = _surround(ids, special.bos, special.eos, once=self.ends_once["source"])
+        if languages is not None:
+            if languages.target == "source_prefix":
+                ids = _with_ids(ids, before=spoken.target)
+            if languages.source == "prefix":
+                ids = _with_ids(ids, before=spoken.source)
+            elif languages.source == "suffix":
+                ids = _with_ids(ids, after=spoken.source)
+        return _padded(ids, special.pad)
+
+    def encode_target(self, texts: Any, spoken: Languages | None = None) -> tuple[Any, Any]:
+        """Encodes target texts as labels, as `Preprocessor.encode_target` does: with EOS and
+        without decoder start.
+
+        Args:
+            texts: string `[B]`.
+            spoken: the languages of the texts; None for the model's default ones.
+
+        Returns:
+            int32 ids and their bool mask, `[B, T]` both, T at least 1.
+        """
+        import tensorflow as tf
+
+        spoken = spoken or self.languages(tf.size(texts))
+        special, languages = self.special_ids.target, self.special_ids.languages
+        ids = self.target.encode(valid_utf8(texts))
+        ids = _surround(ids, special.bos, special.eos, once=self.ends_once["target"])
+        if languages is not None and languages.target == "forced_bos":
+            ids = _with_ids(ids, before=spoken.target)
+        return _padded(ids, special.pad)
 
     def decode_target(self, ids: Any, lengths: Any) -> Any:
         """Decodes generated rows to texts, up to their EOS and without special ids.
@@ -102,32 +140,34 @@ class InGraphPreprocessor:
         return self.target.decode(kept)
 
 
-class _Frame:
-    """The special ids around any text.
-
-    Args:
-        marked: a framed row, with `_TEXT` in the place of the text.
-        eos: the EOS that a text may spell itself, and that it then gets no second time; None adds
-            it always.
+def _surround(ids: Any, bos: int | None, eos: int | None, *, once: bool) -> Any:
+    """Returns ragged int32 `ids [B, None]` with BOS before and EOS after each row, as
+    `text.id_rows.surround` does.
     """
+    import tensorflow as tf
 
-    def __init__(self, marked: Sequence[int], eos: int | None) -> None:
-        at = list(marked).index(_TEXT)
-        self.before, self.after = list(marked[:at]), list(marked[at + 1 :])
-        self.eos = eos if eos in self.after else None
+    rows = ids.nrows(out_type=tf.int32)
+    if eos is not None:
+        ends: Any = tf.fill([rows, 1], eos)
+        if once:
+            ended = tf.reduce_any(tf.equal(ids[:, -1:], eos), axis=1)
+            ends = tf.ragged.boolean_mask(ends, ~ended[:, None])
+        ids = tf.concat([ids, ends], axis=1)
+    return ids if bos is None else tf.concat([tf.fill([rows, 1], bos), ids], axis=1)
 
-    def __call__(self, ids: Any) -> Any:
-        """Returns ragged int32 `ids [B, None]` with the special ids around each row."""
-        import tensorflow as tf
 
-        rows = ids.nrows(out_type=tf.int32)
-        before = [tf.fill([rows, 1], i) for i in self.before]
-        after: list[Any] = [tf.fill([rows, 1], i) for i in self.after]
-        if self.eos is not None:
-            ended = tf.reduce_any(tf.equal(ids[:, -1:], self.eos), axis=1)
-            place = self.after.index(self.eos)
-            after[place] = tf.ragged.boolean_mask(after[place], ~ended[:, None])
-        return tf.concat([*before, ids, *after], axis=1) if before or after else ids
+def _with_ids(ids: Any, *, before: Any = None, after: Any = None) -> Any:
+    """Returns ragged `ids [B, None]` with an id before or after each row, int32 `[B]`, unless it
+    is `NONE`.
+    """
+    import tensorflow as tf
+
+    def optional(each: Any) -> list[Any]:
+        if each is None:
+            return []
+        return [tf.ragged.boolean_mask(each[:, None], each[:, None] != NONE)]
+
+    return tf.concat([*optional(before), ids, *optional(after)], axis=1)
 
 
 def _padded(ids: Any, pad: int) -> tuple[Any, Any]:

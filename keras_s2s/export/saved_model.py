@@ -3,8 +3,6 @@
 The decoding loop is that of `decoding/loop.py`, traced with unknown batch and length; the
 tokenizers are those of `in_graph_tokenizers.py`. There are no XLA ops in the graph, so that
 any TensorFlow runtime with tensorflow-text's ops runs it, TensorFlow Serving for one.
-
-Letters: B sources, S source ids, N hypotheses of a source, T generated ids.
 """
 
 from __future__ import annotations
@@ -12,24 +10,29 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from keras_s2s.config import PresetConfig, SpecialIds
-from keras_s2s.decoding.loop import Loop
-from keras_s2s.decoding.tensorflow_driver import source_specs, tensorflow_graph
-from keras_s2s.export.checked_rows import checked_rows
+from keras_s2s.export.certificate import Verification, write_certificate
 from keras_s2s.export.errors import ExportError
+from keras_s2s.export.generate_signatures import generate_signatures
+from keras_s2s.export.graph_model import OPTIONAL, GraphModel
+from keras_s2s.export.in_graph.languages import InGraphLanguages
 from keras_s2s.export.in_graph_preprocessor import InGraphPreprocessor, check_preprocessor
 from keras_s2s.export.replaced_directory import replaced_directory
-from keras_s2s.export.saved_model_readme import README_FILE, note, readme
+from keras_s2s.export.required_ops import required_ops
+from keras_s2s.export.saved_model_readme import (
+    README_FILE,
+    needs_tensorflow_text,
+    note,
+    readme,
+)
 from keras_s2s.export.score_signatures import score_signatures
 from keras_s2s.export.second_process_request import ExportRequest
-from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.network import Network
 from keras_s2s.samplers.processors import AllowedTokens
 from keras_s2s.samplers.sampler import Plan, Sampler
@@ -51,25 +54,22 @@ def export_saved_model(
     plan: Plan,
     version: int | None = None,
     overwrite: bool = False,
+    text: bool = True,
+    truncate: bool = False,
+    cross_attention: bool = False,
+    verification: Verification | None = None,
 ) -> Path:
     """Writes a SavedModel.
 
     Signatures (batch and lengths are unknown to the graph, so that any size runs):
 
-    - `serving_default`: `text`, string `[B]`; returns `text`, string `[B]`, and the outputs of
-      `ids`. Where sources are no texts it takes the inputs of `ids`. Without a preprocessor it is
-      the same as `ids`.
-    - `ids`: the inputs of the frontend, for token ids `encoder_token_ids`, int32 `[B, S]`, for
-      feature vectors `encoder_features`, float32 `[B, S, F]`, and `encoder_padding_mask`, bool
-      `[B, S]` (True = real); returns `token_ids`, int32 `[B, T]`, `lengths`, int32 `[B]`, and
-      `scores`, float32 `[B]`.
-
+    - `serving_default`: texts to the best texts; `generate`: to all hypotheses; `ids` and
+      `generate_ids`: the same two from ids (`generate_signatures.py`).
     - `score`, `score_ids`: the log-probability of given targets, as `model.score`
       (`score_signatures.py`).
 
-    Where the sampler returns N > 1 hypotheses, every output of the first two has an axis N after
-    the batch. A sampler that draws adds an input `seeds`, int32 `[B]`, to both: the result of a
-    row depends on its own seed alone.
+    A row that cannot be used, for instance one that is too long, has its reason in the output
+    `error`, and the others have their results.
 
     Under JAX and PyTorch the model is rebuilt and written by a second process that runs
     TensorFlow on the CPU.
@@ -84,16 +84,26 @@ def export_saved_model(
         plan: special ids, number of steps and rules.
         version: write `directory/<version>`, the layout TensorFlow Serving looks for.
         overwrite: replace a SavedModel that is there already.
+        text: with the tokenizers; False exports from ids to ids, for servers without
+            tensorflow-text.
+        truncate: cut sources and targets that are too long, as `overlong="truncate"` does.
+        cross_attention: `generate` and `generate_ids` return the attention of the results to
+            their sources, too.
+        verification: what the SavedModel is compared with before it is put in its place
+            (`certificate.py`); None compares nothing.
 
     Returns:
         the folder that holds `saved_model.pb`.
 
     Raises:
-        ExportError: a tokenizer without a twin, a folder that is in the way, or a failed second
-            process. Nothing is written.
+        ExportError: a tokenizer without a twin, a folder that is in the way, attention of a
+            decoder that has none, ops that no server has, a failed second process, or results
+            other than the model's. Nothing is written.
         ImportError: TensorFlow is not installed.
     """
     target = _target(Path(directory), version)
+    if not text:
+        preprocessor = None
     if preprocessor is not None:
         check_preprocessor(preprocessor)
     if any(isinstance(rule, AllowedTokens) for rule in plan.processors):
@@ -106,7 +116,7 @@ def export_saved_model(
             "exporting a SavedModel needs TensorFlow, whichever backend runs: "
             'pip install "keras-s2s[tensorflow]"'
         )
-    request = ExportRequest(sampler, plan)
+    request = ExportRequest(sampler, plan, truncate=truncate, cross_attention=cross_attention)
     with replaced_directory(target, marker=MARKER, overwrite=overwrite) as beside:
         if keras.backend.backend() == "tensorflow":
             write_saved_model(
@@ -122,6 +132,7 @@ def export_saved_model(
 
             policy = network.encoder.dtype_policy.name
             export_in_second_process(beside, variables, config, preprocessor, request, policy)
+        write_certificate(beside, verification, needs_text=needs_tensorflow_text(preprocessor))
     if line := note(str(target), preprocessor):
         print(line, file=sys.stderr)
     return target
@@ -150,94 +161,21 @@ def write_saved_model(
     """Traces the signatures and saves them into `directory`; for the TensorFlow backend."""
     import tensorflow as tf
 
-    sampler, plan = request.sampler, request.plan
-    frontend = network.frontend
-    # Only sources of token ids are made of text.
-    reads_text = frontend.reads_text
     text = None if preprocessor is None else InGraphPreprocessor(preprocessor)
-    specs = list(source_specs(frontend).values())
-    seeds_spec = tf.TensorSpec([None], tf.int32, name="seeds")
-    text_spec = tf.TensorSpec([None], tf.string, name="text")
-
-    # Nothing here branches on tensors in Python; converting it took longer than tracing.
-    graph = partial(tf.function, autograph=False)
-
-    @graph(input_signature=[*specs, seeds_spec])
-    def search(values: Any, mask: Any, seeds: Any) -> Any:
-        values, mask = _checked_sources(network, values, mask)
-        batch = tf.shape(mask)[0]
-        result = tensorflow_graph(
-            Loop(network, sampler, plan),
-            {
-                frontend.input.name: values,
-                SOURCE_MASK: mask,
-                "places": tf.range(batch),
-                "seeds": seeds,
-                "prefix": tf.zeros([batch, 1], tf.int32),
-                "prefix_lengths": tf.zeros([batch], tf.int32),
-                "limits": tf.fill([batch], plan.steps),
-            },
-        )
-        longest = tf.reduce_max(tf.concat([tf.reshape(result.lengths, [-1]), [0]], axis=0))
-        return result.token_ids[..., :longest], result.lengths, result.scores
-
-    def outputs(values: Any, mask: Any, seeds: Any) -> dict[str, Any]:
-        if seeds is None:
-            seeds = tf.zeros([tf.shape(mask)[0]], tf.int32)
-        token_ids, lengths, scores = search(values, mask, seeds)
-        named = {"token_ids": token_ids, "lengths": lengths, "scores": scores}
-        if text is not None:
-            # [B, N, T] -> [B*N, T]; spelt out, since nothing can be inferred for an empty batch.
-            shape = tf.shape(token_ids)
-            flat = tf.reshape(token_ids, [shape[0] * shape[1], shape[2]])
-            texts = text.decode_target(flat, tf.reshape(lengths, [-1]))
-            named["text"] = tf.reshape(texts, tf.shape(lengths))
-        if sampler.num_return_sequences == 1:
-            named = {name: value[:, 0] for name, value in named.items()}
-        return named
-
-    def from_ids(values: Any, mask: Any, seeds: Any = None) -> Any:
-        named = outputs(values, mask, seeds)
-        return {name: value for name, value in named.items() if name != "text"}
-
-    def from_text(texts: Any, seeds: Any = None) -> Any:
-        assert text is not None
-        return outputs(*text.encode_source(texts), seeds)
-
+    languages = InGraphLanguages(special_ids) if text is None else text.languages
+    model = GraphModel(network, special_ids, text, languages, request)
+    signatures = generate_signatures(model) | score_signatures(model)
     module = tf.Module(name="keras_s2s")
     module.weights = [variable.value for variable in variables]
-    module.tokenizers = [] if text is None else text.resources
-    seeds = [seeds_spec] if sampler.draws else []
-    ids_signature = graph(from_ids, input_signature=[*specs, *seeds])
-    signatures = {"ids": ids_signature, "serving_default": ids_signature}
-    if text is not None:
-        signatures["serving_default"] = (
-            graph(from_text, input_signature=[text_spec, *seeds])
-            if reads_text
-            else graph(
-                lambda values, mask, seeds=None: outputs(values, mask, seeds),
-                input_signature=[*specs, *seeds],
-            )
-        )
-    signatures |= score_signatures(network, special_ids, text, partial(_checked_sources, network))
+    module.tables = languages.resources if text is None else text.resources
     tf.saved_model.save(module, str(directory), signatures=signatures)
-    _describe(directory, special_ids, preprocessor, request)
-    (directory / README_FILE).write_text(
-        readme(preprocessor, frontend.input, draws=sampler.draws), encoding="utf-8"
-    )
-
-
-def _checked_sources(network: Network, values: Any, mask: Any) -> tuple[Any, Any]:
-    """Returns `values` and `mask` after graph ops that refuse what `generate` refuses."""
-    return checked_rows(
-        values,
-        mask,
-        side="source",
-        name=network.frontend.input.name,
-        mask_name=SOURCE_MASK,
-        size=network.config.source_vocab_size,
-        limit=network.max_source_length,
-    )
+    inputs = {
+        name: [spec.name for spec in signature.input_signature]
+        for name, signature in signatures.items()
+    }
+    _describe(directory, special_ids, preprocessor, request, inputs)
+    lines = readme(preprocessor, network.frontend.input, inputs=inputs["serving_default"])
+    (directory / README_FILE).write_text(lines, encoding="utf-8")
 
 
 def _describe(
@@ -245,6 +183,7 @@ def _describe(
     special_ids: SpecialIds,
     preprocessor: Preprocessor | None,
     request: ExportRequest,
+    inputs: Mapping[str, Sequence[str]],
 ) -> None:
     """Writes files that describe the SavedModel, for people and for servers."""
     import tensorflow as tf
@@ -256,6 +195,9 @@ def _describe(
     description = {
         "generation": generation,
         "max_length": request.plan.steps + 1,
+        "signatures": inputs,
+        "optional_inputs": OPTIONAL,
+        "required_ops": required_ops(directory)._asdict(),
         "special_ids": special_ids.model_dump(mode="json"),
         "tokenizers": None
         if preprocessor is None

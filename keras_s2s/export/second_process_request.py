@@ -21,15 +21,19 @@ PROCESSORS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """How the exported model generates.
+    """How the exported model generates, and what its signatures have.
 
     Attributes:
         sampler: the strategy.
         plan: special ids, number of steps and rules.
+        truncate: cut what is too long, in place of an error.
+        cross_attention: the signatures that generate all hypotheses return attention, too.
     """
 
     sampler: Sampler
     plan: Plan
+    truncate: bool = False
+    cross_attention: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Returns the request as values that JSON knows.
@@ -49,6 +53,8 @@ class ExportRequest:
                 _named(rule, PROCESSORS, "logits processor", vars(rule))
                 for rule in self.plan.processors
             ],
+            "truncate": self.truncate,
+            "cross_attention": self.cross_attention,
         }
 
     @classmethod
@@ -62,6 +68,8 @@ class ExportRequest:
         return cls(
             SAMPLERS[sampler["name"]](**sampler["settings"]),
             Plan(**data["plan"], processors=rules),
+            truncate=data["truncate"],
+            cross_attention=data["cross_attention"],
         )
 
 

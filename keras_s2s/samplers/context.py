@@ -22,6 +22,7 @@ class Sources(NamedTuple):
             is not prefixed.
         prefix_lengths: int32 `[B]`, how many of them are real.
         limits: int32 `[B]`, most ids of its sequences, those of the prefix counted.
+        starts: int32 `[B]`, the decoder start of its sequences.
     """
 
     ids: Tensor
@@ -31,6 +32,7 @@ class Sources(NamedTuple):
     prefix: Tensor
     prefix_lengths: Tensor
     limits: Tensor
+    starts: Tensor
 
     @property
     def rows(self) -> Tensor:
@@ -73,13 +75,18 @@ class Step(NamedTuple):
         """Ids of each row that were not given in its prefix, int32 `[R]`."""
         return ops.cast(self.index, "int32") - self.of_rows(self.sources.prefix_lengths)
 
-    def history(self, decoder_start: int) -> tuple[Tensor, Tensor]:
+    def history(self, decoder_start: int | None = None) -> tuple[Tensor, Tensor]:
         """Returns the ids of each row, with the decoder start, and which of them are real.
+
+        Args:
+            decoder_start: not used any more, for one release: each source has its own.
 
         Returns:
             int32 `[R, 1 + C]` and bool `[1, 1 + C]`.
         """
-        start = ops.full((ops.shape(self.tokens)[0], 1), decoder_start, dtype="int32")
+        if decoder_start is not None:
+            warnings.warn("call Step.history() without arguments", FutureWarning, stacklevel=2)
+        start = self.of_rows(self.sources.starts)[:, None]
         ids = ops.concatenate([start, self.tokens], axis=1)
         places = ops.arange(ops.shape(ids)[1], dtype="int32")
         return ids, (places <= ops.cast(self.index, "int32"))[None]

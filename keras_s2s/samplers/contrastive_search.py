@@ -68,7 +68,7 @@ class ContrastiveSearch(Sampler):
 
     def begin(self, sources: Sources, capacity: Tensor, plan: Plan, hidden_dim: int = 0) -> Tree:
         batch = ops.shape(sources.places)[0]
-        start = ops.full((batch, self.top_k), plan.decoder_start, dtype="int32")
+        start = ops.repeat(sources.starts[:, None], self.top_k, axis=1)
         return {
             **histories((batch, 1), capacity, plan),
             "context": ops.zeros((batch, capacity, hidden_dim), dtype="float32"),

@@ -117,7 +117,7 @@ class RepetitionPenalty(LogitsProcessor):
     penalty: float
 
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
-        ids, real = step.history(plan.decoder_start)
+        ids, real = step.history()
         used = occur(ids, ops.broadcast_to(real, ops.shape(ids)), scores.shape[-1])
         penalised = ops.where(scores < 0, scores * self.penalty, scores / self.penalty)
         return ops.where(used, penalised, scores)
@@ -130,7 +130,7 @@ class NoRepeatNgram(LogitsProcessor):
     size: int
 
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
-        ids, real = step.history(plan.decoder_start)
+        ids, real = step.history()
         real = ops.broadcast_to(real, ops.shape(ids))
         return forbid(scores, _continued(ids, real, step, plan, self.size, scores.shape[-1]))
 
@@ -166,7 +166,7 @@ def _continued(
     """
     if size == 1:
         return occur(ids, real, vocabulary)
-    history, _ = step.history(plan.decoder_start)
+    history, _ = step.history()
     last = ops.cast(step.index, "int32")  # place of the newest id in `history`
     count = ops.shape(ids)[1]
     # An n-gram that ends at place p has its first id at p - (n - 1); a roll brings each of its
@@ -196,7 +196,7 @@ class BadWords(LogitsProcessor):
         single = [word[0] for word in words if len(word) == 1]
         if single:
             scores = forbid(scores, is_token(scores, single))
-        history, _ = step.history(plan.decoder_start)
+        history, _ = step.history()
         last = ops.cast(step.index, "int32")
         for word in (word for word in words if len(word) > 1):
             begun: Any = last >= len(word) - 2
@@ -326,7 +326,7 @@ class AllowedTokens(LogitsProcessor):
                 banned[i, self._allowed(int(rows[i]), ids, vocabulary)] = False
             return banned
 
-        history, _ = step.history(plan.decoder_start)
+        history, _ = step.history()
         index, sources = ops.cast(step.index, "int32"), step.sources
         rows, asked = map(step.of_rows, (sources.places, index >= sources.prefix_lengths))
         if step.alive is not None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from keras_s2s.serving.patience import Patience
 
-#: Computes a batch: what the rows have in common, and the rows; returns a result for each row.
+#: Computes a batch: what the rows have in common, and the rows; returns a result for each row. One
+#: that is an exception fails the request of its row alone.
 Run = Callable[[Any, list[Any]], Sequence[Any]]
 
 
@@ -36,6 +37,19 @@ class PartFailed(Exception):
     def __init__(self, start: int, error: BaseException) -> None:
         super().__init__(str(error))
         self.start, self.error = start, error
+
+
+class RowFailed(Exception):
+    """Raised for a request with a row that has no result, with what was wrong with it.
+
+    Attributes:
+        row: its number among those of the request.
+        error: that `run` returned for it.
+    """
+
+    def __init__(self, row: int, error: Exception) -> None:
+        super().__init__(str(error))
+        self.row, self.error = row, error
 
 
 @dataclass(eq=False)
@@ -243,10 +257,14 @@ class Batcher:
         taken = 0
         for part in parts:
             job = part.job
-            job.results[part.start : part.start + part.count] = results[taken : taken + part.count]
+            own = results[taken : taken + part.count]
             taken += part.count
+            job.results[part.start : part.start + part.count] = own
             job.done += part.count
-            if job.done == len(job.rows):
+            bad = next((i for i, each in enumerate(own) if isinstance(each, Exception)), None)
+            if bad is not None:
+                job.settle(RowFailed(part.start + bad, own[bad]))
+            elif job.done == len(job.rows):
                 job.settle()
 
     def _drop_settled(self) -> None:

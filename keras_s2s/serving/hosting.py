@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from starlette.requests import Request
 
-from keras_s2s.serving.batching import Batcher, PartFailed, QueueClosed, QueueFull
+from keras_s2s.serving.batching import Batcher, PartFailed, QueueClosed, QueueFull, RowFailed
 from keras_s2s.serving.errors import RequestError, unavailable
 from keras_s2s.serving.limits import Limits
 from keras_s2s.serving.metrics import Metrics
@@ -98,6 +98,8 @@ def explained(error: Exception, name: str) -> RequestError:
     first = 0
     if isinstance(error, PartFailed) and isinstance(error.error, Exception):
         first, error = error.start, error.error
+    if isinstance(error, RowFailed):
+        return RequestError(400, f"row {error.row}: {error.error}")
     if isinstance(error, RequestError):
         return error
     if isinstance(error, RowError):

@@ -12,8 +12,10 @@ import numpy as np
 from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.languages import ModelLanguages
 
-#: Signature that is used where a request names none.
+#: Signature that is used where a request names none: of the best results.
 DEFAULT_SIGNATURE = "serving_default"
+#: Signature of all results of each row.
+GENERATE = "generate"
 
 #: Outputs with a value for each id of a target: the output that holds their lengths.
 LENGTHS_OF = {"token_ids": "lengths", "token_log_probs": "target_lengths"}
@@ -109,8 +111,8 @@ class ServedModel(abc.ABC):
         """
 
     @abc.abstractmethod
-    def run(self, key: Any, rows: Sequence[Any]) -> list[Row]:
-        """Computes a batch; returns the outputs of each row.
+    def run(self, key: Any, rows: Sequence[Any]) -> Sequence[Row | Exception]:
+        """Computes a batch; returns the outputs of each row, or what is wrong with it.
 
         Args:
             key: of a `Prepared`.

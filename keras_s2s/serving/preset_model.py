@@ -19,6 +19,7 @@ from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.languages import ModelLanguages
 from keras_s2s.serving.models import (
     DEFAULT_SIGNATURE,
+    GENERATE,
     OFFERS,
     Prepared,
     Row,
@@ -29,7 +30,7 @@ from keras_s2s.serving.models import (
 )
 from keras_s2s.text.truncation import Overlong
 
-IDS, TEXT, SCORE, SCORE_IDS = "ids", "text", "score", "score_ids"
+IDS, GENERATE_IDS, TEXT, SCORE, SCORE_IDS = "ids", "generate_ids", "text", "score", "score_ids"
 ATTENTION = "attention"
 SOURCE_IDS = "encoder_token_ids"
 
@@ -53,12 +54,14 @@ class Call:
         seeded: the rows have seeds.
         written: the options as text, which is compared.
         options: of `generate`.
+        every: all results of a row are wanted, in place of the best.
     """
 
     kind: str
     seeded: bool
     written: str
     options: dict[str, Any] = field(compare=False, hash=False)
+    every: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,9 @@ class PresetModel(ServedModel):
 
     `serving_default` reads `text`, and, where the model has languages, `src_lang` and `tgt_lang`;
     `ids` reads `encoder_token_ids` and `encoder_padding_mask`. Each row may have one of `seeds`.
-    The outputs are `text`, `token_ids`, `lengths` and `scores`. A model without a preprocessor
-    reads and returns ids alone. `score` reads `source` and `target`, `score_ids` the ids of both.
+    The outputs are `text`, `token_ids`, `lengths` and `scores`, of the best result. `generate` and
+    `generate_ids` return all results. A model without a preprocessor reads and returns ids alone.
+    `score` reads `source` and `target`, `score_ids` the ids of both.
 
     Args:
         name: in addresses.
@@ -117,25 +121,39 @@ class PresetModel(ServedModel):
     def signatures(self) -> Mapping[str, Signature]:
         count = self.options.get("num_return_sequences")
         count = count or self.model.preset.generation.num_return_sequences or 1
-        several = () if count == 1 else (count,)
-        outputs = {
-            "token_ids": TensorInfo("int32", (None, *several, None)),
-            "lengths": TensorInfo("int32", (None, *several)),
-            "scores": TensorInfo("float32", (None, *several)),
-        }
+
+        def outputs(*several: int, text: bool = False) -> dict[str, TensorInfo]:
+            named = {
+                "token_ids": TensorInfo("int32", (None, *several, None)),
+                "lengths": TensorInfo("int32", (None, *several)),
+                "scores": TensorInfo("float32", (None, *several)),
+            }
+            return {"text": TensorInfo("string", (None, *several)), **named} if text else named
+
         seeds = {"seeds": TensorInfo("int32", (None,), required=False)}
+        limit = {"max_length": TensorInfo("int32", (None,), required=False)}
         ids = {
             SOURCE_IDS: TensorInfo("int32", (None, None)),
             SOURCE_MASK: TensorInfo("bool", (None, None), required=False),
         }
-        from_ids = Signature({**ids, **seeds}, outputs)
+        from_ids = Signature({**ids, **seeds}, outputs())
+        all_from_ids = Signature({**ids, **seeds, **limit}, outputs(count))
         targets = {
             TARGET_IDS: TensorInfo("int32", (None, None)),
             TARGET_MASK: TensorInfo("bool", (None, None), required=False),
         }
-        by_ids = {IDS: from_ids, SCORE_IDS: Signature({**ids, **targets}, SCORES)}
+        by_ids = {
+            IDS: from_ids,
+            GENERATE_IDS: all_from_ids,
+            SCORE_IDS: Signature({**ids, **targets}, SCORES),
+        }
         if self.model.preprocessor is None:
-            return {DEFAULT_SIGNATURE: from_ids, SCORE: by_ids[SCORE_IDS], **by_ids}
+            return {
+                DEFAULT_SIGNATURE: from_ids,
+                GENERATE: all_from_ids,
+                SCORE: by_ids[SCORE_IDS],
+                **by_ids,
+            }
         inputs: dict[str, TensorInfo] = {}
         languages = self.model.special_ids.languages
         if languages is not None:
@@ -143,10 +161,14 @@ class PresetModel(ServedModel):
             named = ("tgt_lang",) if languages.source == "none" else ("src_lang", "tgt_lang")
             inputs.update(dict.fromkeys(named, optional))
         string = TensorInfo("string", (None,))
-        text = {"text": TensorInfo("string", (None, *several))}
-        from_text = Signature({"text": string, **inputs, **seeds}, {**text, **outputs})
+        from_text = {"text": string, **inputs, **seeds}
         by_text = Signature({"source": string, "target": string, **inputs}, SCORES)
-        return {DEFAULT_SIGNATURE: from_text, SCORE: by_text, **by_ids}
+        return {
+            DEFAULT_SIGNATURE: Signature(from_text, outputs(text=True)),
+            GENERATE: Signature({**from_text, **limit}, outputs(count, text=True)),
+            SCORE: by_text,
+            **by_ids,
+        }
 
     # ------------------------------------------------------------------ requests
 
@@ -155,7 +177,8 @@ class PresetModel(ServedModel):
     ) -> Prepared:
         if signature in (SCORE, SCORE_IDS):
             return self._prepare_scores(signature, rows, parameters)
-        options = {**self.options, **parameters}
+        options = {**self.options, **parameters, **_limit(rows, parameters)}
+        every = signature in (GENERATE, GENERATE_IDS)
         seeds = _seeds(options.pop("seed", None), rows)
         if "text" in self.signatures[signature].inputs:
             kind, key = TEXT, "text"
@@ -171,7 +194,8 @@ class PresetModel(ServedModel):
             for i, (row, seed) in enumerate(zip(rows, seeds, strict=True))
         ]
         seeded = any(seed is not None for seed in seeds)
-        return Prepared(Call(kind, seeded, repr(sorted(options.items())), options), prepared)
+        written = repr(sorted(options.items()))
+        return Prepared(Call(kind, seeded, written, options, every=every), prepared)
 
     def _prepare_scores(
         self, signature: str, rows: Sequence[Row], parameters: Mapping[str, Any]
@@ -232,7 +256,7 @@ class PresetModel(ServedModel):
                 parameters["num_beams"] = max(beams, alternatives + 1)
             if own.get("sampler") in _SINGLE:
                 parameters["sampler"] = "beam"
-        return self.prepare(DEFAULT_SIGNATURE, rows, parameters)
+        return self.prepare(GENERATE, rows, parameters)
 
     def attend(
         self, text: str, target: str | Sequence[int], source_lang: str | None, lang: str | None
@@ -277,14 +301,23 @@ class PresetModel(ServedModel):
         output = self.model.generate(x, return_output=True, batch_size=len(rows), **options)
         results: list[Row] = []
         for i in range(len(rows)):
-            lengths = output.lengths[i]
             result: Row = {
-                "token_ids": without_padding(output.token_ids[i], lengths),
-                "lengths": lengths,
+                "token_ids": output.token_ids[i],
+                "lengths": output.lengths[i],
                 "scores": output.scores[i],
             }
             if key.kind == TEXT and output.texts is not None:
                 result = {"text": output.texts[i], **result}
+            # Of all results, or the best one, whether the search returned one or several.
+            several = np.ndim(output.lengths[i]) == 1
+            if key.every and not several:
+                result = {
+                    name: [value] if name == "text" else value[None]
+                    for name, value in result.items()
+                }
+            elif several and not key.every:
+                result = {name: value[0] for name, value in result.items()}
+            result["token_ids"] = without_padding(result["token_ids"], result["lengths"])
             results.append(result)
         return results
 
@@ -352,6 +385,22 @@ def _languages(rows: Sequence[SourceRow]) -> dict[str, Any]:
         for name in ("src_lang", "tgt_lang")
         if any(codes := [getattr(row, name) for row in rows])
     }
+
+
+def _limit(rows: Sequence[Row], parameters: Mapping[str, Any]) -> dict[str, int]:
+    """Returns the option `max_length` that the rows of a request name; 0 stands for the default."""
+    asked = {row.get("max_length") or 0 for row in rows}
+    if asked <= {0}:
+        return {}
+    if "max_length" in parameters:
+        raise RequestError(400, "max_length and parameters.max_length exclude each other")
+    if len(asked) > 1:
+        raise RequestError(
+            400,
+            f"the rows of a request have different max_length: {sorted(asked)}; send those that "
+            "differ as requests of their own",
+        )
+    return {"max_length": asked.pop()}
 
 
 def _seeds(seed: Any, rows: Sequence[Row]) -> list[int | None]:

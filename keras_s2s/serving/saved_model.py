@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_s2s.export.graph_model import ERROR
 from keras_s2s.export.saved_model import DESCRIPTION, MARKER
 from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.languages import ModelLanguages
 from keras_s2s.serving.models import (
     DEFAULT_SIGNATURE,
+    GENERATE,
     LENGTHS_OF,
     OFFERS,
     Prepared,
@@ -91,14 +93,29 @@ class SavedModel(ServedModel):
         self._functions = dict(self._loaded.signatures)
         if not self._functions:
             raise ValueError(f"{folder} has no signatures to serve")
-        self._signatures = {k: _signature(f) for k, f in self._functions.items()}
         description = folder / DESCRIPTION
         # Another exporter's rows cannot be put together again after they were divided.
         self.divides = description.is_file()
+        #: Values of the inputs that a request may leave out.
+        self._defaults: Mapping[str, Any] = {}
         if self.divides:
-            ids = json.loads(description.read_text("utf-8"))["special_ids"]
-            self.pad = int(ids["target"]["pad"])
+            described = json.loads(description.read_text("utf-8"))
+            self.pad = int(described["special_ids"]["target"]["pad"])
+            self._defaults = described.get("optional_inputs", {})
+        self._signatures = {
+            k: self._without_errors(_signature(f, self._defaults))
+            for k, f in self._functions.items()
+        }
         self._requests = 0
+
+    def _without_errors(self, signature: Signature) -> Signature:
+        """Returns a signature without the output of errors, which are replies of their own."""
+        outputs = {
+            name: info
+            for name, info in signature.outputs.items()
+            if name != ERROR or not self.divides
+        }
+        return replace(signature, outputs=outputs)
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
@@ -115,7 +132,10 @@ class SavedModel(ServedModel):
             )
         inputs = self._signatures[signature].inputs
         arrays = [
-            {name: self._array(name, info, row[name], i) for name, info in inputs.items()}
+            {
+                name: self._array(name, info, row.get(name, self._defaults.get(name)), i)
+                for name, info in inputs.items()
+            }
             for i, row in enumerate(rows)
         ]
         shapes = {name: {array[name].shape for array in arrays} for name in inputs}
@@ -163,7 +183,7 @@ class SavedModel(ServedModel):
         signature = self._signatures.get(DEFAULT_SIGNATURE)
         return (
             signature is not None
-            and set(signature.inputs) - {"seeds"} == {"text"}
+            and set(signature.inputs) - {"seeds", "src_lang", "tgt_lang"} == {"text"}
             and "text" in signature.outputs
         )
 
@@ -176,15 +196,24 @@ class SavedModel(ServedModel):
     ) -> Prepared:
         if not self._reads_texts:
             return super().translate(texts, source, target, alternatives)
-        signature = self._signatures[DEFAULT_SIGNATURE]
-        rows: list[Row] = [{"text": text} for text in texts]
+        # Of an older export, the default signature returned all results.
+        name = GENERATE if GENERATE in self._signatures else DEFAULT_SIGNATURE
+        signature = self._signatures[name]
+        languages = {
+            key: code
+            for key, code in (("src_lang", source), ("tgt_lang", target))
+            if key in signature.inputs and code is not None
+        }
+        rows: list[Row] = [{"text": text, **languages} for text in texts]
         if "seeds" in signature.inputs:
             draw = np.random.default_rng()
             for row in rows:
                 row["seeds"] = int(draw.integers(2**31))
-        return self.prepare(DEFAULT_SIGNATURE, rows, {})
+        return self.prepare(name, rows, {})
 
-    def run(self, key: GraphCall, rows: Sequence[dict[str, np.ndarray]]) -> list[Row]:
+    def run(
+        self, key: GraphCall, rows: Sequence[dict[str, np.ndarray]]
+    ) -> Sequence[Row | Exception]:
         import tensorflow as tf
 
         signature = self._signatures[key.signature]
@@ -199,8 +228,12 @@ class SavedModel(ServedModel):
         except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
             raise ValueError(_first_line(error.message)) from None
         arrays = {name: value.numpy() for name, value in outputs.items()}
-        results = []
+        errors = arrays.pop(ERROR).tolist() if self.divides and ERROR in arrays else None
+        results: list[Row | Exception] = []
         for i in range(len(rows)):
+            if errors is not None and errors[i]:
+                results.append(ValueError(_decoded(errors[i])))
+                continue
             row: Row = {name: _decoded(array[i]) for name, array in arrays.items()}
             for name, of_lengths in LENGTHS_OF.items():
                 if name in row and of_lengths in row:
@@ -209,8 +242,11 @@ class SavedModel(ServedModel):
         return results
 
 
-def _signature(function: Any) -> Signature:
-    inputs = {k: _info(spec) for k, spec in function.structured_input_signature[1].items()}
+def _signature(function: Any, defaults: Mapping[str, Any]) -> Signature:
+    inputs = {
+        k: _info(spec, required=k not in defaults)
+        for k, spec in function.structured_input_signature[1].items()
+    }
     outputs = {k: _info(spec) for k, spec in function.structured_outputs.items()}
     # What a row gets must not depend on what else is in its batch: only `token_ids` is cut.
     batches = all(info.shape and info.shape[0] is None for info in inputs.values()) and all(
@@ -222,9 +258,9 @@ def _signature(function: Any) -> Signature:
     return Signature(inputs, outputs, batches)
 
 
-def _info(spec: Any) -> TensorInfo:
+def _info(spec: Any, *, required: bool = True) -> TensorInfo:
     shape = () if spec.shape.rank is None else tuple(spec.shape.as_list())
-    return TensorInfo(spec.dtype.name, shape)
+    return TensorInfo(spec.dtype.name, shape, required)
 
 
 def _encoded(value: Any) -> Any:

@@ -141,6 +141,28 @@ def target_start(special_ids: SpecialIds, tgt_lang: str | None = None) -> Target
     return start
 
 
+def default_language_id(special_ids: SpecialIds, name: str) -> int | None:
+    """Returns the id of the language of texts where a call names none; None where there is none.
+
+    Args:
+        special_ids: of the model.
+        name: `"src_lang"` or `"tgt_lang"`.
+    """
+    languages = special_ids.languages
+    if languages is None:
+        return None
+    if name == "src_lang":
+        code = languages.default_source
+    else:
+        code = languages.default_target
+        if code is None and languages.target == "forced_bos":
+            # What the decoder is forced to begin with, or, as in transformers, the source's.
+            if special_ids.target.forced_bos in languages.codes.values():
+                return special_ids.target.forced_bos
+            code = languages.default_source
+    return None if code is None else languages.codes[code]
+
+
 def with_defaults(
     special_ids: SpecialIds, src_lang: str | None = None, tgt_lang: str | None = None
 ) -> SpecialIds:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from keras_s2s.config import LanguagesConfig, SpecialIds, TextConfig, TokenizerKind
+from keras_s2s.config import SpecialIds, TextConfig, TokenizerKind
 from keras_s2s.text.id_rows import id_row, id_rows, surround, without_special
 from keras_s2s.text.languages import (
     Language,
     TargetStart,
+    default_language_id,
     language_id,
     refuse_source_language,
     spread,
@@ -335,22 +336,8 @@ class Preprocessor:
         """
         languages = self.special_ids.languages
         codes = spread(language, rows, name)
-        default: int | None = None
-        if languages is not None:
-            default = self._default_language(languages, name)
+        default = default_language_id(self.special_ids, name)
         return [default if code is None else language_id(languages, code, name) for code in codes]
-
-    def _default_language(self, languages: LanguagesConfig, name: str) -> int | None:
-        if name == "src_lang":
-            code = languages.default_source
-        else:
-            code = languages.default_target
-            if code is None and languages.target == "forced_bos":
-                # What the decoder is forced to begin with, or, as in transformers, the source's.
-                if self.special_ids.target.forced_bos in languages.codes.values():
-                    return self.special_ids.target.forced_bos
-                code = languages.default_source
-        return None if code is None else languages.codes[code]
 
     # ----------------------------------------------------------------------------------
     # Ids -> text

@@ -132,4 +132,4 @@ def test_a_tokenizer_that_no_graph_holds_names_the_way_out(tmp_path, capsys, mon
 
     monkeypatch.setattr(Seq2SeqLM, "export", export)
     assert main([*words, "--ids"]) == 0
-    assert asked["preprocessor"] is None and asked["format"] == "tf_saved_model"
+    assert asked["text"] is False and asked["format"] == "tf_saved_model"

@@ -215,8 +215,10 @@ class SavedModel:
 
     def run(self, signature: str, values: dict[str, Any]) -> dict[str, Any]:
         inputs, outputs = self.signatures[signature]
-        if set(values) != set(inputs):
+        if not set(values) <= set(inputs):
             raise RuntimeError(f"{signature} takes {sorted(inputs)}, not {sorted(values)}")
+        # What is optional may be left out: its placeholder has a default.
+        inputs = {name: inputs[name] for name in values}
         feeds = (Output * len(inputs))(*[self.output(name) for name, _ in inputs.values()])
         fetches = (Output * len(outputs))(*[self.output(name) for name, _ in outputs.values()])
         tensors = [self.api.to_tensor(values[name], kind) for name, (_, kind) in inputs.items()]

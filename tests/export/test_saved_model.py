@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -17,10 +18,13 @@ from unicode_texts import AWKWARD, CORPUS
 
 from keras_s2s.decoding.seeds import row_seeds
 from keras_s2s.export import FORMATS, ExportError, saved_model, second_process
+from keras_s2s.export.graph_model import NO_SCORE, GraphModel
+from keras_s2s.export.in_graph.languages import InGraphLanguages
 from keras_s2s.export.in_graph_tokenizers import IN_GRAPH_TOKENIZERS
 from keras_s2s.export.score_signatures import score_signatures
+from keras_s2s.export.second_process_request import ExportRequest
 from keras_s2s.model import Seq2SeqLM
-from keras_s2s.samplers import Greedy
+from keras_s2s.samplers import Greedy, Plan
 from keras_s2s.samplers.random_numbers import uniform
 from keras_s2s.text import Preprocessor
 
@@ -78,6 +82,12 @@ class Case:
     # Of the weights, and a bias towards EOS, under which texts and lengths differ.
     seed: int = 5
     ending: float = 4.0
+    # Options of the export alone.
+    export: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def overlong(self) -> str:
+        return "truncate" if self.export.get("truncate") else "error"
 
 
 CASES = {
@@ -92,9 +102,13 @@ CASES = {
         SHORT,
     ),
     "transformer sentencepiece greedy": Case(
-        TRANSFORMER, "sentencepiece_bpe", {"forced_eos_token_id": 3}, SHORT
+        *(TRANSFORMER, "sentencepiece_bpe", {"forced_eos_token_id": 3}, SHORT + LONG),
+        export={"truncate": True},
     ),
-    "t5 character beam": Case(T5_LIKE, "character", {"num_beams": 3}, SHORT, 4, 1.0),
+    "t5 character beam": Case(
+        *(T5_LIKE, "character", {"num_beams": 3, "num_return_sequences": 2}, SHORT, 4, 1.0),
+        export={"cross_attention": True},
+    ),
     "transformer ids drawn": Case(TRANSFORMER, None, {"sampler": "top_k", "top_k": 5}),
 }
 # A second process rebuilds the model under TensorFlow: the same code as above from there on.
@@ -141,15 +155,21 @@ def run_c_api(models: list[dict[str, Any]]) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def ids_call(mapping: dict[str, np.ndarray], seeds: list[int] | None = None) -> dict[str, Any]:
+def ids_call(
+    mapping: dict[str, np.ndarray], seeds: list[int] | None = None, signature: str = "ids"
+) -> dict[str, Any]:
     inputs = {name: value.tolist() for name, value in mapping.items()}
     if seeds is not None:
         inputs["seeds"] = row_seeds(seeds, len(seeds)).tolist()
-    return {"signature": "ids", "inputs": inputs}
+    return {"signature": signature, "inputs": inputs}
 
 
-def text_call(texts: list[str]) -> dict[str, Any]:
-    return {"signature": "serving_default", "inputs": {"text": texts}}
+def text_call(texts: list[str], signature: str = "generate", **inputs: Any) -> dict[str, Any]:
+    return {"signature": signature, "inputs": {"text": texts, **inputs}}
+
+
+#: Of each source of a case, in a call of its own; 0 is the limit of the export.
+LIMITS = [0, 3, 9, 6, 12, 4, 14, 2, 8, 5]
 
 
 def targets_of(case: Case) -> list[Any]:
@@ -157,10 +177,11 @@ def targets_of(case: Case) -> list[Any]:
     return case.texts[::-1] if case.tokenizer else [[*row[:-1], 7, 3] for row in ID_ROWS[::-1]]
 
 
-def score_call(model: Seq2SeqLM, case: Case) -> dict[str, Any]:
+def score_call(model: Seq2SeqLM, case: Case, *, none: bool = False) -> dict[str, Any]:
     targets = targets_of(case)
-    if case.tokenizer is not None:
-        return {"signature": "score", "inputs": {"source": case.texts, "target": targets}}
+    if case.tokenizer is not None or none:
+        sources, targets = ([], []) if none else (case.texts, targets)
+        return {"signature": "score", "inputs": {"source": sources, "target": targets}}
     rows = source_mapping(targets)
     call = ids_call(source_mapping(ID_ROWS))
     call["inputs"] |= {
@@ -176,6 +197,7 @@ class Exported:
     directory: Path
     ops: dict[str, int]
     calls: list[dict[str, Any]]
+    nothing_scored: dict[str, Any]
     scored: dict[str, Any]
 
 
@@ -187,7 +209,12 @@ def exported(tmp_path_factory) -> dict[str, Any]:
     for name, case in CASES.items():
         model = make_model(case)
         directory = model.export(
-            base / name.replace(" ", "_"), max_length=MAX_LENGTH, version=1, **case.options
+            base / name.replace(" ", "_"),
+            max_length=MAX_LENGTH,
+            version=1,
+            verify=False,
+            **case.options,
+            **case.export,
         )
         if case.tokenizer is None:
             mapping = source_mapping(ID_ROWS)
@@ -198,25 +225,34 @@ def exported(tmp_path_factory) -> dict[str, Any]:
             third = {key: value[2:3] for key, value in mapping.items()}
             calls = [
                 ids_call(mapping, SEEDS),
-                {**ids_call(mapping, SEEDS), "signature": "serving_default"},
+                ids_call(mapping, SEEDS, "serving_default"),
                 ids_call(third, SEEDS[2:3]),
                 ids_call({**mapping, "encoder_padding_mask": hole}, SEEDS),
                 ids_call({**mapping, "encoder_padding_mask": empty}, SEEDS),
                 ids_call({**mapping, "encoder_token_ids": far}, SEEDS),
-                ids_call({**mapping, "encoder_padding_mask": mask[:, :-1]}, SEEDS),
                 ids_call({"encoder_token_ids": long, "encoder_padding_mask": long > 0}, SEEDS[:2]),
+                ids_call({**mapping, "encoder_padding_mask": mask[:, :-1]}, SEEDS),
             ]
         else:
             calls = [text_call(texts) for texts in batches_of(case.texts)]
-            rows = model.preprocessor.encode_source(case.texts[:4])
-            calls.append(ids_call(source_mapping(rows, model.special_ids.source.pad)))
-            if case.architecture is TRANSFORMER:
+            rows = source_mapping(
+                model.preprocessor.encode_source(case.texts[:4]), model.special_ids.source.pad
+            )
+            calls += [
+                ids_call(rows, signature="generate_ids"),
+                ids_call(rows),
+                text_call(case.texts, "serving_default"),
+                text_call(case.texts[: len(LIMITS)], max_length=LIMITS),
+                text_call(case.texts[:2], max_length=[MAX_LENGTH + 1, MAX_LENGTH]),
+            ]
+            if case.architecture is TRANSFORMER and not case.export:
                 calls.append(text_call(["a", "b" * (LIMIT + 5)]))
         models[name] = (model, directory)
-        requests.append({"directory": str(directory), "calls": [*calls, score_call(model, case)]})
+        calls += [score_call(model, case, none=True), score_call(model, case)]
+        requests.append({"directory": str(directory), "calls": calls})
     answer = run_c_api(requests)
     answer["models"] = {
-        name: Exported(*models[name], found["ops"], found["calls"][:-1], found["calls"][-1])
+        name: Exported(*models[name], found["ops"], found["calls"][:-2], *found["calls"][-2:])
         for name, found in zip(CASES, answer["models"], strict=True)
     }
     return answer
@@ -228,9 +264,15 @@ TEXT_CASES = [name for name, case in CASES.items() if case.texts]
 @pytest.mark.parametrize("name", TEXT_CASES)
 def test_answers_are_those_of_generate(exported, name):
     case, found = CASES[name], exported["models"][name]
+    attends = case.export.get("cross_attention", False)
     expected = found.model.generate(
-        case.texts, max_length=MAX_LENGTH, return_output=True, **case.options
+        *(case.texts, None, MAX_LENGTH, True),
+        overlong=case.overlong,
+        output_attentions=attends,
+        **case.options,
     )
+    if "num_return_sequences" not in case.options:
+        expected = with_hypotheses(expected)
     flat = np.ravel(np.array(expected.texts, object))
     assert len(set(flat)) > len(flat) // 3, "the model answers too much alike to prove anything"
     assert len(set(np.ravel(expected.lengths))) > 1
@@ -238,24 +280,82 @@ def test_answers_are_those_of_generate(exported, name):
     wanted = dict(zip(case.texts, expected.texts, strict=True))
     for texts, call in zip(batches_of(case.texts), found.calls, strict=False):
         outputs = call["outputs"]
-        assert set(outputs) == {"text", "token_ids", "lengths", "scores"}
+        more = {"cross_attention", "source_ids"} if attends else set()
+        assert set(outputs) == {"text", "token_ids", "lengths", "scores", "error"} | more
         assert outputs["text"] == [wanted[text] for text in texts]
+        assert outputs["error"] == [""] * len(texts)
         assert len(outputs["token_ids"]) == len(outputs["scores"]) == len(texts)
     everything = found.calls[0]["outputs"]
     assert everything["token_ids"] == expected.token_ids.tolist()
     assert everything["lengths"] == expected.lengths.tolist()
     np.testing.assert_allclose(everything["scores"], expected.scores, rtol=1e-4, atol=1e-4)
+    if attends:
+        attention = np.array(everything["cross_attention"])
+        np.testing.assert_allclose(attention, expected.attentions, atol=1e-4)
+        assert attention.sum() == pytest.approx(np.sum(expected.lengths), rel=1e-4)
+        assert (
+            everything["source_ids"][0][:3]
+            == found.model.preprocessor.encode_source(case.texts[:1])[0][:3]
+        )
+
+
+def with_hypotheses(output: Any) -> Any:
+    """The same output with an axis of one hypothesis."""
+    arrays = ("token_ids", "lengths", "scores")
+    return dataclasses.replace(
+        output,
+        texts=[[text] for text in output.texts],
+        **{name: getattr(output, name)[:, None] for name in arrays},
+    )
 
 
 @pytest.mark.parametrize("name", TEXT_CASES)
 def test_ids_give_what_their_text_gives(exported, name):
     calls = exported["models"][name].calls
-    by_text, by_ids = calls[0]["outputs"], calls[5]["outputs"]
-    assert set(by_ids) == {"token_ids", "lengths", "scores"}
+    by_text, by_ids, best = (calls[i]["outputs"] for i in (0, 5, 6))
+    assert (
+        set(by_ids) - {"cross_attention", "source_ids"}
+        == {*best}
+        == {*("token_ids", "lengths", "scores", "error")}
+    )
     assert by_ids["lengths"] == by_text["lengths"][:4]
     longest = np.max(by_ids["lengths"])
     ids = np.array(by_text["token_ids"])[:4, ..., :longest]
     assert by_ids["token_ids"] == ids.tolist()
+    assert best["lengths"] == [each[0] for each in by_ids["lengths"]]
+    assert best["token_ids"] == ids[:, 0, : max(best["lengths"])].tolist()
+
+
+@pytest.mark.parametrize("name", TEXT_CASES)
+def test_the_default_signature_gives_the_best_text(exported, name):
+    calls = exported["models"][name].calls
+    everything, best = calls[0]["outputs"], calls[7]["outputs"]
+    assert set(best) == {"text", "token_ids", "lengths", "scores", "error"}
+    for key in ("text", "scores", "lengths"):
+        assert best[key] == [each[0] for each in everything[key]]
+
+
+@pytest.mark.parametrize("name", TEXT_CASES)
+def test_each_source_has_its_limit(exported, name):
+    case, found = CASES[name], exported["models"][name]
+    limited, beyond = (found.calls[i]["outputs"] for i in (8, 9))
+    least = case.options.get("min_length", 2)
+    for i, (text, limit) in enumerate(zip(case.texts, LIMITS, strict=False)):
+        if 0 < limit < least:
+            assert limited["error"][i] == (
+                f"max_length is {limit}, expected {least} to {MAX_LENGTH}, for which the model was "
+                "exported, or 0"
+            )
+            assert set(limited["text"][i]) == {""} and set(limited["lengths"][i]) == {0}
+            assert set(limited["scores"][i]) == {NO_SCORE}
+            continue
+        expected = found.model.generate(
+            [text], max_length=limit or MAX_LENGTH, overlong=case.overlong, **case.options
+        )[0]
+        assert limited["text"][i] == ([expected] if isinstance(expected, str) else expected)
+        assert limited["error"][i] == ""
+    assert f"max_length is {MAX_LENGTH + 1}" in beyond["error"][0]
+    assert beyond["error"][1] == "" and beyond["text"][1] == found.calls[0]["outputs"]["text"][1]
 
 
 def test_scores_are_those_of_score(exported):
@@ -265,9 +365,13 @@ def test_scores_are_those_of_score(exported):
             case.texts if case.tokenizer else ID_ROWS,
             targets_of(case),
             return_token_log_probs=True,
+            overlong=case.overlong,
         )
         outputs = found.scored["outputs"]
-        assert set(outputs) == {"log_probs", "token_log_probs", "target_lengths"}
+        assert set(outputs) == {"log_probs", "token_log_probs", "target_lengths", "error"}
+        assert outputs["error"] == [""] * len(sums)
+        if case.tokenizer:
+            assert found.nothing_scored["outputs"]["log_probs"] == []
         np.testing.assert_allclose(outputs["log_probs"], sums, rtol=1e-5, atol=1e-4)
         assert len(set(np.round(sums, 2))) > len(sums) // 2
         assert outputs["target_lengths"] == [len(row) for row in each]
@@ -324,34 +428,46 @@ def test_a_sampler_of_ones_own_that_draws_is_exported_with_seeds(tmp_path):
         np.testing.assert_array_equal(found["token_ids"], expected.token_ids)
         drawn[tuple(seeds)] = expected.token_ids.tolist()
     assert len({str(ids) for ids in drawn.values()}) == 2
-    assert "seeds" in (path / "README.md").read_text(encoding="utf-8")
+    # The lines of the README run as they are.
+    lines = (path / "README.md").read_text(encoding="utf-8").split("```python")[1].split("```")[0]
+    assert "seeds" in lines
+    exec(lines.replace("FOLDER", str(path)), {})
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="runs under the TensorFlow backend")
 def test_bad_sources_are_refused_as_generate_refuses_them(exported):
     calls = exported["models"]["transformer ids drawn"].calls
     reasons = [
-        "a row is not padded at its end only",
-        "a source is empty",
-        "must lie between 0 and 15",
-        "must share one shape",
-        f"the model has positions for {LIMIT} ids",
+        (0, "the row is not padded at its end only"),
+        (1, "the source is empty"),
+        (2, "must lie between 0 and 15"),
     ]
-    assert len(calls) == 3 + len(reasons)
-    for call, reason in zip(calls[3:], reasons, strict=True):
-        assert reason in call["error"]
-    text = exported["models"]["transformer sentencepiece greedy"].calls[-1]
-    assert f"the model has positions for {LIMIT} ids" in text["error"]
+    good = calls[0]["outputs"]
+    for call, (bad, reason) in zip(calls[3:6], reasons, strict=True):
+        outputs = call["outputs"]
+        assert reason in outputs["error"][bad]
+        assert outputs["lengths"][bad] == 0 and outputs["scores"][bad] == NO_SCORE
+        # The others have what they have without it.
+        for i in {*range(len(ID_ROWS))} - {bad}:
+            length = good["lengths"][i]
+            assert outputs["error"][i] == "" and outputs["lengths"][i] == length
+            assert outputs["token_ids"][i][:length] == good["token_ids"][i][:length]
+    too_long = f"has {LIMIT + 1} ids, but the model has positions for {LIMIT}"
+    assert all(too_long in error for error in calls[6]["outputs"]["error"])
+    assert len(calls) == 8 and "must share one shape" in calls[7]["error"]
+    text = exported["models"]["transformer character n-best"].calls[-1]["outputs"]
+    assert f"but the model has positions for {LIMIT}" in text["error"][1]
+    assert text["error"][0] == "" and len(text["text"][0]) == 2 and text["text"][1] == ["", ""]
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="runs under the TensorFlow backend")
 @pytest.mark.parametrize(
     ("targets", "mask", "reason"),
     [
-        ([[5, 3]], [[True, True]], "as many targets as sources"),
-        ([[5, 3], [0, 0]], [[True, True], [False, False]], "a target is empty"),
+        ([[5, 3], [0, 0]], [[True, True], [False, False]], "the target is empty"),
         ([[5, 3], [0, 3]], [[True, True], [False, True]], "not padded at its end only"),
         ([[5, 3], [16, 3]], [[True, True], [True, True]], "must lie between 0 and 15"),
+        ([[5, 3]], [[True, True]], "as many targets as sources"),
         ([[5, 3], [6, 3]], [[True], [True]], "must share one shape"),
     ],
 )
@@ -361,8 +477,22 @@ def test_bad_targets_are_refused_as_score_refuses_them(exported, targets, mask, 
     path = exported["models"]["transformer ids drawn"].directory
     score = tf.saved_model.load(str(path)).signatures["score_ids"]
     sources = {k: tf.constant(v) for k, v in source_mapping(ID_ROWS[:2]).items()}
-    with pytest.raises(tf.errors.InvalidArgumentError, match=reason):
-        score(**sources, target_ids=tf.constant(targets), target_padding_mask=tf.constant(mask))
+
+    def scored(ids: Any, mask: Any) -> dict[str, Any]:
+        found = score(**sources, target_ids=tf.constant(ids), target_padding_mask=tf.constant(mask))
+        return {name: value.numpy().tolist() for name, value in found.items()}
+
+    if reason in ("as many targets as sources", "must share one shape"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=reason):
+            scored(targets, mask)
+        return
+    found = scored(targets, mask)
+    assert reason in found["error"][1].decode()
+    assert found["log_probs"][1] == NO_SCORE and found["target_lengths"] == [2, 0]
+    assert not any(found["token_log_probs"][1])
+    alone = scored([[5, 3], [5, 3]], [[True, True], [True, True]])
+    assert found["error"][0] == b""
+    assert found["log_probs"][0] == pytest.approx(alone["log_probs"][0], rel=1e-5)
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="runs under the TensorFlow backend")
@@ -371,16 +501,22 @@ def test_targets_beyond_the_positions_of_a_decoder_are_refused():
 
     embedding = {"embedding": {"positions": "learned", "max_positions": 4}}
     model = make_model(Case({**TRANSFORMER, "decoder": embedding}, None))
-    made = score_signatures(model.network, model.special_ids, None, lambda ids, mask: (ids, mask))
     sources = [tf.constant(value) for value in source_mapping(ID_ROWS[:1]).values()]
 
-    def scored(length: int) -> Any:
-        labels = tf.fill([1, length], 5)
-        return made["score_ids"](*sources, labels, tf.ones_like(labels, tf.bool))
+    def scored(labels: list[int], truncate: bool = False) -> Any:
+        request = ExportRequest(Greedy(), Plan(1, 3, 0, 4), truncate=truncate)
+        languages = InGraphLanguages(model.special_ids)
+        graph = GraphModel(model.network, model.special_ids, None, languages, request)
+        ids = tf.constant([labels])
+        return score_signatures(graph)["score_ids"](*sources, ids, tf.ones_like(ids, tf.bool))
 
-    assert scored(4)["target_lengths"] == [4]
-    with pytest.raises(tf.errors.InvalidArgumentError, match="positions for 4 ids"):
-        scored(5)
+    assert scored([5, 6, 7, 3])["target_lengths"] == [4]
+    (error,) = scored([5, 6, 7, 8, 3])["error"].numpy()
+    assert b"the target has 5 ids, but the model has positions for 4" in error
+    # EOS stays where text is cut.
+    cut = scored([5, 6, 7, 8, 3], truncate=True)
+    assert cut["error"] == [b""] and cut["target_lengths"] == [4]
+    np.testing.assert_allclose(cut["log_probs"], scored([5, 6, 7, 3])["log_probs"], rtol=1e-6)
 
 
 def test_the_graph_holds_ops_of_a_stock_server_only(exported):

@@ -38,6 +38,7 @@ SOURCE_LENGTHS = (7, 2, 4)
 PREFIX_LENGTHS = (0, 3, 1)
 PLAN = Plan(decoder_start=START, eos=EOS, pad=0, steps=8)
 LIMITS = (8, 5, 7)
+STARTS = (START, 3, START)  # of each source: a language, in some models
 
 # Words that overlap, that begin and end alike, that hold EOS, and one that the start could begin.
 WORDS = [[4], [3, 3], [3, 3, 5], [5, 3], [EOS], [3, EOS], [START, 5], [0, 3, 5, 4]]
@@ -54,6 +55,7 @@ def situations(seed: int = 0) -> Iterator[tuple[np.ndarray, Step]]:
         np.zeros((SOURCES, 3), "int32"),
         np.asarray(PREFIX_LENGTHS, "int32"),
         np.asarray(LIMITS, "int32"),
+        np.asarray(STARTS, "int32"),
     )
     for index in range(PLAN.steps):
         # Few different ids, so that n-grams and words do return.
@@ -77,7 +79,7 @@ def assert_same_scores(found: np.ndarray, expected: np.ndarray) -> None:
 
 
 def history(step: Step, row: int) -> np.ndarray:
-    return np.concatenate([[START], step.tokens[row, : step.index]])
+    return np.concatenate([[STARTS[row // step.width]], step.tokens[row, : step.index]])
 
 
 # ------------------------------------------------------------------ against transformers

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from small_models import COMPILES
 
-from keras_s2s.serving.batching import Batcher, PartFailed, QueueClosed, QueueFull
+from keras_s2s.serving.batching import Batcher, PartFailed, QueueClosed, QueueFull, RowFailed
 
 # No backend has a part in this.
 pytestmark = [pytest.mark.slow] if COMPILES else []
@@ -79,6 +79,23 @@ def test_what_waits_is_one_batch_and_keys_stay_apart(model: FakeModel) -> None:
         ("b", [1, 3, 5, 7]),
         ("a", [2, 4, 6, 8]),
     ]
+
+
+def test_a_row_without_a_result_fails_its_request_alone() -> None:
+    sizes: list[int] = []
+
+    def run(key: Any, rows: list[int]) -> list[Any]:
+        sizes.append(len(rows))
+        return [row if row >= 0 else ValueError("negative") for row in rows]
+
+    batcher = Batcher(run, max_rows=5, max_wait=3600)
+    futures = [batcher.submit(rows) for rows in ([1, 2], [3, -4], [5])]
+    assert futures[0].result(10) == [1, 2] and futures[2].result(10) == [5]
+    with pytest.raises(RowFailed, match="negative") as failed:
+        futures[1].result(10)
+    assert failed.value.row == 1
+    assert sizes == [5], "computed once"
+    batcher.close()
 
 
 def test_a_full_batch_does_not_wait(model: FakeModel) -> None:

@@ -50,14 +50,34 @@ def test_the_outputs_of_a_request(model: Seq2SeqLM) -> None:
 def test_n_best(model: Seq2SeqLM) -> None:
     options = {"num_beams": 3, "num_return_sequences": 2}
     expected = model.generate(TEXTS, return_output=True, **options)
+    every = {"signature_name": "generate", "inputs": TEXTS}
     for found in (
-        predicted(served(model), inputs=TEXTS, parameters=options)["outputs"],
-        predicted(served(model, **options), inputs=TEXTS)["outputs"],
+        predicted(served(model), **every, parameters=options)["outputs"],
+        predicted(served(model, **options), **every)["outputs"],
     ):
         assert found["text"] == expected.texts
         np.testing.assert_array_equal(found["token_ids"], expected.token_ids)
-    signature = served(model, **options).signatures["serving_default"]
-    assert signature.outputs["token_ids"].shape == (None, 2, None)
+    best = predicted(served(model, **options), inputs=TEXTS)["outputs"]
+    assert best["text"] == [texts[0] for texts in expected.texts]
+    assert best["lengths"] == expected.lengths[:, 0].tolist()
+    signatures = served(model, **options).signatures
+    assert signatures["generate"].outputs["token_ids"].shape == (None, 2, None)
+    assert signatures["serving_default"].outputs["token_ids"].shape == (None, None)
+    single = predicted(served(model), **every)["outputs"]
+    assert single["text"] == [[text] for text in model.generate(TEXTS)]
+
+
+def test_max_length_of_a_request(model: Seq2SeqLM) -> None:
+    every = {"signature_name": "generate"}
+    rows = [{"text": text, "max_length": 4} for text in TEXTS]
+    found = predicted(served(model), **every, instances=rows)["predictions"]
+    assert [row["text"] for row in found] == [[t] for t in model.generate(TEXTS, max_length=4)]
+    rows[0]["max_length"] = 5
+    reply = posted(served(model), PREDICT, {**every, "instances": rows})
+    assert reply.status_code == 400 and "different max_length: [4, 5]" in reply.json()["error"]
+    body = {**every, "instances": rows[1:], "parameters": {"max_length": 3}}
+    reply = posted(served(model), PREDICT, body)
+    assert reply.status_code == 400 and "exclude each other" in reply.json()["error"]
 
 
 def test_ids(model: Seq2SeqLM) -> None:
