@@ -40,7 +40,7 @@ from serving_load import report
 from serving_load.bench import CTRANSLATE2, INSIDE, SERVERS, Bench
 
 #: Modules without which nothing runs, and those of CTranslate2.
-NEEDED = ("httpx", "starlette", "uvicorn", "prometheus_client")
+NEEDED = ("starlette", "uvicorn", "prometheus_client")
 CTRANSLATE2_NEEDS = ("ctranslate2", "torch", "transformers")
 
 

@@ -21,7 +21,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import serve  # noqa: E402
 from serving_load import report  # noqa: E402
 from serving_load.bench import BATCHES, CTRANSLATE2, HALF, INSIDE, ONE, SERVERS  # noqa: E402
-from serving_load.clients import Run, arrivals  # noqa: E402
+from serving_load.clients import Connections, Run, arrivals  # noqa: E402
 
 
 def sample(engine, load, round, seconds, latencies, **more):
@@ -98,36 +98,32 @@ def test_arrivals_are_a_poisson_process():
 
 
 class SlowServer:
-    """Replies after `seconds`, to one request at a time; stands in for a client of httpx."""
+    """Replies after `seconds`, to one request at a time; stands in for connections to a server."""
 
     def __init__(self, seconds):
         self.seconds, self.lock = seconds, asyncio.Lock()
         self.active = self.most = 0
 
-    async def post(self, url, content):
+    async def post(self, body):
         self.active += 1
         self.most = max(self.most, self.active)
         async with self.lock:
             await asyncio.sleep(self.seconds)
         self.active -= 1
-        return self
-
-    status_code = 200
-
-    def json(self):
-        return {"predictions": [{"token_ids": [1, 2]}]}
+        return body
 
 
 def test_clients_wait_for_their_reply():
     async def main():
         server = SlowServer(0.01)
-        run = Run(server, "", [b"a", b"b"], itertools.count(1))
+        run = Run(server.post, [b"a", b"b"], itertools.count(1))
         await run.closed_loop(time.perf_counter(), 3, float("inf"), 9)
         return server, run
 
     server, run = asyncio.run(main())
     assert server.most == 3 and len(run.latencies) == 9
     assert run.sources == [1, 0, 1, 0, 1, 0, 1, 0, 1]
+    assert run.replies == [b"ab"[source : source + 1] for source in run.sources]
     assert min(run.latencies[2:]) > 0.025, "a client did not wait for its turn"
 
 
@@ -135,7 +131,7 @@ def test_latency_at_half_load_counts_from_the_time_of_the_request():
     """Four requests at once, 20 ms each: the last one waits for three others."""
 
     async def main():
-        run = Run(SlowServer(0.02), "", [b"a"], itertools.count())
+        run = Run(SlowServer(0.02).post, [b"a"], itertools.count())
         await run.open_loop(time.perf_counter() - 1.0, [0.0] * 4)
         return run.latencies
 
@@ -144,17 +140,37 @@ def test_latency_at_half_load_counts_from_the_time_of_the_request():
     assert latencies[0] >= 1.02 and latencies[3] - latencies[0] >= 0.055
 
 
-def test_an_error_of_the_server_ends_the_run():
-    class Refuses(SlowServer):
-        status_code, text = 503, "too many requests"
+def test_connections_are_kept_and_an_error_of_the_server_ends_the_run():
+    """A server that replies in pieces, and to the fifth request with an error."""
+    opened, seen = [], []
+
+    async def serve_one(reader, writer):
+        opened.append(1)
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            size = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+            body = await reader.readexactly(size)
+            seen.append(body)
+            status = b"503 Service Unavailable" if len(seen) == 5 else b"200 OK"
+            writer.write(b"HTTP/1.1 " + status + b"\r\nX: y\r\nContent-Length: %d\r\n" % size)
+            await asyncio.sleep(0.01)
+            writer.write(b"\r\n" + body[:1])
+            await asyncio.sleep(0.01)
+            writer.write(body[1:])
 
     async def main():
-        run = Run(Refuses(0), "", [b"a"], itertools.count())
-        await run.closed_loop(time.perf_counter(), 1, float("inf"), 1)
+        server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        connections = Connections(port, "/x")
+        replies = [await connections.post(body) for body in (b"ab", b"c" * 100_000)]
+        both = await asyncio.gather(connections.post(b"de"), connections.post(b"fg"))
+        with pytest.raises(RuntimeError, match="503: hi"):
+            await connections.post(b"hi")
+        connections.close()
+        server.close()
+        return [*replies, *both]
 
-    with pytest.raises(ExceptionGroup) as raised:
-        asyncio.run(main())
-    assert "503: too many requests" in str(raised.value.exceptions[0])
+    assert asyncio.run(main()) == [b"ab", b"c" * 100_000, b"de", b"fg"]
+    assert len(opened) == 2
 
 
 @pytest.mark.slow
@@ -162,7 +178,7 @@ def test_an_error_of_the_server_ends_the_run():
 @pytest.mark.parametrize("free", [False, True])
 def test_a_small_run(tmp_path, free):
     """Every reply of every server has the ids that the model generates in process."""
-    for needed in ("httpx", "starlette", "uvicorn", "transformers", "ctranslate2"):
+    for needed in ("starlette", "uvicorn", "transformers", "ctranslate2"):
         pytest.importorskip(needed)
     output = tmp_path / "out.json"
     command = [sys.executable, str(BENCHMARKS / "serve.py"), "--size", "tiny", "--threads", "1"]

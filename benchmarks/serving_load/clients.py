@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,6 @@ from generation.engines import Settings
 
 #: Name of the model in addresses.
 MODEL = "model"
-
-#: Longest time in seconds that a client waits for a reply.
-PATIENCE = 600.0
 
 
 class Clients:
@@ -51,14 +49,11 @@ class Clients:
         return asyncio.run(self._load(request))
 
     async def _load(self, request: dict[str, Any]) -> dict[str, Any]:
-        import httpx
-
         sources = itertools.count(request["first"])
-        url = f"http://127.0.0.1:{request['port']}/v1/models/{MODEL}:predict"
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        async with httpx.AsyncClient(limits=limits, timeout=PATIENCE, trust_env=False) as client:
-            run = Run(client, url, self.bodies, sources)
-            begin = time.perf_counter()
+        connections = Connections(request["port"], f"/v1/models/{MODEL}:predict")
+        run = Run(connections.post, self.bodies, sources)
+        begin = time.perf_counter()
+        try:
             if "rate" in request:
                 times = arrivals(request["rate"], request["seconds"], request["seed"])
                 await run.open_loop(begin, times)
@@ -69,38 +64,90 @@ class Clients:
                     request.get("seconds", float("inf")),
                     request.get("requests", float("inf")),
                 )
-            return {
-                "latencies": run.latencies,
-                "seconds": time.perf_counter() - begin,
-                "sources": run.sources,
-                "ids": run.ids,
-            }
+            seconds = time.perf_counter() - begin
+        finally:
+            connections.close()
+        return {
+            "latencies": run.latencies,
+            "seconds": seconds,
+            "sources": run.sources,
+            "ids": [json.loads(reply)["predictions"][0]["token_ids"] for reply in run.replies],
+        }
+
+
+class Connections:
+    """Connections to a server, kept and used again.
+
+    Without a library for HTTP, since clients share the machine with the server: what they take, all
+    of them just after a batch, is missing there.
+
+    Args:
+        port: of the server.
+        path: that requests are sent to.
+    """
+
+    def __init__(self, port: int, path: str) -> None:
+        self.port, self.path = port, path
+        self.idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def post(self, body: bytes) -> bytes:
+        """Send a request; returns the body of the reply.
+
+        Raises:
+            RuntimeError: another status than 200.
+        """
+        if self.idle:
+            reader, writer = self.idle.pop()
+        else:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        head = (
+            f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        replied = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        found = re.search(r"\r\ncontent-length: (\d+)\r\n", replied)
+        if found is None:
+            raise RuntimeError(f"a reply without a length: {replied}")
+        content = await reader.readexactly(int(found[1]))
+        status = replied.split(" ", 2)[1]
+        if status != "200":
+            raise RuntimeError(f"the server replied {status}: {content[:300].decode()}")
+        self.idle.append((reader, writer))
+        return content
+
+    def close(self) -> None:
+        """Close those that are not in use."""
+        for _, writer in self.idle:
+            writer.close()
 
 
 class Run:
-    """What was asked and answered so far."""
+    """What was asked and answered so far.
 
-    def __init__(self, client: Any, url: str, bodies: list[bytes], order: Iterator[int]) -> None:
-        self.client, self.url, self.bodies, self.order = client, url, bodies, order
+    Args:
+        post: sends a body, and returns that of the reply.
+        bodies: of the requests.
+        order: numbers of the bodies to send.
+    """
+
+    def __init__(
+        self,
+        post: Callable[[bytes], Awaitable[bytes]],
+        bodies: list[bytes],
+        order: Iterator[int],
+    ) -> None:
+        self.post, self.bodies, self.order = post, bodies, order
         self.latencies: list[float] = []
         self.sources: list[int] = []
-        self.ids: list[list[int]] = []
+        self.replies: list[bytes] = []
 
     async def ask(self, begin: float) -> None:
-        """Send the next source; the latency counts from `begin`.
-
-        Raises:
-            RuntimeError: another reply than the results.
-        """
+        """Send the next source; the latency counts from `begin`."""
         source = next(self.order) % len(self.bodies)
-        reply = await self.client.post(self.url, content=self.bodies[source])
-        latency = time.perf_counter() - begin
-        if reply.status_code != 200:
-            raise RuntimeError(f"the server replied {reply.status_code}: {reply.text[:300]}")
-        (row,) = reply.json()["predictions"]
-        self.latencies.append(latency)
+        reply = await self.post(self.bodies[source])
+        self.latencies.append(time.perf_counter() - begin)
         self.sources.append(source)
-        self.ids.append(row["token_ids"])
+        self.replies.append(reply)
 
     async def closed_loop(
         self, begin: float, clients: int, seconds: float, requests: float

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 #: After a batch, the clients that got its results may send their next requests. So long nothing
 #: may come before those that wait are computed without them, as a share of the batch's seconds.
-LONGEST_GAP = 0.04
+LONGEST_GAP = 0.05
 #: And so long they are waited for altogether.
-LONGEST_RETURN = 0.1
+LONGEST_RETURN = 0.15
 
 
 class Patience:
@@ -28,7 +28,7 @@ class Patience:
         >>> patience.ended(now=10.0, seconds=1.0, requests=2)
         >>> patience.arrived(now=10.01)
         >>> round(patience.start(oldest=10.01), 3)  # the other one may come up to then
-        10.05
+        10.06
         >>> patience.arrived(now=10.02)
         >>> round(patience.start(oldest=10.01), 3)
         10.015
