@@ -174,6 +174,15 @@ class Batcher:
                 job.settle()
         return job.future
 
+    def noticed(self) -> None:
+        """Notes that a reply is on its way to a client, or that a request begins to arrive.
+
+        Replies and requests of a whole batch pass through the server together, so that some time
+        may go by between the end of a batch and the first of its clients' next requests.
+        """
+        with self._changed:
+            self._patience.noticed(time.monotonic())
+
     def close(self, timeout: float | None = None) -> None:
         """Computes what waits, then ends the thread; no further requests are taken.
 

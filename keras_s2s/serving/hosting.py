@@ -79,6 +79,7 @@ class Host:
         finally:
             gone.cancel()
             submitted.cancel()
+            self.batcher.noticed()
 
 
 async def _disconnection(request: Request) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 #: After a batch, the clients that got its results may send their next requests. So long nothing
-#: may come before those that wait are computed without them, as a share of the batch's seconds.
+#: may happen (no reply is sent, no request comes) before those that wait are computed without
+#: them, as a share of the batch's seconds.
 LONGEST_GAP = 0.05
 #: And so long they are waited for altogether.
-LONGEST_RETURN = 0.15
+LONGEST_RETURN = 0.25
 
 
 class Patience:
@@ -42,6 +43,10 @@ class Patience:
     def arrived(self, now: float) -> None:
         """Notes a request."""
         self._absent -= 1
+        self._newest = now
+
+    def noticed(self, now: float) -> None:
+        """Notes that a reply is on its way to a client, or that a request begins to arrive."""
         self._newest = now
 
     def ended(self, now: float, seconds: float, requests: int) -> None:

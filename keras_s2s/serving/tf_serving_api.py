@@ -49,6 +49,7 @@ def model_handlers(serving: Serving) -> tuple[Handler, Handler]:
         if match is None or match["what"] not in VERBS:
             raise _malformed(request)
         _, host = _find(serving, request)
+        host.batcher.noticed()
         body = read_json(await read_body(request, serving.limits))
         check_fields(body)
         rows, signature = read_request(body, host.model, serving.limits)

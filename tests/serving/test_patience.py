@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from serving.clients import Shouting, posted
 from small_models import COMPILES
 
 from keras_s2s.serving.batching import Batcher
@@ -38,8 +39,16 @@ def test_one_that_waited_during_the_batch_waits_for_those_that_return() -> None:
 
 def test_no_longer_than_a_share_of_the_batch() -> None:
     patience = after_a_batch(seconds=2.0, requests=50)
-    for i in range(20):
+    for i in range(49):
         patience.arrived(100 + 0.02 * i)
+    assert patience.start(99.0) == pytest.approx(100 + 2 * LONGEST_RETURN)
+
+
+def test_replies_on_their_way_prolong_the_gap() -> None:
+    patience = after_a_batch(seconds=2.0, requests=50)
+    patience.noticed(100.08)
+    assert patience.start(99.0) == pytest.approx(100.08 + 2 * LONGEST_GAP)
+    patience.noticed(101.0)
     assert patience.start(99.0) == pytest.approx(100 + 2 * LONGEST_RETURN)
 
 
@@ -95,3 +104,13 @@ def test_clients_that_begin_apart_come_together() -> None:
     assert sum(model.sizes) == 16 * 5
     # 8, 16, 16, 16, 16, 8; apart they would be ten batches of 8.
     assert len(model.sizes) < 9, model.sizes
+
+
+def test_the_server_notices_requests_and_replies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once before a request is read, once when its results are there."""
+    model = Shouting()
+    noticed: list[int] = []
+    monkeypatch.setattr(Batcher, "noticed", lambda self: noticed.append(len(model.batches)))
+    reply = posted(model, "/v1/models/loud:predict", {"instances": ["a"]})
+    assert reply.json()["predictions"][0]["text"] == "A"
+    assert noticed == [0, 1]
