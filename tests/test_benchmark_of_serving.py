@@ -173,6 +173,26 @@ def test_connections_are_kept_and_an_error_of_the_server_ends_the_run():
     assert len(opened) == 2
 
 
+def test_a_connection_that_the_server_has_closed_is_opened_again():
+    async def serve_one(reader, writer):
+        await reader.readuntil(b"\r\n\r\nab")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nAB")
+        writer.close()
+
+    async def main():
+        server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
+        connections = Connections(server.sockets[0].getsockname()[1], "/x")
+        replies = []
+        for pause in (0.0, 0.1, 0.0):
+            await asyncio.sleep(pause)
+            replies.append(await connections.post(b"ab"))
+        connections.close()
+        server.close()
+        return replies
+
+    assert asyncio.run(main()) == [b"AB"] * 3
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(COMPILES, reason="once is enough: what is compiled is tested elsewhere")
 @pytest.mark.parametrize("free", [False, True])

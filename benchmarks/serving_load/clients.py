@@ -96,13 +96,23 @@ class Connections:
         Raises:
             RuntimeError: another status than 200.
         """
-        if self.idle:
+        while self.idle:
             reader, writer = self.idle.pop()
-        else:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        head = (
-            f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
+            try:
+                return await self._ask(reader, writer, body)
+            except (ConnectionError, asyncio.IncompleteReadError) as error:
+                # The server closes connections that nothing was sent on for some seconds. Half
+                # of a reply is another matter.
+                writer.close()
+                if getattr(error, "partial", b""):
+                    raise
+        return await self._ask(*await asyncio.open_connection("127.0.0.1", self.port), body)
+
+    async def _ask(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes
+    ) -> bytes:
+        head = f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         replied = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         found = re.search(r"\r\ncontent-length: (\d+)\r\n", replied)
