@@ -14,6 +14,7 @@ import argparse
 import datetime
 import importlib.util
 import shlex
+import signal
 import statistics
 import sys
 import tempfile
@@ -223,4 +224,6 @@ def described(workload: Workload, bench: Bench) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    # Otherwise the servers would go on.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())
