@@ -74,13 +74,14 @@ def required_ops(directory: Path) -> RequiredOps:
         ops.update(node.op for function in graph.library.function for node in function.node_def)
         ops -= functions  # a function may be called like an op
     known = set(dir(tf.raw_ops)) - set(_PYTHON)
-    known = {name for name in known if not name.startswith("Xla")}
+    # XLA is not linked everywhere, and kernels of a GPU do not run on a CPU.
+    known = {name for name in known if not name.startswith(("Xla", "Cudnn"))}
     text = {name for name in ops if name in TEXT_OPS or name.startswith("TFText>")}
     missing = sorted(ops - known - text)
     if missing:
         raise ExportError(
             f"the graph needs {', '.join(missing)}, which a stock TensorFlow Serving does not have "
             "or cannot run: a layer, sampler or rule of your own makes them; write it with "
-            "keras.ops (no Python functions, no XLA, no ops of other libraries)"
+            "keras.ops (no Python functions, XLA, kernels of a GPU or ops of other libraries)"
         )
     return RequiredOps(sorted(ops & known), sorted(text))

@@ -71,8 +71,8 @@ def export_saved_model(
     A row that cannot be used, for instance one that is too long, has its reason in the output
     `error`, and the others have their results.
 
-    Under JAX and PyTorch the model is rebuilt and written by a second process that runs
-    TensorFlow on the CPU.
+    Under JAX and PyTorch, and where TensorFlow has a GPU, the model is rebuilt and written by a
+    second process that runs TensorFlow on the CPU.
 
     Args:
         directory: folder to write; made if missing.
@@ -118,7 +118,7 @@ def export_saved_model(
         )
     request = ExportRequest(sampler, plan, truncate=truncate, cross_attention=cross_attention)
     with replaced_directory(target, marker=MARKER, overwrite=overwrite) as beside:
-        if keras.backend.backend() == "tensorflow":
+        if _writes_here(request):
             write_saved_model(
                 beside,
                 network=network,
@@ -136,6 +136,25 @@ def export_saved_model(
     if line := note(str(target), preprocessor):
         print(line, file=sys.stderr)
     return target
+
+
+def _writes_here(request: ExportRequest) -> bool:
+    """Returns whether this process can write the graph: it runs TensorFlow, and on the CPU, since
+    with a GPU Keras' recurrent layers are traced as kernels that no CPU has.
+
+    A sampler or rule that only this process knows leaves no choice.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        return True
+    try:
+        request.to_json()
+    except ExportError:
+        return True
+    return False
 
 
 def _target(directory: Path, version: int | None) -> Path:

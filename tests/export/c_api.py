@@ -5,16 +5,22 @@ to standard output. Python's `tensorflow` is never imported; only the shared lib
 wheel, and those of tensorflow-text, are loaded.
 
 Request: `{"models": [{"directory": str, "calls": [{"signature": str, "inputs": {name: nested
-list}}]}]}`. Answer: `{"stock_ops": [str], "text_ops": [str], "imported": [str], "models":
-[{"ops": {op: count}, "calls": [{"outputs": {name: nested list}} or {"error": str}]}]}`.
+list}}], "threads": int, "rounds": int}]}`. A text may be `{"b64": str}`, bytes of any kind. Each of
+the threads makes the calls as often as there are rounds. Answer: `{"stock_ops": [str], "text_ops":
+[str], "imported": [str], "models": [{"ops": {op: count}, "calls": [{"outputs": {name: nested list}}
+or {"error": str}], "different": int, "resident": [int]}]}`: how many calls of further rounds and
+threads had other outputs than the first, and kilobytes of memory after each round.
 """
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import importlib.util
 import json
+import resource
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,6 +136,7 @@ class CApi:
             "TF_NumDims": ctypes.c_int,
             "TF_Dim": ctypes.c_int64,
             "TF_DeleteTensor": None,
+            "TF_DeleteStatus": None,
             "TF_SessionRun": None,
             "TF_StringInit": None,
             "TF_StringCopy": None,
@@ -142,9 +149,10 @@ class CApi:
             setattr(self, name[3:], function)
         self.status = pointer(self.NewStatus())
 
-    def check(self) -> None:
-        if self.GetCode(self.status):
-            raise RuntimeError(self.Message(self.status).decode())
+    def check(self, status: Any = None) -> None:
+        status = status or self.status
+        if self.GetCode(status):
+            raise RuntimeError(self.Message(status).decode())
 
     def load_library(self, path: Path) -> None:
         self.LoadLibrary(str(path).encode(), self.status)
@@ -167,7 +175,7 @@ class CApi:
         )
         for i, text in enumerate(array.ravel()):
             place = ctypes.c_void_p(self.TensorData(tensor) + i * STRING_SIZE)
-            content = text.encode()
+            content = base64.b64decode(text["b64"]) if isinstance(text, dict) else text.encode()
             self.StringInit(place)
             self.StringCopy(place, content, ctypes.c_size_t(len(content)))
         return tensor
@@ -224,13 +232,18 @@ class SavedModel:
         tensors = [self.api.to_tensor(values[name], kind) for name, (_, kind) in inputs.items()]
         given = (ctypes.c_void_p * len(inputs))(*[tensor.value for tensor in tensors])
         results = (ctypes.c_void_p * len(outputs))()
-        self.api.SessionRun(
-            *(self.session, None, feeds, given, len(inputs), fetches, results, len(outputs)),
-            *(None, 0, None, self.api.status),
-        )
-        for tensor in tensors:
-            self.api.DeleteTensor(tensor)
-        self.api.check()
+        # Of this call alone: others run at the same time.
+        status = ctypes.c_void_p(self.api.NewStatus())
+        try:
+            self.api.SessionRun(
+                *(self.session, None, feeds, given, len(inputs), fetches, results, len(outputs)),
+                *(None, 0, None, status),
+            )
+            self.api.check(status)
+        finally:
+            for tensor in tensors:
+                self.api.DeleteTensor(tensor)
+            self.api.DeleteStatus(status)
         answer = {}
         for name, result in zip(outputs, results, strict=True):
             answer[name] = self.api.from_tensor(ctypes.c_void_p(result))
@@ -244,6 +257,38 @@ def package_folder(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError(f"{name} is not installed")
     return Path(next(iter(spec.submodule_search_locations)))
+
+
+def made(model: SavedModel, call: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {"outputs": model.run(call["signature"], call["inputs"])}
+    except RuntimeError as error:
+        return {"error": str(error)}
+
+
+def repeated(
+    model: SavedModel, asked: dict[str, Any], expected: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Makes the calls again, in several threads at once."""
+    different, resident = [], []
+
+    def run(first: int) -> None:
+        # Not all threads make the same call at the same time.
+        for i in range(len(expected)):
+            place = (i + first) % len(expected)
+            different.append(made(model, asked["calls"][place]) != expected[place])
+
+    for _ in range(asked["rounds"]):
+        threads = [
+            threading.Thread(target=run, args=[i * 7]) for i in range(asked.get("threads", 1))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        resident.append(pages * resource.getpagesize() // 1024)
+    return {"different": sum(different), "calls_made": len(different), "resident": resident}
 
 
 def main() -> None:
@@ -262,13 +307,11 @@ def main() -> None:
     }
     for asked in request["models"]:
         model = SavedModel(api, asked["directory"])
-        calls = []
-        for call in asked["calls"]:
-            try:
-                calls.append({"outputs": model.run(call["signature"], call["inputs"])})
-            except RuntimeError as error:
-                calls.append({"error": str(error)})
-        answer["models"].append({"ops": op_counts(model.meta_graph), "calls": calls})
+        calls = [made(model, call) for call in asked["calls"]]
+        answered = {"ops": op_counts(model.meta_graph), "calls": calls}
+        if "rounds" in asked:
+            answered |= repeated(model, asked, calls)
+        answer["models"].append(answered)
     answer["imported"] = sorted(
         name for name in ("tensorflow", "tensorflow_text", "keras") if name in sys.modules
     )

@@ -14,7 +14,8 @@ import pytest
 from small_models import slow_where_compiled
 from test_saved_model import CORPUS, RECURRENT, TRANSFORMER, Case, make_model
 
-from keras_s2s.export import ExportError, certificate, verification
+from keras_s2s import Seq2SeqLM
+from keras_s2s.export import ExportError, certificate, second_process, verification
 from keras_s2s.export.certificate import Verification, write_certificate
 from keras_s2s.export.required_ops import required_ops
 from keras_s2s.samplers import Greedy
@@ -170,3 +171,30 @@ def test_samples_fit_the_model() -> None:
     assert np.sort(padded["encoder_padding_mask"].sum(axis=1)).tolist() == sorted(
         set(padded["encoder_padding_mask"].sum(axis=1).tolist())
     )
+
+
+@in_tensorflow
+def test_a_graph_for_the_cpu_is_traced_where_there_is_no_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow as tf
+
+    asked = []
+
+    def elsewhere(directory: Path, *_: Any) -> None:
+        asked.append(directory)
+        (directory / "assets.extra").mkdir()
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU:0"])
+    monkeypatch.setattr(second_process, "export_in_second_process", elsewhere)
+    make_model(Case(RECURRENT, None)).export(tmp_path / "a", max_length=4, verify=False)
+    assert len(asked) == 1
+
+
+@in_tensorflow
+def test_half_precision(tmp_path: Path) -> None:
+    make_model(Case(TRANSFORMER, "character")).save_to_preset(tmp_path / "model")
+    model = Seq2SeqLM.from_preset(tmp_path / "model", dtype="bfloat16", verbose=False)
+    compared = read(model.export(tmp_path / "half", max_length=9))["comparison"]
+    assert compared["equal"] + compared["ties"] == compared["hypotheses"] >= 4
+    assert compared["tolerance"] == 5e-2
