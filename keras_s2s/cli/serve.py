@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -12,6 +12,9 @@ from keras_s2s.cli.arguments import OverlongOption, check_model, check_overlong
 from keras_s2s.cli.generation_options import read_generation_options, takes_generation_options
 from keras_s2s.cli.messages import show_messages
 from keras_s2s.cli.quiet import BACKENDS, import_backend
+
+if TYPE_CHECKING:
+    from keras_s2s.serving.models import ServedModel
 
 #: What the extra `serve` has.
 NEEDED = ("starlette", "uvicorn", "prometheus_client")
@@ -80,6 +83,7 @@ def serve(
     """
     from keras_s2s.serving.limits import Limits
     from keras_s2s.serving.loading import load_served, read_argument, read_languages
+    from keras_s2s.serving.own_thread import in_own_thread
 
     check_overlong(overlong)
     options = read_generation_options(generation_options)
@@ -115,10 +119,14 @@ def serve(
 
     # Before the models are loaded, which may take minutes.
     with server.open_socket(host, port) as listener:
-        served = [
-            load_served(argument, options, pairs.get(argument.name), cast(Any, overlong))
-            for argument in arguments
-        ]
+
+        def load() -> list[ServedModel]:
+            return [
+                load_served(argument, options, pairs.get(argument.name), cast(Any, overlong))
+                for argument in arguments
+            ]
+
+        served = in_own_thread(load, "loading")
         server.serve(served, limits, listener)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response, StreamingResponse
@@ -13,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from keras_s2s.serving.errors import unavailable
 from keras_s2s.serving.hosting import Serving, explained
 from keras_s2s.serving.models import Row, ServedModel
+from keras_s2s.serving.own_thread import start_thread
 
 #: The type of an event, and its data.
 Event = tuple[str, Any]
@@ -41,10 +43,11 @@ async def event_stream(
     if serving.active_streams >= limit:
         raise unavailable(f"{limit} streams are in progress, and no more are taken at a time")
     serving.active_streams += 1
-    loop = asyncio.get_running_loop()
     try:
         # Errors in the request are found here, before the reply begins.
-        pieces = await loop.run_in_executor(serving.stream_threads, model.stream, rows, parameters)
+        pieces = await asyncio.wrap_future(
+            start_thread(partial(model.stream, rows, parameters), "stream")
+        )
     except BaseException as error:
         serving.active_streams -= 1
         if isinstance(error, Exception):
@@ -80,9 +83,12 @@ def _generate(
             tell("error", {"error": explained(error, name).message})
 
     def count(done: Any) -> None:
+        serving.streams.discard(done)
         serving.active_streams -= 1
 
-    loop.run_in_executor(serving.stream_threads, generate).add_done_callback(count)
+    stream = start_thread(generate, "stream")
+    serving.streams.add(stream)
+    stream.add_done_callback(count)
     return events, gone
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
 
 from starlette.requests import Request
 
@@ -140,13 +140,13 @@ class Serving:
             model.name: Host(model, self.limits, self.metrics) for model in models
         }
         self.active_streams = 0
-        self.stream_threads = ThreadPoolExecutor(self.limits.max_streams, "stream")
+        self.streams: set[Future[None]] = set()
 
     def close(self) -> None:
         """Computes what waits, and ends the threads."""
         for host in self.hosts.values():
             host.batcher.close()
-        self.stream_threads.shutdown()
+        wait(list(self.streams))
 
     def __enter__(self) -> Serving:
         return self
