@@ -44,6 +44,10 @@ def serve(
             "NAME=en:de. By default those of the model itself."
         ),
     ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(help="How text is split for a CTranslate2 folder: space or character."),
+    ] = None,
     overlong: OverlongOption = "error",
     max_batch_size: Annotated[
         int, typer.Option(min=1, help="Most texts that are computed together.")
@@ -122,7 +126,11 @@ def serve(
 
         def load() -> list[ServedModel]:
             return [
-                load_served(argument, options, pairs.get(argument.name), cast(Any, overlong))
+                load_served(
+                    *(argument, options, pairs.get(argument.name)),
+                    overlong=cast(Any, overlong),
+                    tokenizer=cast(Any, tokenizer),
+                )
                 for argument in arguments
             ]
 

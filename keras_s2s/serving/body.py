@@ -1,9 +1,11 @@
-"""Reads the body of a request, within its limits: JSON, or the fields of a form."""
+"""Reads the body of a request, within its limits: JSON, or the fields of a form of either kind."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from email import policy
+from email.parser import BytesParser
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -13,6 +15,7 @@ from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.limits import Limits
 
 FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
 
 #: Bytes beyond the limit that are still received, and dropped, so that a client that sends its
 #: whole body before it reads gets to see the reply.
@@ -128,6 +131,47 @@ def read_form(body: bytes, lists: tuple[str, ...] = ()) -> dict[str, Any]:
         raise RequestError(400, f"the form is not UTF-8: {error.reason}") from None
     except ValueError as error:
         raise RequestError(400, f"the form cannot be read: {error}") from None
+    return _fields(pairs, lists)
+
+
+def read_multipart(body: bytes, kind: str, lists: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Reads the fields of a form (`multipart/form-data`).
+
+    Args:
+        body: of a request.
+        kind: its Content-Type, which has the boundary.
+        lists: fields that may be there several times; their value is then a list.
+
+    Raises:
+        RequestError: 400: no such form, a file, or a field that is there twice, or is no UTF-8.
+
+    Example:
+        >>> part = b'Content-Disposition: form-data; name="q"'
+        >>> body = b"\\r\\n".join([b"--b", part, b"", b"ein Hund", b"--b--", b""])
+        >>> read_multipart(body, "multipart/form-data; boundary=b")
+        {'q': 'ein Hund'}
+    """
+    head = f"Content-Type: {kind}\r\n\r\n".encode("latin-1", "replace")
+    message = BytesParser(policy=policy.HTTP).parsebytes(head + body)
+    if not message.is_multipart() or message.defects:
+        raise RequestError(400, "the form cannot be read: no parts between its boundaries")
+    pairs: list[tuple[str, str]] = []
+    for part in message.iter_parts():
+        name = part.get_param("name", header="content-disposition")
+        if part.get_content_disposition() != "form-data" or not isinstance(name, str):
+            raise RequestError(400, "the form cannot be read: a part of it has no name")
+        if part.get_filename() is not None:
+            raise RequestError(400, f"field {name!r} is a file; expected a text")
+        content = part.get_payload(decode=True)
+        try:
+            pairs.append((name, bytes(content or b"").decode("utf-8")))
+        except UnicodeDecodeError as error:
+            raise RequestError(400, f"the form is not UTF-8: {error.reason}") from None
+    return _fields(pairs, lists)
+
+
+def _fields(pairs: list[tuple[str, str]], lists: tuple[str, ...]) -> dict[str, Any]:
+    """Returns the fields of a form by name."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name not in found:

@@ -14,7 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keras_s2s.config.nearest import did_you_mean
-from keras_s2s.serving.body import FORM, read_body, read_form, read_json
+from keras_s2s.serving.body import (
+    FORM,
+    MULTIPART,
+    read_body,
+    read_form,
+    read_json,
+    read_multipart,
+)
 from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.hosting import Host, Serving, explained
 from keras_s2s.serving.languages import AUTO, language_name
@@ -162,12 +169,15 @@ def absent_handler(what: str) -> Handler:
 
 def _fields(request: Request, body: bytes) -> dict[str, Any]:
     """Returns the fields of a JSON object or a form."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    whole = request.headers.get("content-type", "")
+    kind = whole.partition(";")[0].strip().lower()
     if kind in ("", "application/json") or kind.endswith("+json"):
         return read_json(body)
     if kind == FORM:
         return read_form(body, lists=("q",))
-    raise RequestError(400, f"Content-Type is {kind}; send application/json or {FORM}")
+    if kind == MULTIPART:
+        return read_multipart(body, whole, lists=("q",))
+    raise RequestError(400, f"Content-Type is {kind}; send application/json, {FORM} or {MULTIPART}")
 
 
 def read_translation(fields: Mapping[str, Any], limits: Limits) -> Translation:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from keras_s2s.checkpoints.ctranslate2.vocabulary import TokenizerChoice
 from keras_s2s.serving.languages import ModelLanguages, client_codes
 from keras_s2s.serving.models import ServedModel
 from keras_s2s.text.preprocessor import Preprocessor
@@ -114,6 +115,7 @@ def load_served(
     options: Mapping[str, Any],
     languages: str | None = None,
     overlong: Overlong = "error",
+    tokenizer: TokenizerChoice = None,
 ) -> ServedModel:
     """Loads a model to serve.
 
@@ -122,6 +124,7 @@ def load_served(
         options: generation options for requests that set none.
         languages: declared ones, `en:de`; None for those of the model.
         overlong: what is done with a source that is longer than the model's positions.
+        tokenizer: how text is split for a CTranslate2 folder, as in `from_preset`.
 
     Raises:
         ValueError: there is no such model, it cannot be served, or `options` for a SavedModel,
@@ -135,6 +138,8 @@ def load_served(
     if found is not None:
         if overlong != "error":
             options = {**options, "overlong": overlong}
+        if tokenizer is not None:
+            options = {**options, "tokenizer": tokenizer}
         if options:
             raise ValueError(
                 f"{argument.path} is a SavedModel, whose search is fixed when it is exported; "
@@ -145,7 +150,7 @@ def load_served(
     from keras_s2s.model import Seq2SeqLM
     from keras_s2s.serving.preset_model import PresetModel
 
-    model = Seq2SeqLM.from_preset(argument.path)
+    model = Seq2SeqLM.from_preset(argument.path, tokenizer=tokenizer)
     config = model.special_ids.languages
     if languages is not None:
         known: ModelLanguages | None = ModelLanguages.declared(languages, config)

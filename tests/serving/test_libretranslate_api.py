@@ -126,13 +126,50 @@ def test_limits() -> None:
     assert "text 0 of q has 21 characters" in refused(413, q="a" * 21)
 
 
-def test_other_content_types_are_refused() -> None:
+def test_a_form_of_parts() -> None:
+    text = "grüße\r\n & co\n"
+
+    async def use(client: httpx.AsyncClient) -> list[httpx.Response]:
+        fields = {**REQUEST, "q": text}
+        parts = [(name, (None, value)) for name, value in fields.items()]
+        several = [(n, (None, v)) for n, v in [*REQUEST.items(), ("q", "b")]]
+        return [
+            await client.post("/translate", files=parts),
+            await client.post("/translate", files=several),
+        ]
+
+    one, two = using([Shouting()], use)
+    assert (one.status_code, one.json()) == (200, {"translatedText": text.upper()})
+    assert two.json() == {"translatedText": ["HELLO", "B"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "message"),
+    [
+        (b"q=a", "multipart/form-data", "the form cannot be read"),
+        (b"no parts", "multipart/form-data; boundary=b", "the form cannot be read"),
+        (
+            b'--b\r\nContent-Disposition: form-data; name="q"; filename="a.txt"\r\n\r\na\r\n--b--',
+            *("multipart/form-data; boundary=b", "field 'q' is a file; expected a text"),
+        ),
+        (
+            b'--b\r\nContent-Disposition: form-data; name="q"\r\n\r\n\xff\r\n--b--\r\n',
+            *("multipart/form-data; boundary=b", "not UTF-8"),
+        ),
+        (
+            b"--b\r\nContent-Type: text/plain\r\n\r\na\r\n--b--\r\n",
+            *("multipart/form-data; boundary=b", "a part of it has no name"),
+        ),
+        (b"hello", "text/plain", "Content-Type is text/plain; send application/json"),
+    ],
+)
+def test_other_bodies_are_refused(content: bytes, kind: str, message: str) -> None:
     async def use(client: httpx.AsyncClient) -> httpx.Response:
-        return await client.post("/translate", files={"q": b"hello"})
+        return await client.post("/translate", content=content, headers={"Content-Type": kind})
 
     reply = using([Shouting()], use)
     assert reply.status_code == 400
-    assert "Content-Type is multipart/form-data; send application/json" in reply.json()["error"]
+    assert message in reply.json()["error"]
 
 
 def test_what_this_server_does_not_do() -> None:

@@ -33,7 +33,7 @@ def test_the_server_loads_its_models_in_such_a_thread(
     loaded: list[threading.Thread] = []
     served: list[Any] = []
 
-    def load(*_: Any) -> str:
+    def load(*_: Any, **__: Any) -> str:
         loaded.append(threading.current_thread())
         return "model"
 
