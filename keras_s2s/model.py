@@ -444,6 +444,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
         text: bool = True,
         truncate: bool = False,
         cross_attention: bool = False,
+        xla: bool = False,
         verify: bool = True,
         samples: Sequence[str] | None = None,
         quantization: str | None = None,
@@ -470,6 +471,8 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
             truncate: of a SavedModel: cut what is too long, as `overlong="truncate"` does; else
                 that row's result is an error.
             cross_attention: of a SavedModel: return the attention of results to their sources.
+            xla: of a SavedModel: let XLA compile the search, in the server, for each shape that
+                comes (see `export.export_saved_model`).
             verify: of a SavedModel: compare its results for samples, in a fresh process, with
                 those of `generate` before it is put in its place.
             samples: texts for that; by default some are made of the model's vocabulary.
@@ -520,6 +523,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
                 text=None if text else False,
                 truncate=truncate or None,
                 cross_attention=cross_attention or None,
+                xla=xla or None,
                 verification=verification,
                 quantization=quantization,
                 max_shard_bytes=max_shard_bytes,

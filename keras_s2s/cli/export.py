@@ -55,6 +55,10 @@ def export(
         bool,
         typer.Option("--cross-attention", help="Of a SavedModel: return attention, too."),
     ] = False,
+    xla: Annotated[
+        bool,
+        typer.Option("--xla", help="Of a SavedModel: let XLA compile the search, by shapes."),
+    ] = False,
     verify: Annotated[
         bool,
         typer.Option(
@@ -99,6 +103,7 @@ def export(
             text=text,
             truncate=truncate,
             cross_attention=cross_attention,
+            xla=xla,
             verify=verify,
             **call_options(
                 options,

@@ -159,7 +159,7 @@ class GraphResult(NamedTuple):
     """What `tensorflow_graph` found.
 
     Attributes:
-        token_ids: int32 `[B, N, T]`, T the longest of them.
+        token_ids: int32 `[B, N, C]`, C the capacity at the end of the search.
         lengths, scores: int32 and float32 `[B, N]`.
         finite: bool `[B]`, whether all logits of a source were finite.
     """
@@ -171,7 +171,7 @@ class GraphResult(NamedTuple):
 
 
 def tensorflow_graph(
-    loop: Loop, inputs: Mapping[str, Any], first_capacity: int = 64
+    loop: Loop, inputs: Mapping[str, Any], first_capacity: int = 64, *, grows: bool = True
 ) -> GraphResult:
     """Generates in TensorFlow ops alone, for an exported graph.
 
@@ -180,13 +180,37 @@ def tensorflow_graph(
 
     Args:
         inputs: those of `Loop.start`; no source's limit is above the plan's.
+        first_capacity: of the first segment.
+        grows: False takes the whole capacity at once, since XLA compiles no size that changes;
+            the ids are then as long as it is.
     """
     import tensorflow as tf
 
     most = loop.plan.steps + loop.sampler.lookahead
     steps = tf.constant(most)
+    if grows:
+        changing = _in_growing_segments(loop, inputs, steps, min(first_capacity, most))
+    else:
+        fixed, changing = loop.start(inputs, most)
+        changing, _, _, _ = tensorflow_segment(loop, fixed, changing, tf.constant(0), steps)
+    result, copies = loop.finish(changing), loop.sampler.copies
+    finite = tf.reduce_all(tf.reshape(loop.finite(changing), [-1, copies]), axis=1)
+    # [B * copies, N, ...] -> [B, copies * N, ...]
+    ids, lengths, scores = [
+        ops.reshape(part, (-1, copies * part.shape[1], *ops.shape(part)[2:]))
+        for part in (result.token_ids, result.lengths, result.scores)
+    ]
+    return GraphResult(ids, lengths, scores, finite)
+
+
+def _in_growing_segments(
+    loop: Loop, inputs: Mapping[str, Any], steps: Any, first_capacity: int
+) -> Tree:
+    """Returns the changing tree after all steps; see `tensorflow_graph`."""
+    import tensorflow as tf
+
     # Unknown to the tracer, so that every size that follows from it may change.
-    first = tf.raw_ops.PlaceholderWithDefault(input=min(first_capacity, most), shape=[])
+    first = tf.raw_ops.PlaceholderWithDefault(input=first_capacity, shape=[])
     fixed, changing = loop.start(inputs, first)
 
     def unfinished(index: Tensor, capacity: Tensor, changing: Tree) -> Tensor:
@@ -210,12 +234,4 @@ def tensorflow_graph(
         (tf.constant(0), first, changing),
         shape_invariants=(tf.TensorShape([]), tf.TensorShape([]), shapes),
     )
-    result, copies = loop.finish(changing), loop.sampler.copies
-    finite = tf.reduce_all(tf.reshape(loop.finite(changing), [-1, copies]), axis=1)
-    # [B * copies, N, ...] -> [B, copies * N, ...]
-    ids, lengths, scores = [
-        ops.reshape(part, (-1, copies * part.shape[1], *ops.shape(part)[2:]))
-        for part in (result.token_ids, result.lengths, result.scores)
-    ]
-    longest = tf.reduce_max(tf.concat([tf.reshape(lengths, [-1]), [0]], axis=0))
-    return GraphResult(ids[..., :longest], lengths, scores, finite)
+    return changing

@@ -28,7 +28,7 @@ class Format(NamedTuple):
 FORMATS: dict[str, Format] = {
     "tf_saved_model": Format(
         export_saved_model,
-        frozenset({"version", "text", "truncate", "cross_attention", "verification"}),
+        frozenset({"version", "text", "truncate", "cross_attention", "xla", "verification"}),
     ),
     "huggingface": Format(export_huggingface, frozenset({"max_shard_bytes"})),
     "ctranslate2": Format(export_ctranslate2, frozenset({"quantization"})),

@@ -5,7 +5,7 @@ Letters: B sources, S source ids, N hypotheses of a source, T generated ids.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from keras import ops
 
 from keras_s2s.decoding.loop import Loop
-from keras_s2s.decoding.tensorflow_driver import tensorflow_graph
+from keras_s2s.decoding.tensorflow_driver import GraphResult, tensorflow_graph
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.graph_model import ERROR, NO_SCORE, GraphModel, signature
 from keras_s2s.export.graph_rows import Rows, replaced, with_error
@@ -123,9 +123,13 @@ class _Search:
         self.follows_language = _follows_language(model, self.plan)
         rows = tf.TensorSpec([None], tf.int32)
         specs = model.source_specs()
+        graph = self._searched
+        if model.request.xla:
+            graph = partial(_in_buckets, tf.function(graph, autograph=False, jit_compile=True))
+            graph = partial(graph, model.network.max_source_length)
         # Traced once, however many signatures there are.
         self._graph = tf.function(
-            self._searched, autograph=False, input_signature=[*specs, rows, rows, rows, rows]
+            graph, autograph=False, input_signature=[*specs, rows, rows, rows, rows]
         )
 
     def _searched(
@@ -149,6 +153,7 @@ class _Search:
                 "limits": limits,
                 "starts": starts,
             },
+            grows=not self.model.request.xla,
         )
 
     def __call__(
@@ -171,6 +176,8 @@ class _Search:
             spoken.starts,
             spoken.first,
         )
+        longest = tf.reduce_max(tf.concat([tf.reshape(found.lengths, [-1]), [0]], axis=0))
+        found = found._replace(token_ids=found.token_ids[..., :longest])
         errors = with_error(
             errors,
             ~found.finite,
@@ -253,6 +260,57 @@ class _Search:
         if self.model.network.frontend.has_token_ids:
             result["source_ids"] = sources.values
         return result
+
+
+def _in_buckets(
+    search: Callable[..., GraphResult],
+    most: int | None,
+    values: Any,
+    mask: Any,
+    seeds: Any,
+    limits: Any,
+    starts: Any,
+    first: Any,
+) -> GraphResult:
+    """Calls a search that XLA compiles for each shape: with few numbers of rows and lengths.
+
+    Numbers of rows are powers of two, and lengths are those of `padded_inputs.round_up_length`.
+
+    Args:
+        search: the compiled search.
+        most: positions of a source; None where there is no limit.
+        values, mask, seeds, limits, starts, first: of the rows.
+    """
+    import tensorflow as tf
+
+    rows, length = tf.shape(mask)[0], tf.shape(mask)[1]
+    more_rows = _power_of_two(rows) - rows
+    step = tf.maximum(8, _power_of_two(length) // 8)
+    rounded = -(-length // step) * step
+    if most is not None:
+        rounded = tf.maximum(length, tf.minimum(rounded, most))
+
+    def filled(part: Any, content: Any = 0) -> Any:
+        paddings = [[0, more_rows], [0, rounded - length]] + [[0, 0]] * (part.shape.rank - 2)
+        return tf.pad(part, paddings[: part.shape.rank], constant_values=content)
+
+    # Rows that are added have one position, and end at once.
+    one = tf.range(rounded)[None] < 1
+    real = tf.range(rows + more_rows)[:, None] < rows
+    found = search(
+        filled(values),
+        tf.where(real, filled(mask, False), one),
+        *(filled(seeds), filled(limits, 1), filled(starts), filled(first, NONE)),
+    )
+    return GraphResult(*[part[:rows] for part in found])
+
+
+def _power_of_two(number: Any) -> Any:
+    """Returns the least power of two that is not below `number`, an int32 scalar of at least 1."""
+    import tensorflow as tf
+
+    powers = tf.constant([2**i for i in range(31)], tf.int32)
+    return tf.reduce_min(tf.where(powers >= number, powers, powers[-1]))
 
 
 def least_length(rule: LogitsProcessor) -> int:

@@ -57,6 +57,7 @@ def export_saved_model(
     text: bool = True,
     truncate: bool = False,
     cross_attention: bool = False,
+    xla: bool = False,
     verification: Verification | None = None,
 ) -> Path:
     """Writes a SavedModel.
@@ -89,6 +90,9 @@ def export_saved_model(
         truncate: cut sources and targets that are too long, as `overlong="truncate"` does.
         cross_attention: `generate` and `generate_ids` return the attention of the results to
             their sources, too.
+        xla: let XLA compile the search, in the server, for each shape that comes: numbers of rows
+            and lengths are rounded up to few values. Faster once compiled, which takes seconds;
+            the server's TensorFlow must have XLA.
         verification: what the SavedModel is compared with before it is put in its place
             (`certificate.py`); None compares nothing.
 
@@ -116,7 +120,9 @@ def export_saved_model(
             "exporting a SavedModel needs TensorFlow, whichever backend runs: "
             'pip install "keras-s2s[tensorflow]"'
         )
-    request = ExportRequest(sampler, plan, truncate=truncate, cross_attention=cross_attention)
+    request = ExportRequest(
+        sampler, plan, truncate=truncate, cross_attention=cross_attention, xla=xla
+    )
     with replaced_directory(target, marker=MARKER, overwrite=overwrite) as beside:
         if _writes_here(request):
             write_saved_model(

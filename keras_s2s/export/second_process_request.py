@@ -28,12 +28,14 @@ class ExportRequest:
         plan: special ids, number of steps and rules.
         truncate: cut what is too long, in place of an error.
         cross_attention: the signatures that generate all hypotheses return attention, too.
+        xla: XLA compiles the search, for each shape that comes.
     """
 
     sampler: Sampler
     plan: Plan
     truncate: bool = False
     cross_attention: bool = False
+    xla: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Returns the request as values that JSON knows.
@@ -55,6 +57,7 @@ class ExportRequest:
             ],
             "truncate": self.truncate,
             "cross_attention": self.cross_attention,
+            "xla": self.xla,
         }
 
     @classmethod
@@ -70,6 +73,7 @@ class ExportRequest:
             Plan(**data["plan"], processors=rules),
             truncate=data["truncate"],
             cross_attention=data["cross_attention"],
+            xla=data["xla"],
         )
 
 

@@ -51,7 +51,7 @@ def test_every_option_reaches_the_model(
         return directory
 
     monkeypatch.setattr(Seq2SeqLM, "export", export)
-    words = ["--ids", "--truncate", "--cross-attention", "--no-verify", "--overwrite"]
+    words = ["--ids", "--truncate", "--cross-attention", "--xla", "--no-verify", "--overwrite"]
     words += ["--do-sample", "--top-p", "0.9", "--version", "0"]
     assert main(["export", folder, str(tmp_path / "out"), *words]) == 0
     assert asked == {
@@ -59,6 +59,7 @@ def test_every_option_reaches_the_model(
         "text": False,
         "truncate": True,
         "cross_attention": True,
+        "xla": True,
         "verify": False,
         "overwrite": True,
         "do_sample": True,

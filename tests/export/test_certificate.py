@@ -198,3 +198,23 @@ def test_half_precision(tmp_path: Path) -> None:
     compared = read(model.export(tmp_path / "half", max_length=9))["comparison"]
     assert compared["equal"] + compared["ties"] == compared["hypotheses"] >= 4
     assert compared["tolerance"] == 5e-2
+
+
+@in_tensorflow
+def test_xla_compiles_a_search_for_few_shapes(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    model = make_model(Case(TRANSFORMER, "character", {}, [], 5, 4.0))
+    path = model.export(tmp_path / "xla", xla=True, num_beams=2, max_length=9, samples=["a b"])
+    assert read(path)["comparison"]["equal"] == 1
+    function = tf.saved_model.load(str(path)).signatures["serving_default"]
+    texts = [text for text in CORPUS if len(text) < 30]
+    for some in (texts[:3], texts[:1], []):
+        found = function(text=tf.constant(some, tf.string))
+        expected = model.generate(some, num_beams=2, max_length=9, return_output=True)
+        assert [text.decode() for text in found["text"].numpy()] == expected.texts
+        np.testing.assert_array_equal(found["lengths"], expected.lengths)
+        np.testing.assert_allclose(found["scores"], expected.scores, rtol=1e-4, atol=1e-4)
+    found = function(text=tf.constant(["b" * 99, texts[0]]))
+    assert b"but the model has positions for" in found["error"].numpy()[0]
+    assert found["text"].numpy()[1].decode() == model.generate(texts[0], num_beams=2, max_length=9)

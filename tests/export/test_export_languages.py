@@ -15,7 +15,11 @@ from test_saved_model import run_c_api
 from keras_s2s import Seq2SeqLM
 from keras_s2s.export.graph_model import NO_SCORE
 
-TENSORFLOW = keras.backend.backend() == "tensorflow"
+# Other backends export in a process of TensorFlow.
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="runs under the TensorFlow backend"
+)
+
 TEXTS = ["The quick brown fox", "안녕하세요", "def maximum(a, b)", "Two men", "a b c"]
 MAX_LENGTH = 9
 
@@ -32,8 +36,8 @@ LANGUAGES: dict[str, tuple[list[str | None], list[str | None]]] = {
     "m2m_100": (["ko", None, "de", "en", None], ["zu", "de", None, "en", "zu"]),
     "plbart_multi": (["python", None, "java", "go", None], ["go", "java", None, "en_XX", "go"]),
 }
-#: The way of the others is that of one of these; other backends export in a process of TensorFlow.
-QUICK = ["mbart", "nllb"] if TENSORFLOW else []
+#: The way of the others is that of one of these.
+QUICK = ["mbart", "nllb", "marian"]
 OPTIONS: dict[str, Any] = {"num_beams": 2, "repetition_penalty": 1.5, "max_length": MAX_LENGTH}
 
 
