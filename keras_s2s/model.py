@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,15 @@ import numpy as np
 from keras_s2s.builder import build_network, dtype_policy, functional_graph
 from keras_s2s.checkpoints.ctranslate2.vocabulary import TokenizerChoice
 from keras_s2s.checkpoints.load_report import LoadReport
-from keras_s2s.checkpoints.preset_folder import refuse_adapted
 from keras_s2s.checkpoints.sources import open_source
 from keras_s2s.checkpoints.warm_started_model import WarmStartedModel
 from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
 from keras_s2s.decoding.generator import Generator
 from keras_s2s.decoding.model_parts import ModelParts
-from keras_s2s.decoding.planning import Search, plan_search
-from keras_s2s.decoding.read_sources import refuse_languages_of_ids
+from keras_s2s.decoding.planning import Search
 from keras_s2s.decoding.read_targets import pair_rows
 from keras_s2s.decoding.request import Request, output_texts
-from keras_s2s.export.formats import export_as, refuse_fixed_search
-from keras_s2s.export.verification import verification_of
+from keras_s2s.export.model_export import export_model
 from keras_s2s.fair_lock import FairLock
 from keras_s2s.network_size import refuse_beyond_memory
 from keras_s2s.options.generation import describes_options
@@ -455,27 +451,17 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
 
         Args:
             directory: folder to write; made if missing.
-            format: "tf_saved_model", the decoding loop and tokenizers with it, text in and text
-                out, under any backend (see `export.export_saved_model` for its signatures; it
-                needs TensorFlow); "huggingface", a folder that transformers and `from_preset`
-                load; "ctranslate2", one that `ctranslate2.Translator` loads (it needs
-                ctranslate2); "torch_rnn", the state dict of a recurrent model for PyTorch.
+            format: "tf_saved_model", text in and text out (`export.export_saved_model`; it needs
+                TensorFlow); "huggingface", for transformers and `from_preset`; "ctranslate2", for
+                `ctranslate2.Translator` (it needs ctranslate2); "torch_rnn", for PyTorch.
             sampler, max_length, max_new_tokens, processors, generation_options: as in
                 `generate`, fixed in a SavedModel. The other engines choose at each call.
             src_lang, tgt_lang: default languages of what is written; by default the model's own.
                 A CTranslate2 folder stores none: which ones its caller has to give is logged.
-            version: write `directory/<version>`, the layout TensorFlow Serving looks for.
             overwrite: replace an export that is there already.
-            text: of a SavedModel: with the tokenizers; False exports from ids to ids, for servers
-                without tensorflow-text.
-            truncate: of a SavedModel: cut what is too long, as `overlong="truncate"` does; else
-                that row's result is an error.
-            cross_attention: of a SavedModel: return the attention of results to their sources.
-            xla: of a SavedModel: let XLA compile the search, in the server, for each shape that
-                comes (see `export.export_saved_model`).
-            verify: of a SavedModel: compare its results for samples, in a fresh process, with
-                those of `generate` before it is put in its place.
-            samples: texts for that; by default some are made of the model's vocabulary.
+            version, text, truncate, cross_attention, xla: see `export.export_saved_model`.
+            verify: of a SavedModel: compare what it gives in a fresh process with `generate`, for
+                the texts `samples`, by default some of the model's vocabulary.
             quantization: of a CTranslate2 model: int8, int16, float16, ...
             max_shard_bytes: of a Hugging Face folder: most bytes of weights in one file.
 
@@ -483,8 +469,8 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
             the folder written.
 
         Raises:
-            ExportError: an unknown format, a tokenizer that cannot be part of a graph, or a
-                folder that is in the way, or a SavedModel with other results than the model's.
+            ExportError: an unknown format, a tokenizer that cannot be part of a graph, a folder
+                that is in the way, or a SavedModel with other results than the model's.
             ImportError: TensorFlow is not installed.
             ValueError: an option with a value that it does not take.
 
@@ -492,47 +478,22 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
             >>> model.export("exported/dates", num_beams=4, version=1)
             PosixPath('exported/dates/1')
         """
-        refuse_adapted(directory, self.weights, "other engines read plain ones")
-        search = Search(sampler, max_length, max_new_tokens, processors, generation_options)
-        if search.asks_for_something:
-            refuse_fixed_search(format)
-        parts = self._parts.in_languages(src_lang, tgt_lang)
-        if format == "tf_saved_model" and parts.preprocessor is None:
-            refuse_languages_of_ids(parts, src_lang, tgt_lang)
-        chosen, plan, _ = plan_search(parts, search, [0])
-        verification = None
-        if format == "tf_saved_model" and verify:
-            as_text = text and parts.preprocessor is not None
-            generate = partial(
-                self.generate,
-                sampler=sampler,
-                processors=processors,
-                src_lang=src_lang if as_text else None,
-                tgt_lang=tgt_lang,
-                overlong="truncate" if truncate else "error",
-                **generation_options,
-            )
-            verification = verification_of(
-                parts, chosen, plan, generate, samples=samples, as_text=as_text
-            )
-        return export_as(
-            format,
+        return export_model(
+            self._parts,
+            self.weights,
+            self.generate,
+            Search(sampler, max_length, max_new_tokens, processors, generation_options),
             directory,
-            dict(
-                version=version,
-                text=None if text else False,
-                truncate=truncate or None,
-                cross_attention=cross_attention or None,
-                xla=xla or None,
-                verification=verification,
-                quantization=quantization,
-                max_shard_bytes=max_shard_bytes,
-            ),
-            network=self.network,
-            variables=self.weights,
-            config=parts.preset,
-            preprocessor=parts.preprocessor,
-            sampler=chosen,
-            plan=plan,
+            format,
             overwrite=overwrite,
+            languages=(src_lang, tgt_lang),
+            verify=verify,
+            samples=samples,
+            version=version,
+            text=text,
+            truncate=truncate,
+            cross_attention=cross_attention,
+            xla=xla,
+            quantization=quantization,
+            max_shard_bytes=max_shard_bytes,
         )
