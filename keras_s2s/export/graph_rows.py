@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from keras_s2s.config import SpecialIds
-from keras_s2s.text.truncation import Cut, Side
+from keras_s2s.text.truncation import Cut, Side, language_places
 
 
 class Rows(NamedTuple):
@@ -208,12 +208,7 @@ def _frames(values: Any, lengths: Any, special_ids: SpecialIds, side: Side) -> t
 
     languages, ids = special_ids.languages, getattr(special_ids, side)
     codes = [] if languages is None else sorted(set(languages.codes.values()))
-    leads = ends = False
-    if languages is not None and side == "source":
-        leads = languages.source == "prefix" or languages.target == "source_prefix"
-        ends = languages.source == "suffix"
-    elif languages is not None:
-        leads = languages.target == "forced_bos"
+    leads, ends = language_places(languages, side)
     padded = tf.pad(values, [[0, 0], [0, 1]], constant_values=-1)
 
     def at(places: Any) -> Any:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
-from keras_s2s.config import SpecialIds
+from keras_s2s.config import LanguagesConfig, SpecialIds
 from keras_s2s.text.row_error import RowError
 
 logger = logging.getLogger(__name__)
@@ -38,12 +38,7 @@ def frame_of(row: Sequence[int], special_ids: SpecialIds, side: Side) -> Frame:
     """
     languages = special_ids.languages
     codes = set() if languages is None else set(languages.codes.values())
-    leads = ends = False
-    if languages is not None and side == "source":
-        leads = languages.source == "prefix" or languages.target == "source_prefix"
-        ends = languages.source == "suffix"
-    elif languages is not None:
-        leads = languages.target == "forced_bos"
+    leads, ends = language_places(languages, side)
     ids = getattr(special_ids, side)
     after = 0
     if ends and row and row[-1] in codes:
@@ -56,6 +51,16 @@ def frame_of(row: Sequence[int], special_ids: SpecialIds, side: Side) -> Frame:
     if ids.bos is not None and before < room and row[before] == ids.bos:
         before += 1
     return Frame(before, after)
+
+
+def language_places(languages: LanguagesConfig | None, side: Side) -> tuple[bool, bool]:
+    """Returns whether a language may lead a row of `side`, and whether it may end it."""
+    if languages is None:
+        return False, False
+    if side == "target":
+        return languages.target == "forced_bos", False
+    leads = languages.source == "prefix" or languages.target == "source_prefix"
+    return leads, languages.source == "suffix"
 
 
 def truncated(
