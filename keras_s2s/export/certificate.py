@@ -11,8 +11,6 @@ import hashlib
 import json
 import os
 import platform
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +21,7 @@ import keras
 import numpy as np
 
 from keras_s2s.decoding.seeds import row_seeds
+from keras_s2s.export.child_process import run_python
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.graph_model import ERROR, OPTIONAL
 from keras_s2s.samplers.output import GenerationOutput
@@ -30,7 +29,6 @@ from keras_s2s.version import __version__
 
 CERTIFICATE = Path("assets.extra") / "certificate.json"
 _PROGRAM = Path(__file__).with_name("fresh_process.py")
-_SHOWN_LINES = 30
 
 #: Largest difference of two scores, relative to them where they are above 1, by the type in which
 #: layers compute.
@@ -157,23 +155,13 @@ def _run(directory: Path, calls: list[dict[str, Any]], needs_text: bool) -> dict
     request = {"directory": str(directory), "text": needs_text, "calls": calls}
     with tempfile.TemporaryDirectory(prefix="keras_s2s-verify-") as folder:
         file = Path(folder) / "answer.json"
-        done = subprocess.run(
+        run_python(
             # -P: the folder of the program is no place to import from.
-            [sys.executable, "-P", str(_PROGRAM), str(file)],
-            input=json.dumps(request),
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"},
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
+            ["-P", str(_PROGRAM), str(file)],
+            os.environ,
+            "the SavedModel does not run in a process of its own, which",
+            json.dumps(request),
         )
-        if done.returncode:
-            said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_SHOWN_LINES:])
-            raise ExportError(
-                "the SavedModel does not run in a process of its own, which failed with exit "
-                f"status {done.returncode}; it said:\n{said}"
-            )
         answer: dict[str, Any] = json.loads(file.read_text("utf-8"))
     return answer
 

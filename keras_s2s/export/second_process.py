@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,12 +16,12 @@ from typing import Any
 
 from keras_s2s.checkpoints.preset_folder import save_preset
 from keras_s2s.config import REGISTERED, ArchitectureConfig, PresetConfig
+from keras_s2s.export.child_process import run_python
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.second_process_request import ExportRequest
 from keras_s2s.text.preprocessor import Preprocessor
 
 REQUEST_FILE = "export.json"
-SHOWN_LINES = 30
 
 
 def export_in_second_process(
@@ -54,22 +53,10 @@ def export_in_second_process(
     with tempfile.TemporaryDirectory(prefix="keras_s2s-export-") as folder:
         save_preset(folder, config, variables, preprocessor)
         (Path(folder) / REQUEST_FILE).write_text(json.dumps(asked), encoding="utf-8")
-        command = [sys.executable, "-m", "keras_s2s.export", folder, str(directory.resolve())]
-        done = subprocess.run(
-            command,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
-    if done.returncode:
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-SHOWN_LINES:])
-        raise ExportError(
-            "the second process, which exports under the TensorFlow backend, failed with exit "
-            f"status {done.returncode}; it said:\n{said}"
+        run_python(
+            ["-m", "keras_s2s.export", folder, str(directory.resolve())],
+            _environment(),
+            "the second process, which exports under the TensorFlow backend,",
         )
 
 
@@ -102,7 +89,5 @@ def _environment() -> dict[str, str]:
     return {
         **os.environ,
         "KERAS_BACKEND": "tensorflow",
-        "CUDA_VISIBLE_DEVICES": "",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONPATH": os.pathsep.join(paths),
     }
