@@ -15,7 +15,7 @@ from generation.build import token, word
 
 from keras_s2s.cli.messages import show_messages
 from keras_s2s.serving.limits import Limits
-from keras_s2s.serving.models import (
+from keras_s2s.serving.models.served_model import (
     DEFAULT_SIGNATURE,
     Prepared,
     Row,

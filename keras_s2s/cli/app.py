@@ -14,16 +14,16 @@ from typing import Annotated
 
 import typer
 
-from keras_s2s.cli import zoo
-from keras_s2s.cli.convert import convert
-from keras_s2s.cli.evaluate import evaluate
-from keras_s2s.cli.export import export
-from keras_s2s.cli.generate import generate
+from keras_s2s.cli.commands import zoo
+from keras_s2s.cli.commands.convert import convert
+from keras_s2s.cli.commands.evaluate import evaluate
+from keras_s2s.cli.commands.export import export
+from keras_s2s.cli.commands.generate import generate
+from keras_s2s.cli.commands.serve import serve
+from keras_s2s.cli.commands.train import train
 from keras_s2s.cli.interrupts import kept_interrupts
 from keras_s2s.cli.messages import hide_messages
 from keras_s2s.cli.quiet import quiet_backends
-from keras_s2s.cli.serve import serve
-from keras_s2s.cli.train import train
 from keras_s2s.cli.utf8 import utf8_output
 
 FAILED, INTERRUPTED = 1, 130

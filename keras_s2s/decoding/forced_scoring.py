@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_s2s.decoding.jax_driver import jax_compiled
-from keras_s2s.decoding.tensorflow_driver import Graph, source_specs
+from keras_s2s.decoding.drivers.jax_driver import jax_compiled
+from keras_s2s.decoding.drivers.tensorflow_driver import Graph, source_specs
 from keras_s2s.samplers.sampler import log_normaliser
 
 

@@ -22,8 +22,8 @@ from keras_s2s.decoding.diagnosis import (
     while_generating,
     while_scoring,
 )
-from keras_s2s.decoding.driver import Driver
-from keras_s2s.decoding.driver_choice import make_driver, make_kernels
+from keras_s2s.decoding.drivers.driver import Driver
+from keras_s2s.decoding.drivers.driver_choice import make_driver, make_kernels
 from keras_s2s.decoding.forced_scoring import make_forced
 from keras_s2s.decoding.padded_inputs import PaddedInputs
 from keras_s2s.decoding.schedule import decode

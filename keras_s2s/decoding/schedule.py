@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from keras_s2s.decoding.driver import Driver
+from keras_s2s.decoding.drivers.driver import Driver
 from keras_s2s.decoding.segments import Finished, RunningBatch
 
 #: Most rows that may wait, as a multiple of those of a full batch: their caches take memory.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_s2s.decoding.diagnosis import NonFiniteLogits
-from keras_s2s.decoding.driver import Driver
+from keras_s2s.decoding.drivers.driver import Driver
 from keras_s2s.samplers.sampler import Result, Sampler
 
 #: Steps that the first segment has room for; doubled as often as needed.

@@ -2,6 +2,6 @@
 
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.formats import FORMATS, export_as
-from keras_s2s.export.saved_model import export_saved_model
+from keras_s2s.export.saved_model.artefact import export_saved_model
 
 __all__ = ["FORMATS", "ExportError", "export_as", "export_saved_model"]

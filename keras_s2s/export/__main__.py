@@ -14,9 +14,9 @@ import keras
 
 from keras_s2s.builder import build_network, functional_graph
 from keras_s2s.checkpoints.preset_folder import load_config, load_preprocessor, load_weights
-from keras_s2s.export.saved_model import write_saved_model
-from keras_s2s.export.second_process import REQUEST_FILE
-from keras_s2s.export.second_process_request import ExportRequest
+from keras_s2s.export.saved_model.artefact import write_saved_model
+from keras_s2s.export.saved_model.second_process import REQUEST_FILE
+from keras_s2s.export.saved_model.second_process_request import ExportRequest
 
 
 def main(folder: str, directory: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from keras_s2s.export.ctranslate2 import export_ctranslate2
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.huggingface import export_huggingface
-from keras_s2s.export.saved_model import export_saved_model
+from keras_s2s.export.saved_model.artefact import export_saved_model
 from keras_s2s.export.torch_rnn import export_torch_rnn
 
 

@@ -12,7 +12,7 @@ from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.planning import Search, plan_search
 from keras_s2s.decoding.read_sources import refuse_languages_of_ids
 from keras_s2s.export.formats import export_as, refuse_fixed_search
-from keras_s2s.export.verification import verification_of
+from keras_s2s.export.saved_model.verification import verification_of
 from keras_s2s.samplers.output import GenerationOutput
 
 

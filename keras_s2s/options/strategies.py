@@ -17,7 +17,7 @@ class Strategy:
 
     Attributes:
         name: that `sampler=` takes.
-        sampler: module of `keras_s2s.samplers`, and its class there.
+        sampler: module of `keras_s2s.samplers.strategies`, and its class there.
         title: what the field calls it.
         asked_for: options with which a caller chooses it where no sampler is named.
         beams: it keeps several hypotheses of each source.

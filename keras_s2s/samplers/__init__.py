@@ -1,11 +1,6 @@
 """Strategies of generation (greedy, beam, sampling), and rules on the ids that they may choose."""
 
-from keras_s2s.samplers.beam import Beam
-from keras_s2s.samplers.beam_sample import BeamSample
 from keras_s2s.samplers.context import Sources, Step
-from keras_s2s.samplers.contrastive_search import ContrastiveSearch
-from keras_s2s.samplers.diverse_beam import DiverseBeam
-from keras_s2s.samplers.greedy import Greedy
 from keras_s2s.samplers.output import GenerationOutput
 from keras_s2s.samplers.processors import (
     AllowedTokens,
@@ -22,9 +17,14 @@ from keras_s2s.samplers.processors import (
     RepetitionPenalty,
     Suppress,
 )
-from keras_s2s.samplers.random import Random, TopK, TopP
 from keras_s2s.samplers.resolve import resolve_sampler
 from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.strategies.beam import Beam
+from keras_s2s.samplers.strategies.beam_sample import BeamSample
+from keras_s2s.samplers.strategies.contrastive_search import ContrastiveSearch
+from keras_s2s.samplers.strategies.diverse_beam import DiverseBeam
+from keras_s2s.samplers.strategies.greedy import Greedy
+from keras_s2s.samplers.strategies.random import Random, TopK, TopP
 
 __all__ = [
     "AllowedTokens",

@@ -16,7 +16,9 @@ from keras_s2s.samplers.sampler import Sampler
 
 def _class(strategy: strategies.Strategy) -> type[Sampler]:
     module, name = strategy.sampler.split(".")
-    found: type[Sampler] = getattr(importlib.import_module(f"keras_s2s.samplers.{module}"), name)
+    found: type[Sampler] = getattr(
+        importlib.import_module(f"keras_s2s.samplers.strategies.{module}"), name
+    )
     return found
 
 

@@ -12,18 +12,18 @@ from starlette.routing import Route
 
 from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.gate import Gate
-from keras_s2s.serving.hosting import Serving
-from keras_s2s.serving.libretranslate_api import (
+from keras_s2s.serving.interfaces.libretranslate_api import (
     ABSENT,
     absent_handler,
     languages_handler,
     settings_handler,
     translate_handler,
 )
-from keras_s2s.serving.page_api import models_handler, page_handlers
-from keras_s2s.serving.page_files import BELOW, file_handlers
-from keras_s2s.serving.replies import Handler, error_reply, handled, json_reply
-from keras_s2s.serving.tf_serving_api import VERBS, model_handlers
+from keras_s2s.serving.interfaces.page_api import models_handler, page_handlers
+from keras_s2s.serving.interfaces.page_files import BELOW, file_handlers
+from keras_s2s.serving.interfaces.replies import Handler, error_reply, handled, json_reply
+from keras_s2s.serving.interfaces.tf_serving_api import VERBS, model_handlers
+from keras_s2s.serving.models.hosting import Serving
 
 MODELS = "/v1/models/"
 
@@ -35,9 +35,9 @@ def make_app(serving: Serving) -> Gate:
         serving: its models.
 
     Example:
-        >>> from keras_s2s.serving.hosting import Serving
-        >>> from keras_s2s.serving.languages import ModelLanguages
-        >>> from keras_s2s.serving.preset_model import PresetModel
+        >>> from keras_s2s.serving.models.hosting import Serving
+        >>> from keras_s2s.serving.models.languages import ModelLanguages
+        >>> from keras_s2s.serving.models.preset_model import PresetModel
         >>> served = PresetModel("dogs", model, languages=ModelLanguages.declared("de:en"))
         >>> serving = Serving([served])
         >>> app = make_app(serving)  # uvicorn.run(app) serves it

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keras_s2s.serving.errors import unavailable
+from keras_s2s.serving.interfaces.replies import error_reply
 from keras_s2s.serving.metrics import Metrics
-from keras_s2s.serving.replies import error_reply
 
 #: Addresses that are served until the end: a supervisor asks them.
 ALWAYS = ("/health", "/ready", "/metrics")

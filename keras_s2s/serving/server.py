@@ -15,9 +15,9 @@ import uvicorn
 
 from keras_s2s.serving.app import make_app
 from keras_s2s.serving.gate import Gate
-from keras_s2s.serving.hosting import Serving
 from keras_s2s.serving.limits import Limits
-from keras_s2s.serving.models import ServedModel
+from keras_s2s.serving.models.hosting import Serving
+from keras_s2s.serving.models.served_model import ServedModel
 
 log = logging.getLogger(__name__)
 

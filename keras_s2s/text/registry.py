@@ -10,7 +10,7 @@ from keras_s2s.text.pretrained.blenderbot_small import BlenderbotSmallTokenizer
 from keras_s2s.text.pretrained.byt5 import ByT5Tokenizer
 from keras_s2s.text.pretrained.m2m_100 import M2M100Tokenizer
 from keras_s2s.text.pretrained.marian import MarianTokenizer
-from keras_s2s.text.pretrained.pipeline_tokenizer import PipelineTokenizer
+from keras_s2s.text.pretrained.pipelines.pipeline_tokenizer import PipelineTokenizer
 from keras_s2s.text.pretrained.plbart import PLBartTokenizer
 from keras_s2s.text.pretrained.sentencepiece_file import SentencePieceFileTokenizer
 from keras_s2s.text.pretrained.token_list import TokenListTokenizer

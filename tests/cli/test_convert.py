@@ -11,7 +11,7 @@ from small_models import slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.cli import main
-from keras_s2s.export.in_graph_tokenizers import IN_GRAPH_TOKENIZERS
+from keras_s2s.export.in_graph.registry import IN_GRAPH_TOKENIZERS
 
 pytest.importorskip("transformers")
 

@@ -12,7 +12,7 @@ from cli.small_folder import save_small_model
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.cli import main
-from keras_s2s.cli.export import FORMATS
+from keras_s2s.cli.commands.export import FORMATS
 from keras_s2s.export import FORMATS as WRITERS
 
 

@@ -16,7 +16,8 @@ from cli.small_folder import POSITIONS, save_small_model
 from small_models import slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.cli import generate, main
+from keras_s2s.cli import main
+from keras_s2s.cli.commands import generate
 from keras_s2s.cli.lines.input import open_lines
 from keras_s2s.cli.lines.output import one_line
 

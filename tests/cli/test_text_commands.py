@@ -18,7 +18,8 @@ from keras import ops
 from small_models import covered, slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.cli import generate, main
+from keras_s2s.cli import main
+from keras_s2s.cli.commands import generate
 from keras_s2s.text import Preprocessor
 
 TWO = ("--source", "a", "--target", "b")

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from small_models import covered, source_mapping
 from test_segments import CASES, DRIVER, MAX_LENGTH, OPTIONS, assert_equal, model
 
-from keras_s2s.decoding import jax_driver, segments
-from keras_s2s.decoding.driver import Driver, Segment
+from keras_s2s.decoding import segments
+from keras_s2s.decoding.drivers import jax_driver
+from keras_s2s.decoding.drivers.driver import Driver, Segment
 from keras_s2s.decoding.schedule import WAITING, decode
 from keras_s2s.decoding.segments import FILLER, gathered
 from keras_s2s.samplers.sampler import Result

@@ -22,7 +22,7 @@ from small_models import (
 )
 
 from keras_s2s.decoding import segments
-from keras_s2s.decoding.driver_choice import DRIVERS
+from keras_s2s.decoding.drivers.driver_choice import DRIVERS
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.samplers.output import GenerationOutput
 

@@ -325,8 +325,8 @@ CONTAINER = EXAMPLES / "container"
 def test_the_command_of_the_container_is_one_that_the_server_takes() -> None:
     import inspect
 
-    from keras_s2s.cli.serve import serve
-    from keras_s2s.serving.loading import read_argument
+    from keras_s2s.cli.commands.serve import serve
+    from keras_s2s.serving.models.loading import read_argument
 
     text = (CONTAINER / "Dockerfile").read_text(encoding="utf-8")
     assert text.startswith("# NOT BUILT HERE")

@@ -88,7 +88,7 @@ def test_code_names_files_that_exist() -> None:
         ("`layers/no_such_room/`", ["layers/no_such_room/"]),
         ("`decoding/*_motor.py`", ["decoding/*_motor.py"]),
         ("[a page](docs/no_such.md#part)", ["docs/no_such.md"]),
-        ("`samplers/beam.py`, `decoding/*_driver.py`, `zoo/families/`", []),
+        ("`samplers/strategies/beam.py`, `decoding/drivers/*_driver.py`, `zoo/families/`", []),
         ("`opus-mt-en-de/`, `config.json`, `hf://a/b`, [a page](docs/results.md)", []),
         ("```\n`samplers/no_such.py`\n```", []),
     ],
@@ -99,8 +99,8 @@ def test_a_missing_file_is_found(text: str, found: list[str]) -> None:
 
 #: What somebody who is new looks for first, and where the layout says that it is.
 QUESTIONS = {
-    "| beam search |": ("samplers/beam.py", "class Beam("),
-    "the same on JAX": ("decoding/jax_driver.py", "lax.while_loop"),
+    "| beam search |": ("samplers/strategies/beam.py", "class Beam("),
+    "the same on JAX": ("decoding/drivers/jax_driver.py", "lax.while_loop"),
     "| Marian's tensor names": ("zoo/families/marian.yaml", "huggingface:"),
     "reading a tokenizer of a Hugging Face folder": (
         "text/pretrained/auto.py",

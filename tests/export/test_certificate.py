@@ -15,9 +15,10 @@ from small_models import slow_where_compiled
 from test_saved_model import CORPUS, RECURRENT, TRANSFORMER, Case, make_model
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.export import ExportError, certificate, second_process, verification
-from keras_s2s.export.certificate import Verification, write_certificate
-from keras_s2s.export.required_ops import required_ops
+from keras_s2s.export import ExportError
+from keras_s2s.export.saved_model import certificate, second_process, verification
+from keras_s2s.export.saved_model.certificate import Verification, write_certificate
+from keras_s2s.export.saved_model.required_ops import required_ops
 from keras_s2s.samplers import Greedy
 
 BACKEND = keras.backend.backend()

@@ -13,7 +13,7 @@ from small_models import randomise
 from test_saved_model import run_c_api
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.export.graph_model import NO_SCORE
+from keras_s2s.export.saved_model.graph_model import NO_SCORE
 
 # Other backends export in a process of TensorFlow.
 pytestmark = pytest.mark.skipif(

@@ -14,7 +14,7 @@ from hugging_face_folders import random_texts
 from unicode_texts import CORPUS
 
 from keras_s2s.config import TokenizerConfig
-from keras_s2s.export.in_graph_tokenizers import in_graph_tokenizer
+from keras_s2s.export.in_graph.registry import in_graph_tokenizer
 from keras_s2s.text import train_tokenizer
 from keras_s2s.text.pretrained.auto import load_pretrained_tokenizers
 

@@ -14,16 +14,16 @@ from unicode_texts import AWKWARD
 
 from keras_s2s.config import SpecialIds
 from keras_s2s.export import ExportError
-from keras_s2s.export.in_graph.text_ops import valid_utf8
-from keras_s2s.export.in_graph_preprocessor import InGraphPreprocessor
-from keras_s2s.export.in_graph_tokenizers import (
+from keras_s2s.export.in_graph.preprocessor import InGraphPreprocessor
+from keras_s2s.export.in_graph.registry import (
     IN_GRAPH_TOKENIZERS,
     check_tokenizer,
     in_graph_tokenizer,
 )
+from keras_s2s.export.in_graph.text_ops import valid_utf8
 from keras_s2s.text import Preprocessor
 from keras_s2s.text.pretrained.auto import load_pretrained_tokenizers
-from keras_s2s.text.pretrained.pipeline_tokenizer import PipelineTokenizer
+from keras_s2s.text.pretrained.pipelines.pipeline_tokenizer import PipelineTokenizer
 from keras_s2s.text.pretrained.sentencepiece_file import SentencePieceFileTokenizer
 from keras_s2s.text.pretrained.token_list import TokenListTokenizer
 from keras_s2s.text.pretrained.tokenizer_files import TokenizerFiles

@@ -17,12 +17,14 @@ from small_models import attention, randomise, recurrent, source_mapping, transf
 from unicode_texts import AWKWARD, CORPUS
 
 from keras_s2s.decoding.seeds import row_seeds
-from keras_s2s.export import FORMATS, ExportError, saved_model, second_process
-from keras_s2s.export.graph_model import NO_SCORE, GraphModel
+from keras_s2s.export import FORMATS, ExportError
 from keras_s2s.export.in_graph.languages import InGraphLanguages
-from keras_s2s.export.in_graph_tokenizers import IN_GRAPH_TOKENIZERS
-from keras_s2s.export.score_signatures import score_signatures
-from keras_s2s.export.second_process_request import ExportRequest
+from keras_s2s.export.in_graph.registry import IN_GRAPH_TOKENIZERS
+from keras_s2s.export.saved_model import artefact as saved_model
+from keras_s2s.export.saved_model import second_process
+from keras_s2s.export.saved_model.graph_model import NO_SCORE, GraphModel
+from keras_s2s.export.saved_model.score_signatures import score_signatures
+from keras_s2s.export.saved_model.second_process_request import ExportRequest
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.samplers import Greedy, Plan
 from keras_s2s.samplers.random_numbers import uniform

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from keras_s2s.export import ExportError
-from keras_s2s.export.second_process_request import PROCESSORS, SAMPLERS, ExportRequest
+from keras_s2s.export.saved_model.second_process_request import PROCESSORS, SAMPLERS, ExportRequest
 from keras_s2s.samplers import (
     BadWords,
     Beam,

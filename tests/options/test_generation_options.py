@@ -185,7 +185,7 @@ def test_the_command_line_takes_every_option(command, monkeypatch, tmp_path):
         given.update(options)
         raise Stop
 
-    module = sys.modules[f"keras_s2s.cli.{command}"]
+    module = sys.modules[f"keras_s2s.cli.commands.{command}"]
     monkeypatch.setattr(module, "generate_for_lines", generate_for_lines)
     monkeypatch.setattr(module, "check_files", lambda *arguments: None)
     ids = SimpleNamespace(languages=None)

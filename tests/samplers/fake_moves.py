@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.config import EmbeddingConfig
-from keras_s2s.decoding.driver_choice import make_driver
+from keras_s2s.decoding.drivers.driver_choice import make_driver
 from keras_s2s.decoding.schedule import decode
 from keras_s2s.decoding.segments import gathered
 from keras_s2s.layers import InputEmbedding, TokenFrontend

@@ -21,7 +21,7 @@ from small_models import (
 )
 
 from keras_s2s.model import Seq2SeqLM
-from keras_s2s.samplers.beam import EMPTY
+from keras_s2s.samplers.strategies.beam import EMPTY
 
 RECURRENT = {
     "encoder": recurrent("gru"),

@@ -12,10 +12,10 @@ import uvicorn
 from serving.clients import Shouting
 
 from keras_s2s.serving.app import make_app
-from keras_s2s.serving.hosting import Serving
 from keras_s2s.serving.limits import Limits
-from keras_s2s.serving.models import OFFERS, Row, ServedModel
-from keras_s2s.serving.preset_model import TEXT, PresetModel
+from keras_s2s.serving.models.hosting import Serving
+from keras_s2s.serving.models.preset_model import TEXT, PresetModel
+from keras_s2s.serving.models.served_model import OFFERS, Row, ServedModel
 from keras_s2s.serving.server import open_socket
 
 

@@ -11,10 +11,10 @@ import httpx
 
 from keras_s2s.serving.app import make_app
 from keras_s2s.serving.gate import Gate
-from keras_s2s.serving.hosting import Serving
-from keras_s2s.serving.languages import ModelLanguages
 from keras_s2s.serving.limits import Limits
-from keras_s2s.serving.models import Prepared, Row, ServedModel, Signature, TensorInfo
+from keras_s2s.serving.models.hosting import Serving
+from keras_s2s.serving.models.languages import ModelLanguages
+from keras_s2s.serving.models.served_model import Prepared, Row, ServedModel, Signature, TensorInfo
 
 
 class Shouting(ServedModel):

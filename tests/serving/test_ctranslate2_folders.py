@@ -11,7 +11,7 @@ from serving.clients import posted
 from small_models import COMPILES
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.serving.loading import ModelArgument, load_served
+from keras_s2s.serving.models.loading import ModelArgument, load_served
 
 pytest.importorskip("ctranslate2")
 # No backend has a part in this.

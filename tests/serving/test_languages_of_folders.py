@@ -14,8 +14,8 @@ from serving.test_server import events
 from small_models import COMPILES
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.serving.loading import ModelArgument, load_served
-from keras_s2s.serving.preset_model import PresetModel
+from keras_s2s.serving.models.loading import ModelArgument, load_served
+from keras_s2s.serving.models.preset_model import PresetModel
 
 pytest.importorskip("transformers")
 pytest.importorskip("sentencex")

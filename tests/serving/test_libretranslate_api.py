@@ -11,7 +11,7 @@ from serving.clients import Shouting, got, posted, using
 from small_models import COMPILES
 
 from keras_s2s.config import LanguagesConfig
-from keras_s2s.serving.languages import ModelLanguages, client_codes
+from keras_s2s.serving.models.languages import ModelLanguages, client_codes
 
 # No backend has a part in this.
 pytestmark = [pytest.mark.slow] if COMPILES else []

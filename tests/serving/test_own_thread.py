@@ -9,7 +9,8 @@ import pytest
 from cli.small_folder import save_small_model
 
 from keras_s2s.cli import main
-from keras_s2s.serving import loading, server
+from keras_s2s.serving import server
+from keras_s2s.serving.models import loading
 from keras_s2s.serving.own_thread import in_own_thread
 
 

@@ -18,10 +18,10 @@ from small_models import COMPILES
 
 from keras_s2s import Seq2SeqLM, generate_document
 from keras_s2s.analysis.plots import attention_of
-from keras_s2s.serving.languages import ModelLanguages
-from keras_s2s.serving.models import OFFERS
-from keras_s2s.serving.page_files import FILES, FOLDER, INDEX
-from keras_s2s.serving.preset_model import PresetModel
+from keras_s2s.serving.interfaces.page_files import FILES, FOLDER, INDEX
+from keras_s2s.serving.models.languages import ModelLanguages
+from keras_s2s.serving.models.preset_model import PresetModel
+from keras_s2s.serving.models.served_model import OFFERS
 
 # Starts, sums and alternatives are those of the model; no backend has a part in the rest.
 pytestmark = [pytest.mark.slow] if COMPILES else []
@@ -326,7 +326,7 @@ def test_a_document_may_be_longer_than_a_text(model: Seq2SeqLM) -> None:
 def test_documents_where_sentencex_is_missing(
     model: Seq2SeqLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("keras_s2s.serving.page_api.find_spec", lambda name: None)
+    monkeypatch.setattr("keras_s2s.serving.interfaces.page_api.find_spec", lambda name: None)
     told = got([served(model)], "/page/models").json()["models"][0]["obstacles"]
     assert set(told) == {"documents"}
     assert "sentencex" in told["documents"]

@@ -28,8 +28,8 @@ from small_models import COMPILES
 
 from keras_s2s import Seq2SeqLM, generate_document
 from keras_s2s.analysis.plots import attention_of
-from keras_s2s.serving.languages import ModelLanguages
 from keras_s2s.serving.limits import Limits
+from keras_s2s.serving.models.languages import ModelLanguages
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason='needs Playwright: pip install "keras-s2s[browser]"'

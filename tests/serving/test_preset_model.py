@@ -14,9 +14,9 @@ from serving.clients import posted, using
 from serving.test_server import events
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.serving.languages import ModelLanguages
 from keras_s2s.serving.limits import Limits
-from keras_s2s.serving.preset_model import PresetModel
+from keras_s2s.serving.models.languages import ModelLanguages
+from keras_s2s.serving.models.preset_model import PresetModel
 
 PREDICT = "/v1/models/small:predict"
 TEXTS = ["ab c", "abc", "가나", "c", "bca b", "a a a"]

@@ -17,10 +17,10 @@ from small_models import COMPILES
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.serving.limits import Limits
-from keras_s2s.serving.loading import ModelArgument, load_served
-from keras_s2s.serving.models import ServedModel
-from keras_s2s.serving.preset_model import PresetModel
-from keras_s2s.serving.saved_model import newest_version
+from keras_s2s.serving.models.loading import ModelArgument, load_served
+from keras_s2s.serving.models.preset_model import PresetModel
+from keras_s2s.serving.models.saved_model import newest_version
+from keras_s2s.serving.models.served_model import ServedModel
 
 pytest.importorskip("tensorflow_text")
 # Exports take long, and TensorFlow runs them whichever backend wrote them.

@@ -14,10 +14,10 @@ from serving.clients import JSON, Shouting, got, posted, using, with_client
 from small_models import COMPILES
 
 from keras_s2s.serving.app import make_app
-from keras_s2s.serving.hosting import Serving
 from keras_s2s.serving.limits import Limits
-from keras_s2s.serving.loading import read_argument, read_languages
-from keras_s2s.serving.models import Row
+from keras_s2s.serving.models.hosting import Serving
+from keras_s2s.serving.models.loading import read_argument, read_languages
+from keras_s2s.serving.models.served_model import Row
 
 # No backend has a part in this.
 pytestmark = [pytest.mark.slow] if COMPILES else []
@@ -109,7 +109,7 @@ def test_the_size_of_a_body(declared: bool, size: int) -> None:
 
 
 def test_a_body_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keras_s2s.serving.body.DROPPED_BYTES", 5000)
+    monkeypatch.setattr("keras_s2s.serving.interfaces.body.DROPPED_BYTES", 5000)
     sent = 0
 
     async def chunks() -> AsyncIterator[bytes]:

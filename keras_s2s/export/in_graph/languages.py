@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from keras_s2s.config import SpecialIds
-from keras_s2s.export.graph_rows import with_error
+from keras_s2s.export.saved_model.graph_rows import with_error
 from keras_s2s.text.languages import default_language_id, target_start
 
 #: In place of an id where there is none.

@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 from keras_s2s.config import ConfigError
-from keras_s2s.text.pretrained.pipeline_parts import (
+from keras_s2s.text.pretrained.pipelines.pipeline_parts import (
     Scored,
 )
 from keras_s2s.text.pretrained.tokenizer_files import (

@@ -1,0 +1,1 @@
+"""Commands of the `keras-s2s` program, one a module."""

@@ -1,0 +1,1 @@
+"""Drivers: how the decoding loop runs on each backend."""

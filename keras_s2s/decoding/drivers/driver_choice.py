@@ -1,0 +1,48 @@
+"""Chooses the driver and the kernels of the running backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_s2s.decoding.drivers.driver import Driver
+from keras_s2s.decoding.drivers.eager_driver import EagerDriver
+from keras_s2s.decoding.drivers.jax_driver import JaxDriver
+from keras_s2s.decoding.drivers.tensorflow_driver import TensorFlowDriver
+from keras_s2s.decoding.loop import Loop, Moves
+from keras_s2s.layers.kernels.operations import Kernels
+from keras_s2s.layers.kernels.prepared_weights import PreparedWeights
+from keras_s2s.layers.kernels.transposed_table import TransposedTable
+from keras_s2s.samplers.sampler import Plan, Sampler
+
+DRIVERS: dict[str, type[Driver]] = {
+    "torch": EagerDriver,
+    "jax": JaxDriver,
+    "tensorflow": TensorFlowDriver,
+}
+
+
+def make_kernels(moves: Moves) -> Kernels:
+    """Returns the kernels with which the running backend decodes fastest."""
+    if keras.backend.backend() == "torch":
+        return PreparedWeights()
+    return TransposedTable(getattr(moves, "tied_table", None))
+
+
+def make_driver(
+    moves: Moves,
+    sampler: Sampler,
+    plan: Plan,
+    variables: list[Any],
+    prepared: Kernels | None = None,
+) -> Driver:
+    """Returns the driver of the running backend.
+
+    Args:
+        variables: every variable of the network.
+        prepared: what `make_kernels` made, to be shared by the drivers of a network.
+    """
+    loop = Loop(moves, sampler, plan)
+    driver = DRIVERS[keras.backend.backend()]
+    return driver(loop, variables, prepared if prepared is not None else make_kernels(moves))

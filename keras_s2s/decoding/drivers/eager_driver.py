@@ -1,0 +1,55 @@
+"""Runs the decoding loop on PyTorch, step by step in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_s2s.decoding.drivers.driver import Driver, Segment, to_numpy
+from keras_s2s.layers.kernels import operations as kernels
+from keras_s2s.samplers.sampler import Result
+from keras_s2s.typing import Tree
+
+
+class EagerDriver(Driver):
+    """The driver of PyTorch, which repeats steps in Python."""
+
+    segment_steps = 4
+
+    def _eagerly(self, function: Callable[..., Any], *arguments: Any) -> Tree:
+        import torch
+
+        with torch.inference_mode(), kernels.use(self.prepared):
+            return function(*arguments)
+
+    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Tree, Tree]:
+        tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
+        return self._eagerly(self.loop.start, tensors, capacity)
+
+    def segment(self, fixed: Tree, changing: Tree, begin: int, end: int) -> Segment:
+        def steps(changing: Tree) -> Segment:
+            for index in range(begin, end):
+                changing = self.loop.advance(fixed, changing, index)
+                finished = self.loop.finished(changing)
+                # A look at the CPU's memory is free; at a GPU's it would stall every step.
+                if finished.device.type == "cpu" and bool(finished.all()):
+                    break
+            finite = self.loop.finite(changing)
+            return Segment(changing, index + 1, *map(ops.convert_to_numpy, (finished, finite)))
+
+        return self._eagerly(steps, changing)
+
+    def select(self, fixed: Tree, changing: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
+        return self._eagerly(self.loop.select, fixed, changing, ops.convert_to_tensor(rows))
+
+    def join(self, first: Tree, second: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
+        return self._eagerly(self.loop.join, first, second, ops.convert_to_tensor(rows))
+
+    def grow(self, fixed: Tree, changing: Tree, capacity: int) -> Tree:
+        return self._eagerly(self.loop.grow, fixed, changing, capacity)
+
+    def finish(self, changing: Tree) -> Result:
+        return to_numpy(self._eagerly(self.loop.finish, changing))

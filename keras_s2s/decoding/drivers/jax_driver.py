@@ -1,0 +1,134 @@
+"""Runs the decoding loop on JAX, as compiled programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_s2s.decoding.drivers.driver import Driver, Segment, to_numpy
+from keras_s2s.decoding.loop import Loop
+from keras_s2s.layers.kernels import operations as kernels
+from keras_s2s.layers.kernels.transposed_table import TransposedTable
+from keras_s2s.samplers.sampler import Result
+from keras_s2s.typing import Tensor, Tree
+
+#: Fewer steps than these have programs made for so many.
+LEAST_CAPACITY = 16
+
+#: Below so many rows a step costs the same.
+LEAST_ROWS = 8
+
+
+def jax_compiled(
+    function: Callable[..., Any],
+    variables: list[Any],
+    static: tuple[str, ...] = (),
+    donated: tuple[int, ...] = (),
+) -> Callable[..., Tree]:
+    """Returns `function` under `jax.jit`; the values of variables are read at each call.
+
+    Args:
+        static: keyword arguments that are constants of the program.
+        donated: arguments whose memory the result may use; they are invalid afterwards.
+    """
+    import jax
+
+    def stateless(weights: list[Any], *arguments: Any, **constants: Any) -> Tree:
+        with keras.StatelessScope(state_mapping=list(zip(variables, weights, strict=True))):
+            return function(*arguments, **constants)
+
+    places = tuple(1 + place for place in donated)
+    compiled = jax.jit(stateless, static_argnames=static, donate_argnums=places)
+
+    def run(*arguments: Any, **constants: Any) -> Tree:
+        return compiled([v.value for v in variables], *arguments, **constants)
+
+    run.programs = compiled._cache_size  # type: ignore[attr-defined]
+    return run
+
+
+class JaxDriver(Driver):
+    """The driver of JAX: compiled programs, one for each size of the trees, with weights as
+    arguments.
+    """
+
+    prepared: TransposedTable
+
+    def __init__(self, loop: Loop, variables: list[Any], prepared: TransposedTable) -> None:
+        super().__init__(loop, variables, prepared)
+        constant = {"grow": ("capacity",), "start": ("capacity",)}
+        self._programs: dict[str, Any] = {
+            name: jax_compiled(
+                function, variables, constant.get(name, ()), (1,) if name == "segment" else ()
+            )
+            for name, function in (
+                ("start", loop.start),
+                ("segment", self._segment),
+                ("select", loop.select),
+                ("join", loop.join),
+                ("grow", loop.grow),
+                ("finish", loop.finish),
+            )
+        }
+
+    @property
+    def compilations(self) -> int:
+        return sum(program.programs() for program in self._programs.values())
+
+    def rows_worth_keeping(self, live: int, size: int) -> int:
+        # Halves, so that few sizes are compiled.
+        kept = size
+        while kept // 2 >= live and kept // 2 * self.loop.sampler.width >= LEAST_ROWS:
+            kept //= 2
+        return kept
+
+    def rows_when_joined(self, live: int) -> int:
+        return 1 << (live - 1).bit_length()
+
+    def capacity_for(self, steps: int, limit: int) -> int:
+        # Powers of two, so that programs do not depend on the limit.
+        return min(steps, max(LEAST_CAPACITY, 1 << (limit - 1).bit_length()))
+
+    def _segment(self, fixed: Tree, changing: Tree, begin: Any, end: Any, table: Any) -> Tree:
+        with kernels.use(self.prepared.holding(table)):
+            return self._steps(fixed, changing, begin, end)
+
+    def _steps(self, fixed: Tree, changing: Tree, begin: Any, end: Any) -> Tree:
+        import jax
+
+        def unfinished(carry: Tree) -> Tensor:
+            index, changing = carry
+            return (index < end) & ~ops.all(self.loop.finished(changing))
+
+        def body(carry: Tree) -> Tree:
+            index, changing = carry
+            return index + 1, self.loop.advance(fixed, changing, index)
+
+        index, changing = jax.lax.while_loop(unfinished, body, (begin, changing))
+        return changing, index, self.loop.finished(changing), self.loop.finite(changing)
+
+    def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Tree, Tree]:
+        return self._programs["start"](dict(inputs), capacity=capacity)
+
+    def segment(self, fixed: Tree, changing: Tree, begin: int, end: int) -> Segment:
+        limits = np.int32(begin), np.int32(end)
+        changing, index, finished, finite = self._programs["segment"](
+            fixed, changing, *limits, self.prepared.tensor
+        )
+        return Segment(changing, int(index), np.asarray(finished), np.asarray(finite))
+
+    def select(self, fixed: Tree, changing: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
+        return self._programs["select"](fixed, changing, rows)
+
+    def join(self, first: Tree, second: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
+        return self._programs["join"](first, second, rows)
+
+    def grow(self, fixed: Tree, changing: Tree, capacity: int) -> Tree:
+        return self._programs["grow"](fixed, changing, capacity=capacity)
+
+    def finish(self, changing: Tree) -> Result:
+        return to_numpy(self._programs["finish"](changing))

@@ -1,0 +1,1 @@
+"""Pipelines of the `tokenizers` library in TensorFlow ops."""

@@ -1,0 +1,1 @@
+"""Strategies: how the next ids of a batch of rows are chosen."""

@@ -1,0 +1,1 @@
+"""Models behind the server: presets, SavedModels, and their queues."""

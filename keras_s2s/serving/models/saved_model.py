@@ -1,0 +1,287 @@
+"""Serves a TensorFlow SavedModel, as `model.export` writes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_s2s.export.saved_model.artefact import DESCRIPTION, MARKER
+from keras_s2s.export.saved_model.graph_model import ERROR
+from keras_s2s.serving.errors import RequestError
+from keras_s2s.serving.models.languages import ModelLanguages
+from keras_s2s.serving.models.served_model import (
+    DEFAULT_SIGNATURE,
+    GENERATE,
+    LENGTHS_OF,
+    OFFERS,
+    Prepared,
+    Row,
+    ServedModel,
+    Signature,
+    TensorInfo,
+    without_padding,
+)
+
+
+def newest_version(folder: Path) -> tuple[Path, int] | None:
+    """Returns the SavedModel in a folder, and its version; None where there is none.
+
+    Args:
+        folder: `<DIR>` with `<DIR>/<version>/saved_model.pb`, of which the highest version is
+            taken, or the folder of `saved_model.pb` itself.
+
+    Example:
+        >>> newest_version(Path("."))
+    """
+    if (folder / MARKER).is_file():
+        return folder, int(folder.name) if folder.name.isdigit() else 1
+    if not folder.is_dir():
+        return None
+    versions = [
+        int(path.name)
+        for path in folder.iterdir()
+        if path.name.isdigit() and (path / MARKER).is_file()
+    ]
+    return (folder / str(max(versions)), max(versions)) if versions else None
+
+
+@dataclass(frozen=True)
+class GraphCall:
+    """What rows must have in common to run together: a signature, and shapes of its inputs."""
+
+    signature: str
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+    #: Set where a signature does not batch: a number that no other request has.
+    alone: int = 0
+
+
+class SavedModel(ServedModel):
+    """A SavedModel behind the server. TensorFlow runs it, whichever backend Keras has.
+
+    The search and its options are those of the export, so that requests have no parameters.
+
+    Args:
+        name: in addresses.
+        folder: the folder of `saved_model.pb`.
+        version: in addresses.
+        languages: declared for its texts.
+
+    Raises:
+        ImportError: TensorFlow or tensorflow-text is not installed.
+        ValueError: the folder has no signatures.
+    """
+
+    def __init__(
+        self, name: str, folder: Path, version: int = 1, languages: ModelLanguages | None = None
+    ) -> None:
+        try:
+            import tensorflow as tf
+            import tensorflow_text  # noqa: F401  (registers the ops of tokenizers)
+        except ImportError as error:
+            raise ImportError(
+                f"serving the SavedModel {folder} needs TensorFlow and tensorflow-text "
+                f'({error}): pip install "keras-s2s[tensorflow]"'
+            ) from None
+        self.name, self.version, self.languages = name, version, languages
+        # Its functions need it.
+        self._loaded = tf.saved_model.load(str(folder))
+        self._functions = dict(self._loaded.signatures)
+        if not self._functions:
+            raise ValueError(f"{folder} has no signatures to serve")
+        description = folder / DESCRIPTION
+        # Another exporter's rows cannot be put together again after they were divided.
+        self.divides = description.is_file()
+        #: Values of the inputs that a request may leave out.
+        self._defaults: Mapping[str, Any] = {}
+        if self.divides:
+            described = json.loads(description.read_text("utf-8"))
+            self.pad = int(described["special_ids"]["target"]["pad"])
+            self._defaults = described.get("optional_inputs", {})
+        self._signatures = {
+            k: self._without_errors(_signature(f, self._defaults))
+            for k, f in self._functions.items()
+        }
+        self._requests = 0
+
+    def _without_errors(self, signature: Signature) -> Signature:
+        """Returns a signature without the output of errors, which are replies of their own."""
+        outputs = {
+            name: info
+            for name, info in signature.outputs.items()
+            if name != ERROR or not self.divides
+        }
+        return replace(signature, outputs=outputs)
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        return self._signatures
+
+    def prepare(
+        self, signature: str, rows: Sequence[Row], parameters: Mapping[str, Any]
+    ) -> Prepared:
+        if parameters:
+            raise RequestError(
+                400,
+                "parameters: the search of a SavedModel is fixed when it is exported; leave "
+                f"{', '.join(parameters)} out, or serve the model's own folder",
+            )
+        inputs = self._signatures[signature].inputs
+        arrays = [
+            {
+                name: self._array(name, info, row.get(name, self._defaults.get(name)), i)
+                for name, info in inputs.items()
+            }
+            for i, row in enumerate(rows)
+        ]
+        shapes = {name: {array[name].shape for array in arrays} for name in inputs}
+        for name, found in shapes.items():
+            if len(found) > 1:
+                raise RequestError(
+                    400, f"rows of {name} have different shapes: {sorted(found)}; pad them"
+                )
+        key = tuple((name, next(iter(found), ())) for name, found in shapes.items())
+        if not self._signatures[signature].batches:
+            self._requests += 1
+            return Prepared(GraphCall(signature, key, self._requests), arrays)
+        return Prepared(GraphCall(signature, key), arrays)
+
+    def _array(self, name: str, info: TensorInfo, value: Any, number: int) -> np.ndarray:
+        if info.dtype == "string":
+            return np.asarray(_encoded(value), object)
+        try:
+            array = np.asarray(value, info.dtype)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise RequestError(400, f"{name} of row {number} is no {info.dtype}: {error}") from None
+        if array.ndim != len(info.shape) - 1:
+            raise RequestError(
+                400, f"{name} of row {number} has {array.ndim} axes, expected {len(info.shape) - 1}"
+            )
+        return array
+
+    @property
+    def obstacles(self) -> Mapping[str, str]:
+        if not self._reads_texts:
+            why = f"The signature {DEFAULT_SIGNATURE} of model {self.name} does not read a text."
+            return dict.fromkeys(OFFERS, why)
+        own = f"Model {self.name} is a SavedModel"
+        return {
+            "several": f"{own}, whose search was fixed when it was exported.",
+            "stream": f"{own}, which gives its text at the end only.",
+            "attention": f"{own}, which does not return its attention; serve the model's own "
+            "folder to see it.",
+            "documents": f"{own}, which reads single texts; serve the model's own folder for "
+            "documents.",
+        }
+
+    @property
+    def _reads_texts(self) -> bool:
+        signature = self._signatures.get(DEFAULT_SIGNATURE)
+        return (
+            signature is not None
+            and set(signature.inputs) - {"seeds", "src_lang", "tgt_lang"} == {"text"}
+            and "text" in signature.outputs
+        )
+
+    def translate(
+        self,
+        texts: Sequence[str],
+        source: str | None,
+        target: str | None,
+        alternatives: int,
+    ) -> Prepared:
+        if not self._reads_texts:
+            return super().translate(texts, source, target, alternatives)
+        # Of an older export, the default signature returned all results.
+        name = GENERATE if GENERATE in self._signatures else DEFAULT_SIGNATURE
+        signature = self._signatures[name]
+        languages = {
+            key: code
+            for key, code in (("src_lang", source), ("tgt_lang", target))
+            if key in signature.inputs and code is not None
+        }
+        rows: list[Row] = [{"text": text, **languages} for text in texts]
+        if "seeds" in signature.inputs:
+            draw = np.random.default_rng()
+            for row in rows:
+                row["seeds"] = int(draw.integers(2**31))
+        return self.prepare(name, rows, {})
+
+    def run(
+        self, key: GraphCall, rows: Sequence[dict[str, np.ndarray]]
+    ) -> Sequence[Row | Exception]:
+        import tensorflow as tf
+
+        signature = self._signatures[key.signature]
+        columns = {
+            name: tf.constant(np.stack([row[name] for row in rows]).tolist(), dtype=info.dtype)
+            if info.dtype == "string"
+            else tf.constant(np.stack([row[name] for row in rows]))
+            for name, info in signature.inputs.items()
+        }
+        try:
+            outputs = self._functions[key.signature](**columns)
+        except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
+            raise ValueError(_first_line(error.message)) from None
+        arrays = {name: value.numpy() for name, value in outputs.items()}
+        errors = arrays.pop(ERROR).tolist() if self.divides and ERROR in arrays else None
+        results: list[Row | Exception] = []
+        for i in range(len(rows)):
+            if errors is not None and errors[i]:
+                results.append(ValueError(_decoded(errors[i])))
+                continue
+            row: Row = {name: _decoded(array[i]) for name, array in arrays.items()}
+            for name, of_lengths in LENGTHS_OF.items():
+                if name in row and of_lengths in row:
+                    row[name] = without_padding(row[name], row[of_lengths])
+            results.append(row)
+        return results
+
+
+def _signature(function: Any, defaults: Mapping[str, Any]) -> Signature:
+    inputs = {
+        k: _info(spec, required=k not in defaults)
+        for k, spec in function.structured_input_signature[1].items()
+    }
+    outputs = {k: _info(spec) for k, spec in function.structured_outputs.items()}
+    # What a row gets must not depend on what else is in its batch: only `token_ids` is cut.
+    batches = all(info.shape and info.shape[0] is None for info in inputs.values()) and all(
+        info.shape
+        and info.shape[0] is None
+        and (None not in info.shape[1:] or LENGTHS_OF.get(name) in outputs)
+        for name, info in outputs.items()
+    )
+    return Signature(inputs, outputs, batches)
+
+
+def _info(spec: Any, *, required: bool = True) -> TensorInfo:
+    shape = () if spec.shape.rank is None else tuple(spec.shape.as_list())
+    return TensorInfo(spec.dtype.name, shape, required)
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_encoded(each) for each in value]
+    return value.encode("utf-8") if isinstance(value, str) else value
+
+
+def _decoded(value: Any) -> Any:
+    """Returns strings of a row as text; arrays of numbers stay as they are."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return [_decoded(each) for each in value.tolist()]
+    if isinstance(value, list):
+        return [_decoded(each) for each in value]
+    return value
+
+
+def _first_line(message: str) -> str:
+    """Returns what a graph says of its input, without the trace of its ops."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith("assertion failed: ")]
+    return told[0].removeprefix("assertion failed: ") if told else (lines or ["invalid input"])[0]

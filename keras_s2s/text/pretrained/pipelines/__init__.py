@@ -1,0 +1,1 @@
+"""Tokenizers that run a pipeline of the `tokenizers` library."""
