@@ -110,9 +110,9 @@ class Bench:
         }
         others = [worker for other, worker in self.workers.items() if other != name]
         worker = self.workers[name]
-        before, begin = _used(worker, others), time.perf_counter()
+        before, begin = cpu_used(worker, others), time.perf_counter()
         answer = self._guard(name, lambda: worker.ask(request))
-        elapsed, after = time.perf_counter() - begin, _used(worker, others)
+        elapsed, after = time.perf_counter() - begin, cpu_used(worker, others)
         if answer is None:
             return
         used = {what: after[what] - before[what] for what in after}
@@ -257,7 +257,7 @@ def rotated(names: list[str], by: int) -> list[str]:
     return names[by:] + names[:by]
 
 
-def _used(worker: Worker, others: list[Worker]) -> dict[str, float]:
+def cpu_used(worker: Worker, others: list[Worker]) -> dict[str, float]:
     """Processor seconds so far, of the worker that is measured and of everything else."""
     busy, stolen = busy_seconds() or (0.0, 0.0)
     mine, idle = worker.cpu_seconds() or 0.0, sum(w.cpu_seconds() or 0.0 for w in others)

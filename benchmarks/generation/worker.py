@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from serving_load.clients import Clients
+from training_speed.engines import PREFIX, TRAINERS
 
 from generation.engines import ENGINES, Settings
 from generation.helpers import Calibrate, Convert, Save, Split
@@ -36,6 +37,7 @@ HELPERS: dict[str, type[Any]] = {
     "split": Split,
     "save": Save,
     "clients": Clients,
+    **{PREFIX + name: spec.make for name, spec in TRAINERS.items()},
 }
 
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from hugging_face_folders import byte_level_files, random_texts, sentencepiece_model
+from random_backbones import randomized
 from small_models import covered, slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
@@ -31,16 +32,6 @@ pytestmark = [pytest.mark.filterwarnings("ignore:.*mask attached to it.*:UserWar
 
 VOCABULARY = 61
 T5 = {"vocabulary_size": VOCABULARY, "num_heads": 3, "hidden_dim": 10, "intermediate_dim": 14}
-
-
-def randomized(backbone: Any) -> Any:
-    """A backbone whose biases and norms are random, too."""
-    rng = np.random.default_rng(5)
-    for variable in backbone.weights:
-        values = rng.normal(0, 0.3, variable.shape).astype("float32")
-        ones = "layer_norm" in variable.path and variable.path.endswith(("gamma", "weight"))
-        variable.assign(1 + values if ones else values)
-    return backbone
 
 
 def bart(**changes: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hugging_face_folders import byte_level_files, random_texts
 from language_model_tokenizer_cases import wordpiece_vocabulary
+from random_backbones import randomized
 from small_models import covered, slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
@@ -41,14 +42,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
 
 
 def backbone(name: str, **changes: Any) -> Any:
-    """A backbone whose biases and norms are random, too."""
-    made = getattr(keras_hub.models, name)(**SIZES | changes)
-    rng = np.random.default_rng(5)
-    for variable in made.weights:
-        values = rng.normal(0, 0.3, variable.shape).astype("float32")
-        ones = "norm" in variable.path and variable.path.endswith(("gamma", "weight"))
-        variable.assign(1 + values if ones else values)
-    return made
+    return randomized(getattr(keras_hub.models, name)(**SIZES | changes))
 
 
 def gpt2(**changes: Any) -> Any:

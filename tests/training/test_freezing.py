@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 import pytest
+from small_batch import INPUTS, LABELS
 from small_models import (
     make_model,
     shrunken_preset,
@@ -16,14 +15,6 @@ from small_models import (
 )
 
 from keras_s2s import Seq2SeqLM
-
-INPUTS: dict[str, Any] = {
-    "encoder_token_ids": np.array([[5, 6, 7, 3], [8, 3, 0, 0]], "int32"),
-    "encoder_padding_mask": np.array([[1, 1, 1, 1], [1, 1, 0, 0]], bool),
-    "decoder_token_ids": np.array([[2, 5, 6], [2, 4, 3]], "int32"),
-    "decoder_padding_mask": np.array([[1, 1, 1], [1, 1, 0]], bool),
-}
-LABELS = np.array([[5, 6, 3], [4, 3, 0]], "int32")
 
 
 def transformer() -> Seq2SeqLM:

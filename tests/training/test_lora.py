@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
+from small_batch import INPUTS, LABELS
 from small_models import (
     make_model,
     shrunken_preset,
@@ -21,14 +22,6 @@ from small_models import (
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.checkpoints.errors import CheckpointError
-
-INPUTS: dict[str, Any] = {
-    "encoder_token_ids": np.array([[5, 6, 7, 3], [8, 3, 0, 0]], "int32"),
-    "encoder_padding_mask": np.array([[1, 1, 1, 1], [1, 1, 0, 0]], bool),
-    "decoder_token_ids": np.array([[2, 5, 6], [2, 4, 3]], "int32"),
-    "decoder_padding_mask": np.array([[1, 1, 1], [1, 1, 0]], bool),
-}
-LABELS = np.array([[5, 6, 3], [4, 3, 0]], "int32")
 
 
 def small(name: str = "transformer_tiny") -> Seq2SeqLM:
