@@ -200,7 +200,8 @@ def described(size: str) -> str:
     model, job = sized(size)
     return (
         f"{model.encoder_layers}+{model.decoder_layers} layers, hidden {model.hidden}, "
-        f"feed-forward {model.ffn}, vocabulary {model.vocabulary:,}, batches of {job.rows} x {job.length}"
+        f"feed-forward {model.ffn}, vocabulary {model.vocabulary:,}, "
+        f"batches of {job.rows} x {job.length}"
     )
 
 

@@ -72,6 +72,10 @@ class Network:
         """
         return self.output(self._decode(inputs))
 
+    def hidden(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Returns the decoder's hidden vectors `[B, T, D]`, from which `output` makes logits."""
+        return self._decode(inputs)
+
     def logits_and_attention(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
         """Returns teacher-forced logits `[B, T, V]` and the attention to the source `[B, T, S]`.
 

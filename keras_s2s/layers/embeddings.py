@@ -209,6 +209,24 @@ class OutputProjection(ExplicitMaskLayer):
             return kernels.logits(self.table, hidden, self.bias)
         return kernels.with_bias(kernels.linear(self.dense, hidden), self.bias)
 
+    def factors(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Returns what the logits are made of: `call(hidden)` is `vectors @ matrix.T + bias`.
+
+        Returns:
+            vectors `[..., D]`, the matrix `[V, D]`, and the bias `[V]` or None.
+        """
+        if self.transform is not None:
+            hidden = kernels.call(self.transform, hidden)
+        if self.scale:
+            hidden = hidden * hidden.shape[-1] ** -0.5
+        if self.table is not None:
+            matrix = ops.convert_to_tensor(self.table.embeddings)
+        else:
+            assert self.dense is not None
+            matrix = ops.transpose(ops.convert_to_tensor(self.dense.kernel))
+        bias = None if self.bias is None else ops.convert_to_tensor(self.bias)
+        return hidden, ops.cast(matrix, self.compute_dtype), bias
+
     def compute_output_spec(self, hidden: Tensor) -> keras.KerasTensor:
         return keras.KerasTensor((*hidden.shape[:-1], self.vocab_size), dtype="float32")
 

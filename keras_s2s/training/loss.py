@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_s2s.training.fused_step import current_step
 from keras_s2s.training.token_weights import without_ignored
 from keras_s2s.typing import Tensor
 
@@ -82,6 +83,21 @@ class TokenCrossEntropy(TokenLoss):
         if not 0.0 <= label_smoothing < 1.0:
             raise ValueError(f"label_smoothing={label_smoothing} must lie in [0, 1)")
         self.label_smoothing = label_smoothing
+
+    @property
+    def fuses(self) -> bool:
+        """Whether a fused step computes this loss: not that of a subclass, which may be another."""
+        return type(self) is TokenCrossEntropy
+
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        step = current_step()
+        if step is None:
+            return super().__call__(y_true, y_pred, sample_weight)
+        # The model returned hidden vectors.
+        labels, weights = without_ignored(y_true, sample_weight)
+        return step.mean_loss(y_pred, labels, weights, self.label_smoothing)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return token_cross_entropy(y_true, y_pred, self.label_smoothing)

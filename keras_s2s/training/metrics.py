@@ -105,6 +105,9 @@ class TokenMean(keras.metrics.Metric):
 class TokenAccuracy(TokenMean):
     """The share of real positions at which the likeliest id is the label (teacher forced)."""
 
+    #: What a fused step adds: see `fused_cross_entropy.TokenSums`.
+    fused_sum = "correct"
+
     def __init__(self, name: str = "token_accuracy", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self._direction = "up"
@@ -120,6 +123,9 @@ class TokenAccuracy(TokenMean):
 @keras.saving.register_keras_serializable("keras_s2s")
 class Perplexity(TokenMean):
     """The exponential of the mean cross-entropy per real token, without label smoothing."""
+
+    #: What a fused step adds: see `fused_cross_entropy.TokenSums`.
+    fused_sum = "nll"
 
     def __init__(self, name: str = "perplexity", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)

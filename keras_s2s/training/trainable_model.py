@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from keras_s2s.config import AdapterConfig, PresetConfig
+from keras_s2s.config import PresetConfig
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.model_limits import ModelLimits
 from keras_s2s.fair_lock import FairLock
-from keras_s2s.layers.lora import (
-    adaptable,
-    adapter_config,
-    adapters_of,
-    add_adapters,
-    is_adapter,
-)
 from keras_s2s.layers.transformer.checkpointing import checkpoint_gradients, checkpoints_gradients
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.training.callbacks import CompilingMessage
@@ -25,22 +18,20 @@ from keras_s2s.training.compiling import compile_arguments
 from keras_s2s.training.data_checks import DataChecks, named_arguments, refuse_class_weight
 from keras_s2s.training.empty_epochs import EmptyEpochs
 from keras_s2s.training.freezing import (
-    freeze,
     frozen_report,
-    frozen_weights,
     refuse_other_weights,
-    unfreeze,
 )
+from keras_s2s.training.fused_step import FusedStep, current_step, fused, fused_step
 from keras_s2s.training.kept_weights import kept_weights
 from keras_s2s.training.learning_rates import rates_report, with_learning_rates
 from keras_s2s.training.metrics import LossTracker
+from keras_s2s.training.partly_trained_model import PartlyTrainedModel
 from keras_s2s.training.taken_turns import taking_turns
 from keras_s2s.training.tensorflow_passes import PassHooks, needs_no_tuning, untuned
 from keras_s2s.training.token_weights import token_weights
-from keras_s2s.training.weight_groups import WeightGroups
 
 
-class TrainableModel(keras.Model):
+class TrainableModel(PartlyTrainedModel):
     """Base class of the model: `compile`, `fit`, `evaluate` and the like for sequences of ids.
 
     A functional Keras model with the inputs of its frontend (for token ids `encoder_token_ids` and
@@ -53,11 +44,14 @@ class TrainableModel(keras.Model):
         preset: architecture and special ids.
         _preprocessor: text <-> ids; None for a model that works on ids.
         _turns: the lock that a step holds.
+        _fused_step: set where `compile` fuses output projection, loss and metrics.
     """
 
     preset: PresetConfig
     _preprocessor: Preprocessor | None
     _turns: FairLock
+    _fused_step: FusedStep | None = None
+    _fused_loss: bool | str = "auto"
 
     @property
     def _data_checks(self) -> DataChecks:
@@ -75,6 +69,7 @@ class TrainableModel(keras.Model):
         jit_compile: bool | str = "auto",
         learning_rates: Mapping[str, Any] | None = None,
         gradient_checkpointing: bool = False,
+        fused_loss: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
         """Configures the model for training, with a loss and metrics over real tokens.
@@ -97,13 +92,17 @@ class TrainableModel(keras.Model):
             gradient_checkpointing: compute the inner values of Transformer blocks again in the
                 backward pass: less memory for the time of another forward pass. Results are the
                 same.
+            fused_loss: compute output projection, loss and metrics of a training step in one, by
+                chunks of tokens, so that the logits of a batch are never held: less memory and
+                time, results equal up to rounding. "auto" does so where it can: with the default
+                loss and metrics, in float32 and bfloat16.
             **kwargs: as in Keras.
 
         Raises:
             ValueError: a loss or a metric that takes logits for probabilities, or sums over a
                 batch; `jit_compile=True` for recurrent layers, but on JAX; `learning_rates` of
                 weights that are not there or not trained; `gradient_checkpointing` without
-                Transformer blocks.
+                Transformer blocks; `fused_loss=True` where a step cannot be fused.
 
         Example:
             >>> model.compile(keras.optimizers.Adam(1e-5), learning_rates={"cross_attention": 1e-3})
@@ -119,102 +118,19 @@ class TrainableModel(keras.Model):
             weighted_metrics=weighted_metrics,
             jit_compile=jit_compile,
         )
+        self._fused_step = fused_step(self, fused_loss, found["loss"], found["weighted_metrics"])
         super().compile(optimizer=optimizer, **found, **kwargs)
         self._loss_tracker = LossTracker()
+        self._fused_loss = fused_loss
 
     def get_compile_config(self) -> Any:
         """Returns the arguments of `compile` that Keras saves."""
         config = super().get_compile_config()
         if config and checkpoints_gradients(self.network):
             config["gradient_checkpointing"] = True
+        if config and self._fused_loss != "auto":
+            config["fused_loss"] = self._fused_loss
         return config
-
-    @property
-    def weight_groups(self) -> WeightGroups:
-        """Finds weights by the names that `freeze` and `compile(learning_rates=...)` take."""
-        report = getattr(self, "load_report", None)
-        return WeightGroups(self.network, self.weights, report.fresh if report else ())
-
-    def freeze(self, names: str | Iterable[str]) -> None:
-        """Fixes a part of the weights: they are not trained until `unfreeze`.
-
-        A weight's own `trainable` is set, so that `trainable_weights`, `summary` and the like
-        show it, and `layer.trainable` of Keras works beside it. Call it before `compile`, or
-        compile again afterwards. `save` keeps what is frozen; `save_to_preset` writes the weights
-        alone.
-
-        Args:
-            names: "encoder", "decoder", "embeddings", "cross_attention",
-                "all_but_cross_attention", "new" (what a checkpoint lacked), the path of a weight
-                or layer, such as "decoder/layer_0/self_attention", where `*` stands for anything;
-                or several of these. A table that encoder and decoder share is of neither, but
-                one of the "embeddings".
-
-        Raises:
-            ValueError: a name that means no weight, with the nearest names; nothing would be left
-                to train.
-
-        Example:
-            >>> model.freeze(["encoder", "embeddings"])
-            >>> model.frozen[:2]
-            ('token_table/embeddings', 'encoder/layer_0/self_attention/query/kernel')
-            >>> model.unfreeze()
-        """
-        freeze(self, self.weight_groups.find_all(names))
-
-    def unfreeze(self) -> None:
-        """Makes all weights trained again that `freeze` or `layer.trainable = False` fixed.
-
-        Kernels that have a LoRA adapter stay fixed.
-        """
-        unfreeze(self)
-
-    def enable_lora(
-        self,
-        rank: int,
-        *,
-        alpha: float | None = None,
-        targets: str | Iterable[str] = ("query", "value"),
-    ) -> None:
-        """Gives projections of the attention LoRA adapters [Hu 2021], and freezes all else.
-
-        Results stay the same until the adapters are trained. `save_to_preset` keeps them as
-        adapters, or merges them with `merge_adapters=True`; `save` merges them, as Keras does.
-
-        Args:
-            rank: columns of the first matrix of an adapter, and rows of the second.
-            alpha: an adapter's product is multiplied by `alpha / rank`; None is the rank.
-            targets: names of projections ("query", "key", "value", "output") in every attention,
-                or patterns of the paths of dense layers, such as "decoder/*/cross_attention/*".
-
-        Raises:
-            ValueError: the model has adapters already, or is quantised; a target that means no
-                layer, with the nearest; a rank that is no number above 0.
-
-        Example:
-            >>> model.enable_lora(4)
-            >>> model.trainable_weights[0].path
-            'encoder/layer_0/self_attention/query/lora_kernel_a'
-        """
-        layers = self._flatten_layers()
-        if adapters_of(layers):
-            raise ValueError("this model has LoRA adapters already")
-        adapter = adapter_config(rank, alpha)
-        targets = [targets] if isinstance(targets, str) else list(targets)
-        chosen = adaptable(layers, targets)
-        if any(layer.quantization_mode for layer in chosen):
-            raise ValueError("this model is quantised: call enable_lora before model.quantize()")
-        self._adapt({layer.path: adapter for layer in chosen})
-
-    def _adapt(self, adapters: Mapping[str, AdapterConfig]) -> None:
-        """Adds adapters, and freezes what is none."""
-        add_adapters(self._flatten_layers(), adapters)
-        freeze(self, [weight for weight in self.weights if not is_adapter(weight)])
-
-    @property
-    def frozen(self) -> tuple[str, ...]:
-        """Paths of the weights that are fixed, in the order of the network."""
-        return tuple(weight.path for weight in frozen_weights(self))
 
     def training_report(self) -> list[str]:
         """Returns what is frozen, which weights have which learning rate, and whether gradients are
@@ -386,8 +302,24 @@ class TrainableModel(keras.Model):
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Computes the metrics of a batch over its real tokens; arguments as in `compute_loss`."""
+        if current_step() is not None:
+            # The loss has updated them; TensorFlow asks for them before Keras has looked at them.
+            if self._compile_metrics is not None and not self._compile_metrics.built:
+                self._compile_metrics.build(y, y_pred)
+            return self.get_metrics_result()
         y, weights = token_weights(x, y, sample_weight)
         return super().compute_metrics(x, y, y_pred, weights)
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Trains on one batch, as Keras' own step of the running backend."""
+        with fused(self._fused_step):
+            return super().train_step(*args, **kwargs)
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Returns the logits of inputs; hidden vectors within a fused training step."""
+        if training and current_step() is not None:
+            return self.network.hidden(inputs)
+        return super().call(inputs, training=training, mask=mask)
 
     # Generation in other threads waits for steps, and steps wait for it.
 
