@@ -17,6 +17,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_s2s.layers.kernels.dropout import dropout as fast_dropout
 from keras_s2s.layers.masks import masked_softmax
 from keras_s2s.layers.positions import sinusoidal_table
 from keras_s2s.layers.transformer.relative_positions import RelativePositions, step_biases
@@ -211,7 +212,9 @@ def attention(
 
 def dropout(layer: keras.layers.Dropout, x: Tensor, training: bool | None) -> Tensor:
     """Computes `layer(x)`, or returns `x` where it is known not to be training."""
-    return x if training is False else layer(x, training=training)
+    if training is False:
+        return x
+    return fast_dropout(layer, x) if training is True else layer(x, training=training)
 
 
 def with_bias(logits: Tensor, bias: Tensor) -> Tensor:
