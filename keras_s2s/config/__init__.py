@@ -49,6 +49,7 @@ from keras_s2s.config.reading import ConfigT, read_config
 from keras_s2s.config.recipe import (
     GENERATION_MONITORS,
     BleuTokenizer,
+    CheckpointsConfig,
     DataConfig,
     EvaluationConfig,
     FilesConfig,
@@ -83,6 +84,7 @@ __all__ = [
     "BleuTokenizer",
     "BridgeConfig",
     "CellsConfig",
+    "CheckpointsConfig",
     "ConfigError",
     "ConfigT",
     "Count",

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from keras_s2s.config.errors import Misfit
 from keras_s2s.config.generation import GenerationConfig
 from keras_s2s.config.objectives import ObjectiveConfig
-from keras_s2s.config.strict import Count, Flag, Positive, Rate, Strict
+from keras_s2s.config.strict import Count, Flag, Number, Positive, Rate, Strict
 from keras_s2s.config.text import TextConfig
 
 
@@ -160,6 +160,20 @@ GENERATION_MONITORS: dict[str, str] = {
 }
 
 
+class CheckpointsConfig(Strict):
+    """When a run writes what `--resume` goes on from: at the end of each epoch, and within one.
+
+    Example:
+        >>> CheckpointsConfig(steps=1000)
+    """
+
+    steps: Positive | None = Field(None, description="Also after every so many steps of the run.")
+    minutes: Annotated[Number, Field(gt=0)] | None = Field(
+        10.0, description="Also where so much time has passed since the last one."
+    )
+    keep: Positive = Field(2, description="The latest are kept.")
+
+
 class TrainingConfig(Strict):
     """How a recipe trains: optimiser, batches, epochs, precision, and which epoch is kept."""
 
@@ -182,8 +196,10 @@ class TrainingConfig(Strict):
     seed: Count = 0
     dtype: str | None = Field(None, description="A Keras dtype policy, e.g. mixed_bfloat16.")
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Stop after the epoch in which this time is reached."
+        None,
+        description="Stop after the epoch in which this time is reached, over all pieces of a run.",
     )
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
     monitor: Literal[
         "val_loss",
         "val_perplexity",

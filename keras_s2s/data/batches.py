@@ -6,10 +6,11 @@ shuffled by (seed, epoch).
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import keras
 import numpy as np
@@ -18,6 +19,7 @@ from keras_s2s.config import SpecialIds
 from keras_s2s.data.batch_arguments import check_choice, special_ids_of
 from keras_s2s.data.buckets import BatchUnit, Bucket, assign_buckets, choose_buckets
 from keras_s2s.data.encoding import EncodedPairs, OverlongPairs, encode_pairs
+from keras_s2s.data.epoch_order import PlannedBatch, plan_epoch
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.explain import Explanation, explain_batch
 from keras_s2s.data.model_limits import ModelLimits, described
@@ -34,13 +36,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Batch = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
-
-
-class _Planned(NamedTuple):
-    """The bucket and the examples of a batch that is not made yet."""
-
-    bucket: int
-    examples: np.ndarray
 
 
 class Batches(keras.utils.PyDataset):
@@ -148,6 +143,7 @@ class Batches(keras.utils.PyDataset):
         self._epoch = 0
         self._within_epoch = False
         self._served: set[int] = set()
+        self._first = 0  # batches of an epoch that are left out
 
         limits: dict[str, Any] = {
             "max_source_length": max_source_length,
@@ -197,7 +193,7 @@ class Batches(keras.utils.PyDataset):
     # ----------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return sum(self._shapes.values())
+        return sum(self._shapes.values()) - self._first
 
     def __getitem__(self, index: int) -> Batch:
         batch = self._batch(index)
@@ -282,35 +278,38 @@ class Batches(keras.utils.PyDataset):
         self._epoch = epoch
         self._served.clear()
 
-    def _planned(self, epoch: int) -> list[_Planned]:
+    def rest_of_epoch(self, step: int) -> Batches:
+        """Returns the batches of the current epoch from `step` on, to finish an epoch with.
+
+        Args:
+            step: batches of the epoch that are done, counted from 0.
+
+        Returns:
+            batches of the same examples, `len(self) - step` of them. A pass through them leaves
+            `epoch` of `self` as it is.
+
+        Raises:
+            ValueError: no batch is left.
+
+        Example:
+            >>> batches.epoch = 3
+            >>> model.fit(batches.rest_of_epoch(100), initial_epoch=3, epochs=4)
+            >>> batches.epoch = 4
+            >>> model.fit(batches, initial_epoch=4, epochs=10)
+        """
+        if not 0 <= step < len(self):
+            raise ValueError(f"step is {step}; expected 0 to {len(self) - 1}, a batch of the epoch")
+        rest = copy.copy(self)
+        rest._first = self._first + step
+        rest._served = set()
+        rest._within_epoch = False
+        return rest
+
+    def _planned(self, epoch: int) -> list[PlannedBatch]:
         rng = np.random.default_rng((self.seed, epoch)) if self.shuffle else None
-        batches = []
-        left_over = np.empty(0, dtype="int64")
-        for number, (bucket, members) in enumerate(zip(self._buckets, self._members, strict=True)):
-            if rng is not None:
-                members = rng.permutation(members)
-            # Shorter examples first: they are moved up until a bucket fills a batch.
-            waiting = np.concatenate([left_over, members])
-            full = len(waiting) // bucket.rows * bucket.rows
-            batches += [
-                _Planned(number, waiting[begin : begin + bucket.rows])
-                for begin in range(0, full, bucket.rows)
-            ]
-            left_over = waiting[full:]
-        if len(left_over):
-            batches.append(_Planned(len(self._buckets) - 1, left_over))
+        return plan_epoch(self._buckets, self._members, rng)
 
-        order = list(range(len(batches)))
-        if rng is not None:
-            order = rng.permutation(len(batches)).tolist()
-        for position, pick in enumerate((max, min)):
-            if position < len(order):
-                extreme = pick(order[position:], key=lambda i: batches[i].bucket)
-                order.remove(extreme)
-                order.insert(position, extreme)
-        return [batches[i] for i in order]
-
-    def _plan_of(self, epoch: int) -> list[_Planned]:
+    def _plan_of(self, epoch: int) -> list[PlannedBatch]:
         if not self.shuffle:
             epoch = 0
         # One assignment, so that Keras' worker threads see a whole plan or another one.
@@ -327,9 +326,10 @@ class Batches(keras.utils.PyDataset):
     def _batch(self, index: int, epoch: int | None = None) -> Batch:
         epoch = self.epoch if epoch is None else epoch
         plan = self._plan_of(epoch)
-        if not -len(plan) <= index < len(plan):
-            raise IndexError(f"batch {index} of {len(plan)}")
-        number, examples = plan[index]
+        count = len(plan) - self._first
+        if not -count <= index < count:
+            raise IndexError(f"batch {index} of {count}")
+        number, examples = plan[self._first + index if index >= 0 else index]
         bucket = self._buckets[number]
         special = self.special_ids
         pairs = [self._examples.pair(i, epoch if self.shuffle else 0) for i in examples]

@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import keras
+from keras_s2s.recipes.progress import Progress
 
 
-class Position(keras.callbacks.Callback):
-    """How far a training has got.
+def how_to_go_on(epoch: int, step: int) -> str:
+    """Returns how to go on with a run whose last checkpoint is after `step` steps of an epoch.
 
-    Attributes:
-        epoch: from 1 on; 0 before the first.
-        step: steps of this epoch that are done.
+    Example:
+        >>> how_to_go_on(0, 20)
+        'pass --resume to go on from epoch 1, step 20'
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.epoch = 0
-        self.step = 0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.epoch, self.step = epoch + 1, 0
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.step = batch + 1
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether a step has changed the weights."""
-        return self.epoch > 1 or self.step > 0
+    return f"pass --resume to go on from epoch {epoch + 1}, step {step}"
 
 
 def what_is_kept(
-    position: Position,
+    progress: Progress,
     steps: int,
     directory: Path,
     *,
@@ -44,7 +28,7 @@ def what_is_kept(
     """Returns the message for a run that was interrupted with Ctrl-C.
 
     Args:
-        position: where the training was.
+        progress: where the training was.
         steps: of an epoch.
         directory: the run's folder.
         best_epoch: the epoch whose model is there, from 0 on; None where none was measured.
@@ -56,14 +40,14 @@ def what_is_kept(
     """
     if best_epoch is not None:
         return (
-            f"interrupted in epoch {position.epoch}; {directory} has the model of epoch "
+            f"interrupted in epoch {progress.epoch}; {directory} has the model of epoch "
             f"{best_epoch + 1}, the best so far"
         )
     if has_earlier_model:
-        return f"interrupted in epoch {max(1, position.epoch)}; {directory} has the earlier model"
-    if not position.has_begun:
+        return f"interrupted in epoch {max(1, progress.epoch)}; {directory} has the earlier model"
+    if not progress.has_begun:
         return "interrupted before the first step; nothing was saved"
     return (
-        f"interrupted in epoch {position.epoch}, after {position.step} of {steps} steps; "
+        f"interrupted in epoch {progress.epoch}, after {progress.step} of {steps} steps; "
         f"{directory} has the model as it was then, which was never measured"
     )

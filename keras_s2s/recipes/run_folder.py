@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from keras_s2s.atomic_writing import BESIDE
 from keras_s2s.config import ConfigError
+from keras_s2s.recipes.run_checkpoints import RunCheckpoints
 
 RESULTS_FILE = "results.json"
 RECIPE_FILE = "recipe.yaml"
 CURVE_FILE = "learning_curve.png"
 ATTENTION_FILE = "attention.png"
+CHECKPOINTS = "checkpoints"
 
 #: What a model of our own has, and what models of other formats have.
 OWN_MODEL = "preset.yaml"
@@ -27,26 +31,49 @@ OTHER_MODELS = (
 )
 
 
-def check_run_folder(directory: Path, *, overwrite: bool) -> bool:
+def is_complete(directory: Path) -> bool:
+    """Returns whether a run has ended in a folder, and none has begun since."""
+    return (directory / RESULTS_FILE).is_file() and not (directory / CHECKPOINTS).exists()
+
+
+def check_run_folder(directory: Path, *, overwrite: bool, resume: bool = False) -> bool:
     """Raises an error for a folder that a run cannot write to; returns whether it holds a model
-    already.
+    already that is not of this run.
+
+    `checkpoints/` in it says that a run has begun and has not ended.
 
     Args:
         directory: the folder that the run writes into.
-        overwrite: a model may be replaced.
+        overwrite: a model, or an unfinished run, may be replaced.
+        resume: the run that has begun there goes on.
 
     Raises:
-        ConfigError: there is a model that may not be replaced, or one of another format.
+        ConfigError: both `overwrite` and `resume`; there is a model, or an unfinished run, that may
+            not be replaced; a model of another format; to resume, a model that is of no unfinished
+            run.
     """
-    if (directory / OWN_MODEL).is_file():
+    if overwrite and resume:
+        raise ConfigError("--resume goes on with a run, --overwrite starts it anew; pass one")
+    has_model = (directory / OWN_MODEL).is_file()
+    has_begun = (directory / CHECKPOINTS).exists()
+    has_checkpoint = bool(RunCheckpoints(directory / CHECKPOINTS).paths)
+    if resume and (has_begun or is_complete(directory)):
+        return has_model and not has_checkpoint
+    if has_checkpoint and not overwrite:
+        raise ConfigError(
+            f"{directory} holds a run that has not ended; pass --resume to go on with it, "
+            "--overwrite to start it anew, or choose another folder with --out"
+        )
+    if has_model:
         if overwrite:
             return True
+        resumable = ", and no unfinished run to resume" if resume else ""
         raise ConfigError(
-            f"{directory} holds a model already; choose another folder with --out, or pass "
-            "--overwrite to replace it"
+            f"{directory} holds a model already{resumable}; choose another folder with --out, or "
+            "pass --overwrite to replace it"
         )
     other = [name for name in OTHER_MODELS if (directory / name).exists()]
-    if other:
+    if other and not has_begun:
         raise ConfigError(
             f"{directory} holds a model of another format ({', '.join(other)}), which a run does "
             "not replace; choose another folder with --out"
@@ -60,23 +87,29 @@ class RunFolder:
     Args:
         directory: made where it is missing.
         overwrite: a model that is there may be replaced.
+        resume: the run that has begun there goes on.
+        keep: so many checkpoints are kept.
 
     Attributes:
         directory: the folder.
         has_earlier_model: whether it holds an earlier model, and none of this run yet.
+        checkpoints: what an interrupted run goes on from.
 
     Raises:
         ConfigError: it holds a model that may not be replaced.
         OSError: it cannot be written.
     """
 
-    def __init__(self, directory: Path, *, overwrite: bool) -> None:
+    def __init__(
+        self, directory: Path, *, overwrite: bool, resume: bool = False, keep: int = 2
+    ) -> None:
         for place in (directory, *directory.parents):
             if place.is_file():
                 reason = f"cannot be written: {place} is a file; give a folder"
                 raise NotADirectoryError(errno.ENOTDIR, reason, str(directory))
         self.directory = directory
-        self.has_earlier_model = check_run_folder(directory, overwrite=overwrite)
+        self.has_earlier_model = check_run_folder(directory, overwrite=overwrite, resume=resume)
+        self.checkpoints = RunCheckpoints(directory / CHECKPOINTS, keep)
         self._made: list[Path] = []
         with self._named_errors():
             missing = [p for p in (directory, *directory.parents) if not p.exists()]
@@ -95,6 +128,25 @@ class RunFolder:
             raise OSError(
                 error.errno, f"cannot be written: {error.strerror}", str(self.directory)
             ) from None
+
+    def begin(self) -> None:
+        """Notes that training begins anew: checkpoints of a run before are removed."""
+        self.clear_interrupted_saves()
+        self.checkpoints.remove()
+        self.checkpoints.directory.mkdir()
+
+    def clear_interrupted_saves(self) -> bool:
+        """Removes what a killed run had begun to write; returns whether that was a model.
+
+        Files of the model before may be missing then.
+        """
+        self.checkpoints.remove_unfinished()
+        for path in self.directory.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+        folders = list(self.directory.glob(f"{BESIDE}*"))
+        for path in folders:
+            shutil.rmtree(path, ignore_errors=True)
+        return bool(folders)
 
     def save(self, write_model: Callable[[Path], None], recipe: str) -> None:
         """Writes a model of this run, and removes files of an earlier model.

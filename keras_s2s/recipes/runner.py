@@ -4,59 +4,46 @@ from __future__ import annotations
 
 import json
 import logging
-import platform
 import sys
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import keras
-import numpy as np
 import yaml
 
-from keras_s2s.config import (
-    GENERATION_MONITORS,
-    ConfigError,
-    DataConfig,
-    ObjectiveConfig,
-    RecipeConfig,
-    SpecialIds,
-)
+from keras_s2s.catalog import load_recipe
+from keras_s2s.config import GENERATION_MONITORS, RecipeConfig
 from keras_s2s.data.batches import Batches
-from keras_s2s.data.dates.splits import make_dates
-from keras_s2s.data.lines import read_lines
 from keras_s2s.data.model_limits import ModelLimits
-from keras_s2s.data.objectives.objective import Objective
-from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
-from keras_s2s.data.objectives.span_corruption import SpanCorruption
-from keras_s2s.data.objectives.text_infilling import TextInfilling
-from keras_s2s.data.pairs import read_pairs
-from keras_s2s.layers.contracts import SOURCE_MASK
+from keras_s2s.recipes.checkpointing import Checkpointing
 from keras_s2s.recipes.compiling import compile_by
-from keras_s2s.recipes.interruption import Position, what_is_kept
-from keras_s2s.recipes.run_folder import (
-    ATTENTION_FILE,
-    CURVE_FILE,
-    RESULTS_FILE,
-    RunFolder,
+from keras_s2s.recipes.data import check_sources, load_splits, make_objective
+from keras_s2s.recipes.identity import (
+    check_same_run,
+    data_fingerprint,
+    environment_facts,
+    recipe_facts,
+    tokenizer_fingerprint,
 )
+from keras_s2s.recipes.interruption import how_to_go_on, what_is_kept
+from keras_s2s.recipes.measuring import measure, measure_objective
+from keras_s2s.recipes.pictures import can_draw, draw
+from keras_s2s.recipes.progress import Progress
+from keras_s2s.recipes.provenance import versions
+from keras_s2s.recipes.resuming import find_checkpoint, fit_from, restore, started_with
+from keras_s2s.recipes.run_folder import RECIPE_FILE, RESULTS_FILE, RunFolder, is_complete
 from keras_s2s.recipes.summary import print_summary
 from keras_s2s.recipes.warm_start import warm_started
 from keras_s2s.text.preprocessor import Preprocessor
-from keras_s2s.text_metrics.corpus_metrics import check_metrics, corpus_metrics, first_hypotheses
-from keras_s2s.text_metrics.target_language import target_language
+from keras_s2s.text_metrics.corpus_metrics import check_metrics
 from keras_s2s.training.callbacks import GenerationMetrics, ProgressBar, SaveBest, TimeLimit
 
 if TYPE_CHECKING:
     from keras_s2s.model import Seq2SeqLM
 
 logger = logging.getLogger(__name__)
-
-Pairs = list[tuple[str, str]]
-#: A split: pairs, or texts where the recipe has an objective.
-Examples = Pairs | list[str]
 
 
 def run_recipe(
@@ -67,6 +54,7 @@ def run_recipe(
     warm_start: Callable[..., Any] | None = None,
     results: TextIO | None = None,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Trains a model by a recipe, keeps the best epoch, and measures it on the test split.
 
@@ -78,19 +66,29 @@ def run_recipe(
         warm_start: `Seq2SeqLM.from_encoder_decoder`, for recipes of an encoder and a decoder.
         results: where example texts and a summary are printed, as JSON unless this is a terminal;
             standard output by default.
-        overwrite: replace a model that the folder holds already.
+        overwrite: replace a model that the folder holds already, or an unfinished run.
+        resume: go on with the run in the folder from its latest checkpoint: it ends with the same
+            weights and figures as one that was never stopped. A run without a checkpoint starts
+            at the beginning; one that has ended is left as it is.
 
     Returns:
         what `results.json` holds: history, metrics, best epoch, seconds, versions.
 
     Raises:
-        ConfigError: the folder holds a model, and `overwrite` is not set.
-        OSError: the folder cannot be written. Both are found before anything is read.
+        ConfigError: the folder holds a model or an unfinished run, and neither `overwrite` nor
+            `resume` is set; to resume, a run that was started with another recipe, backend or
+            precision, with other data or another tokenizer.
+        CheckpointError: to resume, no checkpoint can be read.
+        OSError: the folder cannot be written. It is looked at before anything is read.
         KeyboardInterrupt: its message says what was kept.
     """
-    folder = RunFolder(Path(directory), overwrite=overwrite)
+    keep = recipe.training.checkpoints.keep
+    folder = RunFolder(Path(directory), overwrite=overwrite, resume=resume, keep=keep)
+    results = results or sys.stdout
+    if resume and is_complete(folder.directory):
+        return _completed(recipe, folder.directory, results)
     try:
-        return _run(recipe, folder, make_model, warm_start, results or sys.stdout)
+        return _run(recipe, folder, make_model, warm_start, results, resume)
     finally:
         folder.leave()
 
@@ -101,11 +99,14 @@ def _run(
     make_model: Callable[..., Any],
     warm_start: Callable[..., Any] | None,
     results: TextIO,
+    resume: bool,
 ) -> dict[str, Any]:
     directory = folder.directory
     training = recipe.training
-    started = time.monotonic()
-    has_plots = _has_matplotlib()
+    checkpoint = find_checkpoint(folder) if resume else None
+    then = started_with(checkpoint)
+    progress = Progress(then)
+    has_plots = can_draw()
     if not has_plots:
         logger.warning("no pictures will be drawn: pip install matplotlib (keras_s2s[plot])")
 
@@ -115,6 +116,9 @@ def _run(
     keras.utils.set_random_seed(training.seed)
     if training.dtype is not None:
         keras.config.set_dtype_policy(training.dtype)
+    same: dict[str, Any] = {"recipe": recipe_facts(recipe), **environment_facts()}
+    if checkpoint is not None:
+        check_same_run(then, same, directory)  # before much is read
 
     splits = load_splits(recipe.data, training.seed)
     train, validation = splits["train"], splits["validation"]
@@ -127,6 +131,9 @@ def _run(
     else:
         assert recipe.text is not None
         preprocessor = Preprocessor.train(train, recipe.text)
+    same |= {"data": data_fingerprint(splits), "tokenizer": tokenizer_fingerprint(preprocessor)}
+    if checkpoint is not None:
+        check_same_run(then, same, directory)
     options: dict[str, Any] = {
         "objective": make_objective(recipe.data.objective),
         "seed": training.seed,
@@ -173,7 +180,7 @@ def _run(
     else:
         read = ["test", *(["validation"] if training.monitor in GENERATION_MONITORS else [])]
         for name in read:
-            _check_sources(splits[name], preprocessor, limits, f"data.{name}")
+            check_sources(splits[name], preprocessor, limits, f"data.{name}")
 
     total_steps = len(batches) * training.epochs
     notes = compile_by(training, model, total_steps)
@@ -191,8 +198,12 @@ def _run(
     def save(trained: Seq2SeqLM) -> None:
         folder.save(trained.save_to_preset, _as_yaml(recipe))
 
-    keeper, position = SaveBest(save, training.monitor), Position()
-    callbacks: list[Any] = [position]
+    keeper = SaveBest(save, training.monitor)
+    callbacks: list[Any] = []
+    if checkpoint is None:
+        folder.begin()
+    else:
+        callbacks += restore(checkpoint, model, keeper, folder)
     if training.monitor in GENERATION_MONITORS:
         metric = GENERATION_MONITORS[training.monitor]
         bleu_tokenize = recipe.evaluation.bleu_tokenize if metric == "bleu" else None
@@ -205,33 +216,60 @@ def _run(
                 **generating,
             )
         )
-    callbacks += [keeper, ProgressBar()]
+    bar = ProgressBar(
+        training.epochs,
+        first_epoch=progress.first_epoch,
+        first_step=progress.first_step,
+        seconds=progress.training_seconds,
+    )
+    callbacks += [keeper, progress, bar]
     if training.max_minutes is not None:
-        callbacks.append(TimeLimit(training.max_minutes))
+        started = time.monotonic() - progress.training_seconds
+        callbacks.append(TimeLimit(training.max_minutes, started))
+    checkpointing = Checkpointing(
+        folder.checkpoints,
+        training.checkpoints,
+        progress,
+        lambda: {
+            **same,
+            "versions": versions(),
+            "best": keeper.best,
+            "best_epoch": keeper.best_epoch,
+        },
+        steps=len(batches),
+        epochs=training.epochs,
+    )
+    callbacks.append(checkpointing)
     try:
-        fitted = model.fit(
-            batches,
-            epochs=training.epochs,
-            validation_data=checks,
-            verbose=0,
-            callbacks=callbacks,
-        )
+        if not then.get("is_finished"):
+            fit_from(
+                model,
+                batches,
+                progress,
+                training.epochs,
+                validation_data=checks,
+                verbose=0,
+                callbacks=callbacks,
+            )
     except KeyboardInterrupt:
         message = what_is_kept(
-            position,
+            progress,
             len(batches),
             directory,
             best_epoch=keeper.best_epoch,
             has_earlier_model=folder.has_earlier_model,
         )
-        if keeper.best is None and position.has_begun and not folder.has_earlier_model:
+        if checkpointing.last is not None or checkpoint is not None:
+            last = checkpointing.last or (progress.first_epoch, progress.first_step)
+            message += f"; {how_to_go_on(*last)}"
+        if keeper.best is None and progress.has_begun and not folder.has_earlier_model:
             save(model)
         raise KeyboardInterrupt(message) from None
     if keeper.best is None:
         logger.warning("%s was never a number: the training diverged", training.monitor)
         save(model)
-    history = {name: [float(v) for v in values] for name, values in fitted.history.items()}
-    trained = time.monotonic()
+    history = progress.history
+    training_seconds = progress.elapsed()
     try:
         model = make_model(str(directory))  # the best epoch, as a user will load it
         if tests is None:
@@ -241,7 +279,7 @@ def _run(
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"interrupted while the model was measured; {directory} has it, without "
-            f"{RESULTS_FILE} and pictures"
+            f"{RESULTS_FILE} and pictures; pass --resume to measure it"
         ) from None
     report = {
         "recipe": recipe.description,
@@ -252,8 +290,8 @@ def _run(
         "versions": versions(),
         "best_epoch": (keeper.best_epoch or 0) + 1,
         "epochs": len(history["loss"]),
-        "training_seconds": round(trained - started, 1),
-        "seconds": round(time.monotonic() - started, 1),
+        "training_seconds": round(training_seconds, 1),
+        "seconds": round(progress.elapsed(), 1),
         "test_pairs": len(splits["test"]),
         "metrics": metrics,
         "history": history,
@@ -263,186 +301,21 @@ def _run(
         print(f"{source}\n  -> {hypothesis}\n  {mark}  {target}", file=results)
     texts = [source for source, _, _ in samples] if recipe.data.objective is None else []
     # Heatmaps are drawn for texts; an objective makes ids.
-    pictures = _draw(model, history, texts, directory) if has_plots else []
+    pictures = draw(model, history, texts, directory) if has_plots else []
     folder.write(RESULTS_FILE, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    folder.checkpoints.remove()
     print_summary(report, directory, pictures, texts[0] if texts else None, results)
     return report
 
 
-# --------------------------------------------------------------------------------------
-# Data
-# --------------------------------------------------------------------------------------
-
-
-def load_splits(data: DataConfig, seed: int) -> dict[str, Any]:
-    """Reads the training, validation and test pairs of a recipe, or its texts for an objective.
-
-    Raises:
-        ConfigError: files are named but no folder, or validation or test is missing.
-        DataError: files that cannot be used.
-    """
-    sizes = {
-        "train_size": data.train_size,
-        "validation_size": data.validation_size,
-        "test_size": data.test_size,
-    }
-    if data.task == "dates":
-        given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
-        dates = make_dates(seed=seed, **given)
-        logger.info("%s", dates.report)
-        return {"train": dates.train, "validation": dates.validation, "test": dates.test}
-    if data.dir is None:
-        raise ConfigError(
-            "data.dir: no folder is named; say where the files are: --set data.dir=FOLDER"
-        )
-    folder = Path(data.dir)
-    if not folder.is_dir():
-        raise ConfigError(f"data.dir: {folder} is not a folder")
-    named = {"train": data.train, "validation": data.validation, "test": data.test}
-    splits: dict[str, Examples] = {}
-    for name, files in named.items():
-        if files is None:
-            raise ConfigError(
-                f"data.{name}: required, but missing; a recipe needs all three splits"
-            )
-    for name, files in named.items():
-        assert files is not None
-        size = sizes[f"{name}_size"]
-        if files.lines is not None:
-            splits[name] = list(read_lines(folder / files.lines))[:size]
-            continue
-        paths: dict[str, Any] = {key: folder / path for key, path in files.paths.items()}
-        splits[name] = list(read_pairs(**paths, **files.reading))[:size]
-    return splits
-
-
-def _check_sources(
-    pairs: Pairs, preprocessor: Preprocessor, limits: ModelLimits, where: str
-) -> None:
-    """Raises an error for sources that the model could not generate from after the training."""
-    if limits.source_positions is None:
-        return
-    lengths = [len(row) for row in preprocessor.encode_source([source for source, _ in pairs])]
-    remedy = (
-        "Shorten them, choose data.overlong=truncate, or give the model more positions "
-        "(architecture.shared.embedding.max_positions)"
-    )
-    limits.check_lengths("source", lengths, where, remedy)
-
-
-def make_objective(config: ObjectiveConfig | None) -> list[Objective] | None:
-    """Returns the objectives of a recipe in the order in which they are applied."""
-    if config is None:
-        return None
-    rules: list[Objective] = []
-    if config.sentence_permutation is not None:
-        rules.append(SentencePermutation())
-    if config.span_corruption is not None:
-        rules.append(SpanCorruption(**config.span_corruption.model_dump()))
-    if config.text_infilling is not None:
-        rules.append(TextInfilling(**config.text_infilling.model_dump()))
-    return rules
-
-
-# --------------------------------------------------------------------------------------
-# Results
-# --------------------------------------------------------------------------------------
-
-
-def measure(
-    model: Seq2SeqLM, pairs: Pairs, recipe: RecipeConfig, **generation_options: Any
-) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
-    """Returns metrics on `pairs`, and examples `(source, target, generated text)` from all over
-    them.
-    """
-    sources = [source for source, _ in pairs]
-    targets = [target for _, target in pairs]
-    hypotheses = first_hypotheses(model.generate(sources, batch_size=64, **generation_options))
-    metrics = corpus_metrics(
-        hypotheses,
-        targets,
-        recipe.evaluation.metrics,
-        tgt_lang=recipe.evaluation.tgt_lang or target_language(model.preprocessor),
-        bleu_tokenize=(
-            recipe.evaluation.bleu_tokenize if "bleu" in recipe.evaluation.metrics else None
-        ),
-    )
-    count = min(recipe.evaluation.samples, len(pairs))
-    chosen = np.linspace(0, max(0, len(pairs) - 1), count).astype(int)
-    return metrics, [(sources[i], targets[i], hypotheses[i]) for i in chosen]
-
-
-def measure_objective(
-    model: Seq2SeqLM, batches: Batches, recipe: RecipeConfig
-) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
-    """Returns loss and accuracy on texts with an objective, and examples `(source, target,
-    generated text)`.
-
-    The examples show special tokens, since sentinels and masks are part of the task.
-    """
-    metrics = {
-        name: float(value)
-        for name, value in model.evaluate(batches, verbose=0, return_dict=True).items()
-    }
-    preprocessor, frontend = model.preprocessor, model.network.frontend
-    assert preprocessor is not None
-    samples: list[tuple[str, str, str]] = []
-    for x, labels, weights in batches:
-        source_ids = frontend.token_ids(x)
-        assert source_ids is not None  # an objective makes sources of texts
-        real = np.flatnonzero(weights[:, 0] > 0)[: recipe.evaluation.samples - len(samples)]
-        if not len(real):
-            break
-        inputs = {name: x[name][real] for name in frontend.specs}
-        hypotheses = np.asarray(model.generate(inputs))
-        hypotheses = hypotheses[:, 0] if hypotheses.ndim == 3 else hypotheses  # the first
-        for row, hypothesis in zip(real, hypotheses, strict=True):
-            source = source_ids[row][x[SOURCE_MASK][row]]
-            target, found = labels[row][weights[row] > 0], _up_to_eos(hypothesis, model.special_ids)
-            shown = [
-                preprocessor.target.decode(ids, skip_special_ids=False)
-                for ids in (source, target, found)
-            ]
-            samples.append((shown[0], shown[1], shown[2]))
-    return metrics, samples
-
-
-def _up_to_eos(ids: np.ndarray, special_ids: SpecialIds) -> np.ndarray:
-    """Returns generated ids with their EOS and without the padding after it."""
-    ends = np.flatnonzero(ids == special_ids.target.eos)
-    return ids[: ends[0] + 1] if len(ends) else ids
-
-
-def _draw(model: Seq2SeqLM, history: Any, texts: list[str], directory: Path) -> list[Path]:
-    """Draws learning curves and attention pictures, and returns the files written."""
-    from keras_s2s.analysis.plots import attention_figure, plot_learning_curve
-
-    pictures = [directory / CURVE_FILE]
-    plot_learning_curve(history, pictures[0])
-    decoder = model.preset.architecture.decoder
-    attends = decoder.type == "transformer" or getattr(decoder, "attention", None) is not None
-    if texts and attends:
-        pictures.append(directory / ATTENTION_FILE)
-        attention_figure(model, texts, pictures[1])
-    return pictures
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions of the libraries that a result depends on."""
-    names = ("keras", "tensorflow", "jax", "torch", "numpy", "sentencepiece", "sacrebleu", "babel")
-    found = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _has_matplotlib() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("matplotlib") is not None
+def _completed(recipe: RecipeConfig, directory: Path, results: TextIO) -> dict[str, Any]:
+    """Returns the results of a run that has ended, after a look at its recipe."""
+    then = load_recipe(directory / RECIPE_FILE)
+    check_same_run({"recipe": recipe_facts(then)}, {"recipe": recipe_facts(recipe)}, directory)
+    report: dict[str, Any] = json.loads((directory / RESULTS_FILE).read_text(encoding="utf-8"))
+    logger.info("%s is complete: there is nothing left to do", directory)
+    print_summary(report, directory, [], None, results)
+    return report
 
 
 def _as_yaml(recipe: RecipeConfig) -> str:

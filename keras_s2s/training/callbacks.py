@@ -165,15 +165,18 @@ class TimeLimit(keras.callbacks.Callback):
 
     Args:
         minutes: counted from the beginning of `fit`.
+        started: the value of `time.monotonic()` that they are counted from instead.
     """
 
-    def __init__(self, minutes: float) -> None:
+    def __init__(self, minutes: float, started: float | None = None) -> None:
         super().__init__()
         self.minutes = minutes
-        self.started = 0.0
+        self._given = started
+        self.started = 0.0 if started is None else started
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self.started = time.monotonic()
+        if self._given is None:
+            self.started = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if time.monotonic() - self.started >= 60 * self.minutes:
@@ -181,18 +184,39 @@ class TimeLimit(keras.callbacks.Callback):
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """Shows a bar for each epoch, and then a line of its values, on standard error."""
+    """Shows a bar for each epoch, and then a line of its values, on standard error.
+
+    Args:
+        epochs: of the whole training; None: of this `fit`.
+        first_epoch: the epoch in which this training goes on, from 0 on.
+        first_step: steps of that epoch that were done before.
+        seconds: of training before.
+    """
+
+    def __init__(
+        self,
+        epochs: int | None = None,
+        *,
+        first_epoch: int = 0,
+        first_step: int = 0,
+        seconds: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self._given = epochs
+        self.epochs = epochs
+        self.started = time.monotonic() - seconds
+        self._done = {first_epoch: first_step}
+        self._has_compiled = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self.epochs = (self.params or {}).get("epochs")
-        self.started = time.monotonic()
-        self.first_epoch: int | None = None
+        if self._given is None:
+            self.epochs = (self.params or {}).get("epochs")
+            self.started = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.bar = self._bar(epoch)
-        if self.first_epoch is None:
-            self.first_epoch = epoch
-        self.compiling = epoch == self.first_epoch and compiles()
+        self.epoch = epoch
+        self.bar = self._bar(0)
+        self.compiling = compiles() and not self._has_compiled
         if self.compiling:
             self.bar.set_description_str(f"epoch {epoch + 1}/{self.epochs}, compiling")
 
@@ -201,9 +225,9 @@ class ProgressBar(keras.callbacks.Callback):
             self.bar.update(1)
             return
         # From here on the clock tells how long steps take.
-        self.compiling = False
+        self.compiling, self._has_compiled = False, True
         self.bar.close()
-        self.bar = self._bar(self.first_epoch or 0, initial=1)
+        self.bar = self._bar(1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.bar.close()
@@ -217,17 +241,20 @@ class ProgressBar(keras.callbacks.Callback):
         if hasattr(self, "bar"):
             self.bar.close()
 
-    def _bar(self, epoch: int, initial: int = 0) -> Any:
+    def _bar(self, steps: int) -> Any:
+        """Returns a bar that stands at a step of this `fit` in the current epoch."""
         # Not `tqdm.auto`, which warns in a notebook without ipywidgets.
         from tqdm import tqdm
 
+        done = self._done.get(self.epoch, 0)
+        total = (self.params or {}).get("steps")
         return tqdm(
-            total=(self.params or {}).get("steps"),
-            desc=f"epoch {epoch + 1}/{self.epochs}",
+            total=None if total is None else done + total,
+            desc=f"epoch {self.epoch + 1}/{self.epochs}",
             unit="batch",
             leave=False,
             delay=1.0,
-            initial=initial,
+            initial=done + steps,
         )
 
 

@@ -427,3 +427,24 @@ def test_fit_on_tf_dataset():
     batches = Batches(random_pairs(40), special_ids=special_ids(), batch_size=8, num_buckets=2)
     history = tiny_model().fit(batches.as_tf_dataset(), epochs=2, verbose=0, shuffle=False)
     assert np.isfinite(history.history["loss"]).all()
+
+
+def test_the_rest_of_an_epoch_has_its_last_batches():
+    batches = Batches(random_pairs(60), special_ids=special_ids(), batch_size=8, seed=3)
+    batches.epoch = 5
+    whole = [batches[i] for i in range(len(batches))]
+    rest = batches.rest_of_epoch(2)
+    assert len(rest) == len(batches) - 2
+    assert all(equal(rest[i], batch) for i, batch in enumerate(whole[2:]))
+    assert equal(rest[-1], whole[-1])
+    assert len(list(rest.rest_of_epoch(1))) == len(batches) - 3
+    with pytest.raises(IndexError):
+        rest[len(rest)]
+    # A pass through the rest is none through the whole.
+    rest.on_epoch_begin()
+    assert len(list(rest)) == len(rest)
+    rest.on_epoch_end()
+    assert batches.epoch == 5
+    for step in (-1, len(batches)):
+        with pytest.raises(ValueError, match=f"step is {step}; expected 0 to"):
+            batches.rest_of_epoch(step)

@@ -10,7 +10,8 @@ import pytest
 
 from keras_s2s.cli import app, main
 from keras_s2s.config import ConfigError
-from keras_s2s.recipes.interruption import Position, what_is_kept
+from keras_s2s.recipes.interruption import what_is_kept
+from keras_s2s.recipes.progress import Progress
 from keras_s2s.recipes.run_folder import OTHER_MODELS, RunFolder, check_run_folder
 from keras_s2s.recipes.summary import next_command, print_summary
 
@@ -99,6 +100,37 @@ def test_train_refuses_before_it_reads_anything(tmp_path, capsys, monkeypatch) -
     )
 
 
+def test_resume_and_overwrite_exclude_each_other(tmp_path, capsys) -> None:
+    words = ["train", "dates", "--out", str(tmp_path / "run"), "--resume", "--overwrite"]
+    assert main(words) == 1
+    assert "--resume goes on with a run, --overwrite starts it anew" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_may_be_resumed(tmp_path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    assert not check_run_folder(tmp_path, overwrite=False), "a run that has written nothing"
+    (tmp_path / "checkpoints" / "step-0000000003.safetensors").write_text("")
+    with pytest.raises(ConfigError, match="has not ended; pass --resume"):
+        check_run_folder(tmp_path, overwrite=False)
+    (tmp_path / "model.safetensors").write_text("")  # a save that was killed
+    assert not check_run_folder(tmp_path, overwrite=False, resume=True)
+    (tmp_path / "preset.yaml").write_text("")
+    assert not check_run_folder(tmp_path, overwrite=False, resume=True), "its own model"
+    assert check_run_folder(tmp_path, overwrite=True)
+    folder = RunFolder(tmp_path, overwrite=True)
+    (tmp_path / ".saving-1").mkdir()
+    folder.begin()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoints",
+        "model.safetensors",
+        "preset.yaml",
+    ]
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+    # The earlier model outlives a run that was killed before it saved one.
+    assert check_run_folder(tmp_path, overwrite=False, resume=True)
+
+
 def test_one_message_for_an_interrupt(monkeypatch, capsys) -> None:
     from keras_s2s import catalog
 
@@ -116,8 +148,8 @@ def test_one_message_for_an_interrupt(monkeypatch, capsys) -> None:
 # --------------------------------------------------------------------------------------
 
 
-def at(epoch: int, step: int) -> Position:
-    position = Position()
+def at(epoch: int, step: int) -> Progress:
+    position = Progress()
     position.epoch, position.step = epoch, step
     return position
 

@@ -131,7 +131,8 @@ def test_an_interrupt_in_the_second_epoch_leaves_the_first(tmp_path: Path, monke
 
     monkeypatch.setattr(recipes.ProgressBar, "on_epoch_end", remember)
     monkeypatch.setattr(recipes.ProgressBar, "on_train_batch_end", interrupt)
-    with pytest.raises(KeyboardInterrupt, match=r"in epoch 2; .* has the model of epoch 1"):
+    message = r"in epoch 2; .* has the model of epoch 1, .*--resume .* epoch 2, step 0"
+    with pytest.raises(KeyboardInterrupt, match=message):
         run(tmp_path / "run")
     assert (calls, len(finished)) == (5, 1)
     model = Seq2SeqLM.from_preset(tmp_path / "run")
@@ -139,7 +140,13 @@ def test_an_interrupt_in_the_second_epoch_leaves_the_first(tmp_path: Path, monke
         np.testing.assert_array_equal(weight, expected)
     assert isinstance(model.generate("March 3, 1999"), str)
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names == {"preset.yaml", "model.safetensors", "tokenizer", "recipe.yaml"}
+    assert names == {
+        "preset.yaml",
+        "model.safetensors",
+        "tokenizer",
+        "recipe.yaml",
+        "checkpoints",
+    }
 
 
 @slow_where_compiled

@@ -12,7 +12,7 @@ from small_models import slow_where_compiled
 from keras_s2s import Seq2SeqLM, callbacks
 from keras_s2s.data import Batches
 from keras_s2s.text import Preprocessor
-from keras_s2s.training.callbacks import SaveBest, TimeLimit
+from keras_s2s.training.callbacks import ProgressBar, SaveBest, TimeLimit
 
 PAIRS = [("ab", "ba"), ("abc", "cba"), ("ca", "ac"), ("cab", "bac")]
 
@@ -147,3 +147,17 @@ def test_time_limit_ends_after_the_epoch(trained) -> None:
     model, batches = trained
     history = model.fit(batches, epochs=5, verbose=0, callbacks=[TimeLimit(1e-9)]).history
     assert len(history["loss"]) == 1
+
+
+def test_a_bar_goes_on_within_an_epoch() -> None:
+    bar = ProgressBar(epochs=3, first_epoch=1, first_step=4)
+    for epoch, steps, total in ((1, 3, 7), (2, 7, 7)):  # the rest of an epoch, a whole one
+        bar.set_params({"epochs": epoch + 1, "steps": steps})
+        bar.on_train_begin()
+        bar.on_epoch_begin(epoch)
+        assert (bar.bar.n, bar.bar.total) == (total - steps, total)
+        for batch in range(steps):
+            bar.on_train_batch_end(batch)
+        assert bar.bar.n == total
+        bar.on_epoch_end(epoch)
+        assert bar.epochs == 3

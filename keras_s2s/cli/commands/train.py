@@ -22,20 +22,32 @@ def train(
         typer.Option("--set", help="A setting to change, e.g. data.dir=FOLDER; may be repeated."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model that the folder holds already.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace a model or an unfinished run that the folder holds."
+        ),
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run in the folder from its latest checkpoint; with the same "
+            "recipe and data it ends as if it had never stopped.",
+        ),
     ] = False,
 ) -> None:
     """Trains a model by a recipe; prints sample texts and a summary.
 
     The folder holds the best epoch as a preset, and results.json. The summary is JSON on the last
-    line where standard output is no terminal. Ctrl-C leaves the best model so far.
+    line where standard output is no terminal. Ctrl-C leaves the best model so far, and checkpoints
+    that --resume goes on from.
     """
     from keras_s2s import catalog
     from keras_s2s.recipes.run_folder import check_run_folder
 
     config = catalog.load_recipe(recipe, settings or [])
     folder = out or Path("runs") / Path(recipe).stem
-    check_run_folder(folder, overwrite=overwrite)
+    check_run_folder(folder, overwrite=overwrite, resume=resume)
     import_backend()
     show_messages()
     from keras_s2s.model import Seq2SeqLM
@@ -47,4 +59,5 @@ def train(
         make_model=Seq2SeqLM.from_preset,
         warm_start=Seq2SeqLM.from_encoder_decoder,
         overwrite=overwrite,
+        resume=resume,
     )

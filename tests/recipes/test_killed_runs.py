@@ -1,0 +1,57 @@
+"""A run that SIGKILL ends at any moment, and that is resumed, ends as one never killed."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from recipes.small_runs import assert_same_runs
+
+SCRIPT = Path(__file__).with_name("killed_run.py")
+EVENTS = ("step", "writing", "validation", "saving", "measuring")
+
+
+def run_until(directory: Path, event: str, count: int, delay: float) -> bool:
+    """Run, kill at the n-th `event` after `delay` seconds; returns whether the run had ended."""
+    command = [sys.executable, str(SCRIPT), str(directory), "--resume"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip() == "end":
+                process.wait()
+                return True
+            count -= line.strip() == event
+            if count == 0:
+                time.sleep(delay)
+                process.kill()
+                break
+        process.wait()
+    assert process.returncode in (0, -9), f"the run failed with {process.returncode}"
+    return process.returncode == 0
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again(tmp_path: Path) -> None:
+    draw = random.Random(7)
+    undisturbed, directory = tmp_path / "undisturbed", tmp_path / "run"
+    assert run_until(undisturbed, "never", 1, 0.0)
+    kills = [
+        ("step", 2, 0.0),  # before there is a checkpoint
+        ("writing", 30, 0.0),
+        ("step", draw.randint(3, 6), draw.random() / 50),
+        ("validation", 1, draw.random() / 50),
+        ("saving", 1, draw.random() / 50),
+        ("writing", draw.randint(40, 150), draw.random() / 50),
+        ("step", 4, draw.random() / 50),
+        ("measuring", 1, 0.0),
+    ]
+    for event, count, delay in kills:
+        if run_until(directory, event, count, delay):
+            break
+    while not run_until(directory, "never", 1, 0.0):
+        pass
+    assert_same_runs(directory, undisturbed)
