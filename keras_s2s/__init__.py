@@ -11,8 +11,9 @@ from keras_s2s.registration import register_with_keras
 from keras_s2s.version import __version__
 
 if TYPE_CHECKING:
-    from keras_s2s import callbacks, config, data, layers, samplers, text
+    from keras_s2s import analysis, callbacks, config, data, layers, samplers, text, training
     from keras_s2s.analysis.alignment import word_alignment
+    from keras_s2s.analysis.exposure_bias import exposure_bias, plot_exposure_bias
     from keras_s2s.analysis.plots import plot_attention
     from keras_s2s.builder import register_decoder, register_encoder, register_frontend
     from keras_s2s.catalog import list_halves, list_presets, list_recipes
@@ -26,20 +27,24 @@ __all__ = [
     "ConfigError",
     "Seq2SeqLM",
     "__version__",
+    "analysis",
     "callbacks",
     "config",
     "data",
+    "exposure_bias",
     "generate_document",
     "layers",
     "list_halves",
     "list_presets",
     "list_recipes",
     "plot_attention",
+    "plot_exposure_bias",
     "register_decoder",
     "register_encoder",
     "register_frontend",
     "samplers",
     "text",
+    "training",
     "word_alignment",
 ]
 
@@ -49,11 +54,13 @@ _HOMES = {
     "CheckpointError": "checkpoints.errors",
     "ConfigError": "config",
     "Seq2SeqLM": "model",
+    "exposure_bias": "analysis.exposure_bias",
     "generate_document": "documents",
     "list_halves": "catalog",
     "list_presets": "catalog",
     "list_recipes": "catalog",
     "plot_attention": "analysis.plots",
+    "plot_exposure_bias": "analysis.exposure_bias",
     "register_decoder": "builder",
     "register_encoder": "builder",
     "register_frontend": "builder",

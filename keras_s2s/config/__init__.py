@@ -71,6 +71,7 @@ from keras_s2s.config.strict import (
     Strict,
     TokenId,
 )
+from keras_s2s.config.teacher_forcing import TeacherForcingConfig
 from keras_s2s.config.text import TextConfig, TokenizerConfig, TokenizerKind
 from keras_s2s.config.transformer import RelativePositionsConfig, TransformerConfig
 
@@ -126,6 +127,7 @@ __all__ = [
     "SpecialIds",
     "Strict",
     "TargetIds",
+    "TeacherForcingConfig",
     "TextConfig",
     "TextInfillingConfig",
     "TokenId",

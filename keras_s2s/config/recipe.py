@@ -12,6 +12,7 @@ from keras_s2s.config.errors import Misfit
 from keras_s2s.config.generation import GenerationConfig
 from keras_s2s.config.objectives import ObjectiveConfig
 from keras_s2s.config.strict import Count, Flag, Number, Positive, Rate, Strict
+from keras_s2s.config.teacher_forcing import TeacherForcingConfig
 from keras_s2s.config.text import TextConfig
 
 
@@ -193,6 +194,11 @@ class TrainingConfig(Strict):
         description="Compute the inner values of Transformer blocks again in the backward pass: "
         "less memory, more time, equal results.",
     )
+    teacher_forcing: TeacherForcingConfig = Field(
+        TeacherForcingConfig(),
+        description="What the decoder reads in training: `true` ids, its own outputs (`false`), or "
+        "both by a schedule.",
+    )
     seed: Count = 0
     dtype: str | None = Field(None, description="A Keras dtype policy, e.g. mixed_bfloat16.")
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(
@@ -250,6 +256,11 @@ class EvaluationConfig(Strict):
     )
     bleu_tokenize: BleuTokenizer | None = Field(
         None, description="One of sacreBLEU's tokenizers, instead of the language's."
+    )
+    exposure_bias: Flag = Field(
+        False,
+        description="Also measure loss and token accuracy under teacher forcing beside those after "
+        "the model's own outputs.",
     )
     samples: Count = Field(5, description="Test examples printed in full.")
 

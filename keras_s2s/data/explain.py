@@ -35,6 +35,9 @@ def explain_batch(
 ) -> Explanation:
     """Prints a batch's sources and, side by side, decoder inputs, labels and weights.
 
+    Decoder inputs are the true ones, of teacher forcing; `compile(teacher_forcing=...)` may replace
+    some of them in a training step.
+
     Args:
         batch: `(x, y, w)` as in `Batches`; arrays or tensors of any backend.
         preprocessor: names the tokens; without it ids are shown alone.

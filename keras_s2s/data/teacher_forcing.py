@@ -1,7 +1,8 @@
 """Teacher forcing: the decoder reads the true target, one position behind its labels.
 
 This is the only place where targets are shifted, for training and for scoring. Users give raw
-targets; models, losses and samplers never shift anything.
+targets; models, losses and samplers never shift anything. Training may put the model's own choices
+in the place of decoder inputs (`training/scheduled_sampling.py`); labels and weights stay.
 
     target ids          T1     T2     T3     EOS
     decoder inputs      START  T1     T2     T3     PAD

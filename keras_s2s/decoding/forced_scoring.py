@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_s2s.decoding.drivers.jax_driver import jax_compiled
 from keras_s2s.decoding.drivers.tensorflow_driver import Graph, source_specs
+from keras_s2s.layers.contracts import Frontend
 from keras_s2s.samplers.sampler import log_normaliser
 
 
@@ -48,7 +49,7 @@ def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> 
 
 @dataclass(frozen=True)
 class Forced:
-    """A teacher-forced pass, compiled where the backend compiles; it returns NumPy arrays."""
+    """A pass over given targets, compiled where the backend compiles; it returns NumPy arrays."""
 
     run: Callable[[Mapping[str, Any]], dict[str, Any]]
     programs: Callable[[], int]
@@ -64,11 +65,26 @@ class Forced:
 
 def make_forced(moves: Any, variables: list[Any], want_attention: bool) -> Forced:
     """Returns `forced_pass` as the running backend runs it."""
-    backend = keras.backend.backend()
 
     def function(inputs: Mapping[str, Any]) -> dict[str, Any]:
         return forced_pass(moves, inputs, want_attention)
 
+    return make_pass(function, moves.frontend, variables)
+
+
+def make_pass(
+    function: Callable[[Mapping[str, Any]], dict[str, Any]],
+    frontend: Frontend,
+    variables: list[Any],
+) -> Forced:
+    """Returns a function of given targets as the running backend runs it, without gradients.
+
+    Args:
+        function: takes the four model inputs and `labels` int32 `[B, T]`, and returns tensors.
+        frontend: of the network.
+        variables: that the function reads.
+    """
+    backend = keras.backend.backend()
     run: Any
     if backend == "jax":
         run = jax_compiled(function, variables)
@@ -80,7 +96,7 @@ def make_forced(moves: Any, variables: list[Any], want_attention: bool) -> Force
         run = Graph(
             function,
             {
-                **source_specs(moves.frontend),
+                **source_specs(frontend),
                 "decoder_token_ids": ids,
                 "decoder_padding_mask": mask,
                 "labels": ids,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_s2s.config import ConfigError, TrainingConfig
 from keras_s2s.layers.transformer.checkpointing import checkpoint_gradients
+from keras_s2s.training.scheduled_sampling import make_sampling
 from keras_s2s.training.schedules import make_optimizer
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> 
         total_steps: optimiser steps of the whole run, for schedules.
 
     Returns:
-        lines for the log: what is frozen, and which weights have which learning rate.
+        lines for the log: what is frozen, which weights have which learning rate, and what the
+        decoder reads beside true ids.
 
     Raises:
         ConfigError: a name that means no weight of the model.
@@ -38,6 +40,7 @@ def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> 
         )
         for name, rate in optimizer.learning_rates.items()
     }
+    sampling = make_sampling(training.teacher_forcing, total_steps, training.seed)
     _checked(
         "optimizer.learning_rates",
         model.compile,
@@ -45,6 +48,7 @@ def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> 
         label_smoothing=training.label_smoothing,
         learning_rates=rates or None,
         gradient_checkpointing=training.gradient_checkpointing,
+        teacher_forcing=True if sampling is None else sampling,
     )
     return model.training_report()
 

@@ -10,6 +10,7 @@ from keras_s2s.config import RecipeConfig, SpecialIds
 from keras_s2s.data.batches import Batches
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.recipes.data import Pairs
+from keras_s2s.recipes.exposure import exposure_metrics
 from keras_s2s.text_metrics.corpus_metrics import corpus_metrics, first_hypotheses
 from keras_s2s.text_metrics.target_language import target_language
 
@@ -35,6 +36,7 @@ def measure(
             recipe.evaluation.bleu_tokenize if "bleu" in recipe.evaluation.metrics else None
         ),
     )
+    metrics |= exposure_metrics(model, pairs, recipe)
     count = min(recipe.evaluation.samples, len(pairs))
     chosen = np.linspace(0, max(0, len(pairs) - 1), count).astype(int)
     return metrics, [(sources[i], targets[i], hypotheses[i]) for i in chosen]
@@ -52,6 +54,7 @@ def measure_objective(
         name: float(value)
         for name, value in model.evaluate(batches, verbose=0, return_dict=True).items()
     }
+    metrics |= exposure_metrics(model, batches, recipe)
     preprocessor, frontend = model.preprocessor, model.network.frontend
     assert preprocessor is not None
     samples: list[tuple[str, str, str]] = []

@@ -14,7 +14,7 @@ from keras_s2s.typing import Tensor
 
 
 def uniform(seeds: Tensor, index: Tensor) -> Tensor:
-    """Returns numbers in [0, 1) from each seed and the step: float32, shaped like int32 `seeds`."""
+    """Returns numbers in [0, 1) from each int32 seed and the step, float32; both are broadcast."""
     # The 24 upper bits are as many as a float32 holds.
     return ops.cast(_shift_right(_bits(seeds, index), 8), "float32") * (2.0**-24)
 
@@ -48,6 +48,11 @@ def each_own(seeds: Tensor, count: int) -> Tensor:
     rows = ops.arange(count, dtype="int32")[None]
     own = ops.where(rows == 0, seeds[:, None], _mix(seeds[:, None] + _mix(rows * 668265263)))
     return ops.reshape(own, (-1,))
+
+
+def seed_of(seeds: Tensor, numbers: Tensor) -> Tensor:
+    """Returns a seed for each pair of a seed and a number, int32 that are broadcast."""
+    return _bits(seeds, numbers)
 
 
 def draw(log_weights: Tensor, u: Tensor) -> Tensor:

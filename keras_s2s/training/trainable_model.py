@@ -26,6 +26,12 @@ from keras_s2s.training.kept_weights import kept_weights
 from keras_s2s.training.learning_rates import rates_report, with_learning_rates
 from keras_s2s.training.metrics import LossTracker
 from keras_s2s.training.partly_trained_model import PartlyTrainedModel
+from keras_s2s.training.scheduled_sampling import (
+    ScheduledSampling,
+    as_sampling,
+    with_mixed_inputs,
+)
+from keras_s2s.training.share_schedules import ShareSchedule
 from keras_s2s.training.taken_turns import taking_turns
 from keras_s2s.training.tensorflow_passes import PassHooks, needs_no_tuning, untuned
 from keras_s2s.training.token_weights import token_weights
@@ -45,6 +51,7 @@ class TrainableModel(PartlyTrainedModel):
         _preprocessor: text <-> ids; None for a model that works on ids.
         _turns: the lock that a step holds.
         _fused_step: set where `compile` fuses output projection, loss and metrics.
+        _sampling: which decoder inputs of a step are true; None is all of them.
     """
 
     preset: PresetConfig
@@ -52,6 +59,7 @@ class TrainableModel(PartlyTrainedModel):
     _turns: FairLock
     _fused_step: FusedStep | None = None
     _fused_loss: bool | str = "auto"
+    _sampling: ScheduledSampling | None = None
 
     @property
     def _data_checks(self) -> DataChecks:
@@ -70,6 +78,7 @@ class TrainableModel(PartlyTrainedModel):
         learning_rates: Mapping[str, Any] | None = None,
         gradient_checkpointing: bool = False,
         fused_loss: bool | str = "auto",
+        teacher_forcing: bool | float | ShareSchedule | ScheduledSampling = True,
         **kwargs: Any,
     ) -> None:
         """Configures the model for training, with a loss and metrics over real tokens.
@@ -96,17 +105,22 @@ class TrainableModel(PartlyTrainedModel):
                 chunks of tokens, so that the logits of a batch are never held: less memory and
                 time, results equal up to rounding. "auto" does so where it can: with the default
                 loss and metrics, in float32 and bfloat16.
+            teacher_forcing: whether the decoder reads true ids in training, or its own outputs:
+                True or False, the share of true ids, a schedule of that share, or a
+                `ScheduledSampling`. Validation and `evaluate` are always teacher forced.
             **kwargs: as in Keras.
 
         Raises:
             ValueError: a loss or a metric that takes logits for probabilities, or sums over a
                 batch; `jit_compile=True` for recurrent layers, but on JAX; `learning_rates` of
                 weights that are not there or not trained; `gradient_checkpointing` without
-                Transformer blocks; `fused_loss=True` where a step cannot be fused.
+                Transformer blocks; `fused_loss=True` where a step cannot be fused;
+                `teacher_forcing` that is none of these.
 
         Example:
             >>> model.compile(keras.optimizers.Adam(1e-5), learning_rates={"cross_attention": 1e-3})
         """
+        sampling = as_sampling(teacher_forcing)
         checkpoint_gradients(self.network, gradient_checkpointing)
         if learning_rates:
             optimizer = with_learning_rates(optimizer, learning_rates, self.weight_groups)
@@ -122,6 +136,7 @@ class TrainableModel(PartlyTrainedModel):
         super().compile(optimizer=optimizer, **found, **kwargs)
         self._loss_tracker = LossTracker()
         self._fused_loss = fused_loss
+        self._sampling = sampling
 
     def get_compile_config(self) -> Any:
         """Returns the arguments of `compile` that Keras saves."""
@@ -130,19 +145,22 @@ class TrainableModel(PartlyTrainedModel):
             config["gradient_checkpointing"] = True
         if config and self._fused_loss != "auto":
             config["fused_loss"] = self._fused_loss
+        if config and self._sampling is not None:
+            config["teacher_forcing"] = keras.saving.serialize_keras_object(self._sampling)
         return config
 
     def training_report(self) -> list[str]:
-        """Returns what is frozen, which weights have which learning rate, and whether gradients are
-        checkpointed, in a line each.
+        """Returns what is frozen, which weights have which learning rate, whether gradients are
+        checkpointed, and what the decoder reads beside true ids, in a line each.
         """
         frozen = frozen_report(self)
         optimizer = self.optimizer if self.compiled else None
         lines = [*([frozen] if frozen else []), *rates_report(optimizer, self.weights)]
-        return [
-            *lines,
-            *(["gradient checkpointing"] if checkpoints_gradients(self.network) else []),
-        ]
+        if checkpoints_gradients(self.network):
+            lines.append("gradient checkpointing")
+        if self._sampling is not None:
+            lines.append(self._sampling.described(self.network))
+        return lines
 
     def summary(self, *args: Any, **kwargs: Any) -> None:
         """Prints the layers, as `keras.Model.summary` does, and `training_report()`."""
@@ -310,10 +328,15 @@ class TrainableModel(PartlyTrainedModel):
         y, weights = token_weights(x, y, sample_weight)
         return super().compute_metrics(x, y, y_pred, weights)
 
-    def train_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Trains on one batch, as Keras' own step of the running backend."""
+    def train_step(self, *arguments: Any) -> Any:
+        """Trains on one batch, as Keras' own step of the running backend, with the decoder inputs
+        that `teacher_forcing` asks for.
+        """
+        *state, data = arguments
+        if self._sampling is not None:
+            data = with_mixed_inputs(self._sampling, self, state, data)
         with fused(self._fused_step):
-            return super().train_step(*args, **kwargs)
+            return super().train_step(*state, data)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Returns the logits of inputs; hidden vectors within a fused training step."""

@@ -19,7 +19,7 @@ import yaml
 from documentation import supplies
 from small_models import COMPILES
 
-from keras_s2s.config import DataConfig, TextConfig
+from keras_s2s.config import DataConfig, TextConfig, TrainingConfig
 from keras_s2s.recipes.runner import load_splits
 
 sybil = pytest.importorskip("sybil")
@@ -44,7 +44,7 @@ BLOCKS = {
     "docs/generation.md": {"python": 4},
     "docs/index.md": {"python": 1},
     "docs/serving.md": {"bash": 1},
-    "docs/training.md": {"python": 5},
+    "docs/training.md": {"python": 7, "yaml": 1},
     "docs/warm_start.md": {"python": 1},
 }
 
@@ -120,8 +120,9 @@ class Page:
             return
         parts = yaml.safe_load(text)
         for name, part in parts.items():
-            {"data": DataConfig, "text": TextConfig}[name].model_validate(part)
-        if "dir" in parts["data"]:
+            kinds = {"data": DataConfig, "text": TextConfig, "training": TrainingConfig}
+            kinds[name].model_validate(part)
+        if "dir" in parts.get("data", {}):
             assert all(load_splits(DataConfig.model_validate(parts["data"]), seed=0).values())
 
     def plain(self, example: Any) -> None:

@@ -84,7 +84,7 @@ SUPPLIED: dict[str, Callable[[], Any]] = {
 }
 
 PUBLIC = {"s2s": s2s, "keras": keras, "np": np}
-for part in (s2s, s2s.data, s2s.text, s2s.samplers, s2s.layers, s2s.callbacks):
+for part in (s2s, s2s.data, s2s.text, s2s.samplers, s2s.layers, s2s.callbacks, s2s.training):
     PUBLIC.update({name: getattr(part, name) for name in part.__all__})
 
 #: Files and presets that they read are made first, or a model is trained or exported.
