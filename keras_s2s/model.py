@@ -325,6 +325,12 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
     ) -> Iterator[Any]:
         """Generates target sequences piece by piece, with greedy search or sampling.
 
+        A beam search knows its best hypothesis at its end only. Where beams are the model's own
+        default (`num_beams: 4` of its preset), they are left out: a stream is greedy search, or
+        plain sampling with `do_sample=True`. `generate(do_sample=True)` of the same model draws
+        within its beams (beam sampling), as in transformers; `num_beams=1` with it gives what is
+        streamed. Beams that the caller asks for are an error.
+
         Args:
             x: a text, or texts, whose targets are generated side by side.
             stride: steps between two pieces.
@@ -333,8 +339,8 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
                 each source.
 
         Yields:
-            pieces that together are what `generate` returns: a text for a text, or a list of
-            texts, one for each source, in which those that have nothing new are empty.
+            pieces that together are what `generate` returns with one beam: a text for a text, or a
+            list of texts, one for each source, in which those that have nothing new are empty.
 
         Raises:
             ValueError: as `generate` does, and for a beam search, whose best hypothesis is

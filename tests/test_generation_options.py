@@ -429,6 +429,10 @@ def test_beams_of_the_model_give_way_in_a_stream(defaults):
     parts = list(model.stream(TEXTS, **drawn))
     expected = before.generate(TEXTS, **drawn, **drawing)
     assert ["".join(row) for row in zip(*parts, strict=True)] == expected
+    if defaults == {"num_beams": 4}:
+        # What transformers does: draws within the model's own beams.
+        within = before.generate(TEXTS, **drawn, num_beams=4)
+        assert model.generate(TEXTS, **drawn) == within != expected
     parts = list(model.stream(TEXTS, **common, num_beams=1, do_sample=False))
     expected = before.generate(TEXTS, **common, num_beams=1)
     assert ["".join(row) for row in zip(*parts, strict=True)] == expected

@@ -198,7 +198,19 @@ def token_spans(
         >>> token_spans(ids, lambda rows: [tokenizer.decode(row) for row in rows])
         ('he', [(0, 1), (1, 2)])
     """
-    prefixes = decode([list(ids[: end + 1]) for end in range(len(ids))])
+    return prefix_spans(decode([list(ids[: end + 1]) for end in range(len(ids))]))
+
+
+def prefix_spans(prefixes: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+    """Returns a text and its spans as `token_spans` does, from the texts of its first ids.
+
+    Args:
+        prefixes: the text of the first id, of the first two, and so on.
+
+    Example:
+        >>> prefix_spans(["h", "he"])
+        ('he', [(0, 1), (1, 2)])
+    """
     text = prefixes[-1] if prefixes else ""
     spans, before = [], 0
     for prefix in prefixes:

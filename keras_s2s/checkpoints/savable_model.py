@@ -10,12 +10,16 @@ import keras
 
 from keras_s2s.checkpoints.assignment import check_finite
 from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.keras_weights import check_weights_file, kept_on_error, noted_misfits
 from keras_s2s.checkpoints.preset_folder import TOKENIZER_FOLDER, save_preset
 from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
 from keras_s2s.layers.lora import adapters_of, is_adapter, merged_kernels
 from keras_s2s.layers.quantised import quantise_again, quantised_layers
 from keras_s2s.preset_changes import with_preprocessor
 from keras_s2s.text.preprocessor import Preprocessor
+
+#: Weights that an error names.
+MISFITS = 10
 
 
 class WeightsCheck(keras.Operation):
@@ -143,26 +147,45 @@ class SavableModel(keras.Model):
         return model
 
     def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """Loads weights as `keras.Model.load_weights` does, and raises an error where they do not
-        fit.
+        """Loads weights as `keras.Model.load_weights` does: all of them, or none.
 
-        LoRA weights are saved merged into those they adapt, and load into a plain model.
+        LoRA weights are saved merged into those they adapt, and load into a plain model. The old
+        weights are kept until all are loaded, and stay where there is an error.
 
         Raises:
-            CheckpointError: the weights are those of another model, or of this one quantised
-                otherwise; or they are NaN or infinite.
+            FileNotFoundError: there is no such file.
+            CheckpointError: the file cannot be read; the weights are those of another model, or
+                of this one quantised otherwise; or they are NaN or infinite.
+
+        Example:
+            >>> model.save_weights("best.weights.h5")
+            >>> model.load_weights("best.weights.h5")
         """
+        check_weights_file(filepath)
+        variables = {id(each): each for each in self.variables}
+        if getattr(self, "optimizer", None) is not None:
+            variables |= {id(each): each for each in self.optimizer.variables}
+        with kept_on_error(variables.values()):
+            self._load_all(filepath, *args, **kwargs)
+
+    def _load_all(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Loads weights, and raises an error where they do not fit, perhaps after some of them."""
         try:
-            super().load_weights(filepath, *args, **kwargs)
+            with noted_misfits() as misfits:
+                super().load_weights(filepath, *args, **kwargs)
+        except OSError as error:
+            raise CheckpointError(f"{filepath} cannot be read: {error}") from None
         except ValueError as error:
             check_finite(filepath, self.weights)
             modes = {how["mode"] for how in quantised_layers(self._flatten_layers()).values()}
             now = f"quantised ({', '.join(sorted(modes))})" if modes else "not quantised"
+            lines = [f"{path}: {note}" for path, note in misfits.items()]
+            told = "\n".join(["", *lines[:MISFITS], *["..."][: len(lines) > MISFITS], ""])
             raise CheckpointError(
-                f"{filepath}: these weights do not fit this model. {error} They are those of a "
-                f"model of other sizes, or quantised otherwise: this one is {now}, and weights "
-                "of a quantised model load after model.quantize() with the same mode, plain ones "
-                "before it."
+                f"{filepath}: these weights do not fit this model. {told if lines else error} They "
+                f"are those of a model of other sizes, or quantised otherwise: this one is {now}, "
+                "and weights of a quantised model load after model.quantize() with the same mode, "
+                "plain ones before it."
             ) from None
         check_finite(filepath, self.weights)
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from keras_s2s.documents.sentence_model import KerasSentenceModel
 from keras_s2s.documents.sentences import Span, sentence_language, sentence_spans
-from keras_s2s.documents.translation import Translator, joined_parts
+from keras_s2s.documents.translation import joined_parts, spans_of_parts
 
 if TYPE_CHECKING:
     from keras_s2s.model import Seq2SeqLM
@@ -68,12 +69,12 @@ def split_texts(
         ['ein Hund.', 'eine Katze.']
     """
     language = sentence_language(src_lang, model.preprocessor)
-    translator = Translator(model, src_lang, tgt_lang)
+    reader = KerasSentenceModel(model, language, src_lang, tgt_lang)
     result = []
     for text in texts:
         spans = []
         sentences = sentence_spans(text, language)
-        parts = translator.spans([text[start:end] for start, end in sentences])
+        parts = spans_of_parts(reader, [text[start:end] for start, end in sentences])
         for sentence, own in zip(sentences, parts, strict=True):
             first = sentence.start
             spans += [Span(first + start, first + end) for start, end in own]

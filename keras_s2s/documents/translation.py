@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from keras_s2s.documents.clauses import ends_clause, fitting_spans
+from keras_s2s.documents.sentence_model import SentenceModel
 from keras_s2s.documents.sentences import Span
 from keras_s2s.documents.word_weights import (
     WordWeights,
-    attended_weights,
     proportional_weights,
     with_kept_words,
 )
 from keras_s2s.documents.words import stands_alone, word_spans
+
+if TYPE_CHECKING:
+    from keras_s2s.model import Seq2SeqLM
 
 logger = logging.getLogger(__name__)
 
@@ -52,161 +55,164 @@ class Translation:
     parts: list[Part]
 
 
-@dataclass(frozen=True)
-class Translator:
-    """Generates sentences with a model.
+class GeneratedPart(NamedTuple):
+    """What a model generated for a part.
 
     Attributes:
-        model: a `Seq2SeqLM` with a preprocessor.
-        src_lang, tgt_lang: languages, as in `generate`.
-        batch_size: sources decoded at a time.
-        max_source_length: most ids of a source; None is what the model has positions for.
-        options: of `generate`.
+        text: without white space around it; empty where the model generated nothing.
+        unfinished: the model came to its longest target before the end.
     """
 
-    model: Any
-    src_lang: str | None
-    tgt_lang: str | None
-    batch_size: int = 32
-    max_source_length: int | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    text: str
+    unfinished: bool
 
-    def translate(
-        self, texts: Sequence[str], kept: Sequence[Sequence[Span]] | None = None
-    ) -> list[Translation]:
-        """Generates a text for each sentence, in one call of `generate`.
+    @classmethod
+    def of_result(cls, text: str, ids: Sequence[int], eos: int | None) -> GeneratedPart:
+        """Returns that of a result of a model.
 
         Args:
-            texts: the sentences; none is blank.
-            kept: for each, spans that are not split where that can be avoided.
+            text: of the result.
+            ids: of the result, without padding.
+            eos: with which finished ones end; None where the model has none.
         """
-        if not texts:
-            return []
-        spans = self.spans(texts, kept)
-        parts = [texts[i][start:end] for i, found in enumerate(spans) for start, end in found]
-        generated, unfinished = self._generate(parts)
-        self._report(texts, spans, generated, unfinished)
-        results, at = [], 0
-        for text, found in zip(texts, spans, strict=True):
-            after = at + len(found)
-            results.append(joined_parts(text, found, generated[at:after], unfinished[at:after]))
-            at = after
-        return results
+        ended = eos is None or (len(ids) > 0 and int(ids[-1]) == eos)
+        # As it is where it is a text of one line, which all sources are.
+        return cls(text.strip(), not ended)
 
-    def spans(
-        self, texts: Sequence[str], kept: Sequence[Sequence[Span]] | None = None
-    ) -> list[list[Span]]:
-        """Returns for each text the spans of its parts that the model can read.
 
-        Args:
-            texts, kept: as in `translate`.
-        """
-        return fitting_spans(texts, self._fits, kept)
+def spans_of_parts(
+    model: SentenceModel, texts: Sequence[str], kept: Sequence[Sequence[Span]] | None = None
+) -> list[list[Span]]:
+    """Returns for each text the spans of its parts that a model can read.
 
-    @property
-    def limit(self) -> int | None:
-        """Most ids of a source, special ones counted; None where there is no limit."""
-        limits = [self.max_source_length, self.model.network.max_source_length]
-        return min((limit for limit in limits if limit is not None), default=None)
+    Args:
+        model: that reads them.
+        texts: the sentences; none is blank.
+        kept: for each, spans that are not split where that can be avoided.
+    """
+    limit = model.limit
 
-    def _fits(self, texts: list[str]) -> list[bool]:
-        limit = self.limit
+    def fits(parts: list[str]) -> list[bool]:
         if limit is None:
-            return [True] * len(texts)
-        rows = self.model.preprocessor.encode_source(texts, self.src_lang, self.tgt_lang)
-        return [len(row) <= limit for row in rows]
+            return [True] * len(parts)
+        return [length <= limit for length in model.source_lengths(parts)]
 
-    def _generate(self, texts: list[str]) -> tuple[list[str], list[bool]]:
-        """Returns the generated texts, and whether each came to its limit before the end."""
-        options = {**self.options, "src_lang": self.src_lang, "tgt_lang": self.tgt_lang}
-        options = {name: value for name, value in options.items() if value is not None}
-        if isinstance(options.get("decoder_prefix"), str):
-            options["decoder_prefix"] = [options["decoder_prefix"]] * len(texts)
-        output = self.model.generate(
-            texts, batch_size=self.batch_size, return_output=True, **options
+    return fitting_spans(texts, fits, kept)
+
+
+def generated_parts(
+    model: Seq2SeqLM, texts: Sequence[str], options: Mapping[str, Any]
+) -> list[GeneratedPart]:
+    """Generates a text for each part of a document, in one call of `generate`.
+
+    Args:
+        model: a model with a preprocessor.
+        texts: of the parts.
+        options: of `generate`.
+    """
+    if not texts:
+        return []
+    options = {name: value for name, value in options.items() if value is not None}
+    if isinstance(options.get("decoder_prefix"), str):
+        options["decoder_prefix"] = [options["decoder_prefix"]] * len(texts)
+    output = model.generate(list(texts), return_output=True, **options)
+    eos = model.special_ids.target.eos
+    found = []
+    for i, text in enumerate(output.texts or ()):
+        # Of several texts the first, which is the best one.
+        at = (i,) if isinstance(text, str) else (i, 0)
+        ids = output.token_ids[at][: int(output.lengths[at])]
+        found.append(GeneratedPart.of_result(text if isinstance(text, str) else text[0], ids, eos))
+    return found
+
+
+def translations_of(
+    texts: Sequence[str], spans: Sequence[Sequence[Span]], parts: Sequence[GeneratedPart]
+) -> list[Translation]:
+    """Returns the generated text of each sentence.
+
+    Args:
+        texts: the sentences.
+        spans: of the parts of each.
+        parts: what was generated for each part, in order.
+    """
+    results, at = [], 0
+    for text, found in zip(texts, spans, strict=True):
+        own = parts[at : at + len(found)]
+        at += len(found)
+        results.append(
+            joined_parts(text, found, [p.text for p in own], [p.unfinished for p in own])
         )
-        eos = self.model.special_ids.target.eos
-        found, unfinished = [], []
-        for i, text in enumerate(output.texts):
-            # Of several texts the first, which is the best one.
-            at = (i,) if isinstance(text, str) else (i, 0)
-            text = text if isinstance(text, str) else text[0]
-            # As it is where it is a text of one line, which all sources are.
-            text = text.strip()
-            found.append(text)
-            length = int(output.lengths[at])
-            ended = eos is None or (length > 0 and int(output.token_ids[at][length - 1]) == eos)
-            unfinished.append(not ended)
-        return found, unfinished
+    return results
 
-    def _report(
-        self,
-        texts: Sequence[str],
-        spans: Sequence[Sequence[Span]],
-        generated: Sequence[str],
-        unfinished: Sequence[bool],
-    ) -> None:
-        """Logs what a reader of the result should look at."""
-        split = [text for text, found in zip(texts, spans, strict=True) if len(found) > 1]
-        if split:
+
+def report(translations: Sequence[Translation], limit: int | None) -> None:
+    """Logs what a reader of the result should look at.
+
+    Args:
+        translations: of all sentences.
+        limit: most ids of a source.
+    """
+    split = [each.source for each in translations if len(each.parts) > 1]
+    if split:
+        logger.warning(
+            "%d of %d sentences have more than %d ids, which is the longest source, and were "
+            "split; the first is %r",
+            len(split),
+            len(translations),
+            limit,
+            _short(split[0]),
+        )
+    parts = [part for each in translations for part in each.parts]
+    for problem, found in (
+        (
+            "were cut off at max_length, before the model had ended them; pass a larger "
+            "max_length or max_new_tokens",
+            [part for part in parts if part.unfinished],
+        ),
+        (
+            "are as in the source, since the model generated nothing for them",
+            [part for part in parts if part.empty],
+        ),
+    ):
+        if found:
             logger.warning(
-                "%d of %d sentences have more than %d ids, which is the longest source, and were "
-                "split; the first is %r",
-                len(split),
-                len(texts),
-                self.limit,
-                _short(split[0]),
+                "%d of %d generated sentences %s; the first is that of %r",
+                len(found),
+                len(parts),
+                problem,
+                _short(found[0].source),
             )
-        parts = [texts[i][a:b] for i, found in enumerate(spans) for a, b in found]
-        for problem, numbers in (
-            (
-                "were cut off at max_length, before the model had ended them; pass a larger "
-                "max_length or max_new_tokens",
-                [i for i, cut in enumerate(unfinished) if cut],
-            ),
-            (
-                "are as in the source, since the model generated nothing for them",
-                [i for i, text in enumerate(generated) if not text],
-            ),
-        ):
-            if numbers:
-                logger.warning(
-                    "%d of %d generated sentences %s; the first is that of %r",
-                    len(numbers),
-                    len(parts),
-                    problem,
-                    _short(parts[numbers[0]]),
-                )
 
-    # ------------------------------------------------------------------ words
 
-    def weights(
-        self, translations: Sequence[Translation], kept: Sequence[Sequence[Span]]
-    ) -> list[WordWeights]:
-        """Returns for each sentence how much its generated words stand for source characters.
+# --------------------------------------------------------------------------------------
+# Words
+# --------------------------------------------------------------------------------------
 
-        Args:
-            translations: those with markup.
-            kept: for each, the spans that stay as they are.
-        """
-        parts = [part for translation in translations for part in translation.parts]
-        found = attended_weights(
-            self.model,
-            [part.source for part in parts],
-            [part.text for part in parts],
-            src_lang=self.src_lang,
-            tgt_lang=self.tgt_lang,
-            batch_size=self.batch_size,
-        )
-        if found is None:
-            found = [proportional_weights(part.source, part.text) for part in parts]
-        results, at = [], 0
-        for translation, spans in zip(translations, kept, strict=True):
-            own = found[at : at + len(translation.parts)]
-            at += len(own)
-            whole = _of_sentence(translation, own)
-            results.append(with_kept_words(whole, translation.source, translation.text, spans))
-        return results
+
+def weights_of_words(
+    model: SentenceModel, translations: Sequence[Translation], kept: Sequence[Sequence[Span]]
+) -> tuple[list[WordWeights], bool]:
+    """Returns for each sentence how much its generated words stand for source characters.
+
+    Args:
+        model: that generated them.
+        translations: those with markup.
+        kept: for each, the spans that stay as they are.
+
+    Returns:
+        the weights, and whether they are attention; otherwise they are in proportion.
+    """
+    parts = [part for translation in translations for part in translation.parts]
+    attended = model.word_weights([part.source for part in parts], [part.text for part in parts])
+    found = attended or [proportional_weights(part.source, part.text) for part in parts]
+    results, at = [], 0
+    for translation, spans in zip(translations, kept, strict=True):
+        own = found[at : at + len(translation.parts)]
+        at += len(own)
+        whole = _of_sentence(translation, own)
+        results.append(with_kept_words(whole, translation.source, translation.text, spans))
+    return results, attended is not None
 
 
 def _of_sentence(translation: Translation, weights: Sequence[np.ndarray]) -> np.ndarray:

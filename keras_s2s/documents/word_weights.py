@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_s2s.analysis.alignment import attention_of_texts, token_spans
+from keras_s2s.analysis.alignment import attention_of_texts, prefix_spans
 from keras_s2s.decoding.generator import NoAttentionError
 from keras_s2s.documents.sentences import Span
 from keras_s2s.documents.words import word_spans
@@ -53,25 +53,44 @@ def attended_weights(
     except NoAttentionError:
         return None
     text = model.preprocessor
+
+    def prefixes(ids: Sequence[int], decode: Callable[[list[list[int]]], list[str]]) -> list[str]:
+        return decode([list(ids[: end + 1]) for end in range(len(ids))])
+
     return [
-        _by_words(source, target, source_ids, target_ids, attention, text)
+        weights_by_words(
+            source,
+            target,
+            prefixes(source_ids, text.decode_source),
+            prefixes(target_ids, text.decode_target),
+            attention,
+        )
         for source, target, (source_ids, target_ids, attention) in zip(
             sources, targets, found, strict=True
         )
     ]
 
 
-def _by_words(
+def weights_by_words(
     source: str,
     target: str,
-    source_ids: Sequence[int],
-    target_ids: Sequence[int],
+    source_prefixes: Sequence[str],
+    target_prefixes: Sequence[str],
     attention: np.ndarray,
-    text: Any,
 ) -> np.ndarray:
-    """Returns attention between ids `[T, S]` as attention of words to characters."""
-    columns = _token_places(source, source_ids, text.decode_source)  # [S ids, S characters]
-    rows = _token_places(target, target_ids, text.decode_target)  # [T ids, T characters]
+    """Returns attention between ids as attention of words to characters.
+
+    Args:
+        source, target: the texts.
+        source_prefixes: the text of the source's first id, of the first two, and so on.
+        target_prefixes: the same of the target.
+        attention: of ids, float32 `[T, S]`.
+
+    Returns:
+        float `[T words, S characters]` whose rows sum to 1, or are 0.
+    """
+    columns = _token_places(source, source_prefixes)  # [S ids, S characters]
+    rows = _token_places(target, target_prefixes)  # [T ids, T characters]
     words = word_spans(target)
     to_characters = attention @ columns
     weights = np.zeros((len(words), len(source)))
@@ -82,19 +101,17 @@ def _by_words(
     return np.divide(weights, sums, out=np.zeros_like(weights), where=sums > 0)
 
 
-def _token_places(
-    text: str, ids: Sequence[int], decode: Callable[[list[list[int]]], list[str]]
-) -> np.ndarray:
+def _token_places(text: str, prefixes: Sequence[str]) -> np.ndarray:
     """Returns the share of each character in each token, `[ids, characters]`; rows sum to 1 or 0.
 
     Decoded text differs from the text where a tokenizer normalises: the characters that are not
     white space are counted.
     """
-    decoded, spans = token_spans(ids, decode)
+    decoded, spans = prefix_spans(prefixes)
     here = [i for i, character in enumerate(text) if not character.isspace()]
     before = np.concatenate([[0], np.cumsum([not c.isspace() for c in decoded])]).astype(int)
     scale = len(here) / max(int(before[-1]), 1)
-    places = np.zeros((len(ids), len(text)))
+    places = np.zeros((len(prefixes), len(text)))
     for row, (start, end) in enumerate(spans):
         first, last = before[start] * scale, before[end] * scale
         covered = here[int(first) : max(int(np.ceil(last)), int(first) + 1)] if last > first else []

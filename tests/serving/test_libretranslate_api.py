@@ -107,7 +107,7 @@ def test_a_broken_form(content: bytes, message: str) -> None:
         ({"source": ["en"]}, "source must be a language code"),
         ({"source": "xx"}, "xx is not supported"),
         ({"target": "fr"}, "fr is not supported"),
-        ({"format": "html"}, "is a SavedModel, which reads plain text only"),
+        ({"format": "html"}, "send the text of the page with format 'text'"),
         ({"format": "pdf"}, "format is 'pdf'; expected text or html"),
         ({"alternatives": -1}, "alternatives is -1; expected 0 to 15"),
         ({"alternatives": 16}, "expected 0 to 15"),

@@ -4,8 +4,10 @@ gives. `test_page_in_browser.py` uses it as a person does.
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -18,7 +20,10 @@ from small_models import COMPILES
 
 from keras_s2s import Seq2SeqLM, generate_document
 from keras_s2s.analysis.plots import attention_of
+from keras_s2s.serving.app import make_app
 from keras_s2s.serving.interfaces.page_files import FILES, FOLDER, INDEX
+from keras_s2s.serving.limits import Limits
+from keras_s2s.serving.models.hosting import Serving
 from keras_s2s.serving.models.languages import ModelLanguages
 from keras_s2s.serving.models.preset_model import PresetModel
 from keras_s2s.serving.models.served_model import OFFERS
@@ -43,6 +48,18 @@ def asked(model: PresetModel, what: str, **body: Any) -> Any:
     reply = posted(model, f"/page/{what}", {"model": "small", **body})
     assert reply.status_code == 200, reply.text
     return reply.json()
+
+
+def followed(model: Any, text: str, **body: Any) -> tuple[list[tuple[int, int]], Any]:
+    """How many sentences of a document were done, and of how many, each time; and the result."""
+    limits = body.pop("limits", {})
+    reply = posted(model, "/page/document", {"model": model.name, "text": text, **body}, **limits)
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    *progress, (kind, result) = events(reply.text)
+    assert kind == "end", result
+    assert not any(kind for kind, _ in progress)
+    return [(data["done"], data["of"]) for _, data in progress], result
 
 
 def refused(model: Any, what: str, body: dict[str, Any], **limits: Any) -> tuple[int, str]:
@@ -302,9 +319,8 @@ def test_documents_are_those_of_generate_document(
 ) -> None:
     pytest.importorskip("sentencex")
     expected = generate_document(model, text, format_, src_lang="en")
-    found = asked(
-        served(model, "en:de"), "document", text=text, format=format_, source="en", target="de"
-    )
+    _, found = followed(served(model, "en:de"), text, format=format_, source="en", target="de")
+    assert found["markup"] == expected.markup
     assert found["text"] == expected.text
     assert [(each["source"], each["text"]) for each in found["sentences"]] == [
         (each.source, each.text) for each in expected.sentences
@@ -318,9 +334,95 @@ def test_a_document_may_be_longer_than_a_text(model: Seq2SeqLM) -> None:
     pytest.importorskip("sentencex")
     text = "abc.\n" * 300
     body = {"model": "small", "text": text}
-    reply = posted(served(model), "/page/document", body, max_characters=50, max_rows=20)
-    assert len(reply.json()["sentences"]) == 300
+    _, found = followed(served(model), text, limits={"max_characters": 50, "max_rows": 20})
+    assert len(found["sentences"]) == 300
     assert refused(served(model), "document", body, max_body_bytes=1000)[0] == 413
+
+
+class Sentences:
+    """Of a model that reads 16 characters, and shows no attention."""
+
+    language, limit = "en", 16
+
+    def source_lengths(self, texts: Sequence[str]) -> list[int]:
+        return [len(text) for text in texts]
+
+    def word_weights(self, sources: Sequence[str], targets: Sequence[str]) -> None:
+        return None
+
+
+class Writing(Reading):
+    """It reads documents."""
+
+    reads_documents = True  # type: ignore[assignment]
+    eos = 2
+
+    def sentence_model(self, source: str | None, target: str | None) -> Any:
+        return Sentences()
+
+    def run(self, key: Any, rows: Sequence[Any]) -> list[Any]:
+        return [{**row, "token_ids": [5, 2], "lengths": 2} for row in super().run(key, rows)]
+
+
+def test_the_progress_of_a_document() -> None:
+    pytest.importorskip("sentencex")
+    text = "One is here. Two is. Three.\nTwo is. Five, six and seven of them, and eight.\n"
+    progress, found = followed(Writing(), text, source="en", limits={"max_batch_size": 2})
+    # "Two is." is computed once, and the last sentence in four parts.
+    assert [len(each["parts"]) for each in found["sentences"]] == [1, 1, 1, 1, 4]
+    assert progress == [(0, 5), (3, 5), (4, 5), (4, 5), (5, 5)]
+    assert found["text"] == text.upper()
+    assert found["markup"] is None
+    assert [text[s["source_start"] : s["source_end"]] for s in found["sentences"]] == [
+        "One is here.", "Two is.", "Three.", "Two is.", "Five, six and seven of them, and eight.",
+    ]  # fmt: skip
+    # Nothing to do is done at once.
+    assert followed(Writing(), " * \n")[0] == [(0, 0)]
+    _, found = followed(Writing(), "<p>One <b>is</b> here.", format="html")
+    assert found["markup"] == "proportion"
+
+
+def test_a_document_that_fails_on_its_way() -> None:
+    pytest.importorskip("sentencex")
+    for last, message in (("bad", "a text is bad"), ("broken", "unexpected RuntimeError")):
+        body = {"model": "loud", "text": f"One.\nTwo.\n{last}\nFour."}
+        reply = posted(Writing(), "/page/document", body, max_batch_size=2)
+        *sent, (kind, data) = events(reply.text)
+        assert kind == "error" and message in data["error"]
+        assert [each["done"] for _, each in sent] == [0, 2]
+
+
+def test_a_document_whose_client_goes() -> None:
+    pytest.importorskip("sentencex")
+    model = Writing()
+
+    async def run() -> None:
+        with Serving([model], Limits(max_wait=0.0, max_batch_size=1)) as serving:
+            app = make_app(serving)
+            text = "".join(f"Sentence {i}.\n" for i in range(100))
+            body = json.dumps({"model": "loud", "text": text})
+            messages = iter([{"type": "http.request", "body": body.encode()}])
+            gone = asyncio.Event()
+
+            async def receive() -> Any:
+                for message in messages:
+                    return message
+                await gone.wait()
+                return {"type": "http.disconnect"}
+
+            async def send(message: Any) -> None:
+                if b'"done": 1' in message.get("body", b""):
+                    gone.set()
+
+            scope = {
+                "type": "http", "method": "POST", "path": "/page/document", "headers": [],
+                "query_string": b"", "root_path": "", "http_version": "1.1", "scheme": "http",
+                "server": ("server", 80),
+            }  # fmt: skip
+            await asyncio.wait_for(app(scope, receive, send), 10)
+
+    asyncio.run(run())
+    assert 1 <= len(model.batches) < 10
 
 
 def test_documents_where_sentencex_is_missing(

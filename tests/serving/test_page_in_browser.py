@@ -1,6 +1,7 @@
 """The page at `/` in a real browser: Chromium, driven by Playwright.
 
 Skipped where Playwright (the extra `browser`) or Chromium (`apt-get install chromium`) is missing.
+It is longer than other files, since all tests share one browser and one server.
 """
 
 from __future__ import annotations
@@ -366,6 +367,45 @@ def test_documents(visit: Visit, model: Seq2SeqLM, tmp_path: Path) -> None:
     page.keyboard.press("Control+Enter")
     playwright.expect(page.locator("#sentences tbody tr")).to_have_count(1)
     assert page.get_by_role("link", name="Download").text_content() == "Download document.ko.txt"
+    assert visit.problems == []
+
+
+def test_the_progress_of_a_document(visit: Visit) -> None:
+    pytest.importorskip("sentencex")
+    page = visit.page
+    page.get_by_role("tab", name="Document").click()
+    # Two batches of different sentences.
+    lines = [" ".join("abc"[i // 3**k % 3] for k in range(4)) for i in range(40)]
+    page.get_by_role("textbox", name="Document").fill("\n".join(lines))
+    bar = page.get_by_role("progressbar", name="Sentences generated")
+    assert page.locator("#document-progress").is_hidden()
+    Held.go.clear()
+    page.get_by_role("button", name="Generate").click()
+    playwright.expect(page.locator("#document-count")).to_have_text("0 of 40 sentences")
+    playwright.expect(page.locator("#document-status")).to_have_text("Generating 40 sentences …")
+    assert bar.get_attribute("aria-valuetext") == "0 of 40 sentences"
+    assert bar.evaluate("bar => [bar.value, bar.max]") == [0, 40]
+    assert contrast(page, "#document-count") >= 4.5
+    # It can be stopped from the keyboard, and begun again.
+    page.locator("#document-stop").focus()
+    page.keyboard.press("Enter")
+    playwright.expect(page.locator("#document-status")).to_have_text("Stopped")
+    assert page.locator("#document-progress").is_hidden()
+    page.evaluate(
+        """() => {
+            window.told = [];
+            const note = () => window.told.push(document.getElementById('document-bar').value);
+            const bar = document.getElementById('document-bar');
+            new MutationObserver(note).observe(bar, { attributes: true });
+        }"""
+    )
+    page.get_by_role("button", name="Generate").click()
+    Held.go.set()
+    playwright.expect(page.locator("#sentences tbody tr")).to_have_count(40)
+    assert page.locator("#document-progress").is_hidden()
+    told = page.evaluate("window.told")
+    assert told == sorted(told) and told[-1] == 40 and {0, 32} & set(told)
+    assert re.fullmatch(r"40 sentences in [\d.]+ s", visit.text("#document-status"))
     assert visit.problems == []
 
 

@@ -78,7 +78,8 @@ def test_names_and_results_are_those_of_the_model(greedy: ServedModel, model: Se
         if info.required
     }
     assert dict(greedy.signatures["serving_default"].inputs) == required
-    for name in ("serving_default", "ids", "generate", "generate_ids", "score", "score_ids"):
+    assert set(greedy.signatures) == set(preset.signatures)
+    for name in preset.signatures:
         ours, theirs = preset.signatures[name].outputs, greedy.signatures[name].outputs
         assert dict(ours) == dict(theirs)
         assert greedy.signatures[name].batches
@@ -159,14 +160,14 @@ def test_a_sampler_that_draws_asks_for_seeds(model: Seq2SeqLM, tmp_path: Path) -
 
 def test_the_page_of_a_saved_model(folder: Path, greedy: ServedModel, model: Seq2SeqLM) -> None:
     told = got([greedy], "/page/models").json()["models"][0]["obstacles"]
-    assert sorted(told) == ["attention", "documents", "several", "stream"]
+    assert sorted(told) == ["attention", "several", "stream"]
     body = {"model": "small", "text": "ab c"}
     expected = model.generate(["ab c"], sampler="greedy", return_output=True)
     (found,) = posted(greedy, "/page/generate", body).json()["results"]
     assert found["text"] == expected.texts[0]
     assert found["score"] == pytest.approx(expected.scores[0], rel=1e-4)
     assert found["ids"] == expected.token_ids[0, : expected.lengths[0]].tolist()
-    for what, further in (("stream", {}), ("attention", {"output": "c"}), ("document", {})):
+    for what, further in (("stream", {}), ("attention", {"output": "c"})):
         assert posted(greedy, f"/page/{what}", {**body, **further}).status_code == 400
     # The number of results is that of the export.
     two = load_served(ModelArgument("small", str(folder)), {})

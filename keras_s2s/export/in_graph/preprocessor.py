@@ -53,14 +53,21 @@ class InGraphPreprocessor:
             *self.target.resources,
             *self.languages.resources,
         ]
-        self._target_size = preprocessor.target.vocabulary_size
-        special, target = self.special_ids.target, preprocessor.target
-        languages = self.special_ids.languages
-        dropped = (
-            *(special.pad, special.bos, special.decoder_start),
-            *(target.pad_id, target.bos_id, target.eos_id),
-            *(() if languages is None else languages.codes.values()),
-        )
+        source, target = preprocessor.source, preprocessor.target
+        self._sizes = {"source": source.vocabulary_size, "target": target.vocabulary_size}
+        ids, languages = self.special_ids, self.special_ids.languages
+        codes = () if languages is None else languages.codes.values()
+        special: dict[Side, Any] = {
+            "source": (ids.source.pad, ids.source.bos, *codes),
+            "target": (ids.target.pad, ids.target.bos, ids.target.decoder_start, *codes),
+        }
+        #: Ids that add nothing to a text.
+        self._dropped: dict[Side, list[int]] = {
+            side: sorted(
+                {i for i in (*own, each.pad_id, each.bos_id, each.eos_id) if i is not None}
+            )
+            for (side, own), each in zip(special.items(), (source, target), strict=True)
+        }
         self.cuts: dict[Side, Cut] = {
             "source": preprocessor.source.truncation_side,
             "target": target.truncation_side,
@@ -69,7 +76,6 @@ class InGraphPreprocessor:
             "source": preprocessor.source.ends_once,
             "target": target.ends_once,
         }
-        self._dropped = sorted({i for i in dropped if i is not None})
 
     def encode_source(self, texts: Any, spoken: Languages | None = None) -> tuple[Any, Any]:
         """Encodes source texts with their special ids, as `Preprocessor.encode_source` does.
@@ -81,6 +87,22 @@ class InGraphPreprocessor:
         Returns:
             int32 ids and their bool mask, `[B, S]` both, S at least 1.
         """
+        return _padded(self._source_ids(texts, spoken), self.special_ids.source.pad)
+
+    def source_lengths(self, texts: Any, spoken: Languages | None = None) -> Any:
+        """Returns how many ids `encode_source` makes of each text, int32 `[B]`.
+
+        It pads nothing, so that one long text takes no memory for each of the others.
+
+        Args:
+            texts, spoken: as in `encode_source`.
+        """
+        import tensorflow as tf
+
+        return tf.cast(self._source_ids(texts, spoken).row_lengths(), tf.int32)
+
+    def _source_ids(self, texts: Any, spoken: Languages | None) -> Any:
+        """Returns ragged int32 ids `[B, None]` of source texts, with their special ids."""
         import tensorflow as tf
 
         spoken = spoken or self.languages(tf.size(texts))
@@ -94,7 +116,7 @@ class InGraphPreprocessor:
                 ids = _with_ids(ids, before=spoken.source)
             elif languages.source == "suffix":
                 ids = _with_ids(ids, after=spoken.source)
-        return _padded(ids, special.pad)
+        return ids
 
     def encode_target(self, texts: Any, spoken: Languages | None = None) -> tuple[Any, Any]:
         """Encodes target texts as labels, as `Preprocessor.encode_target` does: with EOS and
@@ -127,17 +149,45 @@ class InGraphPreprocessor:
         Returns:
             string `[N]`.
         """
+        return self._decode("target", ids, lengths)
+
+    def prefixes(self, side: Side, ids: Any, lengths: Any) -> Any:
+        """Decodes the first id of each row, the first two, and so on: where each id stands.
+
+        Args:
+            side: of the rows.
+            ids: int32 `[N, L]`; of targets after the decoder start.
+            lengths: int32 `[N]`, how many of them are not padding.
+
+        Returns:
+            string `[N, L]`.
+        """
         import tensorflow as tf
 
-        ended = tf.cumsum(tf.cast(ids == self.special_ids.target.eos, tf.int32), axis=1)
-        keep = tf.sequence_mask(lengths, tf.shape(ids)[1]) & tf.equal(ended, 0)
-        for i in self._dropped:
+        rows, longest = tf.shape(ids)[0], tf.shape(ids)[1]
+        # [N, L] -> [N*L, L]
+        repeated = tf.repeat(ids, longest, axis=0)
+        until = tf.minimum(tf.range(1, longest + 1)[None], lengths[:, None])
+        texts = self._decode(side, repeated, tf.reshape(until, [-1]))
+        return tf.reshape(texts, [rows, longest])
+
+    def _decode(self, side: Side, ids: Any, lengths: Any) -> Any:
+        """Decodes rows of ids `[N, L]`, up to their EOS and without special ids."""
+        import tensorflow as tf
+
+        is_source = side == "source"
+        eos = self.special_ids.source.eos if is_source else self.special_ids.target.eos
+        keep = tf.sequence_mask(lengths, tf.shape(ids)[1])
+        if eos is not None:
+            keep &= tf.equal(tf.cumsum(tf.cast(ids == eos, tf.int32), axis=1), 0)
+        for i in self._dropped[side]:
             keep = keep & (ids != i)
         kept = tf.ragged.boolean_mask(ids, keep)
-        inside = tf.reduce_all(kept.flat_values < self._target_size)
-        message = f"a generated id is outside the target tokenizer's {self._target_size} ids"
+        size = self._sizes[side]
+        inside = tf.reduce_all(kept.flat_values < size)
+        message = f"a generated id is outside the {side} tokenizer's {size} ids"
         tf.debugging.Assert(inside, [message, kept.flat_values])
-        return self.target.decode(kept)
+        return (self.source if is_source else self.target).decode(kept)
 
 
 def _surround(ids: Any, bos: int | None, eos: int | None, *, once: bool) -> Any:

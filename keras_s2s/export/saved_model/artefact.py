@@ -22,6 +22,7 @@ from keras_s2s.export.in_graph.languages import InGraphLanguages
 from keras_s2s.export.in_graph.preprocessor import InGraphPreprocessor, check_preprocessor
 from keras_s2s.export.replaced_directory import replaced_directory
 from keras_s2s.export.saved_model.certificate import Verification, write_certificate
+from keras_s2s.export.saved_model.document_signatures import document_signatures
 from keras_s2s.export.saved_model.generate_signatures import generate_signatures
 from keras_s2s.export.saved_model.graph_model import OPTIONAL, GraphModel
 from keras_s2s.export.saved_model.readme import (
@@ -68,6 +69,7 @@ def export_saved_model(
       `generate_ids`: the same two from ids (`generate_signatures.py`).
     - `score`, `score_ids`: the log-probability of given targets, as `model.score`
       (`score_signatures.py`).
+    - `source_lengths`: how many ids texts have, for whole documents (`document_signatures.py`).
 
     A row that cannot be used, for instance one that is too long, has its reason in the output
     `error`, and the others have their results.
@@ -189,7 +191,7 @@ def write_saved_model(
     text = None if preprocessor is None else InGraphPreprocessor(preprocessor)
     languages = InGraphLanguages(special_ids) if text is None else text.languages
     model = GraphModel(network, special_ids, text, languages, request)
-    signatures = generate_signatures(model) | score_signatures(model)
+    signatures = generate_signatures(model) | score_signatures(model) | document_signatures(model)
     module = tf.Module(name="keras_s2s")
     module.weights = [variable.value for variable in variables]
     module.tables = languages.resources if text is None else text.resources
@@ -198,7 +200,8 @@ def write_saved_model(
         name: [spec.name for spec in signature.input_signature]
         for name, signature in signatures.items()
     }
-    _describe(directory, special_ids, preprocessor, request, inputs)
+    longest = network.max_source_length
+    _describe(directory, special_ids, preprocessor, request, inputs, longest)
     lines = readme(preprocessor, network.frontend.input, inputs=inputs["serving_default"])
     (directory / README_FILE).write_text(lines, encoding="utf-8")
 
@@ -209,6 +212,7 @@ def _describe(
     preprocessor: Preprocessor | None,
     request: ExportRequest,
     inputs: Mapping[str, Sequence[str]],
+    max_source_length: int | None,
 ) -> None:
     """Writes files that describe the SavedModel, for people and for servers."""
     import tensorflow as tf
@@ -220,6 +224,7 @@ def _describe(
     description = {
         "generation": generation,
         "max_length": request.plan.steps + 1,
+        "max_source_length": max_source_length,
         "signatures": inputs,
         "optional_inputs": OPTIONAL,
         "required_ops": required_ops(directory)._asdict(),

@@ -85,13 +85,19 @@ class GraphModel:
             inputs: of the signature.
             key: the input that holds texts.
         """
-        import tensorflow as tf
-
-        codes = [inputs.get(name) for name in ("src_lang", "tgt_lang")]
-        codes = [tf.constant([], tf.string) if each is None else each for each in codes]
+        codes = _codes(inputs)
         if key in inputs:
             return self._read_texts(inputs[key], *codes)
         return self._read_ids(inputs[self.network.frontend.input.name], inputs[SOURCE_MASK], *codes)
+
+    def spoken(self, inputs: Mapping[str, Any], rows: Any) -> Languages:
+        """Reads the languages of a signature.
+
+        Args:
+            inputs: of the signature.
+            rows: int32 scalar, how many there are.
+        """
+        return self.languages(rows, *_codes(inputs))
 
     # Each is traced once, however many signatures call it.
 
@@ -190,6 +196,14 @@ class GraphModel:
             want_attention=want_attention,
         )
         return {name: value[:rows] for name, value in found.items()}
+
+
+def _codes(inputs: Mapping[str, Any]) -> list[Any]:
+    """Returns `src_lang` and `tgt_lang` of a signature; empty ones where it has none."""
+    import tensorflow as tf
+
+    codes = [inputs.get(name) for name in ("src_lang", "tgt_lang")]
+    return [tf.constant([], tf.string) if each is None else each for each in codes]
 
 
 def signature(

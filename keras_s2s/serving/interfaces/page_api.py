@@ -20,11 +20,11 @@ from keras_s2s.config.nearest import did_you_mean, either
 from keras_s2s.documents import DocumentFormat
 from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.interfaces.body import read_body, read_json
-from keras_s2s.serving.interfaces.event_stream import event_stream
+from keras_s2s.serving.interfaces.event_stream import Tell, event_stream, progress_stream
 from keras_s2s.serving.interfaces.page_files import BELOW
 from keras_s2s.serving.interfaces.replies import Handler, json_reply
 from keras_s2s.serving.interfaces.text_formats import SPLITTER, TextJob, documents
-from keras_s2s.serving.models.hosting import Host, Serving, explained
+from keras_s2s.serving.models.hosting import Host, Serving
 from keras_s2s.serving.models.languages import AUTO, NamedLanguage, language_name
 from keras_s2s.serving.models.served_model import Row, ServedModel
 
@@ -96,7 +96,9 @@ def page_handlers(serving: Serving) -> dict[str, Handler]:
         return json_reply(_attention(row["pieces"]))
 
     async def document(request: Request) -> Response:
-        """Returns a document in the other language, and what each sentence came from."""
+        """Sends how many sentences of a document are done, then the document in the other language
+        and what each sentence came from.
+        """
         body, host, source, target = await _read(
             request, serving, {"format": str}, most=serving.limits.max_body_bytes
         )
@@ -107,13 +109,18 @@ def page_handlers(serving: Serving) -> dict[str, Handler]:
         if (why := _obstacles(host.model).get("documents")) is not None:
             raise RequestError(400, why)
         job = TextJob.of_request(
-            request, host, [body["text"]], source, target, at_a_time=serving.limits.max_rows
+            request, host, [body["text"]], source, target, at_a_time=serving.limits.max_batch_size
         )
-        try:
-            ((found,),) = await documents(job, format_)
-        except (ValueError, TypeError) as error:
-            raise explained(error, host.model.name) from None
-        return json_reply({"text": found.text, "sentences": [asdict(s) for s in found.sentences]})
+
+        async def work(tell: Tell) -> dict[str, Any]:
+            ((found,),) = await documents(job, format_, tell)
+            return {
+                "text": found.text,
+                "sentences": [asdict(s) for s in found.sentences],
+                "markup": found.markup,
+            }
+
+        return await progress_stream(work, host.model.name)
 
     return {BELOW + each.__name__: each for each in (generate, stream, attention, document)}
 
@@ -144,7 +151,7 @@ def _description(model: ServedModel) -> dict[str, Any]:
 
 def _obstacles(model: ServedModel) -> dict[str, str]:
     found = dict(model.obstacles)
-    if model.reads_documents is not None and find_spec(SPLITTER) is None:
+    if model.reads_documents and find_spec(SPLITTER) is None:
         found["documents"] = (
             f"Documents need {SPLITTER}, which this server does not have: "
             'pip install "keras-s2s[documents]".'

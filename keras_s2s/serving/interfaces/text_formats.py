@@ -7,25 +7,26 @@ sentences of all texts of a request are computed together, and with those of oth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING
 
-import numpy as np
 from starlette.requests import Request
 
 from keras_s2s.serving.errors import RequestError
+from keras_s2s.serving.interfaces.event_stream import Tell
 from keras_s2s.serving.models.hosting import Host
 from keras_s2s.serving.models.languages import AUTO, NamedLanguage
 from keras_s2s.serving.models.served_model import Row, ServedModel
 
 if TYPE_CHECKING:
     from keras_s2s.documents import DocumentFormat, GeneratedDocument
+    from keras_s2s.documents.read_document import ReadDocument
 
-#: Generates for texts that are none of them blank; returns the outputs for each.
-Compute = Callable[[list[str]], Awaitable[list[Row]]]
+#: Generates for texts that are none of them blank; yields the outputs for each, for some at a time.
+Compute = Callable[[list[str]], AsyncIterator[list[Row]]]
 
 #: The library that finds sentences.
 SPLITTER = "sentencex"
@@ -74,14 +75,12 @@ class TextJob:
             at_a_time: most sentences that are queued together.
         """
 
-        async def compute(sentences: list[str]) -> list[Row]:
-            rows: list[Row] = []
+        async def compute(sentences: list[str]) -> AsyncIterator[list[Row]]:
             # A document may have more sentences than the queue has room for.
             for start in range(0, len(sentences), at_a_time):
                 part = sentences[start : start + at_a_time]
                 prepared = host.model.translate(part, source[1], target[1], alternatives)
-                rows += await host.compute(request, prepared)
-            return rows
+                yield await host.compute(request, prepared)
 
         own = source[1] or (None if source[0] == AUTO else source[0])
         return cls(texts, host.model, own, target[1], alternatives, compute)
@@ -94,14 +93,15 @@ Format = Callable[[TextJob], Awaitable[list[list[str]]]]
 async def plain_text(job: TextJob) -> list[list[str]]:
     """Translates plain texts, sentence by sentence; line breaks and blank texts stay as they are.
 
-    The model gets texts as a whole where sentencex is not installed, or the model is a SavedModel.
+    The model gets texts as a whole where sentencex is not installed, or it does not read documents
+    (a SavedModel of another program).
     """
-    if job.model.reads_documents is not None and find_spec(SPLITTER) is not None:
+    if job.model.reads_documents and find_spec(SPLITTER) is not None:
         return _texts(await documents(job, "text"))
     real = [i for i, text in enumerate(job.texts) if text.strip()]
-    rows = await job.compute([job.texts[i] for i in real]) if real else []
+    found = [rows async for rows in job.compute([job.texts[i] for i in real])]
     results = [[text] for text in job.texts]
-    for i, row in zip(real, rows, strict=True):
+    for i, row in zip(real, chain.from_iterable(found), strict=True):
         results[i] = _distinct(row["text"])
     return results
 
@@ -110,14 +110,11 @@ async def html(job: TextJob) -> list[list[str]]:
     """Translates HTML, sentence by sentence; tags, attributes and entities stay as they are.
 
     Raises:
-        RequestError: 400 where sentencex is not installed, or the model is a SavedModel.
+        RequestError: 400 where sentencex is not installed, or the model does not read documents.
     """
-    if job.model.reads_documents is None:
-        raise RequestError(
-            400,
-            f"model {job.model.name} is a SavedModel, which reads plain text only; send the text "
-            "of the page with format 'text'",
-        )
+    if not job.model.reads_documents:
+        why = job.model.obstacles.get("documents", f"model {job.model.name} reads no documents")
+        raise RequestError(400, f"{why} Or send the text of the page with format 'text'.")
     if find_spec(SPLITTER) is None:
         raise RequestError(
             400, f"format 'html' needs {SPLITTER}, which this server does not have installed"
@@ -134,54 +131,16 @@ FORMATS: dict[str, Format] = {"text": plain_text, "html": html}
 # --------------------------------------------------------------------------------------
 
 
-class _SentencesWanted(Exception):
-    """Raised in place of generating, with the sentences of a document."""
-
-    def __init__(self, sentences: list[str]) -> None:
-        super().__init__(f"{len(sentences)} sentences")
-        self.sentences = sentences
-
-
-class _ModelOfSentences:
-    """Stands for a model in `generate_document`, which calls `generate` once for a document.
-
-    Args:
-        model: for everything else: tokenizers, limits, attention.
-        results: outputs for each sentence; None asks for them.
-        rank: which of several results of a sentence is taken, from 0.
-    """
-
-    def __init__(self, model: Any, results: Mapping[str, Row] | None = None, rank: int = 0) -> None:
-        self._model, self._results, self._rank = model, results, rank
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def generate(self, texts: Sequence[str], **options: Any) -> Any:
-        """Returns the results of sentences, as `GenerationOutput` has them."""
-        if self._results is None:
-            raise _SentencesWanted(list(texts))
-        chosen = [self._chosen(self._results[text]) for text in texts]
-        token_ids = np.empty(len(texts), object)
-        token_ids[:] = [ids for _, ids, _ in chosen]
-        lengths = np.array([length for _, _, length in chosen], int)
-        return SimpleNamespace(
-            texts=[text for text, _, _ in chosen], token_ids=token_ids, lengths=lengths
-        )
-
-    def _chosen(self, row: Row) -> tuple[str, np.ndarray, int]:
-        if isinstance(row["text"], str):
-            return row["text"], row["token_ids"], row["lengths"]
-        i = min(self._rank, len(row["text"]) - 1)
-        return row["text"][i], row["token_ids"][i], row["lengths"][i]
-
-
-async def documents(job: TextJob, format_: DocumentFormat) -> list[list[GeneratedDocument]]:
+async def documents(
+    job: TextJob, format_: DocumentFormat, tell: Tell = lambda done, of: None
+) -> list[list[GeneratedDocument]]:
     """Translates documents: finds the sentences of all, computes them, puts each together.
 
     Args:
         job: with documents as its texts, and a model that reads documents.
         format_: of all documents.
+        tell: is called with how many sentences are done, and of how many: at first with 0, and
+            after each batch.
 
     Returns:
         for each document its results, best first: one, and as many as the alternatives wanted.
@@ -189,37 +148,73 @@ async def documents(job: TextJob, format_: DocumentFormat) -> list[list[Generate
     Raises:
         ValueError: a document that cannot be read.
     """
-    from keras_s2s.documents import generate_document
+    from keras_s2s.documents.read_document import read_document
+    from keras_s2s.documents.translation import GeneratedPart
 
-    def read(text: str, model: _ModelOfSentences) -> GeneratedDocument:
-        return generate_document(
-            model,  # type: ignore[arg-type]
-            text,
-            format=format_,
-            src_lang=job.source,
-            tgt_lang=job.target,
-        )
+    model = job.model.sentence_model(job.source, job.target)
 
-    def sentences() -> list[str]:
-        found: dict[str, None] = {}
-        for text in job.texts:
-            try:
-                read(text, _ModelOfSentences(job.model.reads_documents))
-            except _SentencesWanted as wanted:
-                found.update(dict.fromkeys(wanted.sentences))
-        return list(found)
+    def read() -> list[ReadDocument]:
+        return [read_document(text, format_, model) for text in job.texts]
 
-    wanted = await asyncio.to_thread(sentences)
-    results = dict(zip(wanted, await job.compute(wanted), strict=True)) if wanted else {}
+    found = await asyncio.to_thread(read)
+    wanted = list(dict.fromkeys(part for document in found for part in document.parts))
+    progress = _Progress(found, tell)
+    results: dict[str, Row] = {}
+    async for rows in job.compute(wanted):
+        computed = wanted[len(results) : len(results) + len(rows)]
+        results.update(zip(computed, rows, strict=True))
+        progress.add(computed)
+
+    def part(text: str, rank: int) -> GeneratedPart:
+        """Returns the result of a part; the worst one where there are fewer."""
+        row = results[text]
+        texts, ids, length = row["text"], row["token_ids"], row["lengths"]
+        if not isinstance(texts, str):
+            i = min(rank, len(texts) - 1)
+            texts, ids, length = texts[i], ids[i], length[i]
+        return GeneratedPart.of_result(texts, ids[: int(length)], job.model.eos)
 
     def written() -> list[list[GeneratedDocument]]:
-        ranks = [
-            _ModelOfSentences(job.model.reads_documents, results, rank)
-            for rank in range(job.alternatives + 1)
+        return [
+            [
+                document.written([part(text, rank) for text in document.parts], model)
+                for rank in range(job.alternatives + 1)
+            ]
+            for document in found
         ]
-        return [[read(text, model) for model in ranks] for text in job.texts]
 
     return await asyncio.to_thread(written)
+
+
+class _Progress:
+    """Counts the sentences of which all parts are there.
+
+    Args:
+        documents: whose sentences are counted.
+        tell: is told.
+    """
+
+    def __init__(self, documents: Sequence[ReadDocument], tell: Tell) -> None:
+        self._tell = tell
+        #: For each text the sentences that wait for it, and for each of these for how many.
+        self._waiting: dict[str, list[int]] = {}
+        self._left: list[int] = []
+        for document in documents:
+            parts = iter(document.parts)
+            for spans in document.spans:
+                for _ in spans:
+                    self._waiting.setdefault(next(parts), []).append(len(self._left))
+                self._left.append(len(spans))
+        self._done = 0
+        tell(0, len(self._left))
+
+    def add(self, texts: Sequence[str]) -> None:
+        """Counts what these texts complete."""
+        for text in texts:
+            for sentence in self._waiting[text]:
+                self._left[sentence] -= 1
+                self._done += not self._left[sentence]
+        self._tell(self._done, len(self._left))
 
 
 def _texts(found: list[list[GeneratedDocument]]) -> list[list[str]]:

@@ -145,8 +145,13 @@ def load_served(
                 f"{argument.path} is a SavedModel, whose search is fixed when it is exported; "
                 f"leave {', '.join(options)} out, or serve the model's own folder"
             )
-        declared = None if languages is None else ModelLanguages.declared(languages)
-        return SavedModel(argument.name, found[0], found[1], declared)
+        served = SavedModel(argument.name, *found)
+        config = served.languages_config
+        if languages is not None:
+            served.languages = ModelLanguages.declared(languages, config)
+        elif config is not None:
+            served.languages = ModelLanguages.of_model(config)
+        return served
     from keras_s2s.model import Seq2SeqLM
     from keras_s2s.serving.models.preset_model import PresetModel
 

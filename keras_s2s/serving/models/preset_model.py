@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_s2s.analysis.pieces import attended_pieces
 from keras_s2s.config.nearest import did_you_mean
+from keras_s2s.export.saved_model.document_signatures import SOURCE_LENGTHS
 from keras_s2s.export.saved_model.score_signatures import TARGET_IDS, TARGET_MASK
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.model import Seq2SeqLM
@@ -28,7 +29,17 @@ from keras_s2s.serving.models.served_model import (
     TensorInfo,
     without_padding,
 )
+from keras_s2s.serving.models.source_rows import (
+    SourceRow,
+    languages_of,
+    limit_of,
+    seeds_of,
+    unpadded,
+)
 from keras_s2s.text.truncation import Overlong
+
+if TYPE_CHECKING:
+    from keras_s2s.documents.sentence_model import SentenceModel
 
 IDS, GENERATE_IDS, TEXT, SCORE, SCORE_IDS = "ids", "generate_ids", "text", "score", "score_ids"
 ATTENTION = "attention"
@@ -41,6 +52,8 @@ SCORES = {
     "target_lengths": TensorInfo("int32", (None,)),
 }
 
+LENGTHS = {SOURCE_LENGTHS: TensorInfo("int32", (None,))}
+
 #: Strategies with one result for each source.
 _SINGLE = ("greedy", "contrastive")
 
@@ -50,7 +63,8 @@ class Call:
     """What rows must have in common to be generated in one call.
 
     Attributes:
-        kind: `text` or `ids`, to generate from; `score` or `score_ids`; `attention`.
+        kind: `text` or `ids`, to generate from; `score` or `score_ids`; `source_lengths`;
+            `attention`.
         seeded: the rows have seeds.
         written: the options as text, which is compared.
         options: of `generate`.
@@ -64,17 +78,6 @@ class Call:
     every: bool = False
 
 
-@dataclass(frozen=True)
-class SourceRow:
-    """A source: a text or ids; its languages and its seed; and a given target, if any."""
-
-    source: Any
-    target: Any = None
-    src_lang: str | None = None
-    tgt_lang: str | None = None
-    seed: int | None = None
-
-
 class PresetModel(ServedModel):
     """A `Seq2SeqLM` behind the server, with the signatures of its SavedModel.
 
@@ -82,7 +85,8 @@ class PresetModel(ServedModel):
     `ids` reads `encoder_token_ids` and `encoder_padding_mask`. Each row may have one of `seeds`.
     The outputs are `text`, `token_ids`, `lengths` and `scores`, of the best result. `generate` and
     `generate_ids` return all results. A model without a preprocessor reads and returns ids alone.
-    `score` reads `source` and `target`, `score_ids` the ids of both.
+    `score` reads `source` and `target`, `score_ids` the ids of both; `source_lengths` counts the
+    ids of `text`.
 
     Args:
         name: in addresses.
@@ -114,8 +118,8 @@ class PresetModel(ServedModel):
         self.options = dict(options or {})
         self.languages = languages
         self.overlong = overlong
-        self.reads_documents = None if model.preprocessor is None else model
         self.pad = model.special_ids.target.pad
+        self.eos = model.special_ids.target.eos
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
@@ -167,6 +171,7 @@ class PresetModel(ServedModel):
             DEFAULT_SIGNATURE: Signature(from_text, outputs(text=True)),
             GENERATE: Signature({**from_text, **limit}, outputs(count, text=True)),
             SCORE: by_text,
+            SOURCE_LENGTHS: Signature({"text": string, **inputs}, LENGTHS),
             **by_ids,
         }
 
@@ -175,18 +180,18 @@ class PresetModel(ServedModel):
     def prepare(
         self, signature: str, rows: Sequence[Row], parameters: Mapping[str, Any]
     ) -> Prepared:
-        if signature in (SCORE, SCORE_IDS):
-            return self._prepare_scores(signature, rows, parameters)
-        options = {**self.options, **parameters, **_limit(rows, parameters)}
+        if signature in (SCORE, SCORE_IDS, SOURCE_LENGTHS):
+            return self._prepare_pass(signature, rows, parameters)
+        options = {**self.options, **parameters, **limit_of(rows, parameters)}
         every = signature in (GENERATE, GENERATE_IDS)
-        seeds = _seeds(options.pop("seed", None), rows)
+        seeds = seeds_of(options.pop("seed", None), rows)
         if "text" in self.signatures[signature].inputs:
             kind, key = TEXT, "text"
         else:
             kind, key = IDS, SOURCE_IDS
         prepared = [
             SourceRow(
-                row[key] if kind == TEXT else _unpadded(row, i, SOURCE_IDS, SOURCE_MASK),
+                row[key] if kind == TEXT else unpadded(row, i, SOURCE_IDS, SOURCE_MASK),
                 src_lang=self._language(row, "src_lang"),
                 tgt_lang=self._language(row, "tgt_lang"),
                 seed=seed,
@@ -197,29 +202,30 @@ class PresetModel(ServedModel):
         written = repr(sorted(options.items()))
         return Prepared(Call(kind, seeded, written, options, every=every), prepared)
 
-    def _prepare_scores(
+    def _prepare_pass(
         self, signature: str, rows: Sequence[Row], parameters: Mapping[str, Any]
     ) -> Prepared:
         if parameters:
             raise RequestError(
                 400, f"{signature} takes no parameters, got {', '.join(map(str, parameters))}"
             )
-        by_text = "source" in self.signatures[signature].inputs
+        inputs = self.signatures[signature].inputs
+        by_ids = SOURCE_IDS in inputs
         prepared = [
             SourceRow(
-                row["source"],
-                row["target"],
+                unpadded(row, i, SOURCE_IDS, SOURCE_MASK),
+                unpadded(row, i, TARGET_IDS, TARGET_MASK),
+            )
+            if by_ids
+            else SourceRow(
+                row["text" if "text" in inputs else "source"],
+                row.get("target"),
                 self._language(row, "src_lang"),
                 self._language(row, "tgt_lang"),
             )
-            if by_text
-            else SourceRow(
-                _unpadded(row, i, SOURCE_IDS, SOURCE_MASK),
-                _unpadded(row, i, TARGET_IDS, TARGET_MASK),
-            )
             for i, row in enumerate(rows)
         ]
-        return Prepared(Call(SCORE if by_text else SCORE_IDS, False, "", {}), prepared)
+        return Prepared(Call(SCORE_IDS if by_ids else signature, False, "", {}), prepared)
 
     def _language(self, row: Row, name: str) -> str | None:
         """Returns the model's code for a language of a row."""
@@ -258,6 +264,17 @@ class PresetModel(ServedModel):
                 parameters["sampler"] = "beam"
         return self.prepare(GENERATE, rows, parameters)
 
+    @property
+    def reads_documents(self) -> bool:
+        return self.model.preprocessor is not None
+
+    def sentence_model(self, source: str | None, target: str | None) -> SentenceModel:
+        if not self.reads_documents:
+            return super().sentence_model(source, target)
+        from keras_s2s.documents.sentence_model import KerasSentenceModel
+
+        return KerasSentenceModel.of(self.model, source, target)
+
     def attend(
         self, text: str, target: str | Sequence[int], source_lang: str | None, lang: str | None
     ) -> Prepared:
@@ -291,6 +308,8 @@ class PresetModel(ServedModel):
     def run(self, key: Call, rows: Sequence[SourceRow]) -> list[Row]:
         if key.kind in (SCORE, SCORE_IDS):
             return self._scores(rows)
+        if key.kind == SOURCE_LENGTHS:
+            return self._source_lengths(rows)
         if key.kind == ATTENTION:
             return self._attention(rows)
         options = self._call_options(key, rows)
@@ -328,9 +347,15 @@ class PresetModel(ServedModel):
             [row.target for row in rows],
             batch_size=len(rows),
             overlong=self.overlong,
-            **_languages(rows),
+            **languages_of(rows),
         )
         return [{"pieces": pair} for pair in pairs]
+
+    def _source_lengths(self, rows: Sequence[SourceRow]) -> list[Row]:
+        text = self.model.preprocessor
+        assert text is not None
+        ids = text.encode_source([row.source for row in rows], **languages_of(rows))
+        return [{SOURCE_LENGTHS: len(each)} for each in ids]
 
     def _scores(self, rows: Sequence[SourceRow]) -> list[Row]:
         sums, each = self.model.score(
@@ -339,7 +364,7 @@ class PresetModel(ServedModel):
             return_token_log_probs=True,
             batch_size=len(rows),
             overlong=self.overlong,
-            **_languages(rows),
+            **languages_of(rows),
         )
         return [
             {"log_probs": total, "token_log_probs": log_probs, "target_lengths": len(log_probs)}
@@ -360,7 +385,7 @@ class PresetModel(ServedModel):
         prefix = options.pop("decoder_prefix", None)
         if prefix is not None:
             options["decoder_prefix"] = [prefix] * len(rows)
-        options |= _languages(rows)
+        options |= languages_of(rows)
         if call.seeded:
             # A row without a seed, beside others that have one, draws anew at each call.
             options["seed"] = [
@@ -376,58 +401,3 @@ class PresetModel(ServedModel):
             ids[i, : len(row)] = row
             mask[i, : len(row)] = True
         return {SOURCE_IDS: ids, SOURCE_MASK: mask}
-
-
-def _languages(rows: Sequence[SourceRow]) -> dict[str, Any]:
-    """Returns the languages of rows as keywords of a call; none where no row names one."""
-    return {
-        name: codes
-        for name in ("src_lang", "tgt_lang")
-        if any(codes := [getattr(row, name) for row in rows])
-    }
-
-
-def _limit(rows: Sequence[Row], parameters: Mapping[str, Any]) -> dict[str, int]:
-    """Returns the option `max_length` that the rows of a request name; 0 stands for the default."""
-    asked = {row.get("max_length") or 0 for row in rows}
-    if asked <= {0}:
-        return {}
-    if "max_length" in parameters:
-        raise RequestError(400, "max_length and parameters.max_length exclude each other")
-    if len(asked) > 1:
-        raise RequestError(
-            400,
-            f"the rows of a request have different max_length: {sorted(asked)}; send those that "
-            "differ as requests of their own",
-        )
-    return {"max_length": asked.pop()}
-
-
-def _seeds(seed: Any, rows: Sequence[Row]) -> list[int | None]:
-    """Returns the seed of each row: its own, or one made from that of the request."""
-    own = [row.get("seeds") for row in rows]
-    if seed is None:
-        return own
-    if any(each is not None for each in own):
-        raise RequestError(400, "seeds and parameters.seed exclude each other")
-    if isinstance(seed, Sequence):
-        if len(seed) != len(rows):
-            raise RequestError(400, f"parameters.seed has {len(seed)} seeds for {len(rows)} rows")
-        return list(seed)
-    return [int(seed) + i for i in range(len(rows))]
-
-
-def _unpadded(row: Row, number: int, name: str, mask_name: str) -> list[int]:
-    """Returns the ids of a row that its mask says are real."""
-    ids = row[name]
-    mask = row.get(mask_name)
-    if mask is None:
-        return ids
-    real = sum(mask)
-    if len(mask) != len(ids) or not all(mask[:real]):
-        raise RequestError(
-            400,
-            f"{mask_name} of row {number} must have a value for each id, True for the first "
-            "ones and False for padding after them",
-        )
-    return ids[:real]

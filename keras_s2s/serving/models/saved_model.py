@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_s2s.config import LanguagesConfig, SpecialIds
 from keras_s2s.export.saved_model.artefact import DESCRIPTION, MARKER
+from keras_s2s.export.saved_model.document_signatures import ALIGNMENT, SOURCE_LENGTHS
 from keras_s2s.export.saved_model.graph_model import ERROR
 from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.models.languages import ModelLanguages
@@ -26,6 +28,9 @@ from keras_s2s.serving.models.served_model import (
     TensorInfo,
     without_padding,
 )
+
+if TYPE_CHECKING:
+    from keras_s2s.documents.sentence_model import SentenceModel
 
 
 def newest_version(folder: Path) -> tuple[Path, int] | None:
@@ -100,7 +105,9 @@ class SavedModel(ServedModel):
         self._defaults: Mapping[str, Any] = {}
         if self.divides:
             described = json.loads(description.read_text("utf-8"))
-            self.pad = int(described["special_ids"]["target"]["pad"])
+            self._special_ids = SpecialIds.model_validate(described["special_ids"])
+            self.pad, self.eos = self._special_ids.target.pad, self._special_ids.target.eos
+            self._longest: int | None = described.get("max_source_length")
             self._defaults = described.get("optional_inputs", {})
         self._signatures = {
             k: self._without_errors(_signature(f, self._defaults))
@@ -169,14 +176,18 @@ class SavedModel(ServedModel):
             why = f"The signature {DEFAULT_SIGNATURE} of model {self.name} does not read a text."
             return dict.fromkeys(OFFERS, why)
         own = f"Model {self.name} is a SavedModel"
-        return {
+        found = {
             "several": f"{own}, whose search was fixed when it was exported.",
             "stream": f"{own}, which gives its text at the end only.",
             "attention": f"{own}, which does not return its attention; serve the model's own "
             "folder to see it.",
-            "documents": f"{own}, which reads single texts; serve the model's own folder for "
-            "documents.",
         }
+        if not self.reads_documents:
+            found["documents"] = (
+                f"{own} without the signature {SOURCE_LENGTHS}, which documents need; export it "
+                "again, or serve the model's own folder."
+            )
+        return found
 
     @property
     def _reads_texts(self) -> bool:
@@ -186,6 +197,35 @@ class SavedModel(ServedModel):
             and set(signature.inputs) - {"seeds", "src_lang", "tgt_lang"} == {"text"}
             and "text" in signature.outputs
         )
+
+    @property
+    def languages_config(self) -> LanguagesConfig | None:
+        """The languages that texts of the model have; None where it has none."""
+        return self._special_ids.languages if self.divides and self._reads_texts else None
+
+    @property
+    def reads_documents(self) -> bool:
+        return self._reads_texts and SOURCE_LENGTHS in self._signatures
+
+    def sentence_model(self, source: str | None, target: str | None) -> SentenceModel:
+        if not self.reads_documents:
+            return super().sentence_model(source, target)
+        from keras_s2s.serving.models.saved_sentences import SavedSentenceModel
+
+        return SavedSentenceModel.of(
+            self._call,
+            source,
+            target,
+            special_ids=self._special_ids,
+            limit=self._longest,
+            aligns=ALIGNMENT in self._signatures,
+        )
+
+    def _call(self, signature: str, rows: Sequence[Row]) -> Sequence[Row | Exception]:
+        """Returns the outputs of each row of a call that is made at once, beside the queue."""
+        prepared = self.prepare(signature, rows, {})
+        assert isinstance(prepared.key, GraphCall)
+        return self.run(prepared.key, prepared.rows)
 
     def translate(
         self,

@@ -1,7 +1,7 @@
 // The panel for a document: what came of each sentence, and the result to download.
 
 import { byId, counted, make, say, secondsSince, sentence } from './elements.js';
-import { post } from './requests.js';
+import { followed } from './requests.js';
 
 /** Format of a file, by the end of its name. */
 const FORMATS = { txt: 'text', html: 'html', htm: 'html', xhtml: 'html', srt: 'srt', vtt: 'vtt' };
@@ -13,6 +13,9 @@ const FILES = {
   srt: ['srt', 'application/x-subrip'],
   vtt: ['vtt', 'text/vtt'],
 };
+
+const PROPORTION = 'This model does not show which words belong together: inline markup stands as '
+  + 'far along in each sentence as it did in the source.';
 
 export class DocumentPanel {
   constructor(choices) {
@@ -90,7 +93,9 @@ export class DocumentPanel {
     byId('document-status').textContent = 'Generating \u2026';
     byId('document-stop').hidden = false;
     try {
-      const reply = await post('document', request, running.signal);
+      const reply = await followed('document', request, running.signal, (done, of) => {
+        if (running === this.running) this.progress(done, of);
+      });
       if (running !== this.running) return;
       this.show(reply, request, name);
       byId('document-status').textContent =
@@ -103,20 +108,41 @@ export class DocumentPanel {
     } finally {
       if (running === this.running) {
         this.running = null;
-        byId('document-stop').hidden = true;
+        byId('document-stop').hidden = byId('document-progress').hidden = true;
       }
     }
   }
 
+  /** Shows how many sentences are done. */
+  progress(done, of) {
+    const bar = byId('document-bar');
+    const told = `${done.toLocaleString('en')} of ${counted(of, 'sentence')}`;
+    bar.max = Math.max(of, 1);
+    bar.value = done;
+    bar.setAttribute('aria-valuetext', told);
+    byId('document-count').textContent = told;
+    byId('document-progress').hidden = false;
+    // A screen reader reads the status aloud: at every quarter, and not for every batch.
+    const quarter = Math.floor((4 * done) / bar.max);
+    if (quarter === this.quarter) return;
+    this.quarter = quarter;
+    byId('document-status').textContent = done
+      ? `Generating \u2026 ${25 * quarter}%` : `Generating ${counted(of, 'sentence')} \u2026`;
+  }
+
   clear() {
     say(byId('document-error'));
+    say(byId('markup-note'));
+    this.quarter = null;
     byId('document-status').textContent = '';
     byId('sentences').hidden = byId('whole').hidden = byId('download').hidden = true;
+    byId('document-progress').hidden = true;
     if (byId('download').href) URL.revokeObjectURL(byId('download').href);
     byId('download').removeAttribute('href');
   }
 
-  show({ text, sentences }, request, name) {
+  show({ text, sentences, markup }, request, name) {
+    say(byId('markup-note'), markup === 'proportion' ? PROPORTION : '');
     const languages = [request.source === 'auto' ? '' : request.source, request.target];
     const rows = sentences.map((sentence) => {
       const cells = [sentence.source, sentence.text].map((written, side) =>

@@ -5,6 +5,7 @@
 export class ServerError extends Error {}
 
 const UNREACHABLE = 'The server does not reply. Is it still running?';
+const INCOMPLETE = 'The connection ended before the reply was complete.';
 
 async function request(what, options) {
   let reply;
@@ -42,12 +43,32 @@ export async function post(what, body, signal) {
     return await reply.json();
   } catch (error) {
     if (error.name === 'AbortError') throw error;
-    throw new ServerError('The connection ended before the reply was complete.');
+    throw new ServerError(INCOMPLETE);
   }
 }
 
 /** Posts a JSON object and yields the texts of the event stream that comes back. */
 export async function* pieces(what, body, signal) {
+  for await (const { type, data } of events(what, body, signal)) {
+    if (type === '') yield data.text;
+  }
+}
+
+/**
+ * Posts a JSON object and returns the result that the event stream ends with.
+ *
+ * @param {function(number, number)} tell is called with how much is done, and of how much.
+ */
+export async function followed(what, body, signal, tell) {
+  for await (const { type, data } of events(what, body, signal)) {
+    if (type === 'end') return data;
+    tell(data.done, data.of);
+  }
+  throw new ServerError(INCOMPLETE);
+}
+
+/** Posts a JSON object and yields the events that come back, up to the last one. */
+async function* events(what, body, signal) {
   const reply = await request(what, posted(body, signal));
   const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
   let unread = '';
@@ -57,16 +78,15 @@ export async function* pieces(what, body, signal) {
       part = await reader.read();
     } catch (error) {
       if (error.name === 'AbortError') throw error;
-      throw new ServerError('The connection ended before the text was complete.');
+      throw new ServerError(INCOMPLETE);
     }
     if (part.done) return;
-    const events = (unread + part.value).split('\n\n');
-    unread = events.pop();
-    for (const event of events) {
-      const { type, data } = readEvent(event);
-      if (type === 'error') throw new ServerError(data.error);
-      if (type === 'end') return;
-      yield data.text;
+    const found = (unread + part.value).split('\n\n');
+    unread = found.pop();
+    for (const event of found.map(readEvent)) {
+      if (event.type === 'error') throw new ServerError(event.data.error);
+      yield event;
+      if (event.type === 'end') return;
     }
   }
 }
