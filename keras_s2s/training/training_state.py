@@ -163,6 +163,8 @@ def _random_state() -> dict[str, np.ndarray]:
         import torch
 
         state["random/torch"] = torch.get_rng_state().numpy().copy()
+        for i, seeds in enumerate(torch.cuda.get_rng_state_all()):
+            state[f"random/torch_cuda_{i}"] = seeds.numpy().copy()
     return state
 
 
@@ -193,3 +195,6 @@ def restore_random_state(arrays: Mapping[str, np.ndarray]) -> None:
         import torch
 
         torch.set_rng_state(torch.from_numpy(arrays["random/torch"].copy()))
+        for i in range(torch.cuda.device_count()):
+            if (seeds := arrays.get(f"random/torch_cuda_{i}")) is not None:
+                torch.cuda.set_rng_state(torch.from_numpy(seeds.copy()), i)
