@@ -323,13 +323,8 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
         stride: int = 1,
         **generation_options: Any,
     ) -> Iterator[Any]:
-        """Generates target sequences piece by piece, with greedy search or sampling.
-
-        A beam search knows its best hypothesis at its end only. Where beams are the model's own
-        default (`num_beams: 4` of its preset), they are left out: a stream is greedy search, or
-        plain sampling with `do_sample=True`. `generate(do_sample=True)` of the same model draws
-        within its beams (beam sampling), as in transformers; `num_beams=1` with it gives what is
-        streamed. Beams that the caller asks for are an error.
+        """Generates target sequences piece by piece, with greedy search or sampling; beams that
+        are the model's own default are left out.
 
         Args:
             x: a text, or texts, whose targets are generated side by side.
@@ -339,12 +334,11 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
                 each source.
 
         Yields:
-            pieces that together are what `generate` returns with one beam: a text for a text, or a
-            list of texts, one for each source, in which those that have nothing new are empty.
+            pieces of what `generate` returns with one beam: a text for a text, or a list of texts,
+            one for each source, in which those that have nothing new are empty.
 
         Raises:
-            ValueError: as `generate` does, and for a beam search, whose best hypothesis is
-                known at its end only.
+            ValueError: as `generate` does, and where the caller asks for a beam search.
 
         Example:
             >>> for piece in model.stream("ein Hund"):
