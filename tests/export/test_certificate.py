@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -79,11 +80,41 @@ def spoilt(what: str) -> Any:
     return answers
 
 
+@pytest.fixture(scope="module")
+def own_answer(exported: Any) -> Any:
+    """What the fresh process answers, which is started once for all that compare with it."""
+    model, directory, samples = exported
+    answers: list[Any] = []
+
+    def recorded(*given: Any) -> Any:
+        answer = run(*given)
+        answers.append(copy.deepcopy(answer))
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        run = certificate._run
+        patch.setattr(certificate, "_run", recorded)
+        asked = Verification(
+            samples,
+            lambda sources, seeds: model.generate(
+                sources, max_length=9, return_output=True, **CASE.options
+            ),
+            False,
+            "float32",
+            9,
+        )
+        write_certificate(directory, asked, needs_text=True)
+    return answers[0]
+
+
 @slow_where_compiled
 @pytest.mark.parametrize("what", ["score", "text", "ids"])
-def test_another_result_is_an_error(exported: Any, what: str) -> None:
+def test_another_result_is_an_error(
+    exported: Any, own_answer: Any, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, directory, samples = exported
     before = read(directory)
+    monkeypatch.setattr(certificate, "_run", lambda *given: copy.deepcopy(own_answer))
 
     def answers(sources: Any, seeds: Any) -> Any:
         found = model.generate(sources, max_length=9, return_output=True, **CASE.options)
