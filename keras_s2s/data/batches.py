@@ -144,6 +144,7 @@ class Batches(keras.utils.PyDataset):
         self._within_epoch = False
         self._served: set[int] = set()
         self._first = 0  # batches of an epoch that are left out
+        self._is_rest = False  # of one epoch, which no pass moves on from
 
         limits: dict[str, Any] = {
             "max_source_length": max_source_length,
@@ -209,16 +210,15 @@ class Batches(keras.utils.PyDataset):
     def on_epoch_end(self) -> None:
         """Moves on to the next order; called by Keras after an epoch.
 
-        Keras also calls it before the first epoch, after a look at one batch to build the
-        model, and with `steps_per_epoch` in the middle of a pass. The order must not change
-        then, or an epoch would have some examples twice and others never. With workers of
-        its own Keras reads ahead, so that the batches read so far do not tell.
+        Keras also calls it after a look at one batch to build the model, and with
+        `steps_per_epoch` in the middle of a pass: the order must not change then, or an epoch
+        would have some examples twice and others never. With workers of its own Keras reads
+        ahead, so that the batches read so far do not tell.
         """
-        if not self._within_epoch:
+        if not self._within_epoch or self._is_rest:
             return
         self._within_epoch = False
-        reads_ahead = self.workers > 1 or self.use_multiprocessing
-        if reads_ahead or len(self._served) == len(self):
+        if self.workers > 1 or self.use_multiprocessing or len(self._served) == len(self):
             self.epoch += 1
 
     def check_limits(self, limits: ModelLimits, where: str = "Batches") -> None:
@@ -302,7 +302,7 @@ class Batches(keras.utils.PyDataset):
         rest = copy.copy(self)
         rest._first = self._first + step
         rest._served = set()
-        rest._within_epoch = False
+        rest._is_rest = True
         return rest
 
     def _planned(self, epoch: int) -> list[PlannedBatch]:

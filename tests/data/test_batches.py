@@ -448,3 +448,22 @@ def test_the_rest_of_an_epoch_has_its_last_batches():
     for step in (-1, len(batches)):
         with pytest.raises(ValueError, match=f"step is {step}; expected 0 to"):
             batches.rest_of_epoch(step)
+
+
+def test_fit_on_a_single_batch_that_is_left_reads_that_batch(monkeypatch):
+    """Keras looks at one batch before the first epoch: here that is all of them."""
+    batches = Batches(random_pairs(60), special_ids=special_ids(), batch_size=8, seed=3)
+    batches.epoch = 5
+    last = batches[len(batches) - 1]
+    rest = batches.rest_of_epoch(len(batches) - 1)
+    read = []
+    make = Batches._batch
+
+    def seen(self, index, epoch=None):
+        read.append(make(self, index, epoch))
+        return read[-1]
+
+    monkeypatch.setattr(Batches, "_batch", seen)
+    tiny_model().fit(rest, initial_epoch=5, epochs=6, verbose=0)
+    assert read
+    assert all(equal(batch, last) for batch in read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -18,7 +19,9 @@ EVENTS = ("step", "writing", "validation", "saving", "measuring")
 def run_until(directory: Path, event: str, count: int, delay: float) -> bool:
     """Run, kill at the n-th `event` after `delay` seconds; returns whether the run had ended."""
     command = [sys.executable, str(SCRIPT), str(directory), "--resume"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    places = [str(SCRIPT.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.strip() == "end":
