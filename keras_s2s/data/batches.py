@@ -293,7 +293,7 @@ class Batches(keras.utils.PyDataset):
 
         Example:
             >>> batches.epoch = 3
-            >>> model.fit(batches.rest_of_epoch(100), initial_epoch=3, epochs=4)
+            >>> model.fit(batches.rest_of_epoch(1), initial_epoch=3, epochs=4)
             >>> batches.epoch = 4
             >>> model.fit(batches, initial_epoch=4, epochs=10)
         """
