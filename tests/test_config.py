@@ -114,6 +114,7 @@ RECIPE: dict[str, Any] = {
         "batch_unit": "tokens",
         "optimizer": {"name": "adamw", "learning_rate": 1e-3, "schedule": "cosine"},
         "label_smoothing": 0.1,
+        "average": {"last_checkpoints": 2},
     },
     "evaluation": {"metrics": ["bleu"], "tgt_lang": "zh", "bleu_tokenize": "char", "samples": 2},
 }

@@ -48,6 +48,7 @@ from keras_s2s.config.preset import (
 from keras_s2s.config.reading import ConfigT, read_config
 from keras_s2s.config.recipe import (
     GENERATION_MONITORS,
+    AverageConfig,
     BleuTokenizer,
     CheckpointsConfig,
     DataConfig,
@@ -82,6 +83,7 @@ __all__ = [
     "AdapterConfig",
     "ArchitectureConfig",
     "AttentionConfig",
+    "AverageConfig",
     "BleuTokenizer",
     "BridgeConfig",
     "CellsConfig",

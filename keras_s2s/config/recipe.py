@@ -132,7 +132,7 @@ class DataConfig(Strict):
 class OptimizerConfig(Strict):
     """A Keras optimiser and its learning-rate schedule."""
 
-    name: Literal["adam", "adamw", "sgd"] = "adam"
+    name: Literal["adam", "adamw", "adafactor", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     learning_rates: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict,
@@ -140,14 +140,43 @@ class OptimizerConfig(Strict):
         "paths, and its rate, which the schedule scales alike. Of several names that mean a weight "
         "the last one holds. clip_norm is then of each group.",
     )
-    beta_2: Annotated[float, Field(gt=0, lt=1)] = 0.999
-    epsilon: Annotated[float, Field(gt=0)] = 1e-7
+    beta_1: Rate = Field(0.9, description="Of adam and adamw.")
+    beta_2: Annotated[float, Field(gt=0, lt=1)] = Field(0.999, description="Of adam and adamw.")
+    epsilon: Annotated[float, Field(gt=0)] = Field(1e-7, description="Of adam and adamw.")
+    beta_2_decay: Annotated[Number, Field(lt=0)] = Field(
+        -0.8, description="Of adafactor [Shazeer 2018]: the exponent of its decay rate."
+    )
+    clip_threshold: Annotated[Number, Field(gt=0)] = Field(
+        1.0, description="Of adafactor: the largest root mean square of an update."
+    )
+    relative_step: Flag = Field(
+        True, description="Of adafactor: steps are at most step^-0.5, and learning_rate."
+    )
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field(
         "constant", description="After the warm-up: constant, half a cosine, or step^-0.5."
     )
     warmup_steps: Count = 0
+
+    @model_validator(mode="after")
+    def _keys_of_the_optimiser(self) -> OptimizerConfig:
+        for key, users in _OPTIMIZERS_OF_KEYS.items():
+            is_set = getattr(self, key) != type(self).model_fields[key].default
+            if is_set and self.name not in users:
+                raise Misfit((key,), f"is for {' and '.join(users)}, and {self.name} has none")
+        return self
+
+
+#: Key -> the optimisers that have it.
+_OPTIMIZERS_OF_KEYS = {
+    "beta_1": ("adam", "adamw"),
+    "beta_2": ("adam", "adamw"),
+    "epsilon": ("adam", "adamw"),
+    "beta_2_decay": ("adafactor",),
+    "clip_threshold": ("adafactor",),
+    "relative_step": ("adafactor",),
+}
 
 
 #: Values to watch that compare generated texts with targets, and the metric each belongs to.
@@ -173,6 +202,16 @@ class CheckpointsConfig(Strict):
         10.0, description="Also where so much time has passed since the last one."
     )
     keep: Positive = Field(2, description="The latest are kept.")
+
+
+class AverageConfig(Strict):
+    """Which weights are averaged at the end of a run [Vaswani 2017, section 6.1].
+
+    Example:
+        >>> AverageConfig(last_checkpoints=10)
+    """
+
+    last_checkpoints: Positive = Field(description="The last epochs, so many.")
 
 
 class TrainingConfig(Strict):
@@ -206,6 +245,25 @@ class TrainingConfig(Strict):
         description="Stop after the epoch in which this time is reached, over all pieces of a run.",
     )
     checkpoints: CheckpointsConfig = CheckpointsConfig()
+    log_steps: Positive = Field(
+        100, description="Steps between two lines of metrics.jsonl within an epoch."
+    )
+    patience: Positive | None = Field(
+        None, description="Stop after so many epochs that were not better by `monitor`."
+    )
+    ema: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="Momentum of an exponential moving average of the weights, which is validated "
+        "and saved.",
+    )
+    average: AverageConfig | None = Field(
+        None, description="Save the mean of the weights of several epochs at the end."
+    )
+    accumulate: Positive = Field(
+        1,
+        description="Batches whose gradients are averaged before a step of the optimiser; each "
+        "batch counts the same, whatever its number of tokens.",
+    )
     monitor: Literal[
         "val_loss",
         "val_perplexity",

@@ -19,7 +19,7 @@ def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> 
     Args:
         training: of the recipe.
         model: the model to train; it is not compiled.
-        total_steps: optimiser steps of the whole run, for schedules.
+        total_steps: batches of the whole run, for schedules.
 
     Returns:
         lines for the log: what is frozen, which weights have which learning rate, and what the
@@ -34,9 +34,13 @@ def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> 
     if training.freeze:
         _checked("freeze", model.freeze, training.freeze)
     optimizer = training.optimizer
+    options: dict[str, Any] = {"ema": training.ema, "accumulate": training.accumulate}
+    total_steps //= training.accumulate
     rates = {
         name: make_optimizer(
-            optimizer.model_copy(update={"learning_rate": rate, "learning_rates": {}}), total_steps
+            optimizer.model_copy(update={"learning_rate": rate, "learning_rates": {}}),
+            total_steps,
+            **options,
         )
         for name, rate in optimizer.learning_rates.items()
     }
@@ -44,7 +48,7 @@ def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> 
     _checked(
         "optimizer.learning_rates",
         model.compile,
-        make_optimizer(optimizer, total_steps),
+        make_optimizer(optimizer, total_steps, **options),
         label_smoothing=training.label_smoothing,
         learning_rates=rates or None,
         gradient_checkpointing=training.gradient_checkpointing,

@@ -17,7 +17,12 @@ from keras_s2s.config import ConfigError, RecipeConfig
 from keras_s2s.text.preprocessor import Preprocessor
 
 #: Keys of a recipe that change no number of a run.
-_FREE_KEYS = (("data", "dir"), ("training", "checkpoints"), ("description",))
+_FREE_KEYS = (
+    ("data", "dir"),
+    ("training", "checkpoints"),
+    ("training", "log_steps"),
+    ("description",),
+)
 
 
 def recipe_facts(recipe: RecipeConfig) -> dict[str, Any]:

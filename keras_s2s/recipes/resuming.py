@@ -75,6 +75,7 @@ def restore(
     """
     restore_state(model, checkpoint.arrays)
     keeper.best, keeper.best_epoch = checkpoint.facts["best"], checkpoint.facts["best_epoch"]
+    folder.has_earlier_model = checkpoint.facts["has_earlier_model"]
     if folder.clear_interrupted_saves():
         # It was killed while it saved the best epoch so far, which now comes again, and has to be
         # saved then: the folder may have no whole model.

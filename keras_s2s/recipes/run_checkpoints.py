@@ -142,6 +142,10 @@ class RunCheckpoints:
         """The files, the latest first."""
         return sorted(self.directory.glob(f"step-*{_SUFFIX}"), reverse=True)
 
+    def path(self, step: int) -> Path:
+        """Returns the file of the state after a step."""
+        return self.directory / f"step-{step:010}{_SUFFIX}"
+
     def write(self, step: int, checkpoint: RunCheckpoint) -> bool:
         """Writes a state, and removes those before the latest.
 
@@ -152,9 +156,9 @@ class RunCheckpoints:
         Returns:
             whether it was written. A full disk is logged; the states before stay.
         """
-        path = self.directory / f"step-{step:010}{_SUFFIX}"
+        path = self.path(step)
         try:
-            self.directory.mkdir(exist_ok=True)
+            self.directory.mkdir(parents=True, exist_ok=True)
             write_checkpoint(path, checkpoint)
         except OSError as error:
             before = self.paths
@@ -197,5 +201,5 @@ class RunCheckpoints:
 
     def remove_unfinished(self) -> None:
         """Removes what a run that was killed had begun to write."""
-        for path in self.directory.glob(".*.tmp"):
+        for path in self.directory.rglob(".*.tmp"):
             path.unlink(missing_ok=True)

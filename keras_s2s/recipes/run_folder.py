@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from keras_s2s.atomic_writing import BESIDE
 from keras_s2s.config import ConfigError
@@ -15,6 +17,8 @@ from keras_s2s.recipes.run_checkpoints import RunCheckpoints
 
 RESULTS_FILE = "results.json"
 RECIPE_FILE = "recipe.yaml"
+RUN_FILE = "run.json"
+METRICS_FILE = "metrics.jsonl"
 CURVE_FILE = "learning_curve.png"
 ATTENTION_FILE = "attention.png"
 CHECKPOINTS = "checkpoints"
@@ -111,6 +115,7 @@ class RunFolder:
         self.has_earlier_model = check_run_folder(directory, overwrite=overwrite, resume=resume)
         self.checkpoints = RunCheckpoints(directory / CHECKPOINTS, keep)
         self._made: list[Path] = []
+        self._facts: str | None = None
         with self._named_errors():
             missing = [p for p in (directory, *directory.parents) if not p.exists()]
             for path in reversed(missing):
@@ -135,6 +140,20 @@ class RunFolder:
         self.checkpoints.remove()
         self.checkpoints.directory.mkdir()
 
+    def describe(self, recipe: str, facts: Mapping[str, Any]) -> None:
+        """Writes the recipe and the facts of a run before it trains.
+
+        While there is an earlier model, whose recipe the folder holds, this waits for `save`.
+
+        Args:
+            recipe: its text.
+            facts: what `run.json` is to hold.
+        """
+        self._facts = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+        if not self.has_earlier_model:
+            self.write(RECIPE_FILE, recipe)
+            self.write(RUN_FILE, self._facts)
+
     def clear_interrupted_saves(self) -> bool:
         """Removes what a killed run had begun to write; returns whether that was a model.
 
@@ -158,7 +177,9 @@ class RunFolder:
         write_model(self.directory)
         self.write(RECIPE_FILE, recipe)
         if self.has_earlier_model:
-            for name in (RESULTS_FILE, CURVE_FILE, ATTENTION_FILE):
+            if self._facts is not None:
+                self.write(RUN_FILE, self._facts)
+            for name in (RESULTS_FILE, CURVE_FILE, ATTENTION_FILE, METRICS_FILE):
                 (self.directory / name).unlink(missing_ok=True)
         self.has_earlier_model = False
 

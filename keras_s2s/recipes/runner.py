@@ -17,6 +17,7 @@ from keras_s2s.catalog import load_recipe
 from keras_s2s.config import GENERATION_MONITORS, RecipeConfig
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.model_limits import ModelLimits
+from keras_s2s.recipes.averaging import LastEpochs
 from keras_s2s.recipes.checkpointing import Checkpointing
 from keras_s2s.recipes.compiling import compile_by
 from keras_s2s.recipes.data import check_sources, load_splits, make_objective
@@ -29,16 +30,24 @@ from keras_s2s.recipes.identity import (
 )
 from keras_s2s.recipes.interruption import how_to_go_on, what_is_kept
 from keras_s2s.recipes.measuring import measure, measure_objective
+from keras_s2s.recipes.metrics_log import MetricsLog
 from keras_s2s.recipes.pictures import can_draw, draw
 from keras_s2s.recipes.progress import Progress
-from keras_s2s.recipes.provenance import versions
+from keras_s2s.recipes.provenance import piece, run_facts, versions
 from keras_s2s.recipes.resuming import find_checkpoint, fit_from, restore, started_with
 from keras_s2s.recipes.run_folder import RECIPE_FILE, RESULTS_FILE, RunFolder, is_complete
 from keras_s2s.recipes.summary import print_summary
 from keras_s2s.recipes.warm_start import warm_started
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text_metrics.corpus_metrics import check_metrics
-from keras_s2s.training.callbacks import GenerationMetrics, ProgressBar, SaveBest, TimeLimit
+from keras_s2s.training.callbacks import (
+    GenerationMetrics,
+    Patience,
+    ProgressBar,
+    SaveBest,
+    TimeLimit,
+)
+from keras_s2s.training.moving_average import AverageIn
 
 if TYPE_CHECKING:
     from keras_s2s.model import Seq2SeqLM
@@ -56,12 +65,14 @@ def run_recipe(
     overwrite: bool = False,
     resume: bool = False,
 ) -> dict[str, Any]:
-    """Trains a model by a recipe, keeps the best epoch, and measures it on the test split.
+    """Trains a model by a recipe, keeps the best epoch (or a mean of epochs, as the recipe says),
+    and measures it on the test split.
 
     Args:
         recipe: the recipe.
-        directory: becomes a preset folder, with `recipe.yaml`, `results.json` and, where
-            matplotlib is installed, `learning_curve.png` and `attention.png` beside it.
+        directory: becomes a preset folder, with `recipe.yaml`, `run.json`, `metrics.jsonl`,
+            `results.json` and, where matplotlib is installed, `learning_curve.png` and
+            `attention.png` beside it.
         make_model: `Seq2SeqLM.from_preset`.
         warm_start: `Seq2SeqLM.from_encoder_decoder`, for recipes of an encoder and a decoder.
         results: where example texts and a summary are printed, as JSON unless this is a terminal;
@@ -204,6 +215,11 @@ def _run(
         folder.begin()
     else:
         callbacks += restore(checkpoint, model, keeper, folder)
+    pieces = [*then.get("pieces", []), piece(progress)]
+    folder.describe(_as_yaml(recipe), run_facts(training.seed, pieces))
+    moving = None if training.ema is None else AverageIn()
+    if moving is not None:
+        callbacks.append(moving)  # for all that follows, up to `moving.out`
     if training.monitor in GENERATION_MONITORS:
         metric = GENERATION_MONITORS[training.monitor]
         bleu_tokenize = recipe.evaluation.bleu_tokenize if metric == "bleu" else None
@@ -222,7 +238,25 @@ def _run(
         first_step=progress.first_step,
         seconds=progress.training_seconds,
     )
-    callbacks += [keeper, progress, bar]
+    callbacks.append(keeper)
+    last_epochs = None
+    if training.average is not None:
+        directory_of_epochs = folder.checkpoints.directory / "epochs"
+        last_epochs = LastEpochs(directory_of_epochs, training.average.last_checkpoints)
+        callbacks.append(last_epochs)
+    if moving is not None:
+        callbacks.append(moving.out)
+    log = MetricsLog(
+        folder,
+        progress,
+        every=training.log_steps,
+        steps=len(batches),
+        size=then.get("metrics_size", 0),
+        waiting=then.get("metrics_waiting"),
+    )
+    callbacks += [progress, log, bar]
+    if training.patience is not None:
+        callbacks.append(Patience(keeper, training.patience))
     if training.max_minutes is not None:
         started = time.monotonic() - progress.training_seconds
         callbacks.append(TimeLimit(training.max_minutes, started))
@@ -235,6 +269,9 @@ def _run(
             "versions": versions(),
             "best": keeper.best,
             "best_epoch": keeper.best_epoch,
+            "has_earlier_model": folder.has_earlier_model,
+            "pieces": pieces,
+            **log.facts(),
         },
         steps=len(batches),
         epochs=training.epochs,
@@ -269,9 +306,16 @@ def _run(
         logger.warning("%s was never a number: the training diverged", training.monitor)
         save(model)
     history = progress.history
+    averaged: dict[str, Any] = {}
+    if last_epochs is not None:
+        averaged["epochs"] = last_epochs.average(model, len(history["loss"]))
+        measured = model.evaluate(checks, verbose=0, return_dict=True)
+        averaged |= {f"val_{name}": float(value) for name, value in measured.items()}
+        logger.info("mean of epochs %s: val_loss %.4g", averaged["epochs"], averaged["val_loss"])
+        save(model)
     training_seconds = progress.elapsed()
     try:
-        model = make_model(str(directory))  # the best epoch, as a user will load it
+        model = make_model(str(directory))  # as a user will load it
         if tests is None:
             metrics, samples = measure(model, splits["test"], recipe, **generating)
         else:
@@ -290,6 +334,7 @@ def _run(
         "versions": versions(),
         "best_epoch": (keeper.best_epoch or 0) + 1,
         "epochs": len(history["loss"]),
+        **({"average": averaged} if averaged else {}),
         "training_seconds": round(training_seconds, 1),
         "seconds": round(progress.elapsed(), 1),
         "test_pairs": len(splits["test"]),

@@ -160,6 +160,31 @@ class SaveBest(keras.callbacks.Callback):
             self.best, self.best_epoch = value, epoch
 
 
+class Patience(keras.callbacks.Callback):
+    """Ends training after so many epochs in which the watched value was not better.
+
+    Args:
+        keeper: saves the best epoch, and stands before this callback.
+        epochs: without a better value.
+    """
+
+    def __init__(self, keeper: SaveBest, epochs: int) -> None:
+        super().__init__()
+        self.keeper = keeper
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        best = -1 if self.keeper.best_epoch is None else self.keeper.best_epoch
+        if epoch - best >= self.epochs:
+            logger.info(
+                "epoch %d: %s was not better for %d epochs",
+                epoch + 1,
+                self.keeper.monitor,
+                epoch - best,
+            )
+            self.model.stop_training = True
+
+
 class TimeLimit(keras.callbacks.Callback):
     """Ends training after the epoch in which a time is reached.
 

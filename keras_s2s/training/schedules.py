@@ -60,12 +60,20 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "warmup_steps": self.warmup_steps}
 
 
-def make_optimizer(config: OptimizerConfig, total_steps: int) -> keras.optimizers.Optimizer:
+def make_optimizer(
+    config: OptimizerConfig,
+    total_steps: int,
+    *,
+    ema: float | None = None,
+    accumulate: int = 1,
+) -> keras.optimizers.Optimizer:
     """Returns the Keras optimiser that a recipe describes.
 
     Args:
         config: name, learning rate, schedule.
         total_steps: optimiser steps of the whole run; the cosine schedule ends there.
+        ema: momentum of an exponential moving average of the weights; None keeps none.
+        accumulate: batches whose gradients are averaged before a step.
     """
     rate: Any = config.learning_rate
     warmup = config.warmup_steps
@@ -81,9 +89,23 @@ def make_optimizer(config: OptimizerConfig, total_steps: int) -> keras.optimizer
     elif warmup:
         rate = LinearWarmup(rate, warmup)
     common: dict[str, Any] = {"learning_rate": rate, "global_clipnorm": config.clip_norm}
+    if ema is not None:
+        common |= {"use_ema": True, "ema_momentum": ema}
+    if accumulate > 1:
+        common["gradient_accumulation_steps"] = accumulate
     if config.name == "sgd":
         return keras.optimizers.SGD(weight_decay=config.weight_decay or None, **common)
+    if config.name == "adafactor":
+        return keras.optimizers.Adafactor(
+            beta_2_decay=config.beta_2_decay,
+            clip_threshold=config.clip_threshold,
+            relative_step=config.relative_step,
+            weight_decay=config.weight_decay or None,
+            **common,
+        )
     adams = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
     if config.name == "adamw" or config.weight_decay:
         common["weight_decay"] = config.weight_decay
-    return adams[config.name](beta_2=config.beta_2, epsilon=config.epsilon, **common)
+    return adams[config.name](
+        beta_1=config.beta_1, beta_2=config.beta_2, epsilon=config.epsilon, **common
+    )

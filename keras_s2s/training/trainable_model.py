@@ -26,6 +26,7 @@ from keras_s2s.training.kept_weights import kept_weights
 from keras_s2s.training.learning_rates import rates_report, with_learning_rates
 from keras_s2s.training.metrics import LossTracker
 from keras_s2s.training.partly_trained_model import PartlyTrainedModel
+from keras_s2s.training.restored_epoch import RestoredEpoch
 from keras_s2s.training.scheduled_sampling import (
     ScheduledSampling,
     as_sampling,
@@ -240,6 +241,8 @@ class TrainableModel(PartlyTrainedModel):
         is_first = self.train_function is None and not self.run_eagerly
         if is_first and given.get("verbose", "auto") and isinstance(callbacks, list | tuple):
             callbacks = [CompilingMessage(), *callbacks]
+        if isinstance(x, Batches) and isinstance(callbacks, list | tuple):
+            callbacks = [*callbacks, RestoredEpoch(x, given.get("initial_epoch", 0))]
         if isinstance(callbacks, list | tuple):
             given["callbacks"] = [*callbacks, EmptyEpochs()]
         with kept_weights(self):

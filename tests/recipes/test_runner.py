@@ -68,6 +68,8 @@ def test_a_run_leaves_a_model_and_its_results(first) -> None:
         "model.safetensors",
         "tokenizer",
         "recipe.yaml",
+        "run.json",
+        "metrics.jsonl",
         "results.json",
         "learning_curve.png",
         "attention.png",
@@ -145,6 +147,8 @@ def test_an_interrupt_in_the_second_epoch_leaves_the_first(tmp_path: Path, monke
         "model.safetensors",
         "tokenizer",
         "recipe.yaml",
+        "run.json",
+        "metrics.jsonl",
         "checkpoints",
     }
 

@@ -80,6 +80,18 @@ def test_inverse_sqrt_is_vaswanis_schedule() -> None:
         assert value(schedule(step - 1)) == pytest.approx(paper, rel=1e-5)
 
 
+def test_inverse_sqrt_is_fairseqs_schedule() -> None:
+    # fairseq sets the rate of the next step from the number of steps done, with no warm-up rate to
+    # begin with; step 1 here has the rate that fairseq has after its first step.
+    peak, warmup = 0.005, 2000
+    schedule = InverseSqrt(peak, warmup)
+    for updates in (1, 2, 1999, 2000, 2001, 8000):
+        linear = updates * peak / warmup
+        decayed = peak * warmup**0.5 * updates**-0.5
+        theirs = linear if updates < warmup else decayed
+        assert value(schedule(updates - 1)) == pytest.approx(theirs, rel=1e-5)
+
+
 def test_linear_warmup_stays_at_its_peak() -> None:
     schedule = LinearWarmup(peak=2.0, warmup_steps=4)
     assert [round(value(schedule(step)), 6) for step in range(6)] == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
@@ -93,7 +105,7 @@ def test_cosine_ends_at_zero_with_the_run() -> None:
     assert value(schedule(110)) == pytest.approx(0.0, abs=1e-8)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "adafactor", "sgd"])
 def test_optimisers_take_what_the_recipe_says(name: str) -> None:
     config = OptimizerConfig(name=name, learning_rate=0.25, clip_norm=2.0, weight_decay=0.5)
     optimizer = make_optimizer(config, total_steps=10)
@@ -101,3 +113,25 @@ def test_optimisers_take_what_the_recipe_says(name: str) -> None:
     assert optimizer.global_clipnorm == 2.0
     assert optimizer.weight_decay == 0.5
     assert value(optimizer.learning_rate) == pytest.approx(0.25)
+
+
+def test_optimisers_have_keys_of_their_own() -> None:
+    config = OptimizerConfig(name="adam", beta_1=0.8, beta_2=0.98, epsilon=1e-9)
+    adam = make_optimizer(config, total_steps=10, ema=0.9, accumulate=3)
+    assert (adam.beta_1, adam.beta_2, adam.epsilon) == (0.8, 0.98, 1e-9)
+    assert (adam.use_ema, adam.ema_momentum, adam.gradient_accumulation_steps) == (True, 0.9, 3)
+    config = OptimizerConfig(
+        name="adafactor", beta_2_decay=-0.7, clip_threshold=2.0, relative_step=False
+    )
+    adafactor = make_optimizer(config, total_steps=10)
+    assert (adafactor.beta_2_decay, adafactor.clip_threshold) == (-0.7, 2.0)
+    assert not adafactor.relative_step
+    for name, key, given in (
+        ("sgd", "beta_1", 0.5),
+        ("adafactor", "beta_2", 0.98),
+        ("adam", "clip_threshold", 2.0),
+    ):
+        with pytest.raises(ValueError, match=f"{name} has none"):
+            OptimizerConfig(name=name, **{key: given})
+    # A recipe that was written out names every key.
+    assert OptimizerConfig(**config.model_dump()) == config

@@ -1,0 +1,157 @@
+"""What a run writes down about itself, and what it keeps besides the best epoch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from keras import ops
+from recipes.small_runs import assert_same_runs, keep_checkpoints, run
+from small_models import slow_where_compiled
+
+from keras_s2s import Seq2SeqLM
+from keras_s2s.recipes import runner
+from keras_s2s.recipes.provenance import git_state
+
+TIMES = ("seconds", "tokens_per_second")
+
+
+def lines_of(directory: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def without_times(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
+
+
+def weights_of(model: Seq2SeqLM) -> list[np.ndarray]:
+    return [np.array(ops.convert_to_numpy(weight.value)) for weight in model.weights]
+
+
+class Stopped(Exception):
+    """Ends a run at a step."""
+
+
+def stop_after(monkeypatch: Any, steps: int) -> None:
+    count = 0
+    real = runner.ProgressBar.on_train_batch_end
+
+    def stop(self: Any, *arguments: Any, **keywords: Any) -> None:
+        nonlocal count
+        count += 1
+        real(self, *arguments, **keywords)
+        if count == steps:
+            raise Stopped
+
+    monkeypatch.setattr(runner.ProgressBar, "on_train_batch_end", stop)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("training.log_steps=2",),
+        (
+            "training.log_steps=2",
+            "training.ema=0.8",
+            "training.average={last_checkpoints: 2}",
+            "training.accumulate=2",
+            "training.optimizer={name: adafactor, learning_rate: 0.05}",
+        ),
+    ],
+)
+def test_records_of_a_resumed_run_are_those_of_one_that_never_stopped(
+    tmp_path: Path, monkeypatch, changes
+) -> None:
+    keep_checkpoints(monkeypatch)
+    report = run(tmp_path / "whole", *changes)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 5)
+        with pytest.raises(Stopped):
+            run(tmp_path / "pieces", *changes)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 8)
+        with pytest.raises(Stopped):
+            run(tmp_path / "pieces", *changes, resume=True)
+    assert len(lines_of(tmp_path / "pieces")) == 6, "five of steps, and one of an epoch"
+    run(tmp_path / "pieces", *changes, resume=True)
+    assert_same_runs(tmp_path / "pieces", tmp_path / "whole")
+
+    lines = lines_of(tmp_path / "whole")
+    assert without_times(lines_of(tmp_path / "pieces")) == without_times(lines)
+    epochs = [line for line in lines if line["kind"] == "epoch"]
+    steps = [line for line in lines if line["kind"] == "step"]
+    assert [line["val_loss"] for line in epochs] == report["history"]["val_loss"]
+    total = epochs[-1]["step"]
+    assert [line["step"] for line in steps] == list(range(2, total + 1, 2))
+    assert all(line["tokens_per_second"] > 0 for line in steps)
+    assert all(line["learning_rate"] > 0 for line in lines)
+
+    facts = json.loads((tmp_path / "pieces" / "run.json").read_text())
+    assert (facts["seed"], facts["git"]) == (0, git_state())
+    assert facts["versions"]["keras"]
+    done = [(piece["epochs_done"], piece["steps_done"]) for piece in facts["pieces"]]
+    assert done == [(0, 0), (0, 3), (1, 2)]
+
+
+@slow_where_compiled
+def test_the_mean_of_the_last_epochs_is_saved(tmp_path: Path, monkeypatch) -> None:
+    epochs: list[list[np.ndarray]] = []
+    real = runner.ProgressBar.on_epoch_end
+
+    def remember(self: Any, epoch: int, logs: Any = None) -> None:
+        epochs.append(weights_of(self.model))
+        real(self, epoch, logs)
+
+    monkeypatch.setattr(runner.ProgressBar, "on_epoch_end", remember)
+    report = run(tmp_path, "training.average={last_checkpoints: 2}")
+    assert len(epochs) == 3
+    assert report["average"]["epochs"] == [2, 3]
+    saved = Seq2SeqLM.from_preset(tmp_path)
+    for found, *last in zip(weights_of(saved), *epochs[1:], strict=True):
+        np.testing.assert_allclose(found, np.mean(last, axis=0), rtol=1e-6, atol=1e-7)
+        if found.ndim > 1:
+            assert np.abs(found - last[-1]).max() > 1e-6
+    assert report["average"]["val_loss"] not in report["history"]["val_loss"]
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@slow_where_compiled
+def test_patience(tmp_path: Path) -> None:
+    changes = ("training.optimizer={name: sgd, learning_rate: 30.0}", "training.epochs=20")
+    report = run(tmp_path, *changes, "training.patience=2")
+    values = report["history"]["val_loss"]
+    best = int(np.nanargmin(values))
+    assert len(values) == best + 3 < 20
+    assert report["best_epoch"] == best + 1
+
+
+@slow_where_compiled
+def test_two_runs_with_one_seed_are_equal(tmp_path: Path, monkeypatch) -> None:
+    keep_checkpoints(monkeypatch)
+    for name in ("one", "two"):
+        run(tmp_path / name)
+    assert_same_runs(tmp_path / "one", tmp_path / "two")
+    run(tmp_path / "three", "training.seed=1")
+    with pytest.raises(AssertionError):
+        assert_same_runs(tmp_path / "one", tmp_path / "three")
+
+
+def test_git_state(tmp_path: Path, monkeypatch) -> None:
+    import subprocess
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_state() is None
+    name = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for command in (["init", "-q"], [*name, "commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", *command], check=True)
+    state = git_state()
+    assert state is not None
+    assert (len(state["commit"]), state["is_dirty"]) == (40, False)
+    (tmp_path / "new").write_text("")
+    assert git_state() == {"commit": state["commit"], "is_dirty": True}
+    monkeypatch.setenv("PATH", "")
+    assert git_state() is None
