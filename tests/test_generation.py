@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from quantising import quantise
 from small_models import (
     COMPILES,
     covered,
@@ -97,11 +98,10 @@ def test_layers_that_compute_otherwise_are_used():
 
 
 @slow_where_compiled  # for long, and seen as the layers above are
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
 def test_a_model_that_is_quantised_later_is_used():
     model = tied_model()
     before = assert_current(model)
-    model.quantize("int8")
+    quantise(model, "int8")
     assert (np.abs(assert_current(model) - before) > 1e-6).any()
 
 

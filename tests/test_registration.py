@@ -43,7 +43,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "imports",
     [
         "import keras_s2s, keras",
-        "from keras_s2s.data import Batches; import keras",
+        pytest.param("from keras_s2s.data import Batches; import keras", marks=pytest.mark.slow),
         pytest.param("import keras, keras_s2s", marks=pytest.mark.slow),
     ],
 )

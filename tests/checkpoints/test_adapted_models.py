@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from quantising import quantise
 from small_models import COMPILES, covered, shrink, slow_where_compiled, to_numpy
 
 from keras_s2s.catalog import load_preset
@@ -30,15 +29,6 @@ def small(dtype: str | None = None) -> Seq2SeqLM:
     return Seq2SeqLM(shrink(load_preset("transformer_tiny")), dtype=dtype)
 
 
-def quantised(model: Seq2SeqLM, mode: str) -> Seq2SeqLM:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Keras names each layer that has nothing to quantise
-        gc.freeze()  # Keras collects garbage after each layer
-        model.quantize(mode)
-        gc.unfreeze()
-    return model
-
-
 def with_lora(model: Seq2SeqLM) -> Seq2SeqLM:
     count = 0
     for layer in model._flatten_layers():
@@ -57,7 +47,7 @@ def logits(model: Seq2SeqLM) -> np.ndarray:
 @pytest.mark.parametrize("mode", covered(MODES, ["int8"]))
 @pytest.mark.parametrize("dtype", covered([None, "mixed_bfloat16"], [None]))
 def test_a_quantised_model_comes_back(tmp_path: Path, mode: str, dtype: str | None):
-    model = quantised(small(dtype), mode)
+    model = quantise(small(dtype), mode)
     expected = logits(model)
     model.save(tmp_path / "m.keras")
     again = keras.saving.load_model(tmp_path / "m.keras")
@@ -65,19 +55,19 @@ def test_a_quantised_model_comes_back(tmp_path: Path, mode: str, dtype: str | No
     assert [v.dtype for v in again.weights] == [v.dtype for v in model.weights]
 
     model.save_weights(tmp_path / "m.weights.h5")
-    other = quantised(small(dtype), mode)
+    other = quantise(small(dtype), mode)
     other.load_weights(tmp_path / "m.weights.h5")
     np.testing.assert_array_equal(logits(other), expected)
 
 
 @slow_where_compiled
 def test_weights_of_a_quantised_model_do_not_fit_a_plain_one(tmp_path: Path):
-    quantised(small(), "int8").save_weights(tmp_path / "m.weights.h5")
+    quantise(small(), "int8").save_weights(tmp_path / "m.weights.h5")
     with pytest.raises(CheckpointError, match=r"not quantised.*after model\.quantize"):
         small().load_weights(tmp_path / "m.weights.h5")
     small().save_weights(tmp_path / "plain.weights.h5")
     with pytest.raises(CheckpointError, match=r"quantised \(int8\).*plain ones before"):
-        quantised(small(), "int8").load_weights(tmp_path / "plain.weights.h5")
+        quantise(small(), "int8").load_weights(tmp_path / "plain.weights.h5")
 
 
 @pytest.mark.parametrize("trained", [False] if COMPILES else [False, True])
@@ -100,7 +90,7 @@ def test_a_model_with_lora_comes_back_merged(tmp_path: Path, trained: bool):
 
 
 def test_an_adapter_on_quantised_weights_is_refused(tmp_path: Path):
-    model = with_lora(quantised(small(), "int8"))
+    model = with_lora(quantise(small(), "int8"))
     with pytest.raises(ValueError, match=r"has a LoRA adapter.*before model\.quantize\(\)"):
         model.save(tmp_path / "model.keras")
 
@@ -111,7 +101,7 @@ def test_what_other_formats_have_no_place_for_is_refused_with_the_remedy(tmp_pat
     with pytest.raises(CheckpointError, match=r"LoRA weights.*merge them first"):
         with_lora(small()).export(tmp_path / "out", format=format)
     with pytest.raises(CheckpointError, match=r"quantised weights.*before model\.quantize"):
-        quantised(small(), "int8").export(tmp_path / "out", format=format)
+        quantise(small(), "int8").export(tmp_path / "out", format=format)
     assert not (tmp_path / "out").exists()
 
 

@@ -22,21 +22,33 @@ SOURCES = [[5, 6, 7, 8, 9, 3], [4, 5], [9, 8, 7, 3], [6, 6, 4, 10, 3]]
 MAX_LENGTH = 9
 
 
-def forward(model: Any, source: list[int], ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Log-probabilities `[V]` after `ids`, and hidden vectors of all positions `[T, D]`."""
+def forward(
+    model: Any, source: list[int], ids: list[int], nexts: list[int], k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A pass over `ids` and each of the ids that may come next.
+
+    Returns:
+        log-probabilities `[V]` after `ids`, the hidden vectors of `ids` `[T, D]`, and those of
+        `nexts`, each read after `ids`, `[len(nexts), D]`.
+    """
     network = model.network
+    rows = [[*ids, candidate] for candidate in nexts] or [ids]
     inputs: dict[str, np.ndarray] = {}
     # All passes have one shape, which is compiled once; what follows `ids` is not seen by them.
-    for side, row, length in (("encoder", source, len(SOURCES[0])), ("decoder", ids, MAX_LENGTH)):
-        inputs[f"{side}_token_ids"] = np.zeros((1, length), "int32")
-        inputs[f"{side}_token_ids"][0, : len(row)] = row
-        inputs[f"{side}_padding_mask"] = np.arange(length)[None] < len(row)
+    for side, own, length in (
+        ("encoder", [source] * k, len(SOURCES[0])),
+        ("decoder", rows + rows[:1] * (k - len(rows)), MAX_LENGTH),
+    ):
+        inputs[f"{side}_token_ids"] = np.array([r + [0] * (length - len(r)) for r in own], "int32")
+        lengths = np.array([[len(row)] for row in own])
+        inputs[f"{side}_padding_mask"] = np.arange(length)[None] < lengths
     tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
     hidden = network._decode(tensors)
     logits = np.asarray(ops.convert_to_numpy(network.output(hidden)))[0, len(ids) - 1]
     shifted = logits.astype("float64") - logits.max()
-    found = np.asarray(ops.convert_to_numpy(ops.cast(hidden, "float32")))[0, : len(ids)]
-    return shifted - np.log(np.exp(shifted).sum()), found
+    found = np.asarray(ops.convert_to_numpy(ops.cast(hidden, "float32")))
+    read = found[: len(nexts), min(len(ids), MAX_LENGTH - 1)]
+    return shifted - np.log(np.exp(shifted).sum()), found[0, : len(ids)], read
 
 
 def plain_search(
@@ -46,15 +58,14 @@ def plain_search(
     target = model.special_ids.target
     ids = [target.decoder_start]
     while len(ids) < MAX_LENGTH:
-        log_probs, context = forward(model, source, ids)
+        log_probs, context, _ = forward(model, source, ids, [], k)
         if rules:
             log_probs = rule(ids, log_probs, target.eos)
         candidates = np.argsort(-log_probs, kind="stable")[:k]
         candidates = candidates[np.isfinite(log_probs[candidates])]
+        _, _, hidden = forward(model, source, ids, candidates.tolist(), k)
         scores = []
-        for candidate in candidates:
-            _, hidden = forward(model, source, [*ids, int(candidate)])
-            own = hidden[-1]
+        for candidate, own in zip(candidates, hidden, strict=True):
             cosine = context @ own / np.linalg.norm(context, axis=1) / np.linalg.norm(own)
             scores.append((1 - alpha) * np.exp(log_probs[candidate]) - alpha * cosine.max())
         ids.append(int(candidates[int(np.argmax(scores))]))

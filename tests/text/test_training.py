@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import random
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from small_models import slow_where_compiled
-from text_samples import CORPUS, KINDS
+from text_samples import CORPUS, KINDS, many_ties
 
 from keras_s2s.config import ConfigError, TokenizerConfig
 from keras_s2s.text import train_tokenizer
 
 LEARNED = ("sentencepiece_unigram", "sentencepiece_bpe", "wordpiece", "byte_level_bpe")
-
-
-def many_ties() -> list[str]:
-    """Random words over few letters: many merges are equally frequent."""
-    draw = random.Random(0)
-    words = ["".join(draw.choices("abcdefghij", k=draw.randint(2, 8))) for _ in range(200)]
-    return [" ".join(draw.choices(words, k=8)) for _ in range(150)]
 
 
 @slow_where_compiled
@@ -32,7 +24,7 @@ def test_training_is_deterministic_across_processes():
     program = """
 import hashlib, sys
 sys.path[:0] = sys.argv[1:]
-from test_training import KINDS, many_ties
+from text_samples import KINDS, many_ties
 from keras_s2s.config import TokenizerConfig
 from keras_s2s.text import train_tokenizer
 for kind in KINDS:
@@ -42,6 +34,7 @@ for kind in KINDS:
     for name, content in sorted(tokenizer._files().items()):
         digest.update(content)
     print(kind, tokenizer.vocabulary_size, digest.hexdigest())
+assert "keras" not in sys.modules
 """
     here = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     outputs = [

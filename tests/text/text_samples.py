@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from keras_s2s.text import TOKENIZERS
 
 CORPUS = [
@@ -35,3 +37,10 @@ SAMPLES = [
 ]
 
 KINDS = tuple(TOKENIZERS)
+
+
+def many_ties() -> list[str]:
+    """Random words over few letters: many merges are equally frequent."""
+    draw = random.Random(0)
+    words = ["".join(draw.choices("abcdefghij", k=draw.randint(2, 8))) for _ in range(200)]
+    return [" ".join(draw.choices(words, k=8)) for _ in range(150)]
