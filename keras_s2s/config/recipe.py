@@ -253,16 +253,16 @@ class TrainingConfig(Strict):
     )
     ema: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
         None,
-        description="Momentum of an exponential moving average of the weights, which is validated "
-        "and saved.",
+        description="Momentum, by steps of the optimiser, of an exponential moving average of the "
+        "weights, which is validated and saved.",
     )
     average: AverageConfig | None = Field(
         None, description="Save the mean of the weights of several epochs at the end."
     )
     accumulate: Positive = Field(
         1,
-        description="Batches whose gradients are averaged before a step of the optimiser; each "
-        "batch counts the same, whatever its number of tokens.",
+        description="Batches that a step of the optimiser is over, as if they were one: each "
+        "token counts the same.",
     )
     monitor: Literal[
         "val_loss",

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_s2s.training.inner_optimizers import inner_optimizers
+
 
 class AverageIn(keras.callbacks.Callback):
     """Puts the moving average of the weights into the model from the end of an epoch's steps on.
@@ -75,8 +77,7 @@ class _AverageOut(keras.callbacks.Callback):
 
 def averages(model: Any) -> Iterator[tuple[Any, Any]]:
     """Yields each trained weight of a model with the variable of its moving average."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    for each in getattr(optimizer, "optimizers", [optimizer]):
+    for each in inner_optimizers(model.optimizer):
         if not each.use_ema or not each.built:
             continue
         kept = each._model_variables_moving_average

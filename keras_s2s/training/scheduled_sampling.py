@@ -19,6 +19,7 @@ from keras import ops
 from keras_s2s.config import SpecialIds, TeacherForcingConfig
 from keras_s2s.layers.recurrent.decoder import RecurrentDecoder
 from keras_s2s.network import Network
+from keras_s2s.training.inner_optimizers import main_optimizer
 from keras_s2s.training.mixed_inputs import CHOICES, METHODS, draw_numbers, kept_inputs
 from keras_s2s.training.share_schedules import (
     ConstantShare,
@@ -231,7 +232,7 @@ def with_mixed_inputs(
     x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
     x = {name: ops.convert_to_tensor(value) for name, value in x.items()}
     with _values_of_the_step(model, state):
-        step = ops.convert_to_tensor(model.optimizer.iterations)
+        step = ops.convert_to_tensor(main_optimizer(model.optimizer).iterations)
         ids = sampling.decoder_inputs(model.network, x, model.preset.special_ids, step)
     return keras.utils.pack_x_y_sample_weight({**x, "decoder_token_ids": ids}, y, weights)
 

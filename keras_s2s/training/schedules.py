@@ -72,8 +72,8 @@ def make_optimizer(
     Args:
         config: name, learning rate, schedule.
         total_steps: optimiser steps of the whole run; the cosine schedule ends there.
-        ema: momentum of an exponential moving average of the weights; None keeps none.
-        accumulate: batches whose gradients are averaged before a step.
+        ema: momentum of an exponential moving average of the weights, by steps; None keeps none.
+        accumulate: batches whose gradients are accumulated for a step.
     """
     rate: Any = config.learning_rate
     warmup = config.warmup_steps
@@ -90,7 +90,8 @@ def make_optimizer(
         rate = LinearWarmup(rate, warmup)
     common: dict[str, Any] = {"learning_rate": rate, "global_clipnorm": config.clip_norm}
     if ema is not None:
-        common |= {"use_ema": True, "ema_momentum": ema}
+        # Keras averages after each batch, while the weights change with each step only.
+        common |= {"use_ema": True, "ema_momentum": ema ** (1 / accumulate)}
     if accumulate > 1:
         common["gradient_accumulation_steps"] = accumulate
     if config.name == "sgd":

@@ -13,6 +13,7 @@ from keras_s2s.data.model_limits import ModelLimits
 from keras_s2s.fair_lock import FairLock
 from keras_s2s.layers.transformer.checkpointing import checkpoint_gradients, checkpoints_gradients
 from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.training.accumulation import TokenAccumulation, token_accumulation, with_factor
 from keras_s2s.training.callbacks import CompilingMessage
 from keras_s2s.training.compiling import compile_arguments
 from keras_s2s.training.data_checks import DataChecks, named_arguments, refuse_class_weight
@@ -53,6 +54,7 @@ class TrainableModel(PartlyTrainedModel):
         _turns: the lock that a step holds.
         _fused_step: set where `compile` fuses output projection, loss and metrics.
         _sampling: which decoder inputs of a step are true; None is all of them.
+        _accumulation: set where a step of the optimiser is over several batches.
     """
 
     preset: PresetConfig
@@ -61,6 +63,7 @@ class TrainableModel(PartlyTrainedModel):
     _fused_step: FusedStep | None = None
     _fused_loss: bool | str = "auto"
     _sampling: ScheduledSampling | None = None
+    _accumulation: TokenAccumulation | None = None
 
     @property
     def _data_checks(self) -> DataChecks:
@@ -89,7 +92,8 @@ class TrainableModel(PartlyTrainedModel):
         of Keras, and functions, are averaged in the same way.
 
         Args:
-            optimizer: a Keras optimiser or its name.
+            optimizer: a Keras optimiser or its name. With `gradient_accumulation_steps` a step is
+                on the mean over the tokens of all accumulated batches, as if they were one.
             loss: by default `TokenCrossEntropy`, the mean over real tokens.
             label_smoothing: of the default loss.
             metrics: further metrics.
@@ -116,7 +120,8 @@ class TrainableModel(PartlyTrainedModel):
                 batch; `jit_compile=True` for recurrent layers, but on JAX; `learning_rates` of
                 weights that are not there or not trained; `gradient_checkpointing` without
                 Transformer blocks; `fused_loss=True` where a step cannot be fused;
-                `teacher_forcing` that is none of these.
+                `teacher_forcing` that is none of these; optimisers of groups with different
+                `gradient_accumulation_steps`.
 
         Example:
             >>> model.compile(keras.optimizers.Adam(1e-5), learning_rates={"cross_attention": 1e-3})
@@ -135,9 +140,11 @@ class TrainableModel(PartlyTrainedModel):
         )
         self._fused_step = fused_step(self, fused_loss, found["loss"], found["weighted_metrics"])
         super().compile(optimizer=optimizer, **found, **kwargs)
+        accumulation = token_accumulation(self.optimizer)
         self._loss_tracker = LossTracker()
         self._fused_loss = fused_loss
         self._sampling = sampling
+        self._accumulation = accumulation
 
     def get_compile_config(self) -> Any:
         """Returns the arguments of `compile` that Keras saves."""
@@ -152,7 +159,7 @@ class TrainableModel(PartlyTrainedModel):
 
     def training_report(self) -> list[str]:
         """Returns what is frozen, which weights have which learning rate, whether gradients are
-        checkpointed, and what the decoder reads beside true ids, in a line each.
+        checkpointed or accumulated, and what the decoder reads beside true ids, in a line each.
         """
         frozen = frozen_report(self)
         optimizer = self.optimizer if self.compiled else None
@@ -161,6 +168,10 @@ class TrainableModel(PartlyTrainedModel):
             lines.append("gradient checkpointing")
         if self._sampling is not None:
             lines.append(self._sampling.described(self.network))
+        if self._accumulation is not None:
+            lines.append(
+                f"gradients accumulated over {self._accumulation.steps} batches, each token alike"
+            )
         return lines
 
     def summary(self, *args: Any, **kwargs: Any) -> None:
@@ -319,7 +330,7 @@ class TrainableModel(PartlyTrainedModel):
         loss = super().compute_loss(x, y, y_pred, weights, training=training)
         if isinstance(self._loss_tracker, LossTracker):
             self._loss_tracker.next_step_has(keras.ops.sum(weights))
-        return loss
+        return with_factor(loss)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Computes the metrics of a batch over its real tokens; arguments as in `compute_loss`."""
@@ -339,7 +350,10 @@ class TrainableModel(PartlyTrainedModel):
         if self._sampling is not None:
             data = with_mixed_inputs(self._sampling, self, state, data)
         with fused(self._fused_step):
-            return super().train_step(*state, data)
+            if self._accumulation is None:
+                return super().train_step(*state, data)
+            with self._accumulation.step(state, data) as state:
+                return super().train_step(*state, data)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Returns the logits of inputs; hidden vectors within a fused training step."""

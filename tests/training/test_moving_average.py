@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_s2s.config import OptimizerConfig
 from keras_s2s.data import Batches
 from keras_s2s.model import Seq2SeqLM
-from keras_s2s.training.moving_average import AverageIn
+from keras_s2s.training.moving_average import AverageIn, averages
+from keras_s2s.training.schedules import make_optimizer
 
 ARCHITECTURE = {
     "source_vocab_size": 16,
@@ -101,6 +103,21 @@ def test_the_average_is_a_plain_sum_and_changes_no_training() -> None:
         weight.assign(value)
     measured = other.evaluate(batches, verbose=0, return_dict=True)
     np.testing.assert_allclose(history["val_loss"][-1], measured["loss"], rtol=1e-5)
+
+
+def test_the_momentum_of_a_recipe_is_of_steps_over_several_batches() -> None:
+    optimizer = make_optimizer(OptimizerConfig(name="sgd"), total_steps=9, ema=0.9, accumulate=2)
+    model, batches = start()
+    model.compile(optimizer)
+    steps, swapped = Recorded(), AverageIn()
+    model.fit(batches, epochs=1, verbose=0, callbacks=[steps, swapped, swapped.out])
+    assert len(batches) == 4
+    model.fit(batches.rest_of_epoch(3), epochs=1, verbose=0)  # the first batch of the third step
+    first, second = steps.steps[1], steps.steps[3]
+    found = [np.array(ops.convert_to_numpy(average.value)) for _, average in averages(model)]
+    assert len(found) == len(first)
+    for average, a, b in zip(found, first, second, strict=True):
+        np.testing.assert_allclose(average, 0.9 * a + 0.1 * b, rtol=1e-5, atol=1e-7)
 
 
 def test_an_optimiser_without_an_average_is_refused() -> None:
