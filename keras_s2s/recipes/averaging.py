@@ -28,7 +28,7 @@ class LastEpochs(keras.callbacks.Callback):
     def __init__(self, directory: Path, count: int) -> None:
         super().__init__()
         self.count = count
-        self.kept = RunCheckpoints(directory, count)
+        self.kept = RunCheckpoints(directory, count, "epoch")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         arrays = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ from keras import ops
 
 from keras_s2s.recipes.progress import Progress
 from keras_s2s.recipes.run_folder import METRICS_FILE, RunFolder
+from keras_s2s.training.inner_optimizers import main_optimizer
+
+logger = logging.getLogger(__name__)
 
 
 class MetricsLog(keras.callbacks.Callback):
@@ -20,7 +25,8 @@ class MetricsLog(keras.callbacks.Callback):
     A line of `kind` "step" has `step` (of the run), `epoch` (from 1 on), `loss` and the other
     values of the epoch so far, `learning_rate` (of the next step; with rates of groups, of the
     rest), `tokens_per_second` (real target tokens since the line before) and `seconds` of training.
-    One of `kind` "epoch" has the values of the epoch, validation included.
+    One of `kind` "epoch" has the values of the epoch, validation included. What is not finite is
+    null, as JSON has no other numbers. Lines wait while the disk is full.
 
     Args:
         folder: of the run. While it holds an earlier model only, lines wait.
@@ -49,7 +55,7 @@ class MetricsLog(keras.callbacks.Callback):
         self.steps = steps
         self.size = size
         self.waiting = list(waiting or [])
-        self._is_cut = False
+        self._has_failed = False
         self._tokens: float | None = None
         self._time = 0.0
 
@@ -104,26 +110,46 @@ class MetricsLog(keras.callbacks.Callback):
         }
 
     def _add(self, values: dict[str, Any]) -> None:
-        self.waiting.append(json.dumps(values) + "\n")
+        finite = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in values.items()
+        }
+        self.waiting.append(json.dumps(finite) + "\n")
         if self.folder.has_earlier_model:
             return
-        content = "".join(self.waiting).encode()
-        if not self._is_cut:
-            self.path.touch()
-            os.truncate(self.path, min(self.size, self.path.stat().st_size))
-            self._is_cut = True
-        with open(self.path, "ab", buffering=0) as file:
-            file.write(content)
-        self.size += len(content)
-        self.waiting.clear()
+        try:
+            self.size = append(self.path, self.size, "".join(self.waiting).encode())
+        except OSError as error:
+            if not self._has_failed:
+                logger.warning("%s was not written: %s; its lines wait", self.path, error)
+            self._has_failed = True
+        else:
+            self._has_failed = False
+            self.waiting.clear()
+
+
+def append(path: Path, size: int, content: bytes) -> int:
+    """Writes after the first bytes of a file, and cuts off what was there.
+
+    Args:
+        path: of the file, which is made where it is missing.
+        size: bytes that stay; all, where the file has fewer.
+        content: what is written.
+
+    Returns:
+        the bytes of the file.
+    """
+    path.touch()
+    with open(path, "r+b") as file:
+        file.truncate(min(size, file.seek(0, os.SEEK_END)))
+        end = file.seek(0, os.SEEK_END)
+        file.write(content)
+    return end + len(content)
 
 
 def learning_rate(optimizer: Any) -> float:
     """Returns the learning rate of the next step, of the weights that are in no group."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    if isinstance(inner, keras.optimizers.MultiOptimizer):
-        inner = inner._optimizer_map.default_optimizer
-    return _number(inner.learning_rate)
+    return _number(main_optimizer(optimizer).learning_rate)
 
 
 def _number(value: Any) -> float:

@@ -28,14 +28,17 @@ def versions() -> dict[str, str]:
 
 
 def git_state() -> dict[str, Any] | None:
-    """Returns the commit of the current folder, and whether files differ from it.
+    """Returns the commit of the current folder, and whether its files differ from it.
+
+    Files that git does not know, such as those of the run itself, do not count, as in
+    `git describe --dirty`.
 
     Returns:
         `{"commit": ..., "is_dirty": ...}`; None where the folder is no git checkout, or where git
         is not installed.
     """
     commit = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain")
+    changes = _git("status", "--porcelain", "--untracked-files=no")
     if commit is None or changes is None:
         return None
     return {"commit": commit, "is_dirty": bool(changes)}

@@ -76,9 +76,10 @@ def restore(
     restore_state(model, checkpoint.arrays)
     keeper.best, keeper.best_epoch = checkpoint.facts["best"], checkpoint.facts["best_epoch"]
     folder.has_earlier_model = checkpoint.facts["has_earlier_model"]
-    if folder.clear_interrupted_saves():
+    if folder.clear_interrupted_saves() and not checkpoint.facts["is_finished"]:
         # It was killed while it saved the best epoch so far, which now comes again, and has to be
-        # saved then: the folder may have no whole model.
+        # saved then: the folder may have no whole model. (After the last epoch only a mean of
+        # epochs is saved, which is again.)
         keeper.best = None
     restore_random_state(checkpoint.arrays)
     return [RestoredState(checkpoint.arrays, within_epoch=checkpoint.facts["step"] > 0)]

@@ -131,26 +131,28 @@ class RunCheckpoints:
     Args:
         directory: made with the first state.
         keep: this many are kept.
+        unit: what they are counted by, which names the files.
     """
 
-    def __init__(self, directory: Path, keep: int = 2) -> None:
+    def __init__(self, directory: Path, keep: int = 2, unit: str = "step") -> None:
         self.directory = directory
         self.keep = keep
+        self.unit = unit
 
     @property
     def paths(self) -> list[Path]:
         """The files, the latest first."""
-        return sorted(self.directory.glob(f"step-*{_SUFFIX}"), reverse=True)
+        return sorted(self.directory.glob(f"{self.unit}-*{_SUFFIX}"), reverse=True)
 
     def path(self, step: int) -> Path:
-        """Returns the file of the state after a step."""
-        return self.directory / f"step-{step:010}{_SUFFIX}"
+        """Returns the file of the state after a step (or an epoch)."""
+        return self.directory / f"{self.unit}-{step:010}{_SUFFIX}"
 
     def write(self, step: int, checkpoint: RunCheckpoint) -> bool:
         """Writes a state, and removes those before the latest.
 
         Args:
-            step: of the whole run, from 1 on.
+            step: of the whole run, from 1 on (or an epoch).
             checkpoint: the state after that step.
 
         Returns:
@@ -163,7 +165,9 @@ class RunCheckpoints:
         except OSError as error:
             before = self.paths
             rest = f"{before[0]} is still there" if before else "there is none yet"
-            logger.warning("no checkpoint was written after step %d: %s; %s", step, error, rest)
+            logger.warning(
+                "no checkpoint was written after %s %d: %s; %s", self.unit, step, error, rest
+            )
             return False
         for old in self.paths[self.keep :]:
             old.unlink(missing_ok=True)

@@ -1,4 +1,7 @@
-"""A small run in a process of its own, which says what it does: `python killed_run.py FOLDER`."""
+"""A small run in a process of its own, which says what it does: `python killed_run.py FOLDER`.
+
+`--resume` is that of a run; `--with-options` trains with all that a run keeps besides its weights.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,15 @@ from recipes.small_runs import keep_checkpoints, run
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.recipes import run_checkpoints, runner
+
+OPTIONS = (
+    "training.ema=0.8",
+    "training.average={last_checkpoints: 2}",
+    "training.accumulate=2",
+    "training.patience=2",
+    "training.log_steps=2",
+    "training.teacher_forcing={schedule: linear, choice: draw}",
+)
 
 
 def tell(event: str) -> None:
@@ -36,7 +48,7 @@ def slowly(file: Any, content: bytes) -> None:
     file.write(content[half:])
 
 
-def main(directory: Path, resume: bool) -> None:
+def main(directory: Path, options: tuple[str, ...], resume: bool) -> None:
     patch = pytest.MonkeyPatch()
     keep_checkpoints(patch)
     patch.setattr(run_checkpoints, "_write", slowly)
@@ -44,10 +56,12 @@ def main(directory: Path, resume: bool) -> None:
     patch.setattr(bar, "on_train_batch_end", telling(bar.on_train_batch_end, "step"))
     patch.setattr(bar, "on_test_begin", telling(bar.on_test_begin, "validation"))
     patch.setattr(Seq2SeqLM, "save_to_preset", telling(Seq2SeqLM.save_to_preset, "saving"))
+    patch.setattr(runner.LastEpochs, "average", telling(runner.LastEpochs.average, "averaging"))
     patch.setattr(runner, "measure", telling(runner.measure, "measuring"))
-    run(directory, resume=resume)
+    run(directory, *options, resume=resume)
     tell("end")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), "--resume" in sys.argv)
+    options = OPTIONS if "--with-options" in sys.argv else ()
+    main(Path(sys.argv[1]), options, "--resume" in sys.argv)

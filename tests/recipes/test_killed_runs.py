@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -13,12 +14,13 @@ import pytest
 from recipes.small_runs import assert_same_runs
 
 SCRIPT = Path(__file__).with_name("killed_run.py")
-EVENTS = ("step", "writing", "validation", "saving", "measuring")
 
 
-def run_until(directory: Path, event: str, count: int, delay: float) -> bool:
+def run_until(
+    directory: Path, event: str, count: int, delay: float, options: tuple[str, ...] = ()
+) -> bool:
     """Run, kill at the n-th `event` after `delay` seconds; returns whether the run had ended."""
-    command = [sys.executable, str(SCRIPT), str(directory), "--resume"]
+    command = [sys.executable, str(SCRIPT), str(directory), "--resume", *options]
     places = [str(SCRIPT.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -58,3 +60,32 @@ def test_a_run_that_is_killed_again_and_again(tmp_path: Path) -> None:
     while not run_until(directory, "never", 1, 0.0):
         pass
     assert_same_runs(directory, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_killed_run_with_averages_and_accumulated_gradients(tmp_path: Path) -> None:
+    options = ("--with-options",)
+    undisturbed, directory = tmp_path / "undisturbed", tmp_path / "run"
+    assert run_until(undisturbed, "never", 1, 0.0, options)
+    kills = [
+        ("step", 5, 0.01),  # after a checkpoint in the middle of a step of the optimiser
+        ("validation", 1, 0.01),  # while the moving average is in the model
+        ("writing", 100, 0.0),
+        ("step", 9, 0.01),
+        ("averaging", 1, 0.02),  # while the mean of the last epochs is made or saved
+        ("measuring", 1, 0.0),
+    ]
+    for event, count, delay in kills:
+        if run_until(directory, event, count, delay, options):
+            break
+    while not run_until(directory, "never", 1, 0.0, options):
+        pass
+    assert_same_runs(directory, undisturbed)
+    lines = [
+        [
+            {k: v for k, v in json.loads(line).items() if k not in ("seconds", "tokens_per_second")}
+            for line in (path / "metrics.jsonl").read_text().splitlines()
+        ]
+        for path in (directory, undisturbed)
+    ]
+    assert lines[0] == lines[1]

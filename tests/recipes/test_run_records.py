@@ -13,8 +13,12 @@ from recipes.small_runs import assert_same_runs, keep_checkpoints, run
 from small_models import slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.recipes import runner
+from keras_s2s.atomic_writing import BESIDE
+from keras_s2s.recipes import metrics_log, runner
+from keras_s2s.recipes.metrics_log import append
+from keras_s2s.recipes.progress import Progress
 from keras_s2s.recipes.provenance import git_state
+from keras_s2s.recipes.run_folder import RunFolder
 
 TIMES = ("seconds", "tokens_per_second")
 
@@ -119,6 +123,69 @@ def test_the_mean_of_the_last_epochs_is_saved(tmp_path: Path, monkeypatch) -> No
 
 
 @slow_where_compiled
+def test_a_run_that_is_killed_while_the_mean_is_saved(tmp_path: Path, monkeypatch, caplog) -> None:
+    keep_checkpoints(monkeypatch)
+    changes = ("training.average={last_checkpoints: 2}",)
+    run(tmp_path / "whole", *changes)
+
+    def kill(path: Path) -> None:
+        (path / f"{BESIDE}model").mkdir()
+        raise Stopped
+
+    with monkeypatch.context() as patch:
+        real = runner.LastEpochs.average
+
+        def average(self: Any, *arguments: Any) -> Any:
+            used = real(self, *arguments)
+            patch.setattr(Seq2SeqLM, "save_to_preset", lambda _, path: kill(path))
+            return used
+
+        patch.setattr(runner.LastEpochs, "average", average)
+        with pytest.raises(Stopped):
+            run(tmp_path / "pieces", *changes)
+    run(tmp_path / "pieces", *changes, resume=True)
+    assert "diverged" not in caplog.text
+    assert_same_runs(tmp_path / "pieces", tmp_path / "whole")
+
+
+@slow_where_compiled
+def test_lines_wait_while_the_disk_is_full(tmp_path: Path, monkeypatch, caplog) -> None:
+    count = 0
+
+    def full(path: Path, size: int, content: bytes) -> int:
+        nonlocal count
+        count += 1
+        if 2 < count < 6:
+            path.write_bytes(path.read_bytes()[:size] + content[: len(content) // 2])
+            raise OSError(28, "No space left on device")
+        return append(path, size, content)
+
+    monkeypatch.setattr(metrics_log, "append", full)
+    report = run(tmp_path, "training.log_steps=2")
+    assert caplog.text.count("metrics.jsonl was not written: [Errno 28]") == 1
+    lines = lines_of(tmp_path)
+    assert [line["step"] for line in lines if line["kind"] == "step"] == list(
+        range(2, lines[-1]["step"] + 1, 2)
+    )
+    assert [x["val_loss"] for x in lines if x["kind"] == "epoch"] == report["history"]["val_loss"]
+
+
+def test_lines_are_json_where_values_are_not_finite(tmp_path: Path) -> None:
+    log = metrics_log.MetricsLog(RunFolder(tmp_path, overwrite=False), Progress(), every=1, steps=1)
+    log._add({"step": 1, "loss": float("nan"), "perplexity": float("inf"), "val_loss": 2.5})
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert text == '{"step": 1, "loss": null, "perplexity": null, "val_loss": 2.5}\n'
+
+
+def test_append(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    assert append(path, 10, b"one\n") == 4, "the file was shorter"
+    assert append(path, 4, b"two\n") == 8
+    assert append(path, 4, b"2\n") == 6
+    assert path.read_bytes() == b"one\n2\n"
+
+
+@slow_where_compiled
 def test_patience(tmp_path: Path) -> None:
     changes = ("training.optimizer={name: sgd, learning_rate: 30.0}", "training.epochs=20")
     report = run(tmp_path, *changes, "training.patience=2")
@@ -151,7 +218,9 @@ def test_git_state(tmp_path: Path, monkeypatch) -> None:
     state = git_state()
     assert state is not None
     assert (len(state["commit"]), state["is_dirty"]) == (40, False)
-    (tmp_path / "new").write_text("")
+    (tmp_path / "new").write_text("a run, say")
+    assert git_state() == {"commit": state["commit"], "is_dirty": False}
+    subprocess.run(["git", "add", "new"], check=True)
     assert git_state() == {"commit": state["commit"], "is_dirty": True}
     monkeypatch.setenv("PATH", "")
     assert git_state() is None
