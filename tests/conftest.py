@@ -32,7 +32,14 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 settings.register_profile("keras_s2s", deadline=None)
 settings.load_profile("keras_s2s")
 
+# Nothing that importing three backends makes is garbage; looking for some took a third of the time.
+gc.disable()
+
 SEED = 20240816
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")
