@@ -19,7 +19,6 @@ from keras_s2s.config.architecture import (
     output_dim,
     readout_dim,
 )
-from keras_s2s.config.embedding import EmbeddingConfig
 from keras_s2s.config.errors import ConfigError, KeyPath, Misfit, MissingFileError
 from keras_s2s.config.generation import GenerationConfig
 from keras_s2s.config.ids import LanguagesConfig, SourceIds, SpecialIds, TargetIds
@@ -30,7 +29,9 @@ from keras_s2s.config.objectives import (
     SpanCorruptionConfig,
     TextInfillingConfig,
 )
-from keras_s2s.config.parts import (
+from keras_s2s.config.parts.embedding import EmbeddingConfig
+from keras_s2s.config.parts.recurrent import AttentionConfig, BridgeConfig, CellsConfig
+from keras_s2s.config.parts.registry import (
     REGISTERED,
     FeaturesConfig,
     FrontendConfig,
@@ -38,6 +39,8 @@ from keras_s2s.config.parts import (
     TokensConfig,
     register_part,
 )
+from keras_s2s.config.parts.shared import shared_keys, spread_shared
+from keras_s2s.config.parts.transformer import RelativePositionsConfig, TransformerConfig
 from keras_s2s.config.preset import (
     AdapterConfig,
     HalfConfig,
@@ -59,8 +62,6 @@ from keras_s2s.config.recipe import (
     TrainingConfig,
     WarmStartConfig,
 )
-from keras_s2s.config.recurrent import AttentionConfig, BridgeConfig, CellsConfig
-from keras_s2s.config.shared import shared_keys, spread_shared
 from keras_s2s.config.strict import (
     LARGEST,
     Count,
@@ -74,7 +75,6 @@ from keras_s2s.config.strict import (
 )
 from keras_s2s.config.teacher_forcing import TeacherForcingConfig
 from keras_s2s.config.text import TextConfig, TokenizerConfig, TokenizerKind
-from keras_s2s.config.transformer import RelativePositionsConfig, TransformerConfig
 
 __all__ = [
     "GENERATION_MONITORS",

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, Tag, model_validator
 
-from keras_s2s.config.embedding import EmbeddingConfig
 from keras_s2s.config.errors import Misfit
-from keras_s2s.config.parts import (
+from keras_s2s.config.parts.embedding import EmbeddingConfig
+from keras_s2s.config.parts.recurrent import AttentionConfig, BridgeConfig, CellsConfig
+from keras_s2s.config.parts.registry import (
     TAG,
     FrontendConfig,
     RegisteredPart,
@@ -17,10 +18,9 @@ from keras_s2s.config.parts import (
     registered,
     tag_of,
 )
-from keras_s2s.config.recurrent import AttentionConfig, BridgeConfig, CellsConfig
-from keras_s2s.config.shared import spread_shared
+from keras_s2s.config.parts.shared import spread_shared
+from keras_s2s.config.parts.transformer import TransformerConfig
 from keras_s2s.config.strict import Flag, Number, Positive, Rate, Strict
-from keras_s2s.config.transformer import TransformerConfig
 
 
 class RecurrentEncoderConfig(CellsConfig):

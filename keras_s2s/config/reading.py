@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from keras_s2s.config.errors import ConfigError, KeyPath, Misfit
 from keras_s2s.config.merging import merge
 from keras_s2s.config.nearest import close_words, either
-from keras_s2s.config.parts import REGISTERED, TAG
-from keras_s2s.config.shared import shared_keys
+from keras_s2s.config.parts.registry import REGISTERED, TAG
+from keras_s2s.config.parts.shared import shared_keys
 from keras_s2s.config.strict import Strict
 
 ConfigT = TypeVar("ConfigT", bound=Strict)

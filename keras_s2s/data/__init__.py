@@ -7,12 +7,12 @@ from keras_s2s.data.dates.splits import DateSplits, make_dates
 from keras_s2s.data.encoding import BatchReport
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.explain import explain_batch
-from keras_s2s.data.lines import LineReport, TextLines, read_lines
+from keras_s2s.data.files.lines import LineReport, TextLines, read_lines
+from keras_s2s.data.files.pairs import PairReport, TextPairs, read_pairs
 from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
 from keras_s2s.data.objectives.span_corruption import SpanCorruption, corrupt_spans
 from keras_s2s.data.objectives.text_infilling import TextInfilling
-from keras_s2s.data.pairs import PairReport, TextPairs, read_pairs
 from keras_s2s.data.teacher_forcing import check_teacher_forcing, teacher_forcing
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keras_s2s.documents.sentences import Span
+from keras_s2s.documents.splitting.sentences import Span
 from keras_s2s.documents.words import word_spans
 
 #: Does not begin a line.

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from keras_s2s.documents.blocks import Mark
-from keras_s2s.documents.sentences import Span
+from keras_s2s.documents.formats.blocks import Mark
+from keras_s2s.documents.splitting.sentences import Span
 
 
 class Placed(NamedTuple):

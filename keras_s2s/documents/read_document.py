@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from keras_s2s.documents.blocks import Block, SourceSentence, source_sentences
-from keras_s2s.documents.html_document import html_blocks
-from keras_s2s.documents.plain_text import text_blocks
+from keras_s2s.documents.formats.blocks import Block, SourceSentence, source_sentences
+from keras_s2s.documents.formats.html_document import html_blocks
+from keras_s2s.documents.formats.plain_text import text_blocks
+from keras_s2s.documents.formats.subtitles import subtitle_blocks
 from keras_s2s.documents.rendering import rendered
 from keras_s2s.documents.results import (
     DocumentFormat,
@@ -16,8 +17,7 @@ from keras_s2s.documents.results import (
     MarkupPlacement,
 )
 from keras_s2s.documents.sentence_model import SentenceModel
-from keras_s2s.documents.sentences import Span
-from keras_s2s.documents.subtitles import subtitle_blocks
+from keras_s2s.documents.splitting.sentences import Span
 from keras_s2s.documents.translation import (
     GeneratedPart,
     Translation,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from keras_s2s.documents.blocks import Mark, SourceSentence
+from keras_s2s.documents.formats.blocks import Mark, SourceSentence
 from keras_s2s.documents.line_wrapping import line_breaks
 from keras_s2s.documents.placement import Placed, place_marks
-from keras_s2s.documents.sentences import Span
+from keras_s2s.documents.splitting.sentences import Span
 from keras_s2s.documents.word_weights import WordWeights
 from keras_s2s.documents.words import word_spans
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from keras_s2s.documents.sentences import sentence_language
+from keras_s2s.documents.splitting.sentences import sentence_language
 from keras_s2s.documents.word_weights import attended_weights
 
 if TYPE_CHECKING:

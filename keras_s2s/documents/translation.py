@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from keras_s2s.documents.clauses import ends_clause, fitting_spans
 from keras_s2s.documents.sentence_model import SentenceModel
-from keras_s2s.documents.sentences import Span
+from keras_s2s.documents.splitting.clauses import ends_clause, fitting_spans
+from keras_s2s.documents.splitting.sentences import Span
 from keras_s2s.documents.word_weights import (
     WordWeights,
     proportional_weights,

@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_s2s.analysis.alignment import attention_of_texts, prefix_spans
 from keras_s2s.decoding.generator import NoAttentionError
-from keras_s2s.documents.sentences import Span
+from keras_s2s.documents.splitting.sentences import Span
 from keras_s2s.documents.words import word_spans
 
 

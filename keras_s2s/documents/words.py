@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from keras_s2s.documents.sentences import Span
+from keras_s2s.documents.splitting.sentences import Span
 
 #: First and last characters of scripts that are written without spaces, or nearly so.
 _WITHOUT_SPACES = (

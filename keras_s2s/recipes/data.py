@@ -8,13 +8,13 @@ from typing import Any
 
 from keras_s2s.config import ConfigError, DataConfig, ObjectiveConfig
 from keras_s2s.data.dates.splits import make_dates
-from keras_s2s.data.lines import read_lines
+from keras_s2s.data.files.lines import read_lines
+from keras_s2s.data.files.pairs import read_pairs
 from keras_s2s.data.model_limits import ModelLimits
 from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
 from keras_s2s.data.objectives.span_corruption import SpanCorruption
 from keras_s2s.data.objectives.text_infilling import TextInfilling
-from keras_s2s.data.pairs import read_pairs
 from keras_s2s.text.preprocessor import Preprocessor
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import keras_s2s as s2s
-from keras_s2s.documents.html_tokens import html_tokens
+from keras_s2s.documents.formats.html_tokens import html_tokens
 
 WORDS = st.sampled_from(
     ["one", "two.", "Three!", "四。", "five,", "&amp;", "&eacute;t", "AT&T", "&#65;"]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_s2s.documents.clauses import fitting_spans
-from keras_s2s.documents.sentences import Span, sentence_language, sentence_spans
+from keras_s2s.documents.splitting.clauses import fitting_spans
+from keras_s2s.documents.splitting.sentences import Span, sentence_language, sentence_spans
 from keras_s2s.documents.words import word_spans
 
 

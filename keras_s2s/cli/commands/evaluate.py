@@ -76,7 +76,7 @@ def evaluate(
     check_files(model, [source, target], output, overlong)
     import_backend()
     show_messages()
-    from keras_s2s.data.pairs import is_blank, read_aligned
+    from keras_s2s.data.files.pairs import is_blank, read_aligned
     from keras_s2s.text_metrics.target_language import target_language
 
     lines, pairs = read_aligned(source, target)

@@ -11,7 +11,7 @@ from keras_s2s.cli.lines.input import Line
 from keras_s2s.cli.lines.notes import LineNotes
 
 if TYPE_CHECKING:
-    from keras_s2s.documents.long_texts import SplitText
+    from keras_s2s.documents.splitting.long_texts import SplitText
 
 TRUNCATE = "pass --overlong truncate to cut what is too long, or --overlong split"
 
@@ -126,7 +126,7 @@ def _divided(
     network: Any, texts: Mapping[int, str], options: Mapping[str, Any]
 ) -> dict[int, SplitText]:
     """Returns the parts of lines that are too long, by their numbers."""
-    from keras_s2s.documents.long_texts import split_texts
+    from keras_s2s.documents.splitting.long_texts import split_texts
 
     languages = {name: options.get(name) for name in ("src_lang", "tgt_lang")}
     return dict(zip(texts, split_texts(network, list(texts.values()), **languages), strict=True))

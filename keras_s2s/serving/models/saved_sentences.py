@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_s2s.config import SpecialIds
-from keras_s2s.documents.sentences import sentence_language
+from keras_s2s.documents.splitting.sentences import sentence_language
 from keras_s2s.documents.word_weights import proportional_weights, weights_by_words
 from keras_s2s.export.saved_model.document_signatures import ALIGNMENT, SOURCE_LENGTHS
 from keras_s2s.serving.models.served_model import Row

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from keras_s2s.documents.sentences import Span, has_words, sentence_spans
+from keras_s2s.documents.splitting.sentences import Span, has_words, sentence_spans
 
 
 class Mark(NamedTuple):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from keras_s2s.documents.blocks import Block, Mark
+from keras_s2s.documents.formats.blocks import Block, Mark
 
 #: `00:00:01,000 --> 00:00:04,000`, with hours or without, and settings behind it.
 _TIMES = re.compile(r"\s*(\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3}\s*-->\s*(\d+:)?\d{1,2}:\d{1,2}[.,]\d")

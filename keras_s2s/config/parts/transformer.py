@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from keras_s2s.config.embedding import EmbeddingConfig
+from keras_s2s.config.parts.embedding import EmbeddingConfig
 from keras_s2s.config.strict import LARGEST, Depth, Flag, Number, Positive, Rate, Strict
 
 

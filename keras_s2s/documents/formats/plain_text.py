@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keras_s2s.documents.blocks import Block
+from keras_s2s.documents.formats.blocks import Block
 
 
 def text_blocks(document: str) -> list[Block]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_s2s.data.errors import DataError
-from keras_s2s.data.text_files import text_lines
+from keras_s2s.data.files.text_files import text_lines
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_s2s.documents.sentence_model import KerasSentenceModel
-from keras_s2s.documents.sentences import Span, sentence_language, sentence_spans
+from keras_s2s.documents.splitting.sentences import Span, sentence_language, sentence_spans
 from keras_s2s.documents.translation import joined_parts, spans_of_parts
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from keras_s2s.documents.blocks import Block, Mark
-from keras_s2s.documents.html_tokens import HtmlToken, html_tokens
+from keras_s2s.documents.formats.blocks import Block, Mark
+from keras_s2s.documents.formats.html_tokens import HtmlToken, html_tokens
 
 _BREAKING_NAMES = """
     address area article aside audio base blockquote body br canvas caption center col colgroup dd

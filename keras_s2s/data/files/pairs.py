@@ -13,9 +13,9 @@ from typing import Any, Literal, get_args
 
 from tqdm import tqdm
 
-from keras_s2s.data.delimited import QuoteReport, delimited_pairs
 from keras_s2s.data.errors import DataError
-from keras_s2s.data.text_files import text_lines
+from keras_s2s.data.files.delimited import QuoteReport, delimited_pairs
+from keras_s2s.data.files.text_files import text_lines
 from keras_s2s.text.tables import is_table, pair_columns, table_rows
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from keras_s2s.documents.sentences import Span
+from keras_s2s.documents.splitting.sentences import Span
 
 #: Ends a clause where white space follows: `1,000` and `12:30` are no places to split.
 _BEFORE_SPACE = frozenset(",;:.!?—–…،؛؟।፣፤፥።՝᠂")
