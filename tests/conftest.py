@@ -37,6 +37,25 @@ gc.disable()
 
 SEED = 20240816
 
+#: Files that take longest, longest first. Begun first, none of them runs on alone at the end while
+#: the other process has nothing left to do.
+LONG = (
+    "documentation/test_code_blocks.py",
+    "documentation/test_contributing.py",
+    "recipes/test_killed_runs.py",
+    "export/test_certificate.py",
+    "export/test_export_languages.py",
+    "export/test_saved_model.py",
+    "parity/test_transformers_parity.py",
+    "contracts/test_contracts.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
+    assert all(path.is_file() for path in places), "LONG names a file that is gone"
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 def pytest_collection_finish() -> None:
     gc.enable()
