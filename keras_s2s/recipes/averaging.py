@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.recipes.run_checkpoints import RunCheckpoint, RunCheckpoints, read_checkpoint
+from keras_s2s.training.training_state import as_array
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +30,7 @@ class LastEpochs(keras.callbacks.Callback):
         self.kept = RunCheckpoints(directory, count, "epoch")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        arrays = {
-            str(i): np.array(ops.convert_to_numpy(weight.value))
-            for i, weight in enumerate(self.model.weights)
-        }
+        arrays = {str(i): as_array(weight) for i, weight in enumerate(self.model.weights)}
         self.kept.write(epoch + 1, RunCheckpoint(arrays, {}))
 
     def average(self, model: Any, epochs: int) -> list[int]:
@@ -45,25 +41,21 @@ class LastEpochs(keras.callbacks.Callback):
             epochs: that the run trained.
 
         Returns:
-            the epochs, from 1 on; where some could not be written, which is logged, the others.
-
-        Raises:
-            CheckpointError: the weights of an epoch cannot be read, or there are none.
+            the epochs, from 1 on. Those whose weights were not written (a full disk) or cannot be
+            read are left out, which is logged; where that is all of them, the model stays as it is.
         """
+        sums: dict[str, np.ndarray] = {}
+        used = []
         wanted = range(max(1, epochs - self.count + 1), epochs + 1)
-        used = [epoch for epoch in wanted if self.kept.path(epoch).is_file()]
-        if not used:
-            raise CheckpointError(f"{self.kept.directory} holds no weights to average")
-        if missing := [epoch for epoch in wanted if epoch not in used]:
-            logger.warning(
-                "the weights of epochs %s were not kept; the mean is of epochs %s", missing, used
-            )
-        found = [read_checkpoint(self.kept.path(epoch)).arrays for epoch in used]
-        for i, weight in enumerate(model.weights):
-            weight.assign(mean_of([arrays[str(i)] for arrays in found]))
+        for epoch in wanted:
+            try:
+                arrays = read_checkpoint(self.kept.path(epoch)).arrays
+            except CheckpointError as error:
+                logger.warning("epoch %d is not in the mean of weights: %s", epoch, error)
+                continue
+            used.append(epoch)
+            for name, array in arrays.items():
+                sums[name] = sums.get(name, 0.0) + array.astype("float64")
+        for i, weight in enumerate(model.weights if used else ()):
+            weight.assign((sums[str(i)] / len(used)).astype("float32"))
         return used
-
-
-def mean_of(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the mean of arrays of one shape, summed in float64."""
-    return np.mean(np.stack(arrays), axis=0, dtype="float64").astype("float32")

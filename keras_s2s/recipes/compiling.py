@@ -26,13 +26,19 @@ def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> 
         decoder reads beside true ids.
 
     Raises:
-        ConfigError: a name that means no weight of the model.
+        ConfigError: a name that means no weight of the model; more batches for a step than there
+            are.
     """
     if training.gradient_checkpointing:
         # Alone, so that an error of it names its own key.
         _checked("gradient_checkpointing", checkpoint_gradients, model.network, True)
     if training.freeze:
         _checked("freeze", model.freeze, training.freeze)
+    if training.accumulate > total_steps:
+        raise ConfigError(
+            f"training.accumulate: {training.accumulate} batches for a step, but the run has "
+            f"{total_steps}, so that it would change no weight; accumulate fewer"
+        )
     optimizer = training.optimizer
     options: dict[str, Any] = {"ema": training.ema, "accumulate": training.accumulate}
     total_steps //= training.accumulate

@@ -309,10 +309,14 @@ def _run(
     averaged: dict[str, Any] = {}
     if last_epochs is not None:
         averaged["epochs"] = last_epochs.average(model, len(history["loss"]))
-        measured = model.evaluate(checks, verbose=0, return_dict=True)
-        averaged |= {f"val_{name}": float(value) for name, value in measured.items()}
-        logger.info("mean of epochs %s: val_loss %.4g", averaged["epochs"], averaged["val_loss"])
-        save(model)
+        if averaged["epochs"]:
+            measured = model.evaluate(checks, verbose=0, return_dict=True)
+            averaged |= {f"val_{name}": float(value) for name, value in measured.items()}
+            line = "the mean of epochs %s is saved: val_loss %.4g"
+            logger.info(line, averaged["epochs"], averaged["val_loss"])
+            save(model)
+        else:
+            logger.warning("there is no mean of epochs; the best epoch stays")
     training_seconds = progress.elapsed()
     try:
         model = make_model(str(directory))  # as a user will load it

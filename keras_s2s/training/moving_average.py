@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_s2s.training.inner_optimizers import inner_optimizers
+from keras_s2s.training.training_state import as_array
 
 
 class AverageIn(keras.callbacks.Callback):
@@ -53,9 +53,9 @@ class AverageIn(keras.callbacks.Callback):
                 "the optimiser keeps no moving average; compile with use_ema=True, as in "
                 "keras.optimizers.Adam(1e-3, use_ema=True, ema_momentum=0.999)"
             )
-        self._trained = [_as_array(variable) for variable, _ in pairs]
+        self._trained = [as_array(variable) for variable, _ in pairs]
         for variable, average in pairs:
-            variable.assign(_as_array(average))  # a copy: JAX gives the memory of a step away
+            variable.assign(as_array(average))  # a copy: JAX gives the memory of a step away
 
     def put_back(self) -> None:
         """Puts the trained weights back."""
@@ -89,7 +89,3 @@ def averages(model: Any) -> Iterator[tuple[Any, Any]]:
 def _assign(variables: list[Any], arrays: list[np.ndarray]) -> None:
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
-
-
-def _as_array(variable: Any) -> np.ndarray:
-    return np.array(ops.convert_to_numpy(variable.value))

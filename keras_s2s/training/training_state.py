@@ -34,8 +34,8 @@ def captured_state(model: Any) -> dict[str, np.ndarray]:
     if keras.backend.backend() == "jax":
         # Keras keeps the newest values outside of the variables while `fit` runs.
         model.jax_state_sync()
-    arrays = {name: _as_array(variable) for name, variable in _variables(model)}
-    metrics = {f"metrics/{i}": _as_array(v) for i, v in enumerate(model.metrics_variables)}
+    arrays = {name: as_array(variable) for name, variable in _variables(model)}
+    metrics = {f"metrics/{i}": as_array(v) for i, v in enumerate(model.metrics_variables)}
     return {**arrays, **metrics, **_random_state()}
 
 
@@ -114,7 +114,8 @@ def _variables(model: Any) -> Iterator[tuple[str, Any]]:
     yield from ((f"optimizer/{i}", v) for i, v in enumerate(model.optimizer.variables))
 
 
-def _as_array(variable: Any) -> np.ndarray:
+def as_array(variable: Any) -> np.ndarray:
+    """Returns a copy of the value of a variable, as float32 where NumPy does not have its type."""
     array = np.array(ops.convert_to_numpy(variable.value))
     return array if array.dtype.kind in "biuf" else array.astype("float32")
 
@@ -158,7 +159,7 @@ def _random_state() -> dict[str, np.ndarray]:
         "random/numpy_numbers": np.array(numbers, "float64"),
     }
     if (generator := _global_seed_generator()) is not None:
-        state["random/keras"] = _as_array(generator.state)
+        state["random/keras"] = as_array(generator.state)
     if keras.backend.backend() == "torch":
         import torch
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -14,7 +15,8 @@ from small_models import slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.atomic_writing import BESIDE
-from keras_s2s.recipes import metrics_log, runner
+from keras_s2s.config import ConfigError
+from keras_s2s.recipes import averaging, metrics_log, runner
 from keras_s2s.recipes.metrics_log import append
 from keras_s2s.recipes.progress import Progress
 from keras_s2s.recipes.provenance import git_state
@@ -120,6 +122,36 @@ def test_the_mean_of_the_last_epochs_is_saved(tmp_path: Path, monkeypatch) -> No
             assert np.abs(found - last[-1]).max() > 1e-6
     assert report["average"]["val_loss"] not in report["history"]["val_loss"]
     assert not (tmp_path / "checkpoints").exists()
+
+
+@slow_where_compiled
+def test_weights_of_epochs_that_cannot_be_read_are_not_in_the_mean(tmp_path: Path, caplog) -> None:
+    class Weights:
+        def __init__(self, *values: float) -> None:
+            self.weights = [keras.Variable(float(value), trainable=False) for value in values]
+
+    epochs = averaging.LastEpochs(tmp_path, 3)
+    model = Weights(0.0, 0.0)
+    for epoch in range(4):
+        epochs._model = Weights(epoch, 10.0 * epoch)
+        epochs.on_epoch_end(epoch)
+    assert epochs.average(model, 4) == [2, 3, 4]
+    assert [float(weight) for weight in model.weights] == [2.0, 20.0]
+    path = epochs.kept.path(3)
+    path.write_bytes(path.read_bytes()[:-1])
+    epochs.kept.path(2).unlink()
+    assert epochs.average(model, 4) == [4]
+    assert [float(weight) for weight in model.weights] == [3.0, 30.0]
+    assert "epoch 2 is not in the mean" in caplog.text
+    assert f"epoch 3 is not in the mean of weights: {path} cannot be read" in caplog.text
+    epochs.kept.path(4).unlink()
+    assert epochs.average(model, 4) == []
+    assert [float(weight) for weight in model.weights] == [3.0, 30.0]
+
+
+def test_more_batches_for_a_step_than_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"training\.accumulate: 22 batches for .* has 21"):
+        run(tmp_path, "training.accumulate=22")
 
 
 @slow_where_compiled
