@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import ops
 from recipes.small_runs import assert_same_runs, keep_checkpoints, run
-from small_models import slow_where_compiled
+from small_models import covered, slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
 from keras_s2s.atomic_writing import BESIDE
@@ -55,22 +55,22 @@ def stop_after(monkeypatch: Any, steps: int) -> None:
     monkeypatch.setattr(runner.ProgressBar, "on_train_batch_end", stop)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        ("training.log_steps=2",),
-        (
-            "training.log_steps=2",
-            "training.ema=0.8",
-            "training.average={last_checkpoints: 2}",
-            "training.accumulate=2",
-            "training.optimizer={name: adafactor, learning_rate: 0.05}",
-        ),
-    ],
-)
+OPTIONS = {
+    "records": (),
+    "averages": (
+        "training.ema=0.8",
+        "training.average={last_checkpoints: 2}",
+        "training.accumulate=2",
+        "training.optimizer={name: adafactor, learning_rate: 0.05}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", covered(list(OPTIONS), ["averages"]))
 def test_records_of_a_resumed_run_are_those_of_one_that_never_stopped(
-    tmp_path: Path, monkeypatch, changes
+    tmp_path: Path, monkeypatch, name: str
 ) -> None:
+    changes = ("training.log_steps=2", *OPTIONS[name])
     keep_checkpoints(monkeypatch)
     report = run(tmp_path / "whole", *changes)
     with monkeypatch.context() as patch:

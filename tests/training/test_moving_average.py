@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from small_models import slow_where_compiled
 
 from keras_s2s.config import OptimizerConfig
 from keras_s2s.data import Batches
@@ -105,6 +106,7 @@ def test_the_average_is_a_plain_sum_and_changes_no_training() -> None:
     np.testing.assert_allclose(history["val_loss"][-1], measured["loss"], rtol=1e-5)
 
 
+@slow_where_compiled
 def test_the_momentum_of_a_recipe_is_of_steps_over_several_batches() -> None:
     optimizer = make_optimizer(OptimizerConfig(name="sgd"), total_steps=9, ema=0.9, accumulate=2)
     model, batches = start()
