@@ -1,5 +1,6 @@
 """Callbacks for `fit`, under their public name."""
 
 from keras_s2s.training.callbacks import GenerationMetrics, SaveBest, TimeLimit
+from keras_s2s.training.sample_texts import SampleTexts
 
-__all__ = ["GenerationMetrics", "SaveBest", "TimeLimit"]
+__all__ = ["GenerationMetrics", "SampleTexts", "SaveBest", "TimeLimit"]
