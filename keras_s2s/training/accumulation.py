@@ -20,7 +20,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_s2s.training.inner_optimizers import inner_optimizers, main_optimizer
+from keras_s2s.training.inner_optimizers import inner_optimizers
 from keras_s2s.training.token_weights import token_weights
 from keras_s2s.typing import Tensor
 
@@ -77,8 +77,10 @@ class TokenAccumulation:
 
     def _count(self, tokens: Tensor) -> Tensor:
         """Adds the tokens of a batch; returns the factor of its gradient."""
-        # Not `iterations`, which counts whole steps.
-        batches = ops.convert_to_tensor(main_optimizer(self.optimizer)._iterations)
+        # Not `iterations`, which counts whole steps; and those that were applied, as float16 leaves
+        # out batches whose gradients overflow.
+        counted = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        batches = ops.convert_to_tensor(counted._iterations)
         goes_on = ops.cast(ops.not_equal(batches % self.steps, 0), "float32")
         before = goes_on * ops.convert_to_tensor(self.optimizer._accumulated_tokens)
         total = before + tokens

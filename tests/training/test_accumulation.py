@@ -18,6 +18,7 @@ from small_models import (
 )
 
 from keras_s2s import Seq2SeqLM
+from keras_s2s.training.inner_optimizers import inner_optimizers, main_optimizer
 
 ROWS, LENGTH = 12, 5
 #: Targets of 1 to 5 tokens: in each step of 3 batches of 2 rows some count twice as much as others
@@ -85,7 +86,7 @@ def test_accumulated_batches_are_one_batch(name: str) -> None:
     found, history = trained(small, 2, **CASES[name])
     expected, wanted = trained(keras.optimizers.SGD(**options), 6, **CASES[name])
     assert_same_weights(found, expected)
-    assert found.optimizer.iterations == (12 if name == "groups" else 4)
+    assert main_optimizer(found.optimizer).iterations == 4  # which schedules follow
     # Losses and metrics stay those of the batches.
     for key, values in wanted.items():
         np.testing.assert_allclose(history[key], values, rtol=1e-5, err_msg=key)
@@ -146,6 +147,23 @@ def test_a_compiled_model_accumulates_no_longer_with_another_optimiser() -> None
     assert len(optimizer.variables) == count
     model.compile("sgd")
     assert not any("accumulated" in line for line in model.training_report())
+
+
+def test_optimisers_within_others() -> None:
+    model = make_model(without_dropout(shrunken_preset("transformer_tiny")))
+    plain = keras.optimizers.SGD(0.5)
+    model.compile(plain, learning_rates={"decoder": 0.1, "encoder": 0.2})
+    groups = inner_optimizers(model.optimizer)
+    rates = [float(ops.convert_to_numpy(each.learning_rate)) for each in groups]
+    assert rates == pytest.approx([0.1, 0.2, 0.5])
+    model.optimizer.build(model.trainable_variables)
+    assert main_optimizer(model.optimizer) is groups[-1]
+    wrapped = keras.optimizers.LossScaleOptimizer(plain)
+    assert inner_optimizers(wrapped) == [plain]
+    assert main_optimizer(wrapped) is plain
+    model.compile("sgd", learning_rates={"*": 0.1})
+    model.optimizer.build(model.trainable_variables)
+    assert main_optimizer(model.optimizer) is inner_optimizers(model.optimizer)[0]
 
 
 def test_groups_with_other_numbers_of_batches_are_refused() -> None:
