@@ -21,6 +21,7 @@ from keras_s2s.recipes.metrics_log import append
 from keras_s2s.recipes.progress import Progress
 from keras_s2s.recipes.provenance import git_state
 from keras_s2s.recipes.run_folder import RunFolder
+from keras_s2s.training.moving_average import averages
 
 TIMES = ("seconds", "tokens_per_second")
 
@@ -218,13 +219,50 @@ def test_append(tmp_path: Path) -> None:
 
 
 @slow_where_compiled
-def test_patience(tmp_path: Path) -> None:
-    changes = ("training.optimizer={name: sgd, learning_rate: 30.0}", "training.epochs=20")
-    report = run(tmp_path, *changes, "training.patience=2")
+def test_patience(tmp_path: Path, monkeypatch) -> None:
+    keep_checkpoints(monkeypatch)
+    changes = (
+        "training.optimizer={name: sgd, learning_rate: 30.0}",
+        "training.epochs=20",
+        "training.patience=2",
+    )
+    report = run(tmp_path / "whole", *changes)
     values = report["history"]["val_loss"]
     best = int(np.nanargmin(values))
     assert len(values) == best + 3 < 20
     assert report["best_epoch"] == best + 1
+    steps = lines_of(tmp_path / "whole")[-1]["step"] // len(values)
+    with monkeypatch.context() as patch:
+        # In the last epoch, after one that was not better.
+        stop_after(patch, (best + 2) * steps + 4)
+        with pytest.raises(Stopped):
+            run(tmp_path / "pieces", *changes)
+    run(tmp_path / "pieces", *changes, resume=True)
+    assert_same_runs(tmp_path / "pieces", tmp_path / "whole")
+
+
+@slow_where_compiled
+def test_the_moving_average_is_saved(tmp_path: Path, monkeypatch) -> None:
+    saved: list[list[np.ndarray]] = []
+    real_save, real_bar = Seq2SeqLM.save_to_preset, runner.ProgressBar.on_epoch_end
+
+    def save(self: Seq2SeqLM, *arguments: Any) -> None:
+        saved.append(weights_of(self))
+        for variable, average in averages(self):
+            np.testing.assert_array_equal(variable.numpy(), average.numpy())
+        real_save(self, *arguments)
+
+    def after(self: Any, epoch: int, logs: Any = None) -> None:
+        trained = weights_of(self.model)
+        assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(trained, saved[-1], strict=True))
+        real_bar(self, epoch, logs)
+
+    monkeypatch.setattr(Seq2SeqLM, "save_to_preset", save)
+    monkeypatch.setattr(runner.ProgressBar, "on_epoch_end", after)
+    run(tmp_path, "training.ema=0.8")
+    assert saved
+    for found, wanted in zip(weights_of(Seq2SeqLM.from_preset(tmp_path)), saved[-1], strict=True):
+        np.testing.assert_array_equal(found, wanted)
 
 
 @slow_where_compiled
