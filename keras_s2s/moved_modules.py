@@ -126,10 +126,13 @@ MOVED = {
     "training.bleu_tokenizer": "text_metrics.bleu_tokenizer",
     "training.evaluation": "text_metrics.corpus_metrics",
     "training.interruption": "recipes.interruption",
+    "training.loss": "training.losses.loss",
+    "training.metrics": "training.losses.metrics",
     "training.recipe": "recipes.runner",
     "training.rouge": "text_metrics.rouge",
-    "training.run_folder": "recipes.run_folder",
-    "training.summary": "recipes.summary",
+    "training.run_folder": "recipes.records.run_folder",
+    "training.schedules": "training.optimizers.schedules",
+    "training.summary": "recipes.records.summary",
     "training.target_language": "text_metrics.target_language",
 }
 

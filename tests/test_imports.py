@@ -183,7 +183,7 @@ def test_files_are_short_or_say_why_not():
     ("file", "source", "part"),
     [
         ("layers/masks.py", "from keras_s2s.model import Seq2SeqLM", "runs back"),
-        ("layers/masks.py", "import keras_s2s.training.loss", "runs back"),
+        ("layers/masks.py", "import keras_s2s.training.losses.loss", "runs back"),
         ("layers/masks.py", "import keras_s2s", "runs back"),
         ("layers/masks.py", "from keras_s2s import builder", "runs back"),
         ("layers/masks.py", "from keras_s2s import Seq2SeqLM", "runs back"),
@@ -222,7 +222,7 @@ def test_a_wrong_import_is_found(file, source, part):
         ("model.py", "def f():\n    import tensorflow as tf"),
         ("model.py", "if TYPE_CHECKING:\n    import tensorflow as tf"),
         ("cli/commands/zoo.py", "from keras_s2s.model import Seq2SeqLM"),
-        ("training/loss.py", "from keras_s2s.checkpoints import preset_folder"),
+        ("training/losses/loss.py", "from keras_s2s.checkpoints import preset_folder"),
         ("__init__.py", "from keras_s2s.model import Seq2SeqLM"),
     ],
 )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from keras_s2s.config import ConfigError, TrainingConfig
 from keras_s2s.layers.transformer.checkpointing import checkpoint_gradients
+from keras_s2s.training.optimizers.schedules import make_optimizer
 from keras_s2s.training.scheduled_sampling import make_sampling
-from keras_s2s.training.schedules import make_optimizer
 
 if TYPE_CHECKING:
     from keras_s2s.model import Seq2SeqLM

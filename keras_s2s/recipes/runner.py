@@ -17,26 +17,26 @@ from keras_s2s.catalog import load_recipe
 from keras_s2s.config import GENERATION_MONITORS, RecipeConfig
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.model_limits import ModelLimits
-from keras_s2s.recipes.averaging import LastEpochs
-from keras_s2s.recipes.checkpointing import Checkpointing
-from keras_s2s.recipes.compiling import compile_by
-from keras_s2s.recipes.data import check_sources, load_splits, make_objective
-from keras_s2s.recipes.identity import (
+from keras_s2s.recipes.checkpoints.averaging import LastEpochs
+from keras_s2s.recipes.checkpoints.checkpointing import Checkpointing
+from keras_s2s.recipes.checkpoints.identity import (
     check_same_run,
     data_fingerprint,
     environment_facts,
     recipe_facts,
     tokenizer_fingerprint,
 )
+from keras_s2s.recipes.checkpoints.resuming import find_checkpoint, fit_from, restore, started_with
+from keras_s2s.recipes.compiling import compile_by
+from keras_s2s.recipes.data import check_sources, load_splits, make_objective
 from keras_s2s.recipes.interruption import how_to_go_on, what_is_kept
 from keras_s2s.recipes.measuring import measure, measure_objective
-from keras_s2s.recipes.metrics_log import MetricsLog
-from keras_s2s.recipes.pictures import can_draw, draw
 from keras_s2s.recipes.progress import Progress
-from keras_s2s.recipes.provenance import piece, run_facts, versions
-from keras_s2s.recipes.resuming import find_checkpoint, fit_from, restore, started_with
-from keras_s2s.recipes.run_folder import RECIPE_FILE, RESULTS_FILE, RunFolder, is_complete
-from keras_s2s.recipes.summary import print_summary
+from keras_s2s.recipes.records.metrics_log import MetricsLog
+from keras_s2s.recipes.records.pictures import can_draw, draw
+from keras_s2s.recipes.records.provenance import piece, run_facts, versions
+from keras_s2s.recipes.records.run_folder import RECIPE_FILE, RESULTS_FILE, RunFolder, is_complete
+from keras_s2s.recipes.records.summary import print_summary
 from keras_s2s.recipes.warm_start import warm_started
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text_metrics.corpus_metrics import check_metrics
@@ -47,7 +47,7 @@ from keras_s2s.training.callbacks import (
     SaveBest,
     TimeLimit,
 )
-from keras_s2s.training.moving_average import AverageIn
+from keras_s2s.training.optimizers.moving_average import AverageIn
 
 if TYPE_CHECKING:
     from keras_s2s.model import Seq2SeqLM

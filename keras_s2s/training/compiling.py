@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from keras_s2s.config import ArchitectureConfig
-from keras_s2s.training.loss import TokenCrossEntropy, as_token_loss
-from keras_s2s.training.metrics import Perplexity, TokenAccuracy, as_token_metrics
+from keras_s2s.training.losses.loss import TokenCrossEntropy, as_token_loss
+from keras_s2s.training.losses.metrics import Perplexity, TokenAccuracy, as_token_metrics
 
 #: Why a model with recurrent layers is not compiled for training, by backend.
 _LOOPS_NOT_COMPILED = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_s2s.training.metrics import LossTracker
+from keras_s2s.training.losses.metrics import LossTracker
 
 
 class EmptyEpochs(keras.callbacks.Callback):

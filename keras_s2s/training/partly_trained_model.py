@@ -14,8 +14,8 @@ from keras_s2s.layers.lora import (
     add_adapters,
     is_adapter,
 )
-from keras_s2s.training.freezing import freeze, frozen_weights, unfreeze
-from keras_s2s.training.weight_groups import WeightGroups
+from keras_s2s.training.optimizers.freezing import freeze, frozen_weights, unfreeze
+from keras_s2s.training.optimizers.weight_groups import WeightGroups
 
 
 class PartlyTrainedModel(keras.Model):

@@ -19,8 +19,8 @@ from keras import ops
 from keras_s2s.config import SpecialIds, TeacherForcingConfig
 from keras_s2s.layers.recurrent.decoder import RecurrentDecoder
 from keras_s2s.network import Network
-from keras_s2s.training.inner_optimizers import main_optimizer
 from keras_s2s.training.mixed_inputs import CHOICES, METHODS, draw_numbers, kept_inputs
+from keras_s2s.training.optimizers.inner_optimizers import main_optimizer
 from keras_s2s.training.share_schedules import (
     ConstantShare,
     ExponentialDecay,

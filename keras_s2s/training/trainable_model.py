@@ -13,19 +13,24 @@ from keras_s2s.data.model_limits import ModelLimits
 from keras_s2s.fair_lock import FairLock
 from keras_s2s.layers.transformer.checkpointing import checkpoint_gradients, checkpoints_gradients
 from keras_s2s.text.preprocessor import Preprocessor
-from keras_s2s.training.accumulation import TokenAccumulation, token_accumulation, with_factor
 from keras_s2s.training.callbacks import CompilingMessage
 from keras_s2s.training.compiling import compile_arguments
 from keras_s2s.training.data_checks import DataChecks, named_arguments, refuse_class_weight
 from keras_s2s.training.empty_epochs import EmptyEpochs
-from keras_s2s.training.freezing import (
+from keras_s2s.training.kept_weights import kept_weights
+from keras_s2s.training.losses.fused_step import FusedStep, current_step, fused, fused_step
+from keras_s2s.training.losses.metrics import LossTracker
+from keras_s2s.training.losses.token_weights import token_weights
+from keras_s2s.training.optimizers.accumulation import (
+    TokenAccumulation,
+    token_accumulation,
+    with_factor,
+)
+from keras_s2s.training.optimizers.freezing import (
     frozen_report,
     refuse_other_weights,
 )
-from keras_s2s.training.fused_step import FusedStep, current_step, fused, fused_step
-from keras_s2s.training.kept_weights import kept_weights
-from keras_s2s.training.learning_rates import rates_report, with_learning_rates
-from keras_s2s.training.metrics import LossTracker
+from keras_s2s.training.optimizers.learning_rates import rates_report, with_learning_rates
 from keras_s2s.training.partly_trained_model import PartlyTrainedModel
 from keras_s2s.training.restored_epoch import RestoredEpoch
 from keras_s2s.training.scheduled_sampling import (
@@ -36,7 +41,6 @@ from keras_s2s.training.scheduled_sampling import (
 from keras_s2s.training.share_schedules import ShareSchedule
 from keras_s2s.training.taken_turns import taking_turns
 from keras_s2s.training.tensorflow_passes import PassHooks, needs_no_tuning, untuned
-from keras_s2s.training.token_weights import token_weights
 
 
 class TrainableModel(PartlyTrainedModel):

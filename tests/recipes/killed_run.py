@@ -14,7 +14,8 @@ import pytest
 from recipes.small_runs import keep_checkpoints, run
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.recipes import run_checkpoints, runner
+from keras_s2s.recipes import runner
+from keras_s2s.recipes.checkpoints import run_checkpoints
 
 OPTIONS = (
     "training.ema=0.8",

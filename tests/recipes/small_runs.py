@@ -14,7 +14,7 @@ from keras_s2s import Seq2SeqLM
 from keras_s2s.catalog import load_recipe
 from keras_s2s.config import RecipeConfig
 from keras_s2s.recipes import runner
-from keras_s2s.recipes.run_checkpoints import RunCheckpoints
+from keras_s2s.recipes.checkpoints.run_checkpoints import RunCheckpoints
 
 CHANGES = [
     "model=transformer_tiny",

@@ -17,8 +17,9 @@ from recipes.small_runs import (
 from small_models import COMPILES, slow_where_compiled
 
 from keras_s2s.config import ConfigError
-from keras_s2s.recipes import run_checkpoints, runner
-from keras_s2s.recipes.run_checkpoints import RunCheckpoints
+from keras_s2s.recipes import runner
+from keras_s2s.recipes.checkpoints import run_checkpoints
+from keras_s2s.recipes.checkpoints.run_checkpoints import RunCheckpoints
 
 
 class Stopped(Exception):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.recipes import run_checkpoints
-from keras_s2s.recipes.run_checkpoints import (
+from keras_s2s.recipes.checkpoints import run_checkpoints
+from keras_s2s.recipes.checkpoints.run_checkpoints import (
     RunCheckpoint,
     RunCheckpoints,
     read_checkpoint,

@@ -12,8 +12,8 @@ from keras_s2s.cli import app, main
 from keras_s2s.config import ConfigError
 from keras_s2s.recipes.interruption import what_is_kept
 from keras_s2s.recipes.progress import Progress
-from keras_s2s.recipes.run_folder import OTHER_MODELS, RunFolder, check_run_folder
-from keras_s2s.recipes.summary import next_command, print_summary
+from keras_s2s.recipes.records.run_folder import OTHER_MODELS, RunFolder, check_run_folder
+from keras_s2s.recipes.records.summary import next_command, print_summary
 
 
 def model_in(folder: Path) -> Path:

@@ -16,12 +16,14 @@ from small_models import covered, slow_where_compiled
 from keras_s2s import Seq2SeqLM
 from keras_s2s.atomic_writing import BESIDE
 from keras_s2s.config import ConfigError
-from keras_s2s.recipes import averaging, metrics_log, runner
-from keras_s2s.recipes.metrics_log import append
+from keras_s2s.recipes import runner
+from keras_s2s.recipes.checkpoints import averaging
 from keras_s2s.recipes.progress import Progress
-from keras_s2s.recipes.provenance import git_state
-from keras_s2s.recipes.run_folder import RunFolder
-from keras_s2s.training.moving_average import averages
+from keras_s2s.recipes.records import metrics_log
+from keras_s2s.recipes.records.metrics_log import append
+from keras_s2s.recipes.records.provenance import git_state
+from keras_s2s.recipes.records.run_folder import RunFolder
+from keras_s2s.training.optimizers.moving_average import averages
 
 TIMES = ("seconds", "tokens_per_second")
 

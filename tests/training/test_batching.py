@@ -13,8 +13,8 @@ from small_models import make_model, model_inputs, shrunken_preset, slow_where_c
 
 from keras_s2s import Seq2SeqLM, data
 from keras_s2s.config import PresetConfig
-from keras_s2s.training.loss import TokenCrossEntropy
-from keras_s2s.training.metrics import LossTracker, Perplexity, TokenMean
+from keras_s2s.training.losses.loss import TokenCrossEntropy
+from keras_s2s.training.losses.metrics import LossTracker, Perplexity, TokenMean
 
 BACKEND = keras.backend.backend()
 RNG = np.random.default_rng(3)

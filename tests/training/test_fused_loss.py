@@ -12,9 +12,9 @@ from small_batch import INPUTS, LABELS
 from small_models import make_model, shrunken_preset, to_numpy, without_dropout
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.training import fused_cross_entropy as module
-from keras_s2s.training.fused_cross_entropy import fused_cross_entropy
-from keras_s2s.training.loss import TokenCrossEntropy
+from keras_s2s.training.losses import fused_cross_entropy as module
+from keras_s2s.training.losses.fused_cross_entropy import fused_cross_entropy
+from keras_s2s.training.losses.loss import TokenCrossEntropy
 
 N, D, V = 11, 5, 7
 RNG = np.random.default_rng(3)

@@ -10,9 +10,9 @@ import pytest
 from keras import ops
 
 from keras_s2s.config import OptimizerConfig
-from keras_s2s.training.loss import TokenCrossEntropy
-from keras_s2s.training.metrics import Perplexity, TokenAccuracy
-from keras_s2s.training.schedules import InverseSqrt, LinearWarmup, make_optimizer
+from keras_s2s.training.losses.loss import TokenCrossEntropy
+from keras_s2s.training.losses.metrics import Perplexity, TokenAccuracy
+from keras_s2s.training.optimizers.schedules import InverseSqrt, LinearWarmup, make_optimizer
 
 RNG = np.random.default_rng(5)
 LOGITS = RNG.normal(size=(3, 4, 7)).astype("float32") * 3

@@ -11,8 +11,8 @@ from small_models import slow_where_compiled
 from keras_s2s.config import OptimizerConfig
 from keras_s2s.data import Batches
 from keras_s2s.model import Seq2SeqLM
-from keras_s2s.training.moving_average import AverageIn, averages
-from keras_s2s.training.schedules import make_optimizer
+from keras_s2s.training.optimizers.moving_average import AverageIn, averages
+from keras_s2s.training.optimizers.schedules import make_optimizer
 
 ARCHITECTURE = {
     "source_vocab_size": 16,

@@ -12,7 +12,7 @@ from small_models import make_model, shrunken_preset
 
 from keras_s2s import Seq2SeqLM, data
 from keras_s2s.training import callbacks
-from keras_s2s.training.metrics import LossTracker
+from keras_s2s.training.losses.metrics import LossTracker
 
 BACKEND = keras.backend.backend()
 

@@ -43,7 +43,7 @@ def train(
     that --resume goes on from.
     """
     from keras_s2s import catalog
-    from keras_s2s.recipes.run_folder import check_run_folder
+    from keras_s2s.recipes.records.run_folder import check_run_folder
 
     config = catalog.load_recipe(recipe, settings or [])
     folder = out or Path("runs") / Path(recipe).stem

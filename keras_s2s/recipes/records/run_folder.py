@@ -13,7 +13,7 @@ from typing import Any
 
 from keras_s2s.atomic_writing import BESIDE
 from keras_s2s.config import ConfigError
-from keras_s2s.recipes.run_checkpoints import RunCheckpoints
+from keras_s2s.recipes.checkpoints.run_checkpoints import RunCheckpoints
 
 RESULTS_FILE = "results.json"
 RECIPE_FILE = "recipe.yaml"

@@ -9,10 +9,10 @@ from typing import Any
 import keras
 
 from keras_s2s.data.batches import Batches
+from keras_s2s.recipes.checkpoints.run_checkpoints import RunCheckpoint
 from keras_s2s.recipes.progress import Progress
-from keras_s2s.recipes.provenance import versions
-from keras_s2s.recipes.run_checkpoints import RunCheckpoint
-from keras_s2s.recipes.run_folder import RunFolder
+from keras_s2s.recipes.records.provenance import versions
+from keras_s2s.recipes.records.run_folder import RunFolder
 from keras_s2s.training.callbacks import SaveBest
 from keras_s2s.training.training_state import (
     RestoredState,

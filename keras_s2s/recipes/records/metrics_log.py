@@ -13,8 +13,8 @@ import keras
 from keras import ops
 
 from keras_s2s.recipes.progress import Progress
-from keras_s2s.recipes.run_folder import METRICS_FILE, RunFolder
-from keras_s2s.training.inner_optimizers import main_optimizer
+from keras_s2s.recipes.records.run_folder import METRICS_FILE, RunFolder
+from keras_s2s.training.optimizers.inner_optimizers import main_optimizer
 
 logger = logging.getLogger(__name__)
 

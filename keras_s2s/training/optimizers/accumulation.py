@@ -20,8 +20,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_s2s.training.inner_optimizers import inner_optimizers
-from keras_s2s.training.token_weights import token_weights
+from keras_s2s.training.losses.token_weights import token_weights
+from keras_s2s.training.optimizers.inner_optimizers import inner_optimizers
 from keras_s2s.typing import Tensor
 
 #: What the gradient of the loss of the running step is multiplied with.

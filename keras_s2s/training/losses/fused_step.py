@@ -16,7 +16,7 @@ import keras
 from keras import ops
 
 from keras_s2s.layers.embeddings import OutputProjection
-from keras_s2s.training.fused_cross_entropy import TokenSums, fused_cross_entropy
+from keras_s2s.training.losses.fused_cross_entropy import TokenSums, fused_cross_entropy
 from keras_s2s.typing import Tensor
 
 

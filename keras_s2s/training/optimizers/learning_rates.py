@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_s2s.training.weight_groups import WeightGroups, described
+from keras_s2s.training.optimizers.weight_groups import WeightGroups, described
 
 
 def with_learning_rates(

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 
 from keras_s2s.config import CheckpointsConfig
+from keras_s2s.recipes.checkpoints.run_checkpoints import RunCheckpoint, RunCheckpoints
 from keras_s2s.recipes.progress import Progress
-from keras_s2s.recipes.run_checkpoints import RunCheckpoint, RunCheckpoints
 from keras_s2s.training.training_state import captured_state
 
 

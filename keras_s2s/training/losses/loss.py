@@ -9,8 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_s2s.training.fused_step import current_step
-from keras_s2s.training.token_weights import without_ignored
+from keras_s2s.training.losses.fused_step import current_step
+from keras_s2s.training.losses.token_weights import without_ignored
 from keras_s2s.typing import Tensor
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_s2s.training.inner_optimizers import inner_optimizers
+from keras_s2s.training.optimizers.inner_optimizers import inner_optimizers
 from keras_s2s.training.training_state import as_array
 
 

@@ -10,7 +10,11 @@ import keras
 import numpy as np
 
 from keras_s2s.checkpoints.errors import CheckpointError
-from keras_s2s.recipes.run_checkpoints import RunCheckpoint, RunCheckpoints, read_checkpoint
+from keras_s2s.recipes.checkpoints.run_checkpoints import (
+    RunCheckpoint,
+    RunCheckpoints,
+    read_checkpoint,
+)
 from keras_s2s.training.training_state import as_array
 
 logger = logging.getLogger(__name__)

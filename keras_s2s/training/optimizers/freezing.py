@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from keras_s2s.training.weight_groups import described
+from keras_s2s.training.optimizers.weight_groups import described
 
 
 def frozen_weights(model: Any) -> list[Any]:

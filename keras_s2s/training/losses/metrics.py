@@ -11,8 +11,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_s2s.training.loss import takes_probabilities, token_cross_entropy
-from keras_s2s.training.token_weights import by_row, without_ignored
+from keras_s2s.training.losses.loss import takes_probabilities, token_cross_entropy
+from keras_s2s.training.losses.token_weights import by_row, without_ignored
 from keras_s2s.typing import Tensor
 
 

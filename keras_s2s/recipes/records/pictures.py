@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_s2s.recipes.run_folder import ATTENTION_FILE, CURVE_FILE
+from keras_s2s.recipes.records.run_folder import ATTENTION_FILE, CURVE_FILE
 
 if TYPE_CHECKING:
     from keras_s2s.model import Seq2SeqLM

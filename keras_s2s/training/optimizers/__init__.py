@@ -1,0 +1,1 @@
+"""What is trained, how fast, and what is made of the gradients: groups, schedules, averages."""
