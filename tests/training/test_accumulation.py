@@ -18,7 +18,7 @@ from small_models import (
 )
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.training.inner_optimizers import inner_optimizers, main_optimizer
+from keras_s2s.training.optimizers.inner_optimizers import inner_optimizers, main_optimizer
 
 ROWS, LENGTH = 12, 5
 #: Targets of 1 to 5 tokens: in each step of 3 batches of 2 rows some count twice as much as others
