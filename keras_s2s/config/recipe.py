@@ -223,6 +223,7 @@ class TrainingConfig(Strict):
     num_buckets: Positive = 6
     optimizer: OptimizerConfig = OptimizerConfig()
     label_smoothing: Rate = 0.0
+    r_drop: Annotated[Number, Field(ge=0)] = 0.0
     freeze: tuple[str, ...] = Field(
         (),
         description="Parts of the network, or patterns of the paths of weights, that are not "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_s2s.config import ConfigError, TrainingConfig
 from keras_s2s.layers.transformer.checkpointing import checkpoint_gradients
+from keras_s2s.training.losses.r_drop import checked_alpha
 from keras_s2s.training.optimizers.schedules import make_optimizer
 from keras_s2s.training.scheduled_sampling import make_sampling
 
@@ -50,6 +51,7 @@ def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> 
         )
         for name, rate in optimizer.learning_rates.items()
     }
+    _checked("r_drop", checked_alpha, training.r_drop, model)
     sampling = make_sampling(training.teacher_forcing, total_steps, training.seed)
     _checked(
         "optimizer.learning_rates",
@@ -59,6 +61,7 @@ def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> 
         learning_rates=rates or None,
         gradient_checkpointing=training.gradient_checkpointing,
         teacher_forcing=True if sampling is None else sampling,
+        r_drop=training.r_drop,
     )
     return model.training_report()
 
