@@ -89,15 +89,6 @@ def test_ids_and_texts_are_pythons(name, tmp_path):
         compare(found.target, 300)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in FOLDERS if name not in REFUSED])
-def test_ids_and_texts_of_ten_thousand(name, tmp_path):
-    found = read(name, tmp_path)
-    compare(found.source, 10_000)
-    if found.target is not found.source:
-        compare(found.target, 10_000)
-
-
 def test_every_kind_has_a_twin_and_a_folder_here(tmp_path):
     assert set(PRETRAINED_TOKENIZERS) < set(IN_GRAPH_TOKENIZERS)
     kinds = {read(name, tmp_path).source.kind for name in QUICK}

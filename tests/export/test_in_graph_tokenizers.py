@@ -13,13 +13,14 @@ from unicode_texts import CORPUS, TEXTS
 
 from keras_s2s.config import SpecialIds, TokenizerConfig
 from keras_s2s.export import ExportError
+from keras_s2s.export.in_graph.normalization import normalize
 from keras_s2s.export.in_graph.preprocessor import InGraphPreprocessor, check_preprocessor
 from keras_s2s.export.in_graph.registry import (
     IN_GRAPH_TOKENIZERS,
     check_tokenizer,
     in_graph_tokenizer,
 )
-from keras_s2s.export.in_graph.text_ops import normalize, valid_utf8
+from keras_s2s.export.in_graph.text_ops import valid_utf8
 from keras_s2s.text import TOKENIZERS, Preprocessor, train_tokenizer
 from keras_s2s.text.trained.character import CharacterTokenizer
 from keras_s2s.text.trained.normalization import Normalizer

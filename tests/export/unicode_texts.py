@@ -67,6 +67,30 @@ def random_texts(count: int, seed: int = 0) -> list[str]:
     return texts
 
 
+def texts_of_any_characters(count: int, seed: int = 0) -> list[str]:
+    """`count` texts of 0 to 16 characters of every script, of new ones and of none.
+
+    Half of them have neighbours of few characters drawn at random, as words do, and marks between
+    them; the others have characters from all of Unicode.
+    """
+    rng = random.Random(seed)
+    texts = []
+    for i in range(count):
+        # Planes 0, 1, 2 and 14 are those with letters and marks.
+        starts = [rng.choice([0, 0, 0, 1, 1, 2, 14]) << 16 | rng.randrange(0xFFF0) for _ in "abc"]
+        highest = rng.choice([0xFFFF, 0x10FFFF])
+        points = [
+            rng.randint(0, highest)
+            if i % 2
+            else ord(rng.choice(JOINERS))
+            if rng.random() < 0.2
+            else rng.choice(starts) + rng.randrange(16)
+            for _ in range(rng.randint(0, 16))
+        ]
+        texts.append("".join(chr(p) for p in points if not 0xD800 <= p < 0xE000))
+    return texts
+
+
 TEXTS = [*AWKWARD, *random_texts(600)]
 CORPUS = [
     "Two young men are outside near many bushes.",

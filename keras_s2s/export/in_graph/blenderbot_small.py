@@ -6,11 +6,11 @@ from typing import Any
 
 from keras_s2s.export.in_graph.added_tokens import InGraphPythonTokenizer
 from keras_s2s.export.in_graph.byte_pairs import BytePairMerges
+from keras_s2s.export.in_graph.normalization import lowercase
 from keras_s2s.export.in_graph.text_ops import (
     CUT,
     WHITE_SPACE,
     cut,
-    lowercase,
     mark,
     merge_rows,
     strip,

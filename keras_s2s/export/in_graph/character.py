@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras_s2s.export.in_graph.base import InGraphTokenizer
-from keras_s2s.export.in_graph.text_ops import check_normalizer, normalize
+from keras_s2s.export.in_graph.normalization import check_normalizer, normalize
 from keras_s2s.text.special_tokens import UNKNOWN_SURFACE
 from keras_s2s.text.trained.character import CharacterTokenizer
 

@@ -10,11 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from keras_s2s.export.errors import ExportError
 from keras_s2s.text.pretrained.base import SPACED
-from keras_s2s.text.trained.normalization import Normalizer
-
-NORMAL_FORMS = {"nfc": "NFC", "nfkc": "NFKC"}
 
 #: What a cut is marked with; see above.
 CUT = b"\xff"
@@ -23,15 +19,6 @@ CUT = b"\xff"
 #: for the four separators U+001C to U+001F.
 WHITE_SPACE = "\t-\r\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 PYTHON_SPACE = WHITE_SPACE + "\x1c-\x1f"
-
-
-def check_normalizer(kind: str, normalizer: Normalizer) -> None:
-    """Raises an error for a normalisation that TensorFlow does not have."""
-    if normalizer.form != "none" and normalizer.form not in NORMAL_FORMS:
-        raise ExportError(
-            f"normalization: {normalizer.form} of a {kind} tokenizer has no TensorFlow twin; "
-            f"supported: none, {', '.join(NORMAL_FORMS)}"
-        )
 
 
 def valid_utf8(texts: Any, errors: str = "replace") -> Any:
@@ -44,41 +31,6 @@ def valid_utf8(texts: Any, errors: str = "replace") -> Any:
     import tensorflow as tf
 
     return tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors=errors)
-
-
-def normalize(texts: Any, normalizer: Normalizer) -> Any:
-    """Applies `normalizer` to string `texts [B]`."""
-    texts = _compose(texts, normalizer)
-    if normalizer.lowercase:
-        texts = _compose(lowercase(texts), normalizer)
-    return texts
-
-
-def _compose(texts: Any, normalizer: Normalizer) -> Any:
-    if normalizer.form == "none":
-        return texts
-    return normal_form(texts, NORMAL_FORMS[normalizer.form])
-
-
-def normal_form(texts: Any, form: str) -> Any:
-    """Brings string `texts` into the normal form `form`, e.g. `"NFC"`."""
-    text = import_tensorflow_text(f"normalization: {form.lower()}")
-    return text.normalize_utf8(texts, form)
-
-
-def lowercase(texts: Any) -> Any:
-    """Lowercases string `texts [B]` as Python's `str.lower` does."""
-    import tensorflow as tf
-
-    # The op ends a text at its first NUL. NUL is no letter and part of no word, so that the parts
-    # between NULs are lowercased alike alone (a final sigma too). Joining loses NUL as well,
-    # where it is the separator: each part has its own in front, and the first one is removed.
-    parts = tf.strings.split(texts, sep="\0")
-    lower = tf.strings.lower(parts.flat_values, encoding="utf-8")
-    marked = parts.with_flat_values(tf.strings.join([tf.constant("\0"), lower]))
-    joined = tf.strings.reduce_join(marked, axis=-1)
-    length = tf.strings.length(joined)
-    return tf.strings.substr(joined, tf.ones_like(length), length - 1)
 
 
 def strip(texts: Any, white_space: str = PYTHON_SPACE) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from keras_s2s.export.in_graph.base import InGraphTokenizer
+from keras_s2s.export.in_graph.normalization import check_normalizer, normalize
 from keras_s2s.export.in_graph.tables import Surfaces, id_table
-from keras_s2s.export.in_graph.text_ops import CUT, check_normalizer, cut, mark, normalize
+from keras_s2s.export.in_graph.text_ops import CUT, cut, mark
 from keras_s2s.text.special_tokens import UNKNOWN_SURFACE
 from keras_s2s.text.trained.word import JOINER, WordTokenizer
 from keras_s2s.text.trained.word_pattern import WHITESPACE, token_pattern

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from keras_s2s.export.in_graph.normalization import normal_form
 from keras_s2s.export.in_graph.pipelines.parts import (
     Check,
     Settings,
@@ -17,7 +18,7 @@ from keras_s2s.export.in_graph.pipelines.parts import (
 from keras_s2s.export.in_graph.pipelines.precompiled import Precompiled
 from keras_s2s.export.in_graph.pipelines.probing import character_changes
 from keras_s2s.export.in_graph.tables import CharacterMap
-from keras_s2s.export.in_graph.text_ops import WHITE_SPACE, normal_form
+from keras_s2s.export.in_graph.text_ops import WHITE_SPACE
 
 Normalize = Callable[[Any], Any]
 
@@ -35,7 +36,7 @@ def normalizer(settings: Settings | None) -> Normalize:
 
 
 def _form(settings: Settings) -> Normalize:
-    return lambda texts: normal_form(texts, settings["type"])
+    return lambda texts: normal_form(texts, settings["type"], library=True)
 
 
 def _character_wise(settings: Settings) -> Normalize:

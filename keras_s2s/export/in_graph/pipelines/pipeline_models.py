@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import itertools
+from collections.abc import Iterable
 from typing import Any
 
 from keras_s2s.export.in_graph.byte_pairs import BytePairMerges
@@ -42,12 +44,18 @@ class WordPiece(PipelineModel):
         self.longest = settings.get("max_input_chars_per_word", 100)
         self.unknown = vocab[settings["unk_token"]]
         prefix = settings.get("continuing_subword_prefix", "##")
-        # A position without a token gets one that no text has, and so do those that the op cannot
-        # hold: the bare mark, and pieces with NUL, which BERT removes from texts.
+        # A position without a token gets one that no text has, and so does the bare mark, which
+        # the op cannot hold.
         tokens = ["\uffff" * 8 + str(i) for i in range(1 + max(vocab.values()))]
         for token, i in vocab.items():
-            if token not in ("", prefix) and "\0" not in token:
+            if token not in ("", prefix):
                 tokens[i] = token
+        # Nor can it hold NUL, for which another character stands then. What is that character
+        # in a text is yet another one.
+        self.stands_for_nul = ""
+        if any("\0" in token for token in tokens):
+            self.stands_for_nul, self.other = _unused_characters(tokens, 2)
+            tokens = [token.replace("\0", self.stands_for_nul) for token in tokens]
         self.op = text.FastWordpieceTokenizer(
             tokens,
             suffix_indicator=prefix,
@@ -63,12 +71,22 @@ class WordPiece(PipelineModel):
 
         # The library counts characters, the op bytes.
         long = tf.strings.length(words, unit="UTF8_CHAR") > self.longest
+        if self.stands_for_nul:
+            words = tf.strings.regex_replace(words, self.stands_for_nul, self.other)
+            words = tf.strings.regex_replace(words, r"\x{0}", self.stands_for_nul)
         ids = self.op.tokenize(tf.where(long, "", words))
         unknown = tf.RaggedTensor.from_row_lengths(
             tf.fill([tf.reduce_sum(tf.cast(long, tf.int32))], self.unknown),
             tf.cast(long, tf.int64),
         )
         return tf.concat([tf.cast(ids, tf.int32), unknown], axis=1)
+
+
+def _unused_characters(tokens: Iterable[str], count: int) -> list[str]:
+    """Returns characters for private use that occur in no token."""
+    used = {c for token in tokens for c in token}
+    private = map(chr, range(0xE000, 0xF900))
+    return list(itertools.islice((c for c in private if c not in used), count))
 
 
 class WordLevel(PipelineModel):
