@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import random
 import sys
@@ -57,6 +58,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
+#: Counts the files that this process has begun.
+_FILES = itertools.count()
+
+
 def pytest_collection_finish() -> None:
     gc.enable()
 
@@ -75,6 +80,8 @@ def modules_are_no_garbage() -> None:
     """What is there when a file begins is left alone by the garbage collector: walking over all
     that the backends define takes half a second, and Keras does it after each layer it quantises.
     """
+    if next(_FILES) % 20 == 19:
+        gc.unfreeze()  # what earlier files have left since is collected now
     gc.collect()
     gc.freeze()
 
