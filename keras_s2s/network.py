@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import ops
@@ -97,7 +98,7 @@ class Network:
                 `encoder_padding_mask`, bool `[B, S]`. Others are ignored.
         """
         vectors, mask = self.frontend(inputs)
-        memory = Memory(*self.encoder(vectors, mask=mask))
+        memory = _checked_memory(self.encoder, self.encoder(vectors, mask=mask))
         if self.memory_projection is None:
             return memory
         return memory._replace(values=kernels.linear(self.memory_projection, memory.values))
@@ -185,3 +186,26 @@ class Network:
     def max_target_length(self) -> int | None:
         """Longest decoder input in ids, where learned positions set a limit."""
         return self.config.decoder.embedding.max_positions
+
+
+def _checked_memory(encoder: Encoder, found: Any) -> Memory:
+    """Returns what an encoder returned.
+
+    Raises:
+        TypeError: it is no `Memory`.
+        ValueError: its vectors have another width than `output_dim`, which the decoder relies on.
+    """
+    name = type(encoder).__name__
+    if not isinstance(found, tuple | list) or len(found) != len(Memory._fields):
+        raise TypeError(
+            f"{name}.call returned a {type(found).__name__}; expected "
+            f"Memory({', '.join(Memory._fields)})"
+        )
+    memory = Memory(*found)
+    width = memory.values.shape[-1]
+    if width not in (None, encoder.output_dim):
+        raise ValueError(
+            f"{name}.call returned vectors of width {width}, but its output_dim is "
+            f"{encoder.output_dim}; they must be equal"
+        )
+    return memory

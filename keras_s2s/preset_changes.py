@@ -60,7 +60,7 @@ def changed(
 
 
 def with_trained_bias(config: PresetConfig, train: bool | None, *, origin: str) -> PresetConfig:
-    """Returns `config` with a bias of the logits that is trained, or is not; None leaves it.
+    """Returns `config` with the output bias trainable or fixed; None leaves it as it is.
 
     Raises:
         ConfigError: there is no bias to train.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Pieces(NamedTuple):
-    """The ids of a source or a target, in words. All lists have an entry for each id.
+    """A source or a target as tokens, pieces of text and words. Lists have an entry for each id.
 
     Attributes:
         tokens: the tokenizer's own, printable; special ones included.
@@ -31,7 +31,7 @@ class Pieces(NamedTuple):
 
 
 class AttendedPieces(NamedTuple):
-    """A pair in pieces.
+    """The pieces of a source and a target, with the attention between them.
 
     Attributes:
         source: S pieces.

@@ -1,5 +1,5 @@
-"""Loading of weights by Keras' own code: files that cannot be read are told, and what fails on its
-way changes nothing.
+"""Loads weights with Keras: an unreadable file is an error that names it, and a load that fails
+leaves the old weights as they were.
 """
 
 from __future__ import annotations

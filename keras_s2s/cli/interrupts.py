@@ -16,7 +16,7 @@ AGAIN = 0.02
 
 @contextlib.contextmanager
 def kept_interrupts() -> Iterator[None]:
-    """Raises an interrupt again that came where errors are dropped.
+    """Raises a Ctrl-C again that arrived where Python drops errors.
 
     An error within a callback of the garbage collector, or a finaliser, is printed and forgotten.
     JAX has such a callback, and is imported wherever it is installed, so that a Ctrl-C during

@@ -34,8 +34,8 @@ class Pairs(NamedTuple):
 def target_starts(
     parts: ModelParts, tgt_lang: Language, count: int
 ) -> dict[TargetStart, list[int]]:
-    """Returns the places of `count` sources by how their targets begin; without sources, one entry
-    without places.
+    """Groups the numbers of `count` sources by decoder start and forced first id; without sources
+    there is one empty group.
     """
     groups: dict[TargetStart, list[int]] = {}
     for row, code in enumerate(spread(tgt_lang, count, "tgt_lang")):

@@ -152,7 +152,7 @@ class WordWeights(NamedTuple):
 def with_kept_words(
     weights: np.ndarray, source: str, target: str, kept: Sequence[Span]
 ) -> WordWeights:
-    """Returns words and weights in which what was copied from a kept span stands for it alone.
+    """Returns words and weights in which a word copied from a kept span belongs to that span alone.
 
     Args:
         weights: `[T words, S characters]`.
@@ -197,7 +197,7 @@ def _copy_of(
     starts, ends = {word.start for word in words}, {word.end for word in words}
 
     def distance(place: Span) -> tuple[bool, float]:
-        """Returns whether it is a part of a word only, and how far it is from its place."""
+        """Returns whether a place cuts a word, and its distance from the expected position."""
         return not (place.start in starts and place.end in ends), abs(place.start - wanted)
 
     return min(places, key=distance, default=None)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> list[str]:
-    """Freezes what a recipe says, and compiles the model.
+    """Freezes the weights that a recipe names, and compiles the model.
 
     Args:
         training: of the recipe.

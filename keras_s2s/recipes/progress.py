@@ -1,4 +1,4 @@
-"""How far a run has got, over all of its pieces."""
+"""Progress of a run, over all processes that worked on it."""
 
 from __future__ import annotations
 

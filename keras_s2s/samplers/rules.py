@@ -55,6 +55,11 @@ def make_rules(
         else:
             rules.append(make(value))
     for rule in own:
+        if isinstance(rule, type):
+            raise TypeError(
+                f"processors must hold objects, not the class {rule.__name__}; pass "
+                f"processors=[{rule.__name__}(...)]"
+            )
         if not callable(rule):
             raise TypeError(
                 f"processors must hold LogitsProcessor objects, not {type(rule).__name__}"

@@ -243,7 +243,7 @@ def process(
     histories = ops.reshape(tokens, (-1, ops.shape(tokens)[-1]))
     step = Step(histories, index, sources, width, alive)
     for processor in plan.processors:
-        scores = processor(scores, step, plan)
+        scores = _of_the_same_shape(processor, processor(scores, step, plan), scores)
     if plan.prefixed:
         given = step.of_rows(in_prefix(sources, index, plan))
         place = ops.minimum(ops.cast(index, "int32"), ops.shape(sources.prefix)[1] - 1)
@@ -253,6 +253,22 @@ def process(
         only = ops.where(chosen, ops.zeros_like(scores), ops.cast(FORBIDDEN, scores.dtype))
         scores = ops.where(given[:, None], only, scores)
     return scores
+
+
+def _of_the_same_shape(rule: LogitsProcessor, found: Tensor, scores: Tensor) -> Tensor:
+    """Returns the scores that a rule returned.
+
+    Raises:
+        ValueError: it returned none, or scores of other ids.
+    """
+    shape = getattr(found, "shape", None)
+    if shape is None or len(shape) != 2 or shape[-1] != scores.shape[-1]:
+        what = type(found).__name__ if shape is None else f"scores of the shape {tuple(shape)}"
+        raise ValueError(
+            f"the rule {type(rule).__name__} returned {what}; expected scores [R, V] as it was "
+            f"given, with V = {scores.shape[-1]}"
+        )
+    return found
 
 
 def log_normaliser(logits: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How long what waits is not computed yet, so that a batch gets more rows."""
+"""Decides how long an incomplete batch waits for further requests."""
 
 from __future__ import annotations
 

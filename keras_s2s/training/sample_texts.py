@@ -103,7 +103,7 @@ def _tensorflow_summary() -> Any:
 
 
 def _text_metadata() -> Any:
-    """Returns what says that a tensor is texts, as TensorBoard's own `summary.text` writes it."""
+    """Returns the metadata of a text summary, as TensorBoard's own `summary.text` writes it."""
     from tensorflow.compat.v1 import SummaryMetadata
 
     metadata = SummaryMetadata(data_class="DATA_CLASS_TENSOR")

@@ -156,7 +156,7 @@ class ScheduledSampling:
 
 
 def no_teacher_forcing(choice: ChoiceName = "argmax", seed: int | None = None) -> ScheduledSampling:
-    """Returns the free-running loop: no input is true but the first, for decoders of any kind."""
+    """Returns scheduled sampling in which no decoder input is true but the first."""
     return ScheduledSampling(0.0, choice=choice, method="step_by_step", seed=seed)
 
 
@@ -188,7 +188,7 @@ def as_sampling(teacher_forcing: Any) -> ScheduledSampling | None:
 def make_sampling(
     config: TeacherForcingConfig, total_steps: int, seed: int
 ) -> ScheduledSampling | None:
-    """Returns what a recipe describes; None is teacher forcing.
+    """Makes scheduled sampling from the settings of a recipe; None is teacher forcing.
 
     Args:
         config: schedule and choice.

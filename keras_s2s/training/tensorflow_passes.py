@@ -35,7 +35,7 @@ class PassHooks(keras.callbacks.Callback):
 
 
 def untuned(batches: Batches) -> Any:
-    """Returns the batches as a dataset: each pass has the order that they have then.
+    """Returns the batches as a dataset, which reads their order anew at the start of each epoch.
 
     Args:
         batches: with one worker; Keras' own way is used for more.

@@ -170,7 +170,7 @@ def _random_state() -> dict[str, np.ndarray]:
 
 
 def _global_seed_generator() -> Any:
-    """Returns what Keras draws from where an operation has no seed; None before the first draw.
+    """Returns the global seed generator of Keras; None before the first draw from it.
 
     To ask Keras for it would make one, which draws from Python's random state.
     """

@@ -280,6 +280,25 @@ def test_an_encoder_of_a_module_and_feature_vectors_are_exported(tmp_path, monke
     assert "encoder_features" in (exported / "README.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("returned", "error", "message"),
+    [
+        (lambda x, mask: x, TypeError, r"MeanPoolEncoder\.call returned a .*; expected Memory\("),
+        (
+            lambda x, mask: s2s.layers.Memory(ops.concatenate([x, x], axis=-1), mask, []),
+            ValueError,
+            r"MeanPoolEncoder\.call returned vectors of width 16, but its output_dim is 8",
+        ),
+    ],
+)
+def test_what_an_encoder_returns_is_checked(returned, error, message, monkeypatch):
+    monkeypatch.setattr(
+        MeanPoolEncoder, "call", lambda self, vectors, mask, training=None: returned(vectors, mask)
+    )
+    with pytest.raises(error, match=message):
+        make(ARCHITECTURE)
+
+
 def test_an_encoder_that_no_other_process_can_import_is_refused(monkeypatch, tmp_path):
     if keras.backend.backend() == "tensorflow":
         pytest.skip("no other process is needed")

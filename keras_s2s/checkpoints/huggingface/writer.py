@@ -165,14 +165,14 @@ def _described_as(family: str, config: PresetConfig) -> tuple[dict[str, Any], li
 
 
 def _lists(known: Mapping[str, Any] | None, key: str, value: Any) -> bool:
-    """Returns whether the folder that the model came from lists several ids, this one first."""
+    """Returns whether `key` of the original configuration is a list that begins with `value`."""
     before = (known or {}).get(key)
     return isinstance(before, list) and bool(before) and before[0] == value
 
 
 def _is_learned(part: Any) -> bool:
-    """Returns whether positions are a table of their own, as may be stored where sinusoids usually
-    are.
+    """Returns whether positions are learned without an offset, so that they can be stored where a
+    family keeps its sinusoids.
     """
     return part.embedding.positions == "learned" and part.embedding.position_offset == 0
 

@@ -161,7 +161,7 @@ def _entry(
 
 
 def _numbered(name: str, architecture: Mapping[str, Any]) -> str:
-    """Returns `name` with Keras' number of a layer for each sum in brackets."""
+    """Replaces each `[a + b]` in `name` by the suffix `_N` of Keras' layer names."""
 
     def number(match: re.Match[str]) -> str:
         total = sum(

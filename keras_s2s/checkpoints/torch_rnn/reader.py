@@ -166,7 +166,7 @@ class TorchRNNFolder:
             ) from None
 
     def _in_words(self) -> str:
-        """Returns what the network is, as the shapes tell and the file states."""
+        """Describes the architecture that follows from shapes and the file, in a sentence."""
         architecture = self.preset.architecture
         decoder, bridge = architecture.decoder, architecture.bridge
         assert isinstance(decoder, RecurrentDecoderConfig) and bridge is not None

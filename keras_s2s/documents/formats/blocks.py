@@ -153,7 +153,7 @@ def _begins_inside(i: int, marks: Sequence[Mark], partners: Mapping[int, int], s
 
 
 def _partners(marks: Sequence[Mark]) -> dict[int, int]:
-    """Returns the number of the other mark of each element that is opened and closed."""
+    """Returns for each opening mark the number of its closing mark, and the other way round."""
     partners: dict[int, int] = {}
     opened: list[int] = []
     for i, mark in enumerate(marks):

@@ -1,4 +1,4 @@
-"""The certificate of a SavedModel: that it answers as the model does which it was made of.
+"""The certificate of a SavedModel, a record that its results are those of its model.
 
 After writing, a fresh process, which has TensorFlow alone, runs the SavedModel on sample sources;
 its texts, ids and scores are compared with those of `model.generate`. The certificate is stored

@@ -31,7 +31,7 @@ def verification_of(
     samples: Sequence[str] | None = None,
     as_text: bool = True,
 ) -> Verification:
-    """Returns what an export is verified with.
+    """Makes the samples that an export is verified with, and the model's results for them.
 
     Args:
         parts: of the model.

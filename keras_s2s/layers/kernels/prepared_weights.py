@@ -83,7 +83,7 @@ class PreparedWeights(Kernels):
         self._biases.clear()
 
     def is_plain(self, layer: keras.layers.Layer) -> bool:
-        """Returns whether Keras does nothing around a call of `layer` that has an effect."""
+        """Returns whether Keras adds nothing to a call of `layer`: no cast, no quantisation."""
         return (
             layer.compute_dtype == layer.variable_dtype
             and getattr(layer, "quantization_mode", None) is None

@@ -141,7 +141,7 @@ def spread(cache: Tensor, num_beams: int) -> Tensor:
 
 
 def histories(cache: Tensor, ancestors: Tensor | None, sources: Tensor) -> Tensor:
-    """Returns a cache without ancestors, `[R, H, C, D]`: what each row finds in its slots."""
+    """Gathers the history of each row from the slots of its ancestors: `[R, H, C, D]`."""
     if ancestors is None:
         return cache
     found = ops.transpose(by_source(cache, sources), (0, 3, 1, 2, 4))  # [B, K, H, C, D]

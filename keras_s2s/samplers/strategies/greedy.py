@@ -47,6 +47,16 @@ class Greedy(Sampler):
         """Returns the next id of each row: int32 `[R]` from processed logits `[R, V]`."""
         return argmax(scores)
 
+    def _chosen(self, scores: Tensor, index: Tensor, sources: Sources) -> Tensor:
+        """Returns what `choose` returns as `[R, 1]`."""
+        chosen = self.choose(scores, index, sources)
+        if len(chosen.shape) != 1:
+            raise ValueError(
+                f"{type(self).__name__}.choose returned ids of the shape {tuple(chosen.shape)}; "
+                "expected [R], one id for each row of scores [R, V]"
+            )
+        return chosen[:, None]
+
     def advance(
         self,
         search: Tree,
@@ -58,7 +68,7 @@ class Greedy(Sampler):
     ) -> Advance:
         alive = ops.logical_not(search["finished"])
         allowed = process(logits, search["token_ids"], index, plan, sources, alive)
-        chosen = self.choose(allowed, index, sources)[:, None]
+        chosen = self._chosen(allowed, index, sources)
         log_probs = gather(logits, chosen) - log_normaliser(logits)
 
         finished = search["finished"]
@@ -73,8 +83,9 @@ class Greedy(Sampler):
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
         ends = ops.logical_or(ends, sources.at_limit(index)[:, None])
         lengths = search["lengths"] + ops.cast(ops.logical_not(finished), "int32")
-        if plan.processors:
-            # Rules that forbid every id leave no sequence, which a length of 0 says.
+        if plan.processors or plan.prefixed:
+            # No sequence is left where rules forbid every id, or a strategy chose one that is
+            # forbidden (with a prefix, any other id); a length of 0 says so.
             stuck = ops.reshape(gather(allowed, chosen) <= FORBIDDEN, (-1, self.width))
             stuck = ops.logical_and(stuck, ops.logical_not(finished))
             ends = ops.logical_or(ends, stuck)
