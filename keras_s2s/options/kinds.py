@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from numbers import Real as RealNumber
@@ -282,6 +282,10 @@ class Seed(Kind):
     """A whole number, or one for each source."""
 
     def check(self, name: str, value: Any, vocabulary: int | None = None) -> Any:
+        given = value if isinstance(value, Iterable) else [value]
+        whole = (isinstance(s, Integral) and not isinstance(s, bool) for s in given)
+        if value is not None and (isinstance(value, str | Mapping) or not all(whole)):
+            raise ValueError(f"{name}={value!r} must be a whole number, or one for each source")
         return value
 
     @property

@@ -154,6 +154,10 @@ def test_a_sampler_that_draws_asks_for_seeds(model: Seq2SeqLM, tmp_path: Path) -
     body = {"instances": [{"text": "abc", "seeds": 3}, {"text": "abc", "seeds": 3}]}
     rows = posted(served, PREDICT, body).json()["predictions"]
     assert rows[0]["token_ids"] == rows[1]["token_ids"]
+    seeds = [3, 8, 2**31 - 1]
+    body = {"instances": [{"text": "abc", "seeds": seed} for seed in seeds]}
+    found = [row["text"] for row in posted(served, PREDICT, body).json()["predictions"]]
+    assert found == model.generate(["abc"] * 3, sampler="random", seed=seeds)
     reply = posted(served, PREDICT, {"instances": ["abc"]})
     assert "expected an object with the inputs" in reply.json()["error"]
     translation = {"q": "abc", "source": "en", "target": "de"}

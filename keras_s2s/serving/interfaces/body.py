@@ -103,8 +103,9 @@ def read_json(body: bytes) -> dict[str, Any]:
 def _without_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        # `add` returns None.
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise RequestError(400, f"key {twice!r} is there more than once")
     return found
 

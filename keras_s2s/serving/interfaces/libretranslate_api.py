@@ -211,8 +211,10 @@ def read_translation(fields: Mapping[str, Any], limits: Limits) -> Translation:
     for name in ("source", "target"):
         if not isinstance(fields[name], str):
             raise RequestError(400, f"Invalid request: {name} must be a language code")
-    format_ = fields.get("format") or "text"
-    if format_ not in FORMATS:
+    format_ = fields.get("format")
+    if format_ is None or format_ == "":
+        format_ = "text"
+    if not isinstance(format_, str) or format_ not in FORMATS:
         raise RequestError(
             400, f"Invalid request: format is {format_!r}; expected {' or '.join(FORMATS)}"
         )
@@ -229,7 +231,7 @@ def read_translation(fields: Mapping[str, Any], limits: Limits) -> Translation:
 def _alternatives(value: Any, limits: Limits) -> int:
     if value is None or value == "":
         return 0
-    if isinstance(value, str) and value.isdecimal():
+    if isinstance(value, str) and value.isdecimal() and len(value) < 10:
         value = int(value)
     most = limits.max_beams - 1
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:

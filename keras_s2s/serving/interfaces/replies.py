@@ -28,7 +28,10 @@ def json_reply(value: Any, status: int = 200, headers: dict[str, str] | None = N
         >>> json_reply({"status": "ok"}).body
         b'{"status": "ok"}'
     """
-    body = json.dumps(value, ensure_ascii=False).encode("utf-8")
+    try:
+        body = json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can hold
+        body = json.dumps(value).encode("ascii")
     return Response(body, status, headers, "application/json")
 
 

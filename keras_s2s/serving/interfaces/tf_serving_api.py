@@ -27,7 +27,7 @@ from keras_s2s.serving.models.served_model import DEFAULT_SIGNATURE, Row, Served
 
 #: What stands after `/v1/models/`.
 ADDRESS = re.compile(
-    r"(?P<name>[^/:]+)(?:/versions/(?P<version>\d+))?(?P<what>/metadata|:\w+)?", re.ASCII
+    r"(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,18}))?(?P<what>/metadata|:\w+)?", re.ASCII
 )
 #: Route in the metrics of a verb.
 VERBS = (":predict", ":stream")
@@ -81,8 +81,10 @@ def read_request(
         RequestError: 400 for rows or a signature that the model does not have; 413 for too many
             rows, or texts that are too long.
     """
-    name = body.get("signature_name") or DEFAULT_SIGNATURE
-    if name not in model.signatures:
+    name = body.get("signature_name")
+    if name is None or name == "":
+        name = DEFAULT_SIGNATURE
+    if not isinstance(name, str) or name not in model.signatures:
         hint = did_you_mean(str(name), model.signatures) or f"there are {_known(model)}"
         raise RequestError(
             400, f'Serving signature name: "{name}" not found in signature def; {hint}'

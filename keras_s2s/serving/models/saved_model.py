@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_s2s.config import LanguagesConfig, SpecialIds
+from keras_s2s.decoding.seeds import row_seeds
 from keras_s2s.export.saved_model.artefact import DESCRIPTION, MARKER
 from keras_s2s.export.saved_model.document_signatures import ALIGNMENT, SOURCE_LENGTHS
 from keras_s2s.export.saved_model.graph_model import ERROR
@@ -31,6 +32,9 @@ from keras_s2s.serving.models.served_model import (
 
 if TYPE_CHECKING:
     from keras_s2s.documents.sentence_model import SentenceModel
+
+#: The input of a graph that draws.
+SEEDS = "seeds"
 
 
 def newest_version(folder: Path) -> tuple[Path, int] | None:
@@ -194,7 +198,7 @@ class SavedModel(ServedModel):
         signature = self._signatures.get(DEFAULT_SIGNATURE)
         return (
             signature is not None
-            and set(signature.inputs) - {"seeds", "src_lang", "tgt_lang"} == {"text"}
+            and set(signature.inputs) - {SEEDS, "src_lang", "tgt_lang"} == {"text"}
             and "text" in signature.outputs
         )
 
@@ -245,10 +249,10 @@ class SavedModel(ServedModel):
             if key in signature.inputs and code is not None
         }
         rows: list[Row] = [{"text": text, **languages} for text in texts]
-        if "seeds" in signature.inputs:
+        if SEEDS in signature.inputs:
             draw = np.random.default_rng()
             for row in rows:
-                row["seeds"] = int(draw.integers(2**31))
+                row[SEEDS] = int(draw.integers(2**31))
         return self.prepare(name, rows, {})
 
     def run(
@@ -263,6 +267,9 @@ class SavedModel(ServedModel):
             else tf.constant(np.stack([row[name] for row in rows]))
             for name, info in signature.inputs.items()
         }
+        if SEEDS in columns:
+            # The graph takes the numbers that draws begin with; `generate` makes them of seeds.
+            columns[SEEDS] = tf.constant(row_seeds(columns[SEEDS].numpy(), len(rows)))
         try:
             outputs = self._functions[key.signature](**columns)
         except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
