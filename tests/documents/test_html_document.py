@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import keras_s2s as s2s
+from keras_s2s.documents.formats.html_document import html_blocks
 from keras_s2s.documents.formats.html_tokens import html_tokens
 
 WORDS = st.sampled_from(
@@ -209,3 +210,8 @@ def test_a_page_of_300_sentences_loses_none() -> None:
     assert len(result.sentences) == 300 and len(model.calls) == 1
     assert tags(result.text) == tags(body + "<ul></ul>") and is_balanced(result.text)
     assert words(result.text) == words(body)
+
+
+def test_controls_of_a_form_are_texts_of_their_own() -> None:
+    document = "<button>Save</button><button>Cancel</button><label>Name</label><input><b>Age</b>"
+    assert [block.text for block in html_blocks(document)] == ["Save", "Cancel", "Name", "Age"]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keras_s2s as s2s
+from keras_s2s.documents.formats.subtitles import subtitle_blocks
 from keras_s2s.documents.line_wrapping import line_breaks
 
 SRT = """1
@@ -121,3 +122,34 @@ def test_lines_without_spaces() -> None:
     ((start, end),) = line_breaks(text, 2, 9)
     assert 7 <= start == end <= 9 and text[start] != "，"
     assert line_breaks(text, 1, 9) == [] and line_breaks("ab", 3, 1) == []
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        "00:00:03 --> 00:00:04",
+        "00:00:03:000 --> 00:00:04:500",
+        "00:00:03, 000 --> 00:00:04, 500",
+        "0:03.5 --> 0:04.5",
+        "00:00:03,000-->00:00:04,000",
+        "00:00:03,000 --> 00:00:04,000 X1:40 X2:600",
+    ],
+)
+@pytest.mark.parametrize("blank", ["", "\n"])
+def test_times_as_programs_write_them(times: str, blank: str) -> None:
+    document = f"1\n{blank}{times}\nFirst cue.\n\n2\n{blank}{times}\nSecond cue.\n"
+    assert [b.text for b in subtitle_blocks(document, "srt")] == ["First cue.", "Second cue."]
+
+
+@pytest.mark.parametrize(
+    "times", ["00:00:03 --> later", "00;00;03 --> 00;00;04", "0:03.5 -> 0:04.5"]
+)
+def test_times_that_cannot_be_read_are_refused(times: str) -> None:
+    document = f"1\n00:00:01,000 --> 00:00:02,000\nFirst cue.\n\n2\n{times}\nSecond cue.\n"
+    with pytest.raises(ValueError, match=r"line 6, .* looks like the times of a subtitle"):
+        subtitle_blocks(document, "srt")
+
+
+def test_arrows_of_a_text() -> None:
+    cue = "1\n00:00:01,000 --> 00:00:02,000\nSeoul --> Busan at 9 -> 10.\n9:30 -> 10:15\n3 --> 4\n"
+    assert len(subtitle_blocks(cue, "srt")) == 1

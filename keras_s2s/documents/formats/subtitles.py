@@ -13,8 +13,12 @@ from typing import Literal, NamedTuple
 
 from keras_s2s.documents.formats.blocks import Block, Mark
 
-#: `00:00:01,000 --> 00:00:04,000`, with hours or without, and settings behind it.
-_TIMES = re.compile(r"\s*(\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3}\s*-->\s*(\d+:)?\d{1,2}:\d{1,2}[.,]\d")
+#: `00:00:01,000 --> 00:00:04,000`, with hours or without, and settings behind it. Programs also
+#: write it without milliseconds, and with a space or a colon before them.
+_TIME = r"(\d+:)?\d{1,2}:\d{1,2}([.,:]\s*\d{1,3})?"
+_TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(\s|$)")
+#: A line that looks like times: none of a text begins so.
+_LIKE_TIMES = re.compile(r"\s*\d+[:;]\d+[\s\d:.,;]*-->|\s*(\d+:)?\d+:\d+[.,]\d+\s*->")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 #: Begin what a speaker says, in a line of its own.
 _SPEAKER_DASHES = ("-", "–", "—", "‐", "−", ">>")
@@ -38,6 +42,9 @@ def subtitle_blocks(document: str, format: Literal["srt", "vtt"]) -> list[Block]
         document: the file.
         format: "srt" or "vtt".
 
+    Raises:
+        ValueError: a line that looks like times and cannot be read as such.
+
     Example:
         >>> cue = "1\\n00:00:01,000 --> 00:00:02,000\\nGood\\nday.\\n"
         >>> [block.text for block in subtitle_blocks(cue, "srt")]
@@ -47,6 +54,12 @@ def subtitle_blocks(document: str, format: Literal["srt", "vtt"]) -> list[Block]
         _Line(found[0].rstrip("\r\n"), found.start(), found.start() + len(found[0].rstrip("\r\n")))
         for found in _LINE.finditer(document)
     ]
+    for number, line in enumerate(lines, 1):
+        if _LIKE_TIMES.match(line.text) and not _TIMES.match(line.text):
+            raise ValueError(
+                f"line {number}, {line.text.strip()!r}, looks like the times of a subtitle; "
+                "expected e.g. 00:00:01,000 --> 00:00:04,000"
+            )
     blocks = []
     for first, last in _cues(lines, format):
         for paragraph in _paragraphs(lines[first:last]):
@@ -65,8 +78,12 @@ def _cues(lines: Sequence[_Line], format: str) -> list[tuple[int, int]]:
         blank = next((i for i in range(at + 1, end) if not lines[i].text.strip()), end)
         if format == "vtt":
             end = blank
-        elif number + 1 < len(times) and lines[end - 1].text.strip().isdecimal():
-            end -= 1  # the number of the next cue; empty lines may be part of a text
+        elif number + 1 < len(times):
+            # The number of the next cue ends this one; empty lines may be part of a text, and may
+            # follow a number.
+            last = next((i for i in range(end - 1, at, -1) if lines[i].text.strip()), at)
+            if last > at and lines[last].text.strip().isdecimal():
+                end = last
         cues.append((at + 1, end))
     return cues
 
