@@ -84,6 +84,8 @@ def test_no_tag_is_lost_doubled_or_out_of_balance(document: str, attends: bool) 
 
 
 @given(SOUP, st.booleans())
+@example("0<b>one</>", False)
+@example("<b>one</b></>two", True)
 def test_no_tag_of_a_broken_document_is_lost(document: str, attends: bool) -> None:
     model = FunctionModel(str.swapcase, attention=words_attend(lambda w, n: w) if attends else None)
     result = s2s.generate_document(model, document, format="html")

@@ -9,11 +9,12 @@ from keras_s2s.documents.formats.blocks import Block, Mark
 from keras_s2s.documents.formats.html_tokens import HtmlToken, html_tokens
 
 _BREAKING_NAMES = """
-    address area article aside audio base blockquote body br button canvas caption center col colgroup dd
-    details dialog dir div dl dt embed fieldset figcaption figure footer form frame frameset h1 h2
-    h3 h4 h5 h6 head header hgroup hr html iframe input legend li link main map menu meta nav noframes
-    noscript object ol optgroup option p param pre search section select source summary table
-    tbody td template tfoot th thead title tr track ul video
+    address area article aside audio base blockquote body br button canvas caption center col
+    colgroup dd details dialog dir div dl dt embed fieldset figcaption figure footer form
+    frame frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html iframe input legend li link
+    main map menu meta nav noframes noscript object ol optgroup option p param pre search
+    section select source summary table tbody td template tfoot th thead title tr track ul
+    video
     """
 _VOID_NAMES = "area base br col embed frame hr img input link meta param source track wbr"
 

@@ -89,10 +89,10 @@ class _Reader(HTMLParser):
         self._add("entity", length=len(written) + closed)
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self._add("start", tag, attrs)
+        self._add("start", tag, attrs, len(self.get_starttag_text() or ""))
 
     def handle_startendtag(self, tag: str, attrs: Any) -> None:
-        self._add("void", tag, attrs)
+        self._add("void", tag, attrs, len(self.get_starttag_text() or ""))
 
     def handle_endtag(self, tag: str) -> None:
         self._add("end", tag)
