@@ -18,7 +18,7 @@ class Limits:
         queue_size: most rows that wait for a model.
         max_body_bytes: largest body of a request.
         max_rows: most texts, or rows of ids, of a request.
-        max_characters: longest text.
+        max_characters: longest text that a model gets as a whole.
         max_beams: most beams, results and groups that a request's parameters may ask for.
         max_result_ids: most ids of a result that a request's parameters may ask for.
         max_streams: most streams at the same time.

@@ -13,6 +13,7 @@ from serving.clients import Shouting, got, posted
 from keras_s2s import Seq2SeqLM
 from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.interfaces.body import read_json
+from keras_s2s.serving.limits import Limits
 from keras_s2s.serving.models.languages import ModelLanguages
 from keras_s2s.serving.models.preset_model import PresetModel
 
@@ -96,3 +97,18 @@ def test_many_keys_are_read_in_linear_time() -> None:
     # Sixteen times the keys; quadratic time would be 256 times as long.
     short = max(min(seconds(4_000) for _ in range(3)), 1e-3)
     assert seconds(64_000) < 100 * short
+
+
+def test_a_page_of_three_hundred_sentences(served: PresetModel) -> None:
+    pytest.importorskip("sentencex")
+    page = "".join(f"<p>ab c <b>b{i % 3}</b> &amp; ab<!-- c --> ba. </p>\n" for i in range(300))
+    assert len(page) > Limits().max_characters
+    reply = posted(served, "/translate", {**TRANSLATION, "q": page, "format": "html"})
+    assert reply.status_code == 200, reply.text
+    found = reply.json()["translatedText"]
+    assert found.count("<p>") == found.count("</p>") == found.count("<!-- c -->") == 300
+    assert found != page
+    settings = got([served], "/frontend/settings").json()
+    assert settings["charLimit"] == Limits().max_body_bytes
+    whole = {"instances": [page]}
+    assert posted(served, PREDICT, whole).status_code == 413

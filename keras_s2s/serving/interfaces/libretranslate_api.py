@@ -24,7 +24,7 @@ from keras_s2s.serving.interfaces.body import (
     read_multipart,
 )
 from keras_s2s.serving.interfaces.replies import Handler, json_reply
-from keras_s2s.serving.interfaces.text_formats import FORMATS, TextJob
+from keras_s2s.serving.interfaces.text_formats import FORMATS, TextJob, splits_documents
 from keras_s2s.serving.limits import Limits
 from keras_s2s.serving.models.hosting import Host, Serving, explained
 from keras_s2s.serving.models.languages import AUTO, language_name
@@ -67,6 +67,8 @@ def translate_handler(serving: Serving) -> Handler:
         body = await read_body(request, serving.limits)
         wanted = read_translation(_fields(request, body), serving.limits)
         host, source, target = _route(serving, wanted)
+        if not splits_documents(host.model):
+            serving.limits.check_texts(wanted.texts, "q")
 
         job = TextJob.of_request(
             request,
@@ -124,6 +126,8 @@ def settings_handler(serving: Serving) -> Handler:
 
     async def settings(request: Request) -> Response:
         default: dict[str, Any] = {"source": None, "target": None}
+        documents = any(splits_documents(model) for model in serving.models())
+        limits = serving.limits
         for model in serving.models():
             if model.languages is not None:
                 source = next(iter(model.languages.sources))
@@ -136,7 +140,7 @@ def settings_handler(serving: Serving) -> Handler:
         return json_reply(
             {
                 "apiKeys": False,
-                "charLimit": serving.limits.max_characters,
+                "charLimit": limits.max_body_bytes if documents else limits.max_characters,
                 "filesTranslation": False,
                 "frontendTimeout": 500,
                 "keyRequired": False,
@@ -207,7 +211,8 @@ def read_translation(fields: Mapping[str, Any], limits: Limits) -> Translation:
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise RequestError(400, "Invalid request: q must be a text or a list of texts")
     limits.check_rows(len(texts), "q")
-    limits.check_texts(texts, "q")
+    # Documents are as long as a body may be.
+    limits.check_texts(texts, "q", limits.max_body_bytes)
     for name in ("source", "target"):
         if not isinstance(fields[name], str):
             raise RequestError(400, f"Invalid request: {name} must be a language code")

@@ -86,6 +86,11 @@ class TextJob:
         return cls(texts, host.model, own, target[1], alternatives, compute)
 
 
+def splits_documents(model: ServedModel) -> bool:
+    """Returns whether a model gets texts sentence by sentence, so that they may be long."""
+    return model.reads_documents and find_spec(SPLITTER) is not None
+
+
 #: Returns a list of different results for each text, best first.
 Format = Callable[[TextJob], Awaitable[list[list[str]]]]
 
@@ -96,7 +101,7 @@ async def plain_text(job: TextJob) -> list[list[str]]:
     The model gets texts as a whole where sentencex is not installed, or it does not read documents
     (a SavedModel of another program).
     """
-    if job.model.reads_documents and find_spec(SPLITTER) is not None:
+    if splits_documents(job.model):
         return _texts(await documents(job, "text"))
     real = [i for i, text in enumerate(job.texts) if text.strip()]
     found = [rows async for rows in job.compute([job.texts[i] for i in real])]
