@@ -14,6 +14,7 @@ from unicode_texts import AWKWARD
 
 from keras_s2s.config import SpecialIds
 from keras_s2s.export import ExportError
+from keras_s2s.export.in_graph.pipelines.pipeline_models import WordPiece
 from keras_s2s.export.in_graph.preprocessor import InGraphPreprocessor
 from keras_s2s.export.in_graph.registry import (
     IN_GRAPH_TOKENIZERS,
@@ -93,6 +94,32 @@ def test_every_kind_has_a_twin_and_a_folder_here(tmp_path):
     assert set(PRETRAINED_TOKENIZERS) < set(IN_GRAPH_TOKENIZERS)
     kinds = {read(name, tmp_path).source.kind for name in QUICK}
     assert kinds == set(PRETRAINED_TOKENIZERS) - {"sentencepiece_file"}
+
+
+def test_pieces_of_a_word_may_hold_nul():
+    """The op's own texts end at NUL, for which a character of private use stands there."""
+    import tensorflow as tf
+    from tokenizers import Tokenizer, models
+
+    pieces = ["[UNK]", "a", "##a", "\0", "##\0", "b\0", "##b", "\ue000", "##\ue001"]
+    vocab = {piece: i for i, piece in enumerate(pieces)}
+    library = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
+    twin = WordPiece(json.loads(library.to_str())["model"], byte_level=False)
+    words = [
+        "a\0",
+        "\0a",
+        "b\0a",
+        "ab\0",
+        "\0\0",
+        "\ue000",
+        "a\ue001",
+        "\ue001",
+        "a\ue002",
+        "b",
+        "aab",
+    ]
+    found = twin(tf.constant(words)).to_list()
+    assert found == [library.encode(word).ids for word in words]
 
 
 @pytest.mark.parametrize("name", REFUSED)
