@@ -8,22 +8,10 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from training.small_training import small_batches, small_model
 
 from keras_s2s.data import Batches
 from keras_s2s.model import Seq2SeqLM
-
-ARCHITECTURE = {
-    "source_vocab_size": 16,
-    "target_vocab_size": 16,
-    "shared": {
-        "hidden_dim": 8,
-        "num_heads": 2,
-        "intermediate_dim": 8,
-        "num_layers": 1,
-        "dropout": 0.0,
-        "embedding": {"dim": 8, "dropout": 0.0},
-    },
-}
 
 
 class Stopped(Exception):
@@ -45,15 +33,9 @@ class StopIn(keras.callbacks.Callback):
 
 def start() -> tuple[Seq2SeqLM, Batches]:
     keras.utils.set_random_seed(1)
-    model = Seq2SeqLM.from_preset("transformer_tiny", load_weights=False, architecture=ARCHITECTURE)
+    model = small_model()
     model.compile(keras.optimizers.Adam(0.01))
-    draw = np.random.default_rng(0)
-    end = model.special_ids.target.eos
-    pairs = [
-        (draw.integers(4, 16, n).tolist(), [*draw.integers(4, 16, n).tolist(), end])
-        for n in draw.integers(2, 6, 24)
-    ]
-    return model, Batches(pairs, special_ids=model.special_ids, batch_size=4, num_buckets=2)
+    return model, small_batches(model, pairs=24, num_buckets=2)
 
 
 def weights_of(model: Seq2SeqLM) -> list[np.ndarray]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 from small_models import slow_where_compiled
+from training.small_training import small_batches, small_model
 
 from keras_s2s.config import OptimizerConfig
 from keras_s2s.data import Batches
@@ -14,31 +15,12 @@ from keras_s2s.model import Seq2SeqLM
 from keras_s2s.training.optimizers.moving_average import AverageIn, averages
 from keras_s2s.training.optimizers.schedules import make_optimizer
 
-ARCHITECTURE = {
-    "source_vocab_size": 16,
-    "target_vocab_size": 16,
-    "shared": {
-        "hidden_dim": 8,
-        "num_heads": 2,
-        "intermediate_dim": 8,
-        "num_layers": 1,
-        "dropout": 0.0,
-        "embedding": {"dim": 8, "dropout": 0.0},
-    },
-}
-
 
 def start(**options) -> tuple[Seq2SeqLM, Batches]:
     keras.utils.set_random_seed(1)
-    model = Seq2SeqLM.from_preset("transformer_tiny", load_weights=False, architecture=ARCHITECTURE)
+    model = small_model()
     model.compile(keras.optimizers.Adam(0.01, **options))
-    draw = np.random.default_rng(0)
-    end = model.special_ids.target.eos
-    pairs = [
-        (draw.integers(4, 16, n).tolist(), [*draw.integers(4, 16, n).tolist(), end])
-        for n in draw.integers(2, 6, 16)
-    ]
-    return model, Batches(pairs, special_ids=model.special_ids, batch_size=4, num_buckets=1)
+    return model, small_batches(model, pairs=16, num_buckets=1)
 
 
 def weights_of(model: Seq2SeqLM) -> list[np.ndarray]:

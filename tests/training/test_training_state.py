@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 from small_models import slow_where_compiled
+from training.small_training import small_batches, small_model
 
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.data import Batches
@@ -20,34 +21,15 @@ from keras_s2s.training.training_state import (
     restore_state,
 )
 
-ARCHITECTURE = {
-    "source_vocab_size": 16,
-    "target_vocab_size": 16,
-    "shared": {
-        "hidden_dim": 8,
-        "num_heads": 2,
-        "intermediate_dim": 8,
-        "num_layers": 1,
-        "dropout": 0.3,
-        "embedding": {"dim": 8},
-    },
-}
-
 
 def model_in_training() -> Seq2SeqLM:
-    model = Seq2SeqLM.from_preset("transformer_tiny", load_weights=False, architecture=ARCHITECTURE)
+    model = small_model(dropout=0.3)
     model.compile(keras.optimizers.Adam(0.01), label_smoothing=0.1)
     return model
 
 
 def batches(model: Seq2SeqLM) -> Batches:
-    draw = np.random.default_rng(0)
-    end = model.special_ids.target.eos
-    pairs = [
-        (draw.integers(4, 16, n).tolist(), [*draw.integers(4, 16, n).tolist(), end])
-        for n in draw.integers(2, 6, 24)
-    ]
-    return Batches(pairs, special_ids=model.special_ids, batch_size=4, num_buckets=2)
+    return small_batches(model, pairs=24, num_buckets=2)
 
 
 def values(model: Seq2SeqLM) -> list[np.ndarray]:

@@ -15,8 +15,8 @@ from keras_s2s.documents.formats.blocks import Block, Mark
 
 #: `00:00:01,000 --> 00:00:04,000`, with hours or without, and settings behind it. Programs also
 #: write it without milliseconds, and with a space or a colon before them.
-_TIME = r"(\d+:)?\d{1,2}:\d{1,2}([.,:]\s*\d{1,3})?"
-_TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(\s|$)")
+_TIME = r"(\d+:)?\d{1,2}:\d{1,2}([.,:]\s*\d+)?"
+_TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}")
 #: A line that looks like times: none of a text begins so.
 _LIKE_TIMES = re.compile(r"\s*\d+[:;]\d+[\s\d:.,;]*-->|\s*(\d+:)?\d+:\d+[.,]\d+\s*->")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
