@@ -7,13 +7,15 @@ folder with the files that `supplies` writes. Where it shows no output, its outp
 from __future__ import annotations
 
 import ast
+import builtins
 import contextlib
 import doctest
 import importlib
 import os
 import pkgutil
 import re
-from collections.abc import Callable
+import symtable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -179,6 +181,37 @@ def test_examples_run(test: doctest.DocTest, place: None) -> None:
 @pytest.mark.parametrize("test", SLOW, ids=names(SLOW))
 def test_examples_with_a_model_run(test: doctest.DocTest, place: None) -> None:
     assert not problems(test)
+
+
+def unknown_names(test: doctest.DocTest) -> set[str]:
+    """Names that the examples of a docstring read and nothing supplies or assigns."""
+    known = {*dir(builtins), *PUBLIC, *SUPPLIED, *test.globs}
+    read: set[str] = set()
+    for example in test.examples:
+        table = symtable.symtable(example.source, test.name, "exec")
+        symbols = table.get_symbols()
+        known |= {name.get_name() for name in symbols if name.is_assigned() or name.is_imported()}
+        read |= {name for scope in scopes(table) for name in global_names(scope)} - known
+    return read
+
+
+def scopes(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    yield table
+    for child in table.get_children():
+        yield from scopes(child)
+
+
+def global_names(table: symtable.SymbolTable) -> Iterator[str]:
+    """Names that a scope reads and does not define itself."""
+    for symbol in table.get_symbols():
+        outside = table.get_type() == "module" or symbol.is_global()
+        if outside and symbol.is_referenced():
+            yield symbol.get_name()
+
+
+@pytest.mark.parametrize("test", SLOW, ids=names(SLOW))
+def test_slow_examples_read_names_that_exist(test: doctest.DocTest) -> None:
+    assert not unknown_names(test)
 
 
 def test_the_examples_are_found() -> None:

@@ -24,8 +24,9 @@ class AverageIn(keras.callbacks.Callback):
 
     Example:
         >>> model.compile(keras.optimizers.Adam(1e-3, use_ema=True, ema_momentum=0.999))
-        >>> average = AverageIn()
-        >>> model.fit(batches, validation_data=checks, callbacks=[average, save_best, average.out])
+        >>> average, best = AverageIn(), keras.callbacks.EarlyStopping(restore_best_weights=True)
+        >>> history = model.fit(batches, validation_data=batches, verbose=0,
+        ...                     callbacks=[average, best, average.out])
     """
 
     def __init__(self) -> None:
