@@ -28,6 +28,7 @@ from keras_s2s.layers.recurrent.decoder import RecurrentDecoder
 from keras_s2s.layers.recurrent.encoder import RecurrentEncoder
 from keras_s2s.layers.transformer.decoder import TransformerDecoder
 from keras_s2s.layers.transformer.encoder import TransformerEncoder
+from keras_s2s.layers.transformer.ssru_decoder import SSRUDecoder
 from keras_s2s.network import Network
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
@@ -38,6 +39,7 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {
 DECODERS: dict[str, Callable[..., Decoder]] = {
     "recurrent": RecurrentDecoder,
     "transformer": TransformerDecoder,
+    "ssru": SSRUDecoder,
 }
 
 

@@ -12,7 +12,7 @@ from keras_s2s.config import (
     RecurrentDecoderConfig,
     RecurrentEncoderConfig,
     RegisteredSide,
-    TransformerConfig,
+    StackConfig,
     embedding_dim,
     readout_dim,
 )
@@ -46,13 +46,13 @@ def smallest_count(architecture: ArchitectureConfig) -> int:
 
 
 def _of_side(
-    part: RecurrentEncoderConfig | RecurrentDecoderConfig | TransformerConfig | RegisteredSide,
+    part: RecurrentEncoderConfig | RecurrentDecoderConfig | StackConfig | RegisteredSide,
 ) -> int:
     positions = (part.embedding.max_positions or 0) * embedding_dim(part)
     if isinstance(part, RegisteredSide):
         return positions
     width = part.hidden_dim
-    if isinstance(part, TransformerConfig):
+    if isinstance(part, StackConfig):
         heads = part.num_heads * (part.head_dim or width // part.num_heads)
         layer = 4 * width * heads + 2 * width * part.intermediate_dim
         buckets = part.relative_positions.num_buckets if part.relative_positions else 0

@@ -297,6 +297,39 @@ VARIANTS: dict[str, PresetConfig] = {
             "output": {"bias": False},
         }
     ),
+    # What Marian trains: no start token, steps in any order, students with an SSRU.
+    "marian_like": variant(
+        {
+            "shared": transformer(
+                norm_order="steps",
+                steps={"before": "n", "after": "nda"},
+                activation="gelu_sigmoid",
+                final_norm=True,
+                embedding={
+                    "positions": "sinusoidal",
+                    "sinusoids": "tensor2tensor",
+                    "scale": True,
+                    "norm": True,
+                },
+            ),
+            "decoder": {"intermediate_dim": 10, "embedding": {"zero_start": True}},
+            "share_embeddings": True,
+        }
+    ),
+    "ssru_student": variant(
+        {
+            "shared": transformer(activation="silu", dropout=0.1),
+            "decoder": {"type": "ssru", "embedding": {"zero_start": True}},
+            "share_embeddings": True,
+            "output": {"tie_embeddings": True},
+        }
+    ),
+    "ssru_pre_norm_projected": variant(
+        {
+            "encoder": transformer(norm_order="pre"),
+            "decoder": transformer(type="ssru", norm_order="pre", ssru_projection=True),
+        }
+    ),
     "m2m_like": variant(
         {
             "shared": transformer(

@@ -25,6 +25,7 @@ from keras_s2s.config import (
     PresetConfig,
     RecipeConfig,
     RegisteredPart,
+    StackConfig,
     Strict,
     read_config,
 )
@@ -74,6 +75,24 @@ TRANSFORMER: dict[str, Any] = {
     "text": {"source": {"kind": "sentencepiece_bpe", "vocab_size": 100}, "joint": True},
     "generation": {"max_length": 32, "num_beams": 4, "early_stopping": "never"},
     "parameters": 5,
+}
+
+STUDENT: dict[str, Any] = {
+    **TRANSFORMER,
+    "architecture": {
+        **TRANSFORMER["architecture"],
+        "encoder": {
+            **TRANSFORMER["architecture"]["encoder"],
+            "norm_order": "steps",
+            "steps": {"before": "n", "after": "nda"},
+        },
+        "decoder": {
+            **TRANSFORMER["architecture"]["decoder"],
+            "type": "ssru",
+            "ssru_projection": True,
+            "embedding": {"zero_start": True},
+        },
+    },
 }
 
 RECURRENT: dict[str, Any] = {
@@ -202,6 +221,7 @@ EXAMPLES = [
     (RecipeConfig, WARM_START),
     (HalfConfig, HALF),
     (PresetConfig, BERT_LIKE),
+    (PresetConfig, STUDENT),
 ]
 
 
@@ -237,11 +257,15 @@ def test_examples_are_valid_and_cover_the_declarations():
         visit(read_config(cls, data, origin="example.yaml"))
     declared = {
         cls
-        for cls in (*Strict.__subclasses__(), *CellsConfig.__subclasses__())
+        for cls in (
+            *Strict.__subclasses__(),
+            *CellsConfig.__subclasses__(),
+            *StackConfig.__subclasses__(),
+        )
         if cls.__module__.startswith("keras_s2s.config.")
     }
     # RegisteredPart is the base of those outside the package; the keys of adapters are no names.
-    assert seen == declared - {RegisteredPart, CellsConfig, AdapterConfig}
+    assert seen == declared - {RegisteredPart, CellsConfig, StackConfig, AdapterConfig}
     assert len(seen) >= 19
     assert len(KEYS) >= 90
 
@@ -427,7 +451,7 @@ def test_what_is_no_mapping(data):
             "architecture.encoder.norm_order",
             "pots",
             "post",
-            "'pre' or 'post'",
+            "'pre', 'post' or 'steps'",
         ),
         (PresetConfig, TRANSFORMER, "architecture.decoder.type", "tranformer", "transformer", "or"),
         (
@@ -666,7 +690,11 @@ def test_shared_says_once_what_both_sides_have():
             {"embedding": {"positions": "sinusoidal"}},
             "shared.embedding.scal: unknown key; did you mean 'scale'?",
         ),
-        ({"norm_order": "pree"}, {}, "shared.norm_order: expected 'pre' or 'post' (got 'pree'); "),
+        (
+            {"norm_order": "pree"},
+            {},
+            "shared.norm_order: expected 'pre', 'post' or 'steps' (got 'pree'); ",
+        ),
         (
             {"tpye": "transformer", "type": None},
             {},

@@ -16,7 +16,7 @@ from keras_s2s.config import (
     PointerConfig,
     PresetConfig,
     RecurrentEncoderConfig,
-    TransformerConfig,
+    StackConfig,
 )
 
 
@@ -175,7 +175,7 @@ def _sizes(architecture: ArchitectureConfig) -> str:
 
 
 def _side_sizes(side: EncoderConfig | DecoderConfig) -> str:
-    if isinstance(side, TransformerConfig):
+    if isinstance(side, StackConfig):
         return f"hidden {side.hidden_dim}, ffn {side.intermediate_dim}, {side.num_heads} heads"
     both_ways = isinstance(side, RecurrentEncoderConfig) and side.bidirectional
     return f"hidden 2x{side.hidden_dim}" if both_ways else f"hidden {side.hidden_dim}"

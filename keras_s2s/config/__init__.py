@@ -40,7 +40,13 @@ from keras_s2s.config.parts.registry import (
     register_part,
 )
 from keras_s2s.config.parts.shared import shared_keys, spread_shared
-from keras_s2s.config.parts.transformer import RelativePositionsConfig, TransformerConfig
+from keras_s2s.config.parts.transformer import (
+    RelativePositionsConfig,
+    SSRUConfig,
+    StackConfig,
+    StepsConfig,
+    TransformerConfig,
+)
 from keras_s2s.config.preset import (
     AdapterConfig,
     HalfConfig,
@@ -123,10 +129,13 @@ __all__ = [
     "RegisteredPart",
     "RegisteredSide",
     "RelativePositionsConfig",
+    "SSRUConfig",
     "SentencePermutationConfig",
     "SourceIds",
     "SpanCorruptionConfig",
     "SpecialIds",
+    "StackConfig",
+    "StepsConfig",
     "Strict",
     "TargetIds",
     "TeacherForcingConfig",

@@ -19,7 +19,7 @@ from keras_s2s.config.parts.registry import (
     tag_of,
 )
 from keras_s2s.config.parts.shared import spread_shared
-from keras_s2s.config.parts.transformer import TransformerConfig
+from keras_s2s.config.parts.transformer import SSRUConfig, StackConfig, TransformerConfig
 from keras_s2s.config.strict import Flag, Number, Positive, Rate, Strict
 
 
@@ -108,6 +108,7 @@ EncoderConfig = Annotated[
 DecoderConfig = Annotated[
     Annotated[RecurrentDecoderConfig, Tag("recurrent")]
     | Annotated[TransformerConfig, Tag("transformer")]
+    | Annotated[SSRUConfig, Tag("ssru")]
     | Annotated[SerializeAsAny[RegisteredSide], registered("decoder"), Tag(TAG)],
     tag_of("decoder"),
 ]
@@ -189,9 +190,9 @@ class ArchitectureConfig(Strict):
                 f"output.tie_embeddings needs the decoder's embedding width {decoder_width} "
                 f"to equal its {what} {width}"
             )
-        if self.decoder.type == "transformer" and self.bridge is not None:
+        if isinstance(self.decoder, StackConfig) and self.bridge is not None:
             raise ValueError(
-                "a bridge hands a state to a recurrent decoder; a transformer has none"
+                f"a bridge hands a state to a recurrent decoder; a {self.decoder.type} has none"
             )
         if self.decoder.type == "recurrent" and self.bridge is None:
             raise ValueError("a recurrent decoder needs a bridge: copy, dense or zero")
@@ -295,7 +296,7 @@ class ArchitectureConfig(Strict):
             )
 
 
-def output_dim(encoder: RecurrentEncoderConfig | TransformerConfig | RegisteredSide) -> int:
+def output_dim(encoder: RecurrentEncoderConfig | StackConfig | RegisteredSide) -> int:
     """Returns the width of an encoder's outputs, both directions counted."""
     if isinstance(encoder, RegisteredSide):
         return encoder.output_dim
@@ -314,7 +315,7 @@ def readout_dim(architecture: ArchitectureConfig) -> int:
 
 
 def embedding_dim(
-    side: RecurrentEncoderConfig | RecurrentDecoderConfig | TransformerConfig | RegisteredSide,
+    side: RecurrentEncoderConfig | RecurrentDecoderConfig | StackConfig | RegisteredSide,
 ) -> int:
     """Returns the width of a side's token embedding (`hidden_dim` by default)."""
     return side.embedding.dim or side.hidden_dim

@@ -19,8 +19,11 @@ from keras_s2s.layers.transformer.encoder import TransformerEncoder, Transformer
 from keras_s2s.layers.transformer.feed_forward import FeedForward
 from keras_s2s.layers.transformer.multi_head_attention import MultiHeadAttention
 from keras_s2s.layers.transformer.relative_positions import RelativePositions
+from keras_s2s.layers.transformer.ssru import SSRU
+from keras_s2s.layers.transformer.ssru_decoder import SSRUDecoder, SSRUDecoderBlock
 
 __all__ = [
+    "SSRU",
     "AdditiveAttention",
     "BilinearAttention",
     "Bridge",
@@ -39,6 +42,8 @@ __all__ = [
     "RecurrentDecoder",
     "RecurrentEncoder",
     "RelativePositions",
+    "SSRUDecoder",
+    "SSRUDecoderBlock",
     "SourceInput",
     "State",
     "StepOutput",

@@ -101,6 +101,9 @@ class InputEmbedding(ExplicitMaskLayer):
         """
         x = tokens
         dim = x.shape[-1]
+        if self.config.zero_start:
+            places = ops.arange(ops.shape(x)[1], dtype="int32") + ops.cast(start, "int32")
+            x = ops.where((places > 0)[None, :, None], x, ops.zeros_like(x))
         if self.config.scale:
             x = x * ops.cast(dim**0.5, x.dtype)
         if self.norm is not None and self.config.norm_place == "before_positions":

@@ -303,7 +303,7 @@ def change(name: str, value: Any) -> Callable[[dict[str, np.ndarray]], Any]:
             change("decoder/projection/weight", np.zeros((VOCABULARY, 8), np.int8)),
             "missing: decoder/projection/weight_scale",
         ),
-        (change("encoder/activation", np.int8(4)), "number 4 .4 is the sigmoid approximation"),
+        (change("encoder/activation", np.int8(5)), "number 5 is not one of"),
         (change("encoder/num_heads", np.int16(5)), "24 rows are not query, key and value of 5"),
         (change("decoder/scale_embeddings", np.float32(3)), "the scale is 3.0, expected 1 or 2.8"),
         (change("decoder/scale_outputs", np.float32(3)), "the scale is 3.0, expected 1 or 0.35"),

@@ -33,9 +33,17 @@ VARIANT_COVER = [
     "t5_like",
     "t5_like_per_layer_gated",
     "m2m_like",
+    "marian_like",
+    "ssru_student",
 ]
-GENERATION_COVER = ["gru_bahdanau", "lstm_luong_concat", "t5_like", "transformer_tiny"]
-FIT_COVER = ["gru_bahdanau", "lstm_luong_concat", "transformer_tiny"]
+GENERATION_COVER = [
+    "gru_bahdanau",
+    "lstm_luong_concat",
+    "ssru_student",
+    "t5_like",
+    "transformer_tiny",
+]
+FIT_COVER = ["gru_bahdanau", "lstm_luong_concat", "ssru_student", "transformer_tiny"]
 #: Where the usual random weights write no sentence that ends.
 SEEDS = {"byt5_small": 2}
 

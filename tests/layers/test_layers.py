@@ -37,6 +37,9 @@ BUILT = {
     "RelativePositions": lambda: layers.RelativePositions(
         {"num_buckets": 8, "max_distance": 9, "per_layer": True}, num_heads=2, bidirectional=True
     ),
+    "SSRU": lambda: layers.SSRU(hidden_dim=4, projection=True),
+    "SSRUDecoder": lambda: layers.SSRUDecoder(transformer(type="ssru")),
+    "SSRUDecoderBlock": lambda: layers.SSRUDecoderBlock(transformer(type="ssru")),
     "TransformerDecoder": lambda: layers.TransformerDecoder(transformer(norm_order="pre")),
     "TransformerDecoderBlock": lambda: layers.TransformerDecoderBlock(transformer(gated=True)),
     "TransformerEncoder": lambda: layers.TransformerEncoder(transformer(final_norm=True)),

@@ -26,7 +26,7 @@ SPECS = {"TransformerSpec": 8, "TransformerBase": 8, "TransformerBig": 16}
 
 
 #: By CTranslate2's number.
-ACTIVATIONS = {0: "relu", 1: "gelu_tanh", 2: "silu", 3: "gelu"}
+ACTIVATIONS = {0: "relu", 1: "gelu_tanh", 2: "silu", 3: "gelu", 4: "gelu_sigmoid"}
 
 
 def stored_name(file: CTranslate2File, name: str) -> str:
@@ -107,7 +107,7 @@ class Architecture:
         if activation not in ACTIVATIONS:
             self._refuse(
                 f"{side}/activation",
-                f"number {activation} (4 is the sigmoid approximation of GELU) is not one of "
+                f"number {activation} is not one of "
                 + ", ".join(f"{number} ({name})" for number, name in ACTIVATIONS.items()),
             )
         linears = [*SELF_ATTENTION, *CROSS_ATTENTION, "ffn/linear_0", "ffn/linear_1"]

@@ -48,6 +48,11 @@ class EmbeddingConfig(Strict):
         description="A linear layer from dim to hidden_dim, at the end: factorised embeddings "
         "(ALBERT, ELECTRA) [Lan 2020, section 3.1].",
     )
+    zero_start: Flag = Field(
+        False,
+        description="The first position's token vector is zeros, whichever its id: a decoder "
+        "without a start token (Marian). Positions are added to it.",
+    )
     dropout: Rate = 0.0
 
     @model_validator(mode="after")

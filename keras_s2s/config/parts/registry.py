@@ -41,7 +41,7 @@ REGISTERED: dict[PartKind, dict[str, type[RegisteredPart]]] = {
 OWN: dict[PartKind, tuple[str, ...]] = {
     "frontend": ("tokens", "features"),
     "encoder": ("recurrent", "transformer"),
-    "decoder": ("recurrent", "transformer"),
+    "decoder": ("recurrent", "transformer", "ssru"),
 }
 
 

@@ -1,11 +1,12 @@
-"""Configuration of the encoder and decoder of a Transformer."""
+"""Configuration of the encoder and decoder of a Transformer, and of decoders like it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from keras_s2s.config.errors import Misfit
 from keras_s2s.config.parts.embedding import EmbeddingConfig
 from keras_s2s.config.strict import LARGEST, Depth, Flag, Number, Positive, Rate, Strict
 
@@ -27,10 +28,23 @@ class RelativePositionsConfig(Strict):
         return self
 
 
-class TransformerConfig(Strict):
-    """Settings that the encoder and decoder blocks of a Transformer have in common."""
+class StepsConfig(Strict):
+    """The steps around each sub-layer, in their order: `n` normalisation, `d` dropout, `a` addition
+    of the sub-layer's input.
 
-    type: Literal["transformer"]
+    Example:
+        >>> StepsConfig(before="n", after="dan").after
+        'dan'
+    """
+
+    before: Annotated[str, Field(pattern="^[nd]*$")] = Field(description="On its input: n, d.")
+    after: Annotated[str, Field(pattern="^[nda]*$")] = Field(description="On its output: n, d, a.")
+
+
+class StackConfig(Strict):
+    """Settings that all stacks of blocks with feed-forward layers and attention have in common."""
+
+    type: str
     hidden_dim: Positive
     num_heads: Positive
     head_dim: Positive | None = Field(
@@ -38,10 +52,15 @@ class TransformerConfig(Strict):
     )
     intermediate_dim: Positive = Field(description="Width of the feed-forward layer.")
     num_layers: Depth
-    activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "relu"
+    activation: Literal["relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu"] = "relu"
     gated: Flag = Field(False, description="Gated feed-forward: act(W x) * (V x) [Shazeer 2020].")
-    norm_order: Literal["pre", "post"] = Field(
-        "post", description="Normalise before each sub-layer, or after its residual sum."
+    norm_order: Literal["pre", "post", "steps"] = Field(
+        "post",
+        description="Normalise before each sub-layer, or after its residual sum; or as `steps` "
+        "says.",
+    )
+    steps: StepsConfig | None = Field(
+        None, description="Around each sub-layer, for norm_order: steps (Marian)."
     )
     norm: Literal["layer", "rms"] = Field(
         "layer", description="Layer normalisation, or by root mean square, without bias (T5)."
@@ -65,7 +84,17 @@ class TransformerConfig(Strict):
     embedding: EmbeddingConfig = EmbeddingConfig(positions="sinusoidal", scale=True)
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> TransformerConfig:
+    def _steps_are_asked_for(self) -> Self:
+        if (self.norm_order == "steps") != (self.steps is not None):
+            raise Misfit(
+                ("steps",),
+                f"{'set' if self.steps else 'not set'} contradicts norm_order: {self.norm_order}; "
+                "steps goes with norm_order: steps",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
         if self.head_dim is None and self.hidden_dim % self.num_heads:
             raise ValueError(
                 f"hidden_dim {self.hidden_dim} is not a multiple of num_heads {self.num_heads}, "
@@ -89,3 +118,26 @@ class TransformerConfig(Strict):
     def has_final_norm(self) -> bool:
         """Whether the output of the stack is normalised."""
         return self.norm_order == "pre" if self.final_norm is None else self.final_norm
+
+
+class TransformerConfig(StackConfig):
+    """Settings that the encoder and decoder blocks of a Transformer have in common."""
+
+    type: Literal["transformer"]
+
+
+class SSRUConfig(StackConfig):
+    """Settings of a decoder whose blocks have an SSRU in the place of self-attention [Kim 2019]."""
+
+    type: Literal["ssru"]
+    ssru_projection: Flag = Field(
+        False, description="A linear layer on the SSRU's outputs (Marian's rnn-projection)."
+    )
+
+    @model_validator(mode="after")
+    def _has_no_positions_to_compare(self) -> SSRUConfig:
+        if self.relative_positions is not None:
+            raise Misfit(
+                ("relative_positions",), "are of self-attention, which a decoder of SSRUs lacks"
+            )
+        return self

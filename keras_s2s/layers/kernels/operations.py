@@ -27,6 +27,7 @@ ACTIVATIONS = {
     "relu": keras.activations.relu,
     "gelu": lambda x: keras.activations.gelu(x, approximate=False),
     "gelu_tanh": lambda x: keras.activations.gelu(x, approximate=True),
+    "gelu_sigmoid": lambda x: x * ops.sigmoid(1.702 * x),
     "silu": keras.activations.silu,
 }
 

@@ -109,7 +109,7 @@ class PreparedWeights(Kernels):
 
     def activated(self, activation: str, dense: keras.layers.Dense, x: Tensor) -> Tensor:
         known = self._known((dense,))
-        if known is None or not known[0].packed:
+        if known is None or not known[0].packed or activation not in FUSED:
             return ACTIVATIONS[activation](self.linear(dense, x))
         return multiply(x, known[0], known[1], *FUSED[activation])
 

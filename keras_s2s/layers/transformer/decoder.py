@@ -24,19 +24,17 @@ from keras_s2s.typing import Tensor, Tree
 class TransformerDecoderBlock(TransformerBlock):
     """A block of causal self-attention, cross-attention and feed-forward, each with a residual."""
 
-    sub_layers = 3
-
-    def _make_cross_attention(self) -> None:
-        self.cross_attention = self._attention("cross_attention")
-        self.cross_attention_norm = self._norm("cross_attention_norm")
+    sub_layers = ("self_attention", "cross_attention", "feed_forward")
 
     def build(self, x_shape: Any, memory_shape: Any) -> None:
         super().build(x_shape, memory_shape)
 
-    def _build_cross_attention(self, x_shape: Any, *shapes: Any) -> None:
+    def _build_sub_layer(self, part: str, x_shape: Any, *shapes: Any) -> None:
+        if part != "cross_attention":
+            super()._build_sub_layer(part, x_shape)
+            return
         (memory_shape,) = shapes
         self.cross_attention.build(x_shape, memory_shape)
-        self.cross_attention_norm.build(x_shape)
 
     def call(
         self,
@@ -130,11 +128,12 @@ class TransformerDecoderBlock(TransformerBlock):
         training: bool | None,
         return_weights: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Computes the block around any form of self-attention, for training and decoding."""
-        y, caches = attend_self(self._before(self.self_attention_norm, x))
-        x = self._after(self.self_attention_norm, x, y, training)
+        """Computes the block around any form of its first sub-layer, for training and decoding."""
+        first = self.sub_layers[0]
+        y, caches = attend_self(self._before(first, x, training))
+        x = self._after(first, x, y, training)
 
-        y = self._before(self.cross_attention_norm, x)
+        y = self._before("cross_attention", x, training)
         y, weights = self.cross_attention.attend(
             self.cross_attention.project_query(y),
             source["keys"],
@@ -144,11 +143,11 @@ class TransformerDecoderBlock(TransformerBlock):
             return_weights=return_weights,
             bias=memory_seen[1],
         )
-        x = self._after(self.cross_attention_norm, x, y, training)
+        x = self._after("cross_attention", x, y, training)
 
-        y = self._before(self.feed_forward_norm, x)
+        y = self._before("feed_forward", x, training)
         y = kernels.call(self.feed_forward, y, training=training)
-        return self._after(self.feed_forward_norm, x, y, training), caches, weights
+        return self._after("feed_forward", x, y, training), caches, weights
 
 
 @keras.saving.register_keras_serializable("keras_s2s")

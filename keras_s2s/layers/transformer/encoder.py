@@ -40,11 +40,12 @@ class TransformerEncoderBlock(TransformerBlock):
         Returns:
             float tensor `[B, S, hidden_dim]`.
         """
-        y = self._before(self.self_attention_norm, x)
+        y = self._before("self_attention", x, training)
         y = self.self_attention(y, y, mask=mask, training=training, bias=bias)
-        x = self._after(self.self_attention_norm, x, y, training)
-        y = self.feed_forward(self._before(self.feed_forward_norm, x), training=training)
-        return self._after(self.feed_forward_norm, x, y, training)
+        x = self._after("self_attention", x, y, training)
+        y = self._before("feed_forward", x, training)
+        y = self.feed_forward(y, training=training)
+        return self._after("feed_forward", x, y, training)
 
     def compute_output_shape(self, x_shape: Any) -> Any:
         return x_shape

@@ -21,7 +21,7 @@ class FeedForward(ExplicitMaskLayer):
     Args:
         hidden_dim: model width.
         intermediate_dim: width inside.
-        activation: relu, gelu (exact), gelu_tanh or silu.
+        activation: relu, gelu (exact), gelu_tanh, gelu_sigmoid (`x sigmoid(1.702 x)`) or silu.
         gated: multiply by a second projection.
         use_bias: biases in the projections.
         dropout: inside, after the activation.

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_s2s.config import TransformerConfig
+from keras_s2s.config import StackConfig, TransformerConfig
 from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.transformer.checkpointing import recomputed
@@ -19,33 +19,35 @@ from keras_s2s.typing import Tensor
 
 
 class TransformerBlock(ExplicitMaskLayer):
-    """Base class of blocks: their parts, and the residual around each of them.
+    """Base class of blocks: their sub-layers, and the residual around each of them.
 
     Args:
-        config: a `TransformerConfig`, or the mapping it is made of.
-        tied_to: a block whose self-attention, feed-forward layer and normalisations are this one's,
-            too; None for parts of its own.
+        config: of `config_class`, or the mapping it is made of.
+        tied_to: a block whose sub-layers and normalisations are this one's, too, as far as both
+            have them; None for parts of its own.
 
     Attributes:
         relative_positions: the block's own biases; None where the stack has one table for all
             of its blocks, or there are none.
     """
 
+    #: Settings that the block is made of.
+    config_class: type[StackConfig] = TransformerConfig
     #: Whether self-attention sees what comes after the query, too.
     bidirectional = False
-    #: How many sub-layers have a residual sum, and dropout before it.
-    sub_layers = 2
+    #: The sub-layers, each with its steps around it.
+    sub_layers: tuple[str, ...] = ("self_attention", "feed_forward")
 
     def __init__(
         self,
-        config: TransformerConfig | dict[str, Any],
+        config: StackConfig | dict[str, Any],
         *,
         tied_to: TransformerBlock | None = None,
         **kwargs: Any,
     ) -> None:
         # Inputs keep their dtype: a bias is float32 whatever the parts compute in.
         super().__init__(autocast=False, **kwargs)
-        self.config = TransformerConfig.model_validate(config)
+        self.config = self.config_class.model_validate(config)
         self.dropout = keras.layers.Dropout(
             self.config.dropout, dtype=wide_dtype(self.compute_dtype), name="dropout"
         )
@@ -53,34 +55,44 @@ class TransformerBlock(ExplicitMaskLayer):
         self.relative_positions = (
             relative_positions(self.config, self.bidirectional) if own and own.per_layer else None
         )
-        if tied_to is None:
-            self.self_attention = self._attention("self_attention")
-            self.self_attention_norm = self._norm("self_attention_norm")
-        else:
-            self.self_attention = tied_to.self_attention
-            self.self_attention_norm = tied_to.self_attention_norm
-        self._make_cross_attention()
-        if tied_to is None:
-            self.feed_forward = self._feed_forward("feed_forward")
-            self.feed_forward_norm = self._norm("feed_forward_norm")
-        else:
-            self.feed_forward = tied_to.feed_forward
-            self.feed_forward_norm = tied_to.feed_forward_norm
+        for part in self.sub_layers:
+            if tied_to is not None and part in tied_to.sub_layers:
+                layer, norms = getattr(tied_to, part), tied_to.norms_of(part)
+            else:
+                layer, norms = self._sub_layer(part), self._norms(part)
+            setattr(self, part, layer)
+            for name, norm in norms.items():
+                setattr(self, name, norm)
 
-    def _make_cross_attention(self) -> None:
-        """Makes the parts between self-attention and the feed-forward layer; here none."""
+    def _sub_layer(self, part: str) -> keras.layers.Layer:
+        """Makes the layer of a sub-layer."""
+        return self._feed_forward(part) if part == "feed_forward" else self._attention(part)
 
-    def _build_cross_attention(self, x_shape: Any, *shapes: Any) -> None:
-        """Builds what `_make_cross_attention` made."""
+    def _norms(self, part: str) -> dict[str, keras.layers.Layer]:
+        """Makes the normalisations around a sub-layer, by their names."""
+        steps = self.config.steps
+        names = [
+            *([f"{part}_input_norm"] if steps and "n" in steps.before else []),
+            *([f"{part}_norm"] if not steps or "n" in steps.after else []),
+        ]
+        return {name: norm_layer(self.config, name, self.compute_dtype) for name in names}
+
+    def norms_of(self, part: str) -> dict[str, keras.layers.Layer]:
+        """Returns the normalisations around a sub-layer, by their names."""
+        names = (f"{part}_input_norm", f"{part}_norm")
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def build(self, x_shape: Any, *shapes: Any) -> None:
-        build_once(self.self_attention, x_shape, x_shape)
-        build_once(self.self_attention_norm, x_shape)
         if self.relative_positions is not None:
             self.relative_positions.build()
-        self._build_cross_attention(x_shape, *shapes)
-        build_once(self.feed_forward, x_shape)
-        build_once(self.feed_forward_norm, x_shape)
+        for part in self.sub_layers:
+            self._build_sub_layer(part, x_shape, *shapes)
+            for norm in self.norms_of(part).values():
+                build_once(norm, x_shape)
+
+    def _build_sub_layer(self, part: str, x_shape: Any, *shapes: Any) -> None:
+        read = (x_shape,) if part == "feed_forward" else (x_shape, x_shape)
+        build_once(getattr(self, part), *read)
 
     def _attention(self, name: str) -> MultiHeadAttention:
         config = self.config
@@ -94,9 +106,6 @@ class TransformerBlock(ExplicitMaskLayer):
             name=name,
         )
 
-    def _norm(self, name: str) -> keras.layers.Layer:
-        return norm_layer(self.config, name, self.compute_dtype)
-
     def _feed_forward(self, name: str) -> FeedForward:
         config = self.config
         return FeedForward(
@@ -109,19 +118,43 @@ class TransformerBlock(ExplicitMaskLayer):
             name=name,
         )
 
-    def _before(self, norm: keras.layers.Layer, x: Tensor) -> Tensor:
+    @property
+    def dropouts(self) -> int:
+        """How often a pass of the block drops what its sub-layers read or return."""
+        steps = self.config.steps
+        each = 1 if steps is None else (steps.before + steps.after).count("d")
+        return each * len(self.sub_layers)
+
+    def _before(self, part: str, x: Tensor, training: bool | None) -> Tensor:
         """Returns the input of a sub-layer."""
-        if self.config.norm_order == "pre":
-            x = kernels.layer_norm(norm, widened(x, self.compute_dtype))
+        order, steps = self.config.norm_order, self.config.steps
+        if order == "pre":
+            x = kernels.layer_norm(getattr(self, f"{part}_norm"), widened(x, self.compute_dtype))
+        elif steps is not None:
+            for step in steps.before:
+                x = self._step(step, f"{part}_input_norm", x, None, training)
         return narrowed(x, self.compute_dtype)
 
-    def _after(
-        self, norm: keras.layers.Layer, x: Tensor, update: Tensor, training: bool | None
-    ) -> Tensor:
-        """Returns the residual sum of `x` and a sub-layer's `update`."""
+    def _after(self, part: str, x: Tensor, update: Tensor, training: bool | None) -> Tensor:
+        """Returns what follows a sub-layer that made `update` of `x`: their sum, but for `steps`
+        without it.
+        """
         x, update = widened(x, self.compute_dtype), widened(update, self.compute_dtype)
+        name, steps = f"{part}_norm", self.config.steps
+        if steps is not None:
+            for step in steps.after:
+                update = self._step(step, name, update, x, training)
+            return update
         x = x + kernels.dropout(self.dropout, update, training)
-        return kernels.layer_norm(norm, x) if self.config.norm_order == "post" else x
+        return kernels.layer_norm(getattr(self, name), x) if self.config.norm_order == "post" else x
+
+    def _step(
+        self, step: str, norm: str, x: Tensor, skipped: Tensor, training: bool | None
+    ) -> Tensor:
+        """Takes one of `StepsConfig`'s steps; `skipped` is the sub-layer's input."""
+        if step == "n":
+            return kernels.layer_norm(getattr(self, norm), widened(x, self.compute_dtype))
+        return x + skipped if step == "a" else kernels.dropout(self.dropout, x, training)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "config": self.config.model_dump()}
@@ -131,7 +164,7 @@ class TransformerStack(ExplicitMaskLayer):
     """Base class of stacks: blocks, biases of their self-attention, and the final normalisation.
 
     Args:
-        config: a `TransformerConfig`, or the mapping it is made of.
+        config: a `StackConfig` as the blocks have it, or the mapping it is made of.
         block: class of the blocks.
         tied_to: a stack whose layers are this one's, too, as far as both have them; None for
             layers of its own.
@@ -139,14 +172,14 @@ class TransformerStack(ExplicitMaskLayer):
 
     def __init__(
         self,
-        config: TransformerConfig | dict[str, Any],
+        config: StackConfig | dict[str, Any],
         *,
         block: type[TransformerBlock],
         tied_to: TransformerStack | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.config = TransformerConfig.model_validate(config)
+        self.config = block.config_class.model_validate(config)
         groups = self.config.layer_groups or self.config.num_layers
         twins: Sequence[TransformerBlock | None] = (
             [None] * groups if tied_to is None else tied_to.blocks
@@ -232,7 +265,7 @@ class TransformerStack(ExplicitMaskLayer):
             return call(*tensors)
 
         def draws(layer: keras.layers.Layer) -> int:
-            return block.sub_layers if layer is block.dropout else 1
+            return block.dropouts if layer is block.dropout else 1
 
         return recomputed(call, tensors, block, draws)
 
@@ -252,7 +285,7 @@ def build_once(layer: keras.layers.Layer, *shapes: Any) -> None:
         layer.build(*shapes)
 
 
-def norm_layer(config: TransformerConfig, name: str, compute_dtype: str) -> keras.layers.Layer:
+def norm_layer(config: StackConfig, name: str, compute_dtype: str) -> keras.layers.Layer:
     """Returns the normalisation layer that the configuration asks for.
 
     Args:
@@ -264,7 +297,7 @@ def norm_layer(config: TransformerConfig, name: str, compute_dtype: str) -> kera
     return kind(epsilon=config.norm_epsilon, dtype=own_dtype(compute_dtype), name=name)
 
 
-def relative_positions(config: TransformerConfig, bidirectional: bool) -> RelativePositions:
+def relative_positions(config: StackConfig, bidirectional: bool) -> RelativePositions:
     """Returns the table of biases that the configuration asks for."""
     assert config.relative_positions is not None
     return RelativePositions(

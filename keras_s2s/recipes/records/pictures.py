@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_s2s.config import StackConfig
 from keras_s2s.recipes.records.run_folder import ATTENTION_FILE, CURVE_FILE
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def draw(model: Seq2SeqLM, history: Any, texts: list[str], directory: Path) -> l
     pictures = [directory / CURVE_FILE]
     plot_learning_curve(history, pictures[0])
     decoder = model.preset.architecture.decoder
-    attends = decoder.type == "transformer" or getattr(decoder, "attention", None) is not None
+    attends = isinstance(decoder, StackConfig) or getattr(decoder, "attention", None) is not None
     if texts and attends:
         pictures.append(directory / ATTENTION_FILE)
         attention_figure(model, texts, pictures[1])
