@@ -14,6 +14,7 @@ from keras_s2s.options.kinds import (
     Kind,
     Real,
     Seed,
+    StartAndFactor,
     Switch,
     Text,
     TokenId,
@@ -29,7 +30,8 @@ def _annotation(kind: Kind) -> Any:
         return Annotated[int, Field(ge=kind.least, le=kind.most, strict=True)]
     if isinstance(kind, Real):
         return Annotated[
-            Number, Field(gt=kind.above, ge=kind.least, le=kind.most, allow_inf_nan=False)
+            Number,
+            Field(gt=kind.above, ge=kind.least, lt=kind.below, le=kind.most, allow_inf_nan=False),
         ]
     if isinstance(kind, Switch):
         return Flag | Literal[kind.others] if kind.others else Flag
@@ -45,6 +47,10 @@ _OTHERS: dict[type[Kind], Any] = {
     TokenId: strict.TokenId,
     TokenIds: list[int],
     TokenLists: list[list[int]],
+    StartAndFactor: tuple[
+        Annotated[int, Field(ge=0, strict=True)],
+        Annotated[Number, Field(gt=0, allow_inf_nan=False)],
+    ],
 }
 
 

@@ -20,6 +20,7 @@ from keras_s2s.options.kinds import (
     Real,
     Rules,
     Seed,
+    StartAndFactor,
     Switch,
     Text,
     TokenId,
@@ -188,6 +189,26 @@ def _table() -> tuple[GenerationOption, ...]:
             "leave out ids whose probability is below this fraction of the likeliest id's",
             strategies=WITH_DRAWS,
         ),
+        same(
+            "typical_p",
+            Real("must lie above 0 and be at most 1", above=0, most=1),
+            "draw only from the most typical ids whose probabilities add up to this: those whose "
+            "log-probability is nearest to its expectation",
+            strategies=WITH_DRAWS,
+        ),
+        same(
+            "epsilon_cutoff",
+            Real("must be at least 0 and below 1; 0 is off", least=0, below=1),
+            "leave out ids whose probability is below this",
+            strategies=WITH_DRAWS,
+        ),
+        same(
+            "eta_cutoff",
+            Real("must be at least 0 and below 1; 0 is off", least=0, below=1),
+            "leave out ids whose probability is below this, or, where the distribution is flat, "
+            "below its square root times exp(-entropy)",
+            strategies=WITH_DRAWS,
+        ),
         own(
             "penalty_alpha",
             Real("must lie between 0 and 1", least=0, most=1),
@@ -203,6 +224,13 @@ def _table() -> tuple[GenerationOption, ...]:
             configured=False,
         ),
         # Rules
+        same(
+            "encoder_repetition_penalty",
+            Real("must be above 0; 1.0 changes nothing", above=0),
+            "above 1, ids of the source become likelier",
+            1.0,
+            rule="EncoderRepetitionPenalty",
+        ),
         same(
             "repetition_penalty",
             Real("must be above 0; 1.0 changes nothing", above=0),
@@ -265,6 +293,13 @@ def _table() -> tuple[GenerationOption, ...]:
             "special ids say",
             rule="ForcedEos",
             configured=False,
+        ),
+        same(
+            "exponential_decay_length_penalty",
+            StartAndFactor(),
+            "(start, factor): after `start` ids EOS becomes likelier by `factor` at each "
+            "further one",
+            rule="ExponentialDecayLengthPenalty",
         ),
         same("suppress_tokens", TokenIds(), "ids that no result has", rule="Suppress"),
         same(

@@ -112,12 +112,13 @@ class Real(Kind):
     Attributes:
         says: end of the message about a number outside the bounds.
         above, least: lower bound: greater than `above`, or at least `least`.
-        most: upper bound.
+        below, most: upper bound: less than `below`, or at most `most`.
     """
 
     says: str
     above: float | None = None
     least: float | None = None
+    below: float | None = None
     most: float | None = None
 
     def check(self, name: str, value: Any, vocabulary: int | None = None) -> float:
@@ -126,6 +127,7 @@ class Real(Kind):
             not math.isfinite(found)
             or (self.above is not None and found <= self.above)
             or (self.least is not None and found < self.least)
+            or (self.below is not None and found >= self.below)
             or (self.most is not None and found > self.most)
         ):
             raise ValueError(f"{name}={value} {self.says}")
@@ -133,12 +135,46 @@ class Real(Kind):
 
     @property
     def shown(self) -> str:
-        bounds = (("above", self.above), ("at least", self.least), ("at most", self.most))
+        bounds = (
+            ("above", self.above),
+            ("at least", self.least),
+            ("below", self.below),
+            ("at most", self.most),
+        )
         return ", ".join(["float", *(f"{word} {b:g}" for word, b in bounds if b is not None)])
 
     @property
     def words(self) -> type:
         return float
+
+
+@dataclass(frozen=True)
+class StartAndFactor(Kind):
+    """A whole number of at least 0 and a factor above 0."""
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> tuple[int, float]:
+        pair = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else []
+        if len(pair) != 2:
+            raise ValueError(f"{name}={value!r} must be a pair: (start, factor)")
+        factor = Real("must be above 0; 1.0 changes nothing", above=0)
+        return whole(f"{name}[0]", pair[0], 0), factor.check(f"{name}[1]", pair[1])
+
+    @property
+    def shown(self) -> str:
+        return "a pair: int, at least 0; float, above 0"
+
+    @property
+    def written(self) -> str:
+        return "separated by a comma, such as 15,1.05"
+
+    def parse(self, name: str, text: Any) -> tuple[int, float]:
+        try:
+            start, factor = text.split(",")
+            return int(start), float(factor)
+        except ValueError:
+            raise ValueError(
+                f"{name} is {text!r}; expected a start and a factor, such as 15,1.05"
+            ) from None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
-"""Restricts the ids that a draw may choose from: temperature, top-k, top-p and min-p."""
+"""Restricts the ids that a draw may choose from: temperature, top-k, top-p, and cutoffs."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from keras import ops
 
 from keras_s2s.options.generation import checked
 from keras_s2s.samplers.blockwise_top_k import top_k
+from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.processors import FORBIDDEN, forbid
 from keras_s2s.typing import Tensor
 
@@ -25,23 +28,33 @@ class Shortlist:
             it included [Holtzman 2020].
         min_p: drop ids less likely than this share of the likeliest one's probability
             [Nguyen 2024].
-        keep: ids that are kept in any case.
+        typical_p: keep the ids whose log-probability is nearest to its expectation, minus the
+            entropy, and that together have this probability [Meister 2023].
+        epsilon_cutoff: drop ids less likely than this [Hewitt 2022].
+        eta_cutoff: drop ids less likely than the smaller one of this and its square root times
+            `exp(-entropy)` [Hewitt 2022].
+        keep: ids that each of them keeps in any case.
     """
 
     def __init__(
         self,
         temperature: float,
-        top_k: int | None,
-        top_p: float | None,
-        min_p: float | None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        typical_p: float | None = None,
+        epsilon_cutoff: float | None = None,
+        eta_cutoff: float | None = None,
+        *,
         keep: int = 1,
     ) -> None:
         self.temperature = checked("temperature", temperature)
-        # None, like the values that change nothing, is off.
-        self.top_k = None if top_k is None else checked("top_k", top_k) or None
-        self.top_p = None if top_p is None else checked("top_p", top_p)
-        self.top_p = None if self.top_p == 1 else self.top_p
-        self.min_p = None if min_p is None else checked("min_p", min_p) or None
+        self.top_k = _unless("top_k", top_k, 0)
+        self.top_p = _unless("top_p", top_p, 1)
+        self.min_p = _unless("min_p", min_p, 0)
+        self.typical_p = _unless("typical_p", typical_p, 1)
+        self.epsilon_cutoff = _unless("epsilon_cutoff", epsilon_cutoff, 0)
+        self.eta_cutoff = _unless("eta_cutoff", eta_cutoff, 0)
         self.keep = keep
 
     def __call__(self, scores: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -57,7 +70,7 @@ class Shortlist:
         scores = self._warped(scores)
         vocabulary = scores.shape[-1]
         if self.top_k is None and self.top_p is None and (self.min_p is None or self.keep == 1):
-            return self._likely_enough(scores), None
+            return self._cut(self._likely_enough(scores)), None
         count = vocabulary if self.top_k is None else min(max(self.top_k, self.keep), vocabulary)
         scores, ids = top_k(scores, count)
         dropping = scores
@@ -67,7 +80,7 @@ class Shortlist:
             dropping = forbid(scores, before >= self.top_p)
         dropping = self._likely_enough(dropping)
         kept = (ops.arange(count, dtype="int32") < self.keep)[None]
-        return ops.where(kept, scores, dropping), ids
+        return self._cut(ops.where(kept, scores, dropping)), ids
 
     def _warped(self, scores: Tensor) -> Tensor:
         """Returns the scores divided by the temperature; forbidden ids stay forbidden."""
@@ -84,3 +97,69 @@ class Shortlist:
             return scores
         best = ops.max(scores, axis=-1, keepdims=True)
         return forbid(scores, ops.exp(scores - best) < self.min_p)
+
+    def _cut(self, scores: Tensor) -> Tensor:
+        """Drops what is not typical, and what is below the cutoffs, from `scores [R, N]`."""
+        if self.typical_p is not None:
+            scores = self._typical(scores, self.typical_p)
+        if self.epsilon_cutoff is not None:
+            scores = self._above(scores, self.epsilon_cutoff)
+        if self.eta_cutoff is not None:
+            entropy = -ops.sum(_surprisals(scores)[1], axis=-1, keepdims=True)
+            flat = self.eta_cutoff**0.5 * ops.exp(-entropy)
+            scores = self._above(scores, ops.minimum(flat, self.eta_cutoff))
+        return scores
+
+    def _typical(self, scores: Tensor, mass: float) -> Tensor:
+        logs, weighted = _surprisals(scores)
+        distance = ops.abs(logs - ops.sum(weighted, axis=-1, keepdims=True))
+        distance = ops.where(scores > FORBIDDEN, distance, ops.cast(float("inf"), "float32"))
+        count = scores.shape[-1]
+        nearest, places = top_k(-distance, count)
+        cumulative = ops.cumsum(ops.softmax(gather(scores, places), axis=-1), axis=-1)
+        last = ops.sum(ops.cast(cumulative < mass, "int32"), axis=-1, keepdims=True)
+        last = ops.minimum(ops.maximum(last, self.keep - 1), count - 1)
+        return forbid(scores, distance > -gather(nearest, last))
+
+    def _above(self, scores: Tensor, cutoff: Any) -> Tensor:
+        """Drops ids whose probability is below `cutoff`, a number or `[R, 1]`."""
+        if self.keep == 1:
+            least = ops.max(scores, axis=-1, keepdims=True)
+        else:
+            least = top_k(scores, min(self.keep, scores.shape[-1]))[0][:, -1:]
+        unlikely = ops.softmax(scores, axis=-1) < cutoff
+        return forbid(scores, ops.logical_and(unlikely, scores < least))
+
+
+class DrawsFromShortlist:
+    """Keeps the settings of a `Shortlist` as attributes, by which a sampler is compared."""
+
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    typical_p: float | None
+    epsilon_cutoff: float | None
+    eta_cutoff: float | None
+
+    def _draw_from(self, shortlist: Shortlist) -> None:
+        for name in DrawsFromShortlist.__annotations__:
+            setattr(self, name, getattr(shortlist, name))
+
+    def shortlist(self, **changes: Any) -> Shortlist:
+        """Returns the settings, with `changes`."""
+        own = {name: getattr(self, name) for name in DrawsFromShortlist.__annotations__}
+        return Shortlist(**{**own, **changes})
+
+
+def _surprisals(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns log-probabilities, and each times its probability; 0 for forbidden ids."""
+    logs = scores - ops.logsumexp(scores, axis=-1, keepdims=True)
+    logs = ops.where(scores > FORBIDDEN, logs, ops.zeros_like(logs))
+    return logs, logs * ops.softmax(scores, axis=-1)
+
+
+def _unless(name: str, value: Any, neutral: float) -> Any:
+    """Returns a checked option; None, which is off, also for the value that changes nothing."""
+    value = None if value is None else checked(name, value)
+    return None if value == neutral else value

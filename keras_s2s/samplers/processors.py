@@ -7,6 +7,7 @@ log-probabilities for beam search.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from keras_s2s.typing import Tensor
 
 #: Score of a forbidden id: no finite number is below the scores of every model and rule.
 FORBIDDEN = float("-inf")
+
+#: exp of it is the largest factor of a score.
+LARGEST_EXPONENT = 60.0
 
 
 class LogitsProcessor(ABC):
@@ -108,6 +112,27 @@ def occur(ids: Tensor, where: Tensor, vocabulary: int) -> Tensor:
 # --------------------------------------------------------------------------------------
 
 
+def _divided(scores: Tensor, penalty: float) -> Tensor:
+    """Returns scores that `penalty` makes less likely: divided above 0, multiplied below."""
+    return ops.where(scores < 0, scores * penalty, scores / penalty)
+
+
+@dataclass(frozen=True)
+class EncoderRepetitionPenalty(LogitsProcessor):
+    """Multiplies scores above 0 of the source's ids by `penalty`, and divides those below; for
+    shared vocabularies. Padding of a source does not count.
+    """
+
+    reads_source_ids = True
+
+    penalty: float
+
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
+        ids, real = _of_sources(step, scores.shape[-1])
+        there = occur(ids, real, scores.shape[-1])
+        return ops.where(there, _divided(scores, 1 / self.penalty), scores)
+
+
 @dataclass(frozen=True)
 class RepetitionPenalty(LogitsProcessor):
     """Divides scores above 0 of ids that occurred by `penalty`, and multiplies those below [Keskar
@@ -119,8 +144,7 @@ class RepetitionPenalty(LogitsProcessor):
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         ids, real = step.history()
         used = occur(ids, ops.broadcast_to(real, ops.shape(ids)), scores.shape[-1])
-        penalised = ops.where(scores < 0, scores * self.penalty, scores / self.penalty)
-        return ops.where(used, penalised, scores)
+        return ops.where(used, _divided(scores, self.penalty), scores)
 
 
 @dataclass(frozen=True)
@@ -147,11 +171,16 @@ class EncoderNoRepeatNgram(LogitsProcessor):
     size: int
 
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
-        ids, real = step.of_rows(step.sources.ids), step.of_rows(step.sources.mask)
-        # Ids that the target's vocabulary lacks cannot be generated.
-        real = ops.logical_and(real, ids < scores.shape[-1])
-        ids = ops.where(real, ids, ops.zeros_like(ids))
+        ids, real = _of_sources(step, scores.shape[-1])
         return forbid(scores, _continued(ids, real, step, plan, self.size, scores.shape[-1]))
+
+
+def _of_sources(step: Step, vocabulary: int) -> tuple[Tensor, Tensor]:
+    """Returns the ids of each row's source, int32 `[R, S]`, and which of them count."""
+    ids, real = step.of_rows(step.sources.ids), step.of_rows(step.sources.mask)
+    # Ids that the target's vocabulary lacks cannot be generated.
+    real = ops.logical_and(real, ids < vocabulary)
+    return ops.where(real, ids, ops.zeros_like(ids)), real
 
 
 def _continued(
@@ -262,6 +291,30 @@ class MinNewTokens(LogitsProcessor):
         if nowhere(too_early):
             return scores
         return forbid(scores, ops.logical_and(is_token(scores, [plan.eos]), too_early[:, None]))
+
+
+@dataclass(frozen=True)
+class ExponentialDecayLengthPenalty(LogitsProcessor):
+    """Raises the score of EOS, after a number of generated ids, by a growing share of its size.
+
+    Args:
+        penalty: `(start, factor)`: when `n` ids more than `start` were generated, the score `s` of
+            EOS becomes `s + |s| (factor**n - 1)`. Ids of a prefix do not count.
+    """
+
+    penalty: tuple[int, float]
+
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
+        start, factor = self.penalty
+        beyond = step.generated - start
+        if nowhere(beyond > 0):
+            return scores
+        # Finite for any factor: an infinite score would have no probability.
+        exponent = ops.cast(ops.maximum(beyond, 0), scores.dtype) * math.log(factor)
+        growth = ops.exp(ops.minimum(exponent, LARGEST_EXPONENT))[:, None] - 1
+        raised = scores + ops.abs(scores) * growth
+        eos = ops.logical_and(is_token(scores, [plan.eos]), scores > FORBIDDEN)
+        return ops.where(eos, raised, scores)
 
 
 def _only(scores: Tensor, token: int, when: Tensor) -> Tensor:

@@ -296,6 +296,25 @@ def test_generation_settings_without_a_counterpart_are_noted(folder):
 
 
 @slow_where_compiled
+def test_generation_settings_come_back(folder, tmp_path):
+    keys = {
+        "typical_p": 0.7,
+        "epsilon_cutoff": 0.001,
+        "eta_cutoff": 0.002,
+        "encoder_repetition_penalty": 1.3,
+        "exponential_decay_length_penalty": [5, 1.2],
+    }
+    set_generation(folder, **keys)
+    model = Seq2SeqLM.from_preset(folder, verbose=False)
+    assert not any(key in note for note in model.load_report.notes for key in keys)
+    model.save_to_preset(tmp_path / "preset")
+    again = Seq2SeqLM.from_preset(tmp_path / "preset")
+    again.export(tmp_path / "written", format="huggingface")
+    written = json.loads((tmp_path / "written" / "generation_config.json").read_text())
+    assert {key: written[key] for key in keys} == keys
+
+
+@slow_where_compiled
 @pytest.mark.parametrize(
     ("keys", "message"),
     [

@@ -29,6 +29,7 @@ from keras_s2s.options.kinds import (
     Function,
     Rules,
     Seed,
+    StartAndFactor,
     Switch,
     Text,
     TokenId,
@@ -163,6 +164,8 @@ def value_of(option: Any) -> tuple[str, Any]:
         return "7 12,9", [[7], [12, 9]]
     if isinstance(kind, TokenIds):
         return "5,6", [5, 6]
+    if isinstance(kind, StartAndFactor):
+        return "5,1.5", (5, 1.5)
     if isinstance(kind, Switch) and kind.others:
         return "never", "never"
     if isinstance(kind, TokenId | Seed):
@@ -227,6 +230,10 @@ def test_the_command_line_takes_every_option(command, monkeypatch, tmp_path):
         (["--num-beams", "0"], "num_beams=0 must be a whole number of at least 1"),
         (["--early-stopping", "perhaps"], "--early-stopping is 'perhaps'; expected true, false"),
         (["--suppress-tokens", "5;6"], "--suppress-tokens is '5;6'; expected ids"),
+        (
+            ["--exponential-decay-length-penalty", "15"],
+            "--exponential-decay-length-penalty is '15'; expected a start and a factor",
+        ),
         (["--bad-words-ids", "7 x"], "--bad-words-ids is 'x'; expected words"),
         (["--top-p", "2"], "top_p=2.0 must lie above 0"),
         (["--sampler", "beem"], "--sampler 'beem' is unknown; did you mean 'beam'?"),

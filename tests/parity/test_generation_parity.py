@@ -120,6 +120,8 @@ RULES: dict[str, dict[str, Any]] = {
     "forced_bos": {"forced_bos_token_id": 7},
     "forced_eos": {"forced_eos_token_id": 9, "max_length": 9},
     "allowed": {"prefix_allowed_tokens_fn": allowed},
+    "exponential_decay": {"exponential_decay_length_penalty": (3, 1.2)},
+    "encoder_repetition": {"encoder_repetition_penalty": 1.4},
     "some": {
         "no_repeat_ngram_size": 2,
         "repetition_penalty": 1.3,
@@ -146,7 +148,7 @@ RULES: dict[str, dict[str, Any]] = {
 
 def sources_for(options: dict[str, Any]) -> list[list[int]]:
     """Where their n-grams count, of one length, as transformers takes padding for text; no EOS."""
-    if "encoder_no_repeat_ngram_size" not in options:
+    if not {"encoder_no_repeat_ngram_size", "encoder_repetition_penalty"} & set(options):
         return sources()
     return [row[:-1] for row in sources((6,) * 8)]
 

@@ -18,6 +18,8 @@ from keras_s2s.samplers import (
     Beam,
     BeginSuppress,
     EncoderNoRepeatNgram,
+    EncoderRepetitionPenalty,
+    ExponentialDecayLengthPenalty,
     ForcedBos,
     ForcedEos,
     Greedy,
@@ -110,6 +112,18 @@ CASES: dict[str, Case] = {
     ),
     "repetition_rewarded": Case(
         RepetitionPenalty(0.5), lambda t, step, b: t.RepetitionPenaltyLogitsProcessor(0.5)
+    ),
+    "encoder_repetition": Case(
+        EncoderRepetitionPenalty(1.7),
+        lambda t, step, b: t.EncoderRepetitionPenaltyLogitsProcessor(1.7, unpadded(step, b)[None]),
+    ),
+    "exponential_decay": Case(
+        ExponentialDecayLengthPenalty((2, 1.3)),
+        lambda t, step, b: t.ExponentialDecayLengthPenalty((2, 1.3), EOS, prompt(b)),
+    ),
+    "exponential_decay_at_once": Case(
+        ExponentialDecayLengthPenalty((0, 0.4)),
+        lambda t, step, b: t.ExponentialDecayLengthPenalty((0, 0.4), EOS, prompt(b)),
     ),
     **{
         f"no_repeat_{n}": Case(
@@ -232,6 +246,14 @@ def test_allowed_tokens_asks_for_live_rows_only():
     np.testing.assert_array_equal(found[~alive], scores[~alive])
     assert (np.delete(found[live], 5, 1) <= -1e8).all()
     np.testing.assert_array_equal(found[live, 5], scores[live, 5])
+
+
+def test_a_growing_penalty_stays_finite_and_forbidden_ids_stay_forbidden():
+    scores, step = list(situations())[-1]
+    scores[0, EOS], scores[1, EOS] = -np.inf, 0.0
+    found = apply(ExponentialDecayLengthPenalty((0, 1e300)), scores, step)
+    assert np.isneginf(found[0, EOS]) and found[1, EOS] == 0
+    assert np.isfinite(found[1:]).all() and (found[2:, EOS] > 1e20).all()
 
 
 # ------------------------------------------------------------------ in a loop

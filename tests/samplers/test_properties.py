@@ -56,9 +56,14 @@ DRAWING = {
     "top_k": st.integers(1, 30),
     "top_p": st.sampled_from([0.01, 0.5, 1.0]),
     "min_p": st.sampled_from([0.0, 0.2, 1.0]),
+    "typical_p": st.sampled_from([0.1, 0.7, 1.0]),
+    "epsilon_cutoff": st.sampled_from([0.0, 0.1, 0.9]),
+    "eta_cutoff": st.sampled_from([0.0, 0.1, 0.9]),
 }
 RULES = {
     "repetition_penalty": st.sampled_from([0.5, 1.5, 20.0]),
+    "encoder_repetition_penalty": st.sampled_from([0.5, 1.5]),
+    "exponential_decay_length_penalty": st.sampled_from([(0, 1.1), (3, 2.0)]),
     "no_repeat_ngram_size": st.integers(0, 4),
     "encoder_no_repeat_ngram_size": st.integers(2, 3),
     "bad_words_ids": st.lists(FEW, min_size=1, max_size=3),

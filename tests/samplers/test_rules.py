@@ -12,6 +12,8 @@ from keras_s2s.samplers import (
     BadWords,
     BeginSuppress,
     EncoderNoRepeatNgram,
+    EncoderRepetitionPenalty,
+    ExponentialDecayLengthPenalty,
     ForcedBos,
     ForcedEos,
     MinLength,
@@ -41,9 +43,12 @@ OPTIONS: dict[str, Any] = {
     "encoder_no_repeat_ngram_size": 4,
     "no_repeat_ngram_size": 3,
     "repetition_penalty": 2,
+    "encoder_repetition_penalty": 1.5,
+    "exponential_decay_length_penalty": [3, np.float32(1.5)],
 }
 #: In transformers' order, which is not that of the options.
 EXPECTED = (
+    EncoderRepetitionPenalty(1.5),
     RepetitionPenalty(2.0),
     NoRepeatNgram(3),
     EncoderNoRepeatNgram(4),
@@ -52,6 +57,7 @@ EXPECTED = (
     AllowedTokens(allowed),
     ForcedBos(7),
     ForcedEos(0),
+    ExponentialDecayLengthPenalty((3, 1.5)),
     Suppress((5, 6)),
     BeginSuppress((4,)),
     Renormalize(),
@@ -87,6 +93,7 @@ def test_numbers_of_numpy_are_numbers():
 
 def test_neutral_values_ask_for_nothing():
     neutral = {
+        "encoder_repetition_penalty": 1.0,
         "repetition_penalty": 1.0,
         "no_repeat_ngram_size": 0,
         "encoder_no_repeat_ngram_size": 0,

@@ -9,6 +9,7 @@ from itertools import combinations, permutations, product
 import numpy as np
 import pytest
 from fake_moves import Markov, run
+from keras import ops
 from small_models import covered
 
 from keras_s2s.decoding.seeds import row_seeds
@@ -23,6 +24,7 @@ from keras_s2s.samplers import (
     TopK,
     TopP,
 )
+from keras_s2s.samplers.candidates import Shortlist
 
 DRAWS = 100_000
 EOS, START, NEVER = 1, 2, -1
@@ -71,7 +73,26 @@ SETTINGS = [
     {"temperature": 0.7, "top_p": 0.9, "min_p": 0.2},
     {"temperature": 2.5, "top_k": 7, "top_p": 0.95, "min_p": 0.3},
     {"top_k": 4, "min_p": 0.5},
+    {"typical_p": 0.5},
+    {"typical_p": 0.05},
+    {"epsilon_cutoff": 0.1},
+    {"epsilon_cutoff": 0.9},
+    {"eta_cutoff": 0.3},
+    {"temperature": 1.5, "top_k": 6, "typical_p": 0.6, "epsilon_cutoff": 0.15, "eta_cutoff": 0.2},
+    {"top_p": 0.9, "typical_p": 0.4, "eta_cutoff": 0.1},
 ]
+
+
+#: Transformers' class of each option, in the order in which they are applied.
+WARPERS = {
+    "temperature": "TemperatureLogitsWarper",
+    "top_k": "TopKLogitsWarper",
+    "top_p": "TopPLogitsWarper",
+    "min_p": "MinPLogitsWarper",
+    "typical_p": "TypicalLogitsWarper",
+    "epsilon_cutoff": "EpsilonLogitsWarper",
+    "eta_cutoff": "EtaLogitsWarper",
+}
 
 
 def warped(settings: dict) -> np.ndarray:
@@ -80,23 +101,48 @@ def warped(settings: dict) -> np.ndarray:
     from transformers.generation import logits_process as library
 
     scores = torch.log(torch.tensor(PROBABILITIES, dtype=torch.float64))[None]
-    for name, make in (
-        ("temperature", library.TemperatureLogitsWarper),
-        ("top_k", library.TopKLogitsWarper),
-        ("top_p", library.TopPLogitsWarper),
-        ("min_p", library.MinPLogitsWarper),
-    ):
+    for name, make in WARPERS.items():
         if name in settings:
-            scores = make(settings[name])(None, scores)
+            scores = getattr(library, make)(settings[name])(None, scores)
     return torch.softmax(scores, -1)[0].numpy()
 
 
-@pytest.mark.parametrize("settings", covered(SETTINGS, [SETTINGS[i] for i in (3, 9, 12)]))
+@pytest.mark.parametrize("settings", covered(SETTINGS, [SETTINGS[i] for i in (3, 9, 12, 19)]))
 def test_draws_follow_transformers_distribution(settings):
     pytest.importorskip("transformers")
     seeds = many_seeds()
     ids = run(SAME_ALWAYS, Random(**settings), plan(1), DRAWS, seeds).token_ids
     assert_distributed(np.bincount(ids.ravel(), minlength=V), warped(settings))
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+@pytest.mark.parametrize("seed", range(3))
+def test_shortlists_are_those_of_transformers(seed, keep):
+    """Whatever the order of the ids, and where some are forbidden before."""
+    library = pytest.importorskip("transformers.generation.logits_process")
+    import torch
+
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(0, 2, (40, V)).astype("float32")
+    scores[rng.random(scores.shape) < 0.3] = -np.inf
+    scores[:, seed] = 1.0  # one is left
+    kept = {"min_tokens_to_keep": keep}
+    for settings in SETTINGS:
+        expected = torch.from_numpy(scores.copy())
+        for name, make in WARPERS.items():
+            if name in settings and (name, settings[name]) != ("top_p", 1.0):
+                more = {} if name == "temperature" else kept
+                expected = getattr(library, make)(settings[name], **more)(None, expected)
+        found, ids = Shortlist(**{"temperature": 1.0, **settings}, keep=keep)(
+            ops.convert_to_tensor(scores)
+        )
+        found = ops.convert_to_numpy(found)
+        if ids is not None:
+            placed = np.full_like(scores, -np.inf)
+            np.put_along_axis(placed, ops.convert_to_numpy(ids), found, axis=1)
+            found = placed
+        np.testing.assert_array_equal(np.isneginf(found), np.isneginf(expected.numpy()))
+        np.testing.assert_allclose(found, expected.numpy(), rtol=1e-6)
 
 
 def test_draws_of_steps_and_sequences_are_independent():

@@ -32,7 +32,7 @@ _THEIRS = {
     if option.configured and option.huggingface is not None
 }
 
-#: Keys that do not change which ids are generated, and values that have no effect.
+#: Keys that do not change which ids are generated.
 HARMLESS = frozenset(
     {
         *("_from_model_config", "transformers_version", "trust_remote_code", "generation_kwargs"),
@@ -46,13 +46,6 @@ HARMLESS = frozenset(
         *("bos_token_id", "max_new_tokens"),
     }
 )
-NEUTRAL: dict[str, Any] = {
-    "typical_p": 1.0,
-    "epsilon_cutoff": 0.0,
-    "eta_cutoff": 0.0,
-    "encoder_repetition_penalty": 1.0,
-}
-
 
 #: Keys that are about generation, wherever they stand.
 KNOWN = frozenset({*_THEIRS, *IDS, *HARMLESS})
@@ -109,7 +102,7 @@ def read_generation(data: Mapping[str, Any], origin: str, *, strict: bool = True
     if "decoder_start" not in ids and data.get("bos_token_id") is not None:
         ids["decoder_start"] = data["bos_token_id"]  # as transformers starts then
     for key, value in data.items() if strict else ():
-        if key not in KNOWN and value is not None and value != NEUTRAL.get(key):
+        if key not in KNOWN and value is not None:
             notes.append(f"{key}={value!r} in {origin} has no counterpart here and is not used")
     try:
         return Defaults(read_config(GenerationConfig, settings, origin=origin), ids, notes)

@@ -9,7 +9,7 @@ from keras import ops
 from keras_s2s.options.generation import DEFAULTS
 from keras_s2s.options.strategies import STRATEGIES
 from keras_s2s.samplers.blockwise_top_k import top_k
-from keras_s2s.samplers.candidates import COLD, Shortlist
+from keras_s2s.samplers.candidates import COLD, DrawsFromShortlist, Shortlist
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.random_numbers import gumbel
@@ -18,7 +18,7 @@ from keras_s2s.samplers.strategies.beam import Beam, alive
 from keras_s2s.typing import Tensor, Tree
 
 
-class BeamSample(Beam):
+class BeamSample(DrawsFromShortlist, Beam):
     """Beam sampling: draws 2K continuations of a source at each step, then continues as beam
     search.
 
@@ -28,9 +28,10 @@ class BeamSample(Beam):
 
     Args:
         num_beams, length_penalty, early_stopping, num_return_sequences: as in `Beam`.
-        temperature, top_k, top_p, min_p: as in `Random`; at least two ids of each beam stay, so
-            that one can continue when the other ends. A temperature below 0.001 counts as 0.001,
-            since float32 sums of scores would lose their differences.
+        temperature, top_k, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff: as in `Random`; at
+            least two ids of each beam stay, so that one can continue when the other ends. A
+            temperature below 0.001 counts as 0.001, since float32 sums of scores would lose their
+            differences.
 
     Example:
         >>> model.generate("ein Hund", sampler=BeamSample(4, temperature=0.8), seed=1)
@@ -47,6 +48,9 @@ class BeamSample(Beam):
         top_k: int | None = None,
         top_p: float | None = None,
         min_p: float | None = None,
+        typical_p: float | None = None,
+        epsilon_cutoff: float | None = None,
+        eta_cutoff: float | None = None,
     ) -> None:
         super().__init__(
             num_beams,
@@ -54,11 +58,9 @@ class BeamSample(Beam):
             early_stopping=early_stopping,
             num_return_sequences=num_return_sequences,
         )
-        shortlist = Shortlist(temperature, top_k, top_p, min_p)  # refuses what is out of range
-        self.temperature = shortlist.temperature
-        self.top_k = shortlist.top_k
-        self.top_p = shortlist.top_p
-        self.min_p = shortlist.min_p
+        self._draw_from(
+            Shortlist(temperature, top_k, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff)
+        )
 
     @property
     def draws(self) -> bool:
@@ -69,8 +71,7 @@ class BeamSample(Beam):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         live, raw = search["live"], logits - log_normaliser(logits)
         allowed = process(raw, live["token_ids"], index, plan, sources, alive(search))
-        temperature = max(self.temperature, COLD)
-        shortlist = Shortlist(temperature, self.top_k, self.top_p, self.min_p, keep=2)
+        shortlist = self.shortlist(temperature=max(self.temperature, COLD), keep=2)
         row_scores, row_ids = shortlist(allowed)
         width = row_scores.shape[-1]
         if row_ids is None:

@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_s2s.options.generation import DEFAULTS, checked
 from keras_s2s.options.strategies import STRATEGIES
-from keras_s2s.samplers.candidates import Shortlist
+from keras_s2s.samplers.candidates import DrawsFromShortlist, Shortlist
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.random_numbers import draw, uniform
@@ -14,7 +14,7 @@ from keras_s2s.samplers.strategies.greedy import Greedy
 from keras_s2s.typing import Tensor
 
 
-class Random(Greedy):
+class Random(DrawsFromShortlist, Greedy):
     """Random sampling: draws the next id from the model's distribution.
 
     Every row has a seed of its own, and the draw of a step is a function of that seed and the
@@ -30,6 +30,10 @@ class Random(Greedy):
         top_p: draw from the likeliest ids that together have this probability [Holtzman 2020].
         min_p: leave out ids less likely than this share of the likeliest one's probability
             [Nguyen 2024].
+        typical_p: draw from the most typical ids that together have this probability [Meister
+            2023].
+        epsilon_cutoff, eta_cutoff: leave out ids less likely than this; `eta_cutoff` lowers it
+            where the distribution is flat [Hewitt 2022].
         num_return_sequences: sequences drawn for each source, in the order drawn.
 
     Raises:
@@ -46,13 +50,14 @@ class Random(Greedy):
         top_k: int | None = None,
         top_p: float | None = None,
         min_p: float | None = None,
+        typical_p: float | None = None,
+        epsilon_cutoff: float | None = None,
+        eta_cutoff: float | None = None,
         num_return_sequences: int = DEFAULTS.num_return_sequences,
     ) -> None:
-        shortlist = Shortlist(temperature, top_k, top_p, min_p)  # refuses what is out of range
-        self.temperature = shortlist.temperature
-        self.top_k = shortlist.top_k
-        self.top_p = shortlist.top_p
-        self.min_p = shortlist.min_p
+        self._draw_from(
+            Shortlist(temperature, top_k, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff)
+        )
         self.num_return_sequences = checked("num_return_sequences", num_return_sequences)
 
     @property
@@ -66,8 +71,7 @@ class Random(Greedy):
         return self.num_return_sequences
 
     def choose(self, scores: Tensor, index: Tensor, sources: Sources) -> Tensor:
-        shortlist = Shortlist(self.temperature, self.top_k, self.top_p, self.min_p)
-        scores, ids = shortlist(scores)
+        scores, ids = self.shortlist()(scores)
         rank = draw(scores, uniform(sources.seeds, index))
         if ids is None:
             return ops.cast(rank, "int32")
@@ -86,6 +90,9 @@ class TopK(Random):
         temperature: float = DEFAULTS.temperature,
         top_p: float | None = None,
         min_p: float | None = None,
+        typical_p: float | None = None,
+        epsilon_cutoff: float | None = None,
+        eta_cutoff: float | None = None,
         num_return_sequences: int = DEFAULTS.num_return_sequences,
     ) -> None:
         super().__init__(
@@ -93,6 +100,9 @@ class TopK(Random):
             top_k=top_k,
             top_p=top_p,
             min_p=min_p,
+            typical_p=typical_p,
+            epsilon_cutoff=epsilon_cutoff,
+            eta_cutoff=eta_cutoff,
             num_return_sequences=num_return_sequences,
         )
 
@@ -111,6 +121,9 @@ class TopP(Random):
         temperature: float = DEFAULTS.temperature,
         top_k: int | None = None,
         min_p: float | None = None,
+        typical_p: float | None = None,
+        epsilon_cutoff: float | None = None,
+        eta_cutoff: float | None = None,
         num_return_sequences: int = DEFAULTS.num_return_sequences,
     ) -> None:
         super().__init__(
@@ -118,5 +131,8 @@ class TopP(Random):
             top_k=top_k,
             top_p=top_p,
             min_p=min_p,
+            typical_p=typical_p,
+            epsilon_cutoff=epsilon_cutoff,
+            eta_cutoff=eta_cutoff,
             num_return_sequences=num_return_sequences,
         )
