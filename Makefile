@@ -20,7 +20,7 @@ test-jax:  ## run the tests on JAX
 test-torch:  ## run the tests on PyTorch
 	KERAS_BACKEND=torch $(PYTHON) -m pytest
 
-test-slow:  ## run the slow tests (on PyTorch): the documentation's code, the notebook, ...
+test-slow:  ## run the slow tests (on PyTorch): the documentation's code, the notebooks, ...
 	KERAS_BACKEND=torch $(PYTHON) -m pytest -m slow
 
 lint:  ## check style and format, change nothing
