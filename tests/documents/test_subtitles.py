@@ -54,7 +54,7 @@ LINES = st.sampled_from(
     [
         *("", " ", "7", "Hello there.", "- Hi. You?", "<i>one", "two</i>", "NOTE x", "STYLE", "♪"),
         *("00:00:01,000 --> 00:00:04,000", "00:01.000 --> 00:04.000 line:0", "a --> b"),
-        *("{\\an8}四。", "&amp; &x; <"),
+        *("{\\an8}四。", "&amp; &x; <", "<font", "color='x'>- one", "<i>- Hi.", "</i", ">"),
     ]
 )
 
@@ -154,3 +154,46 @@ def test_times_that_cannot_be_read_are_refused(times: str) -> None:
 def test_arrows_of_a_text() -> None:
     cue = "1\n00:00:01,000 --> 00:00:02,000\nSeoul --> Busan at 9 -> 10.\n9:30 -> 10:15\n3 --> 4\n"
     assert len(subtitle_blocks(cue, "srt")) == 1
+
+
+@pytest.mark.parametrize(
+    ("cue", "texts"),
+    [
+        ("<i>two\nlines</i>", ["TWO LINES"]),
+        ("<font\ncolor='red'>two</font>", ["TWO"]),
+        ('<font color="red"\n>two</font\n> lines', ["TWO", "LINES"]),
+        ("<font\r\nface=Arial\r\ncolor=red>two</font>", ["TWO"]),
+        ("<v Bob\nSmith>hello</v>", ["HELLO"]),
+    ],
+)
+@pytest.mark.parametrize("format", ["srt", "vtt"])
+def test_tags_broken_over_lines(format: str, cue: str, texts: list[str]) -> None:
+    head = "WEBVTT\n\n" if format == "vtt" else "1\n"
+    document = f"{head}00:00:01.000 --> 00:00:02.000\n{cue}\n"
+    (block,) = subtitle_blocks(document, format)
+    assert block.text.upper() == " ".join(texts)
+    result = s2s.generate_document(FunctionModel(str.upper), document, format=format).text
+    # Tags and their line breaks stay as they are.
+    expected = document
+    for text in texts:
+        words = text.lower().split()
+        expected = expected.replace("\n".join(words), "\n".join(words).upper())
+        expected = expected.replace(f"{words[0]}</", f"{words[0].upper()}</")
+    assert result == expected.replace(" lines", " LINES")
+
+
+@pytest.mark.parametrize("cue", ["a <b and\nc> d", "I <3\nyou> me", "x <\n> y", "<b\nc"])
+def test_less_and_greater_of_a_text_are_no_tag(cue: str) -> None:
+    (block,) = subtitle_blocks(f"1\n00:00:01,000 --> 00:00:02,000\n{cue}\n", "srt")
+    assert block.text == cue.replace("\n", " ") and not block.marks
+
+
+@pytest.mark.parametrize("format", ["srt", "vtt"])
+def test_dashes_of_speakers_behind_tags(format: str) -> None:
+    head = "WEBVTT\n\n" if format == "vtt" else "1\n"
+    lines = "<i>- Who is it?</i>\n<i>- Me.</i>\n{\\an8}<i>– You?\nAll of you?</i>\n<b>-5 here.</b>"
+    document = f"{head}00:00:01.000 --> 00:00:02.000\n{lines}\n"
+    model = FunctionModel(str.upper)
+    result = s2s.generate_document(model, document, format=format).text
+    assert model.calls[0][0] == ["Who is it?", "Me.", "You?", "All of you?", "-5 here."]
+    assert result.upper() == document.upper() and result.count("<i>") == 3

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from keras_s2s.documents.formats.blocks import Block, Mark
+from keras_s2s.documents.formats.html_elements import VOID, ElementEnds, element_ends
 from keras_s2s.documents.formats.html_tokens import HtmlToken, html_tokens
 
 _BREAKING_NAMES = """
@@ -16,12 +17,9 @@ _BREAKING_NAMES = """
     section select source summary table tbody td template tfoot th thead title tr track ul
     video
     """
-_VOID_NAMES = "area base br col embed frame hr img input link meta param source track wbr"
 
 #: Text before, inside and after these is apart; all other elements stand inside of sentences.
 BREAKING = frozenset(_BREAKING_NAMES.split())
-#: Have no content and no end tag.
-VOID = frozenset(_VOID_NAMES.split())
 #: Their text stays as it is, and is part of the sentence around them.
 QUOTED = frozenset(["code", "kbd", "samp"])
 #: Their content stays as it is, and is no part of a sentence.
@@ -46,6 +44,7 @@ def html_blocks(document: str) -> list[Block]:
         ['A big dog.', '<']
     """
     tokens = html_tokens(document)
+    ends = element_ends(document, tokens)
     reader = _BlockReader(document)
     at = 0
     while at < len(tokens):
@@ -54,7 +53,7 @@ def html_blocks(document: str) -> list[Block]:
         if token.kind in ("data", "entity"):
             reader.add_text(token)
         elif _stays(token):
-            after = _end_of(tokens, at)
+            after = _end_of(tokens, ends, at)
             reader.add_kept(tokens[at:after])
         elif token.name in BREAKING:
             reader.close_block()
@@ -69,26 +68,24 @@ def _stays(token: HtmlToken) -> bool:
     """Returns whether an element begins whose content stays as it is."""
     if token.kind != "start" or token.name in VOID:
         return False
+    return _is_refused(token) or token.name in QUOTED or token.name in OPAQUE
+
+
+def _is_refused(token: HtmlToken) -> bool:
     translate = dict(token.attributes).get("translate")
-    refused = translate is not None and translate.strip().lower() == "no"
-    return refused or token.name in QUOTED or token.name in OPAQUE
+    return translate is not None and translate.strip().lower() == "no"
 
 
-def _end_of(tokens: Sequence[HtmlToken], at: int) -> int:
-    """Returns the number of tokens up to the end of the element that begins at one."""
-    name, depth = tokens[at].name, 0
-    for i in range(at, len(tokens)):
-        token = tokens[i]
-        # A paragraph ends where a block begins, too.
-        if name == "p" and i > at and token.kind == "start" and token.name in BREAKING - {"br"}:
-            return i
-        if token.name == name and token.kind == "start":
-            depth += 1
-        elif token.name == name and token.kind == "end":
-            depth -= 1
-        if not depth:
-            return i + 1
-    return len(tokens)
+def _end_of(tokens: Sequence[HtmlToken], ends: Mapping[int, ElementEnds], at: int) -> int:
+    """Returns the number of the first token after an element that stays as it is."""
+    # Of `code` without an end tag the block is the end: what follows is hardly all code.
+    after = ends[at].element
+    while at < after:
+        # Also of those inside, which may go on after it.
+        if at in ends and _is_refused(tokens[at]):
+            after = max(after, ends[at].formatting)
+        at += 1
+    return after
 
 
 class _BlockReader:

@@ -22,6 +22,14 @@ _LIKE_TIMES = re.compile(r"\s*\d+[:;]\d+[\s\d:.,;]*-->|\s*(\d+:)?\d+:\d+[.,]\d+\
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 #: Begin what a speaker says, in a line of its own.
 _SPEAKER_DASHES = ("-", "–", "—", "‐", "−", ">>")
+#: Tags at the beginning of a line, before the dash of a speaker.
+_TAGS = re.compile(r"\s*(?:<[^<>]*>\s*|\{\\[^{}]*\}\s*)+")
+#: What is read as a tag where it is broken over two lines: one with attributes, or a speaker.
+_BROKEN_TAG = re.compile(
+    r"""</?(?:b|c|font|i|ruby|rt|s|span|u)(?:\s+[\w-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s<>]+))*\s*>"""
+    r"|</?(?:lang|v)\b[^<>]*>",
+    re.IGNORECASE,
+)
 _VTT_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\u00a0": "&nbsp;"}
 
 
@@ -93,7 +101,7 @@ def _paragraphs(lines: Sequence[_Line]) -> list[list[_Line]]:
     paragraphs: list[list[_Line]] = [[]]
     for line in lines:
         text = line.text.strip()
-        if not text or _dash_length(text):
+        if not text or _dash_length(line.text):
             paragraphs.append([])
         if text and not paragraphs[-1]:
             line = line._replace(start=line.start + _dash_length(line.text))
@@ -103,8 +111,9 @@ def _paragraphs(lines: Sequence[_Line]) -> list[list[_Line]]:
 
 
 def _dash_length(text: str) -> int:
-    """Returns the length of the dash of a speaker, with the spaces around it; 0 without one."""
-    inner = text.lstrip()
+    """Returns the length of the dash of a speaker, with all before it; 0 without one."""
+    tags = _TAGS.match(text)
+    inner = text[tags.end() if tags else 0 :].lstrip()
     dash = next((dash for dash in _SPEAKER_DASHES if inner.startswith(dash)), "")
     rest = inner.removeprefix(dash)
     if not dash or not rest.strip() or rest[0].isdecimal():  # -5 is a number
@@ -117,10 +126,14 @@ def _block(document: str, lines: Sequence[_Line], format: Literal["srt", "vtt"])
     starts: list[int] = []
     ends: list[int] = []
     marks: list[Mark] = []
+    at = 0
     for line, following in zip(lines, [*lines[1:], None], strict=True):
-        at = line.start
+        # A tag may have begun in the line before.
+        at = max(at, line.start)
         while at < line.end:
             end = _tag_end(document, at, line.end, format)
+            if not end and (broken := _BROKEN_TAG.match(document, at, lines[-1].end)):
+                end = broken.end()
             if end:
                 kind, name = _tag(document[at:end])
                 marks.append(Mark(kind, len(text), len(text), at, end, name))
@@ -131,7 +144,7 @@ def _block(document: str, lines: Sequence[_Line], format: Literal["srt", "vtt"])
                     starts.append(at if i == 0 else end)
                     ends.append(end)
             at = end
-        if following is not None:
+        if following is not None and at <= line.end:
             text.append(" ")
             starts.append(line.end)
             ends.append(following.start)
