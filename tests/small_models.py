@@ -312,7 +312,11 @@ VARIANTS: dict[str, PresetConfig] = {
                     "norm": True,
                 },
             ),
-            "decoder": {"intermediate_dim": 10, "embedding": {"zero_start": True}},
+            "decoder": {
+                "intermediate_dim": 10,
+                "residual_keys": True,
+                "embedding": {"zero_start": True},
+            },
             "share_embeddings": True,
         }
     ),

@@ -468,7 +468,7 @@ def test_what_is_no_mapping(data):
             "generation.early_stopping",
             "nevr",
             "never",
-            "true, false or 'never'",
+            "true, false, 'never' or 'shrink'",
         ),
         (PresetConfig, TRANSFORMER, "generation.sampler", "bean", "beam", "'greedy', 'beam'"),
         (RecipeConfig, RECIPE, "training.monitor", "val_blue", "val_bleu", "'val_loss'"),

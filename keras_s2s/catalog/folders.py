@@ -64,6 +64,8 @@ def list_presets(*, zoo: Path | None = None) -> list[str]:
 TABLES = "huggingface"
 #: The one for KerasHub folders.
 KERAS_HUB_TABLES = "keras_hub"
+#: The one for Marian's own files.
+MARIAN_TABLES = "marian"
 
 
 def list_families(*, zoo: Path | None = None) -> list[str]:
@@ -169,7 +171,7 @@ def no_such_model(name_or_path: str | Path, *, zoo: Path | None = None) -> Confi
     path = Path(name_or_path).expanduser()
     folders = (
         "a folder that save_to_preset or `keras-s2s train` wrote, one of Hugging Face's or "
-        "CTranslate2's"
+        "CTranslate2's, a model of Marian (.npz, .bin, .decoder.yml)"
     )
     if path.is_file():
         load = " A .keras file is for keras.saving.load_model." if path.suffix == ".keras" else ""

@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_s2s.catalog.folders import (
     KERAS_HUB_TABLES,
+    MARIAN_TABLES,
     TABLES,
     list_families,
     list_presets,
@@ -132,7 +133,7 @@ def collect_over_bases(
 
 def _without_tables(family: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a family's settings without its tables for other formats (see `load_tables`)."""
-    formats = (TABLES, KERAS_HUB_TABLES)
+    formats = (TABLES, KERAS_HUB_TABLES, MARIAN_TABLES)
     return {key: value for key, value in family.items() if key not in formats}
 
 
@@ -152,7 +153,7 @@ def load_tables(family: str, part: str = TABLES, *, zoo: Path | None = None) -> 
 
     Args:
         family: its name.
-        part: the key of the family file: "huggingface" or "keras_hub".
+        part: the key of the family file: "huggingface", "keras_hub" or "marian".
         zoo: a zoo folder to use instead of the one that ships with the package.
 
     Raises:

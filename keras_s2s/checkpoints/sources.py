@@ -20,6 +20,8 @@ from keras_s2s.checkpoints.huggingface.reader import HuggingFaceFolder, is_huggi
 from keras_s2s.checkpoints.kerashub.reader import KerasHubFolder
 from keras_s2s.checkpoints.kerashub.serialized import is_kerashub_folder, is_kerashub_object
 from keras_s2s.checkpoints.load_report import LoadReport
+from keras_s2s.checkpoints.marian.model_files import is_marian_model
+from keras_s2s.checkpoints.marian.reader import MarianModel
 from keras_s2s.checkpoints.model_source import Source, check_source
 from keras_s2s.checkpoints.torch_rnn.description import is_torch_rnn_folder
 from keras_s2s.checkpoints.torch_rnn.reader import TorchRNNFolder
@@ -228,6 +230,27 @@ class TorchRNN(Source):
         self.folder.close()
 
 
+class Marian(Source):
+    """A model in Marian's own files."""
+
+    def __init__(self, path: Path, *, with_text: bool) -> None:
+        self.name = str(path)
+        self.model = MarianModel(path, with_text=with_text)
+        self.config = self.model.preset
+        self.preprocessor = self.model.preprocessor
+        self.notes = list(self.model.notes)
+
+    def check(self, *, strict: bool) -> None:
+        self.model.check()
+
+    def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
+        tensors = self.model.load(variables, strict=strict)
+        return self.report(self.model.family, variables, tensors)
+
+    def close(self) -> None:
+        self.model.close()
+
+
 def open_source(
     source: Any,
     *,
@@ -242,7 +265,8 @@ def open_source(
         source: a zoo entry's name; a folder that `save_to_preset` wrote, a Hugging Face folder,
             the name of one on the hub, `hf://organisation/name`; a CTranslate2 folder, a KerasHub
             folder, or a backbone or task of KerasHub itself; one with the state dict of a
-            recurrent model from PyTorch and its `torch_rnn.yaml`.
+            recurrent model from PyTorch and its `torch_rnn.yaml`; a model of Marian: `.npz`,
+            `.bin`, `.decoder.yml`, or the folder of one.
         with_weights: False leaves the weights' files alone, which may then be missing.
         with_text: False leaves the tokenizers' files alone.
         tokenizer, decoder_start_token: of a CTranslate2 folder; see `read_ctranslate2_folder`.
@@ -262,6 +286,9 @@ def open_source(
         path, name = fetch_folder(written, with_weights=with_weights), written
     elif Path(source).is_dir():
         path, name = Path(source), written
+    elif is_marian_model(Path(source)):
+        _refuse_ctranslate2_options(own, written)
+        return Marian(Path(source), with_text=with_text)
     elif not catalog.is_entry(source):
         raise catalog.no_such_model(source)
     elif not with_weights:
@@ -301,6 +328,8 @@ def _open_folder(
         return HuggingFace(name, path, with_weights=with_weights, with_text=with_text)
     if is_torch_rnn_folder(path):
         return TorchRNN(path, with_text=with_text)
+    if is_marian_model(path):
+        return Marian(path, with_text=with_text)
     raise preset_folder.not_a_preset_folder(path)
 
 

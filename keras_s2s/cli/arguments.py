@@ -11,8 +11,16 @@ from typing import Annotated, Any
 import typer
 
 HUB = "hf://"
+#: How the names of Marian's files end.
+MARIAN_FILES = (".npz", ".bin", ".decoder.yml", "decoder.yml")
 
-ModelArgument = Annotated[str, typer.Argument(help="A model folder, or hf://organisation/name.")]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A model folder, a model of Marian (.npz, .bin, .decoder.yml), or "
+        "hf://organisation/name."
+    ),
+]
 BatchSizeOption = Annotated[int, typer.Option(min=1, help="Texts decoded at a time.")]
 OverlongOption = Annotated[
     str,
@@ -60,8 +68,8 @@ def check_model(model: str) -> None:
     """Raises an error, before a backend is imported, for what cannot be a model to generate with.
 
     Args:
-        model: as the user wrote it: a folder, a zoo entry that points to one, or
-            `hf://organisation/name`.
+        model: as the user wrote it: a folder, a model of Marian, a zoo entry that points to one,
+            or `hf://organisation/name`.
 
     Raises:
         ValueError: nothing has that name (the message has the nearest), or the entry describes
@@ -70,6 +78,8 @@ def check_model(model: str) -> None:
     from keras_s2s import catalog
 
     if model.startswith(HUB) or os.path.isdir(model):
+        return
+    if os.path.isfile(model) and model.endswith(MARIAN_FILES):
         return
     if not catalog.is_entry(model):
         raise catalog.no_such_model(model)

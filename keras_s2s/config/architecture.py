@@ -175,6 +175,8 @@ class ArchitectureConfig(Strict):
             )
         self._frontend_fits()
         self._sides_may_be_tied()
+        if isinstance(self.encoder, TransformerConfig) and self.encoder.residual_keys:
+            raise Misfit(("encoder", "residual_keys"), "is for a decoder; drop it")
         encoder_width, decoder_width = embedding_dim(self.encoder), embedding_dim(self.decoder)
         if self.share_embeddings and (
             encoder_width != decoder_width or self.source_vocab_size != self.target_vocab_size

@@ -19,10 +19,11 @@ class OriginConfig(Strict):
     They are kept so that a folder written back in that format has them again.
     """
 
-    format: Literal["huggingface", "ctranslate2", "torch_rnn"]
+    format: Literal["huggingface", "ctranslate2", "torch_rnn", "marian"]
     config: dict[str, Any] = Field(
         default_factory=dict,
-        description="Of config.json; of a recurrent model from PyTorch, its modules.",
+        description="Of config.json; of a recurrent model from PyTorch, its modules; of Marian's "
+        "files, special:model.yml.",
     )
     generation: dict[str, Any] = Field(
         default_factory=dict, description="Of generation_config.json."

@@ -150,9 +150,10 @@ def _table() -> tuple[GenerationOption, ...]:
         ),
         same(
             "early_stopping",
-            Switch(("never",)),
+            Switch(("never", "shrink")),
             "stop when num_beams hypotheses have ended (True), when no other is likely to be "
-            "better (False), or when none can be ('never')",
+            "better (False), or when none can be ('never'); 'shrink' searches on with one beam "
+            "less for each that has ended, as Marian does",
             False,
             strategies=WITH_BEAMS,
         ),

@@ -49,7 +49,7 @@ IDS = st.integers(0, VOCABULARY - 1)
 FEW = st.lists(IDS, min_size=1, max_size=3)
 SEARCH = {
     "length_penalty": st.sampled_from([-1.0, 0.0, 0.6, 1.0, 2.0]),
-    "early_stopping": st.sampled_from([True, False, "never"]),
+    "early_stopping": st.sampled_from([True, False, "never", "shrink"]),
 }
 DRAWING = {
     "temperature": st.sampled_from([0.3, 1.0, 4.0]),

@@ -89,6 +89,7 @@ def inexpressible(config: ArchitectureConfig) -> dict[str, Any]:
         part = getattr(config, side)
         if isinstance(part, TransformerConfig):
             found[f"{side}.layer_groups"] = part.layer_groups
+            found[f"{side}.residual_keys"] = part.residual_keys
             found[f"{side}.steps"] = part.steps and part.steps.model_dump()
             found[f"{side}.embedding.zero_start"] = part.embedding.zero_start
             found[f"{side}.embedding.token_types"] = part.embedding.token_types

@@ -5,6 +5,7 @@ The names are the same, except for three that are special ids in this package.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -49,6 +50,11 @@ HARMLESS = frozenset(
 
 #: Keys that are about generation, wherever they stand.
 KNOWN = frozenset({*_THEIRS, *IDS, *HARMLESS})
+
+logger = logging.getLogger(__name__)
+
+#: The value of `early_stopping` that transformers lacks.
+SHRINK = "shrink"
 
 
 class Defaults(NamedTuple):
@@ -126,6 +132,13 @@ def write_generation(
         written.pop(key, None)
     for theirs, ours in _THEIRS.items():
         value = getattr(generation, ours)
+        if value == SHRINK:
+            logger.warning(
+                "early_stopping %r is Marian's search, which transformers does not have; written "
+                "is True",
+                SHRINK,
+            )
+            value = True
         if ours != "max_length" and (value != getattr(defaults, ours) or theirs in written):
             written[theirs] = value
     written |= _length(generation.max_length, known)

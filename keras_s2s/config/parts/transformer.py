@@ -124,6 +124,12 @@ class TransformerConfig(StackConfig):
     """Settings that the encoder and decoder blocks of a Transformer have in common."""
 
     type: Literal["transformer"]
+    residual_keys: Flag = Field(
+        False,
+        description="Of a decoder: keys and values of self-attention are made of the residual "
+        "stream before its normalisation, but at the first position (Marian's decoding of pre-norm "
+        "models).",
+    )
 
 
 class SSRUConfig(StackConfig):

@@ -29,6 +29,10 @@ class TransformerDecoderBlock(TransformerBlock):
     def build(self, x_shape: Any, memory_shape: Any) -> None:
         super().build(x_shape, memory_shape)
 
+    @property
+    def _residual_keys(self) -> bool:
+        return isinstance(self.config, TransformerConfig) and self.config.residual_keys
+
     def _build_sub_layer(self, part: str, x_shape: Any, *shapes: Any) -> None:
         if part != "cross_attention":
             super()._build_sub_layer(part, x_shape)
@@ -61,9 +65,13 @@ class TransformerDecoderBlock(TransformerBlock):
             float tensor `[B, T, hidden_dim]`, or a pair of it and the weights.
         """
 
-        def attend_self(y: Tensor) -> tuple[Tensor, None]:
-            y = self.self_attention(y, y, mask=self_mask, training=training, bias=self_bias)
-            return y, None
+        def attend_self(y: Tensor, x: Tensor) -> tuple[Tensor, None]:
+            read = x if self._residual_keys else y
+            output = self.self_attention(y, read, mask=self_mask, training=training, bias=self_bias)
+            if self._residual_keys:
+                first = self.self_attention.alone(y[:, :1])
+                output = ops.concatenate([first, output[:, 1:]], axis=1)
+            return output, None
 
         keys, values = self.cross_attention.project_memory(memory)
         source = {"keys": keys, "values": values}
@@ -102,8 +110,12 @@ class TransformerDecoderBlock(TransformerBlock):
 
         sources = ops.shape(x)[0]
 
-        def attend_self(y: Tensor) -> tuple[Tensor, Tensor]:
-            query, key, value = self.self_attention.project_own(y)
+        def attend_self(y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+            if self._residual_keys:
+                query = self.self_attention.project_query(y)
+                key, value = self.self_attention.project_memory(x)
+            else:
+                query, key, value = self.self_attention.project_own(y)
             keys = cache.write(caches["keys"], key, index)
             values = cache.write(caches["values"], value, index)
             output, _ = self.self_attention.attend(
@@ -115,6 +127,8 @@ class TransformerDecoderBlock(TransformerBlock):
                 return_weights=False,
                 bias=self_bias,
             )
+            if self._residual_keys:
+                output = ops.where(index == 0, self.self_attention.alone(y), output)
             return output, {"keys": keys, "values": values}
 
         return self._block(x, attend_self, source, memory_seen, False, want_attention)
@@ -130,7 +144,7 @@ class TransformerDecoderBlock(TransformerBlock):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Computes the block around any form of its first sub-layer, for training and decoding."""
         first = self.sub_layers[0]
-        y, caches = attend_self(self._before(first, x, training))
+        y, caches = attend_self(self._before(first, x, training), x)
         x = self._after(first, x, y, training)
 
         y = self._before("cross_attention", x, training)

@@ -88,6 +88,10 @@ class MultiHeadAttention(ExplicitMaskLayer):
         denses = (self.query_dense, self.key_dense, self.value_dense)
         return kernels.heads(denses, x, self.num_heads, self._scale)
 
+    def alone(self, x: Tensor) -> Tensor:
+        """Computes what one position gets that attends to itself alone: `[B, T, hidden_dim]`."""
+        return kernels.linear(self.output_dense, kernels.linear(self.value_dense, x))
+
     def attend(
         self,
         query: Tensor,

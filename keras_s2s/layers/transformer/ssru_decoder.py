@@ -62,7 +62,7 @@ class SSRUDecoderBlock(TransformerDecoderBlock):
         source = {"keys": keys, "values": values}
         seen = (None if memory_mask is None else memory_mask[:, None, None, :]), None
         x, _, weights = self._block(
-            x, lambda y: (self.ssru(y), None), source, seen, training, return_attention
+            x, lambda y, _: (self.ssru(y), None), source, seen, training, return_attention
         )
         return (x, weights) if return_attention else x
 
@@ -89,7 +89,7 @@ class SSRUDecoderBlock(TransformerDecoderBlock):
         """
         sources = ops.shape(x)[0]
 
-        def advance(y: Tensor) -> tuple[Tensor, Tensor]:
+        def advance(y: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
             output, new = self.ssru.step(y, fold_beams(cell, sources))
             return output, unfold_beams(new)
 

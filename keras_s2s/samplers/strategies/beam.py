@@ -50,7 +50,8 @@ class Beam(Sampler):
             over length to this power; above 0 favours longer ones. A prefix counts in neither.
         early_stopping: True stops a source once K hypotheses are finished; False stops when no
             live one is likely to score better, judged at its present length; "never" only when
-            none can.
+            none can. "shrink" is Marian's search: each hypothesis that ends takes its place with
+            it, and a source stops when no place is left.
         num_return_sequences: hypotheses returned for each source, best first.
 
     Raises:
@@ -65,7 +66,7 @@ class Beam(Sampler):
         num_beams: int = STRATEGIES["beam"].defaults["num_beams"],
         *,
         length_penalty: float = DEFAULTS.length_penalty,
-        early_stopping: bool | Literal["never"] = DEFAULTS.early_stopping,
+        early_stopping: bool | Literal["never", "shrink"] = DEFAULTS.early_stopping,
         num_return_sequences: int = DEFAULTS.num_return_sequences,
     ) -> None:
         num_beams = checked("num_beams", num_beams)
@@ -85,6 +86,10 @@ class Beam(Sampler):
     @property
     def width(self) -> int:
         return self.num_beams
+
+    @property
+    def _shrinks(self) -> bool:
+        return self.early_stopping == "shrink"
 
     def check(self, plan: Plan) -> None:
         room = math.log(WIDEST_NORM) / math.log(max(plan.steps, 2))
@@ -146,8 +151,16 @@ class Beam(Sampler):
         if given is not None:
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
 
+        # Those among the first K may end.
+        ranks = ops.arange(scores.shape[1], dtype="int32")[None]
+        first = ranks < beams
+        if self._shrinks:
+            free = beams - ops.sum(ops.cast(search["done"]["ended"], "int32"), axis=1)
+            first = ranks < free[:, None]
+
         # The best K that do not end stay alive; at the limit they are not used any more.
-        going_on = ops.where(ends, ops.full_like(scores, NOTHING), scores)
+        leaving = ops.logical_or(ends, ops.logical_not(first)) if self._shrinks else ends
+        going_on = ops.where(leaving, ops.full_like(scores, NOTHING), scores)
         live_scores, keep = ops.top_k(going_on, beams)
         keep = ops.cast(keep, "int32")
         kept_parents, kept_tokens = gather(parents, keep), gather(tokens, keep)
@@ -156,12 +169,11 @@ class Beam(Sampler):
             "scores": live_scores,
         }
 
-        # Those among the first K that end, by EOS or because no further id fits, compete for the
-        # finished places. Continuations of an empty beam, or of forbidden ids, do not.
+        # Those that end, by EOS or because no further id fits, compete for the finished places.
+        # Continuations of an empty beam, or of forbidden ids, do not.
         at_limit = sources.at_limit(index)
         ends = ops.logical_or(ends, at_limit[:, None])
-        first = ops.arange(scores.shape[1], dtype="int32") < beams
-        ended = ops.logical_and(ends, first[None])
+        ended = ops.logical_and(ends, first)
         ended = ops.logical_and(ended, scores > NOTHING)
         ended = ops.logical_and(ended, ops.logical_not(search["stopped"])[:, None])
         final = scores / self._norm(length, sources, plan)
@@ -180,10 +192,11 @@ class Beam(Sampler):
 
         # A source stops when no id fits any more, or no better hypothesis is expected.
         stopped = ops.logical_or(search["stopped"], at_limit)
-        hopeless = ops.logical_not(self._can_improve(new_live, new_done, length, plan, sources))
-        # Rules may have left no hypothesis to continue.
-        hopeless = ops.logical_or(hopeless, ops.logical_not(live_scores[:, 0] > NOTHING))
-        stopped = ops.logical_or(stopped, hopeless)
+        # Rules may have left no hypothesis to continue, and places may be gone.
+        stopped = ops.logical_or(stopped, ops.logical_not(live_scores[:, 0] > NOTHING))
+        if not self._shrinks:
+            better = self._can_improve(new_live, new_done, length, plan, sources)
+            stopped = ops.logical_or(stopped, ops.logical_not(better))
         if self.early_stopping is True:
             stopped = ops.logical_or(stopped, ops.all(new_done["ended"], axis=1))
 

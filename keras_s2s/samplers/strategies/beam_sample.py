@@ -42,7 +42,7 @@ class BeamSample(DrawsFromShortlist, Beam):
         num_beams: int = STRATEGIES["beam_sample"].defaults["num_beams"],
         *,
         length_penalty: float = DEFAULTS.length_penalty,
-        early_stopping: bool | Literal["never"] = DEFAULTS.early_stopping,
+        early_stopping: bool | Literal["never", "shrink"] = DEFAULTS.early_stopping,
         num_return_sequences: int = DEFAULTS.num_return_sequences,
         temperature: float = DEFAULTS.temperature,
         top_k: int | None = None,

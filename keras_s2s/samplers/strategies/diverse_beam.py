@@ -54,7 +54,7 @@ class DiverseBeam(Sampler):
         num_beam_groups: int = STRATEGIES["diverse_beam"].defaults["num_beam_groups"],
         diversity_penalty: float = DEFAULTS.diversity_penalty,
         length_penalty: float = DEFAULTS.length_penalty,
-        early_stopping: bool | Literal["never"] = DEFAULTS.early_stopping,
+        early_stopping: bool | Literal["never", "shrink"] = DEFAULTS.early_stopping,
         num_return_sequences: int = DEFAULTS.num_return_sequences,
     ) -> None:
         search = Beam(

@@ -1,0 +1,1 @@
+"""Marian's own files: `.npz` and `.bin` models, their settings and vocabularies."""
