@@ -56,16 +56,11 @@ from keras_s2s.config.preset import (
 )
 from keras_s2s.config.reading import ConfigT, read_config
 from keras_s2s.config.recipe import (
-    GENERATION_MONITORS,
-    AverageConfig,
     BleuTokenizer,
-    CheckpointsConfig,
     DataConfig,
     EvaluationConfig,
     FilesConfig,
-    OptimizerConfig,
     RecipeConfig,
-    TrainingConfig,
     WarmStartConfig,
 )
 from keras_s2s.config.strict import (
@@ -79,8 +74,16 @@ from keras_s2s.config.strict import (
     Strict,
     TokenId,
 )
+from keras_s2s.config.subword_sampling import SamplingConfig, SubwordSamplingConfig
 from keras_s2s.config.teacher_forcing import TeacherForcingConfig
 from keras_s2s.config.text import TextConfig, TokenizerConfig, TokenizerKind
+from keras_s2s.config.training import (
+    GENERATION_MONITORS,
+    AverageConfig,
+    CheckpointsConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
 
 __all__ = [
     "GENERATION_MONITORS",
@@ -130,6 +133,7 @@ __all__ = [
     "RegisteredSide",
     "RelativePositionsConfig",
     "SSRUConfig",
+    "SamplingConfig",
     "SentencePermutationConfig",
     "SourceIds",
     "SpanCorruptionConfig",
@@ -137,6 +141,7 @@ __all__ = [
     "StackConfig",
     "StepsConfig",
     "Strict",
+    "SubwordSamplingConfig",
     "TargetIds",
     "TeacherForcingConfig",
     "TextConfig",

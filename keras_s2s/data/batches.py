@@ -1,30 +1,28 @@
 """Makes batches for `fit` from text pairs, or from texts with an objective.
 
-Pairs are encoded once, sorted into length buckets, padded, shifted for teacher forcing, and
-shuffled by (seed, epoch).
+Pairs are encoded (once, or anew in every epoch), sorted into length buckets, padded, shifted for
+teacher forcing, and shuffled by (seed, epoch).
 """
 
 from __future__ import annotations
 
 import copy
 import logging
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 import keras
 import numpy as np
 
-from keras_s2s.config import SpecialIds
-from keras_s2s.data.batch_arguments import check_choice, special_ids_of
-from keras_s2s.data.buckets import BatchUnit, Bucket, assign_buckets, choose_buckets
-from keras_s2s.data.encoding import EncodedPairs, OverlongPairs, encode_pairs
-from keras_s2s.data.epoch_order import PlannedBatch, plan_epoch
+from keras_s2s.config import SpecialIds, SubwordSamplingConfig
+from keras_s2s.data.batch_arguments import check_choice, encoded_examples, special_ids_of
+from keras_s2s.data.buckets import BatchUnit
+from keras_s2s.data.encoding import OverlongPairs
+from keras_s2s.data.epoch_plans import EpochPlans
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.explain import Explanation, explain_batch
 from keras_s2s.data.model_limits import ModelLimits, described
-from keras_s2s.data.objectives.drawn_pairs import DrawnPairs, encode_texts
-from keras_s2s.data.objectives.objective import Objective, as_objective
+from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.data.ragged import padding_mask
 from keras_s2s.data.teacher_forcing import check_teacher_forcing, teacher_forcing
 from keras_s2s.layers.contracts import Frontend
@@ -76,11 +74,16 @@ class Batches(keras.utils.PyDataset):
             `SentencePermutation`, or a list of them that are applied in turn. What it draws
             depends on the seed, the epoch and the text's number, not on the batch; without
             `shuffle` it is the same in every epoch.
+        subword_sampling: segments texts anew in every epoch: `{"alpha": 0.1}` draws from a unigram
+            tokenizer [Kudo 2018], `{"dropout": 0.1}` leaves merges of a BPE tokenizer out
+            [Provilkov 2020]; `{"source": {...}}` or `{"target": {...}}` for one side. Draws depend
+            on the seed and the epoch, also without `shuffle`, and never on batches. For training
+            only.
         batch_size: examples a batch, or positions on its longer side, padding included.
         batch_unit: `"sentences"` or `"tokens"`: which of the two.
         num_buckets: at most this many shapes.
         shuffle: a new order each epoch; otherwise always the same one.
-        seed: of the order, and of what an objective draws.
+        seed: of the order, and of what an objective or `subword_sampling` draws.
         max_source_length: longest source in ids, BOS and EOS included.
         max_target_length: longest target in ids, EOS included.
         overlong: `"drop"` longer pairs, `"truncate"` them as transformers does (EOS, BOS and
@@ -96,6 +99,7 @@ class Batches(keras.utils.PyDataset):
 
     Raises:
         DataError: a pair cannot be used, or none is left.
+        ConfigError: a tokenizer cannot draw as `subword_sampling` says.
         ValueError: an argument is outside its range.
 
     Example:
@@ -111,6 +115,7 @@ class Batches(keras.utils.PyDataset):
         *,
         special_ids: SpecialIds | None = None,
         objective: Objective | Sequence[Objective] | None = None,
+        subword_sampling: SubwordSamplingConfig | Mapping[str, Any] | None = None,
         batch_size: int = 64,
         batch_unit: BatchUnit = "sentences",
         num_buckets: int = 6,
@@ -146,36 +151,31 @@ class Batches(keras.utils.PyDataset):
         self._first = 0  # batches of an epoch that are left out
         self._is_rest = False  # of one epoch, which no pass moves on from
 
-        limits: dict[str, Any] = {
-            "max_source_length": max_source_length,
-            "max_target_length": max_target_length,
-            "overlong": overlong,
-        }
-        of_pairs = {**limits, "frontend": frontend}
-        self._examples: EncodedPairs | DrawnPairs
-        if objective is None:
-            self._examples = encode_pairs(pairs, preprocessor, self.special_ids, **of_pairs)
-        else:
-            rule = as_objective(objective)
-            self._examples = encode_texts(
-                pairs, preprocessor, self.special_ids, rule, seed=seed, **limits
-            )
+        self._examples = encoded_examples(
+            pairs,
+            preprocessor,
+            self.special_ids,
+            objective=objective,
+            subword_sampling=subword_sampling,
+            seed=seed,
+            frontend=frontend,
+            max_source_length=max_source_length,
+            max_target_length=max_target_length,
+            overlong=overlong,
+        )
         self.report = self._examples.report
         lost = self.report.kept < self.report.read or self.report.truncated
         logger.log(logging.WARNING if lost else logging.INFO, "Batches: %s", self.report)
 
-        source_lengths = self._examples.source_lengths
-        target_lengths = self._examples.target_lengths
-        self._positions = int(source_lengths.sum() + target_lengths.sum())
-        self._buckets = choose_buckets(
-            source_lengths,
-            target_lengths,
+        self._plans = EpochPlans(
+            self._examples,
             num_buckets=num_buckets,
             batch_size=batch_size,
             batch_unit=batch_unit,
+            shuffle=shuffle,
+            seed=seed,
         )
-        numbers = assign_buckets(self._buckets, source_lengths, target_lengths)
-        self._members = [np.flatnonzero(numbers == i) for i in range(len(self._buckets))]
+        self._buckets = self._plans.buckets
         longest = max(self._buckets[-1].shape[1:])
         if batch_unit == "tokens" and longest > batch_size:
             logger.warning(
@@ -184,17 +184,13 @@ class Batches(keras.utils.PyDataset):
                 longest,
                 batch_size,
             )
-        self._plan = (0, self._planned(0))
-        self._shapes: Counter[Bucket] = Counter(
-            self._buckets[batch.bucket] for batch in self._plan[1]
-        )
 
     # ----------------------------------------------------------------------------------
     # Methods that Keras calls
     # ----------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return sum(self._shapes.values()) - self._first
+        return sum(self._plans.shapes.values()) - self._first
 
     def __getitem__(self, index: int) -> Batch:
         batch = self._batch(index)
@@ -305,34 +301,20 @@ class Batches(keras.utils.PyDataset):
         rest._is_rest = True
         return rest
 
-    def _planned(self, epoch: int) -> list[PlannedBatch]:
-        rng = np.random.default_rng((self.seed, epoch)) if self.shuffle else None
-        return plan_epoch(self._buckets, self._members, rng)
-
-    def _plan_of(self, epoch: int) -> list[PlannedBatch]:
-        if not self.shuffle:
-            epoch = 0
-        # One assignment, so that Keras' worker threads see a whole plan or another one.
-        known, plan = self._plan
-        if known != epoch:
-            plan = self._planned(epoch)
-            self._plan = (epoch, plan)
-        return plan
-
     # ----------------------------------------------------------------------------------
     # A batch
     # ----------------------------------------------------------------------------------
 
     def _batch(self, index: int, epoch: int | None = None) -> Batch:
         epoch = self.epoch if epoch is None else epoch
-        plan = self._plan_of(epoch)
+        _, encoded, plan = self._plans.epoch(epoch)
         count = len(plan) - self._first
         if not -count <= index < count:
             raise IndexError(f"batch {index} of {count}")
         number, examples = plan[self._first + index if index >= 0 else index]
         bucket = self._buckets[number]
         special = self.special_ids
-        pairs = [self._examples.pair(i, epoch if self.shuffle else 0) for i in examples]
+        pairs = [encoded.pair(i, epoch if self.shuffle else 0) for i in examples]
         filler = [np.empty(0, dtype="int32")] * (bucket.rows - len(examples))
         sources = [source for source, _ in pairs] + filler
         targets = [target for _, target in pairs] + filler
@@ -364,16 +346,17 @@ class Batches(keras.utils.PyDataset):
     @property
     def shapes(self) -> list[tuple[int, int, int]]:
         """The distinct `(rows, S, T)` of the batches, from short to long."""
-        return [bucket.shape for bucket in self._buckets if self._shapes[bucket]]
+        return [bucket.shape for bucket in self._buckets if self._plans.shapes[bucket]]
 
     @property
     def padding_share(self) -> float:
         """Share of all source and target positions that is padding.
 
-        Where an objective draws sources of several lengths, the longest one counts.
+        Where an objective draws sources of several lengths, the longest one counts; with
+        `subword_sampling`, the first epoch.
         """
-        positions = sum(bucket.positions * count for bucket, count in self._shapes.items())
-        return 1.0 - self._positions / positions
+        positions = sum(bucket.positions * count for bucket, count in self._plans.shapes.items())
+        return 1.0 - self._plans.positions / positions
 
     def __repr__(self) -> str:
         """Returns a line with the number of pairs, batches and shapes of an epoch."""
@@ -399,7 +382,7 @@ class Batches(keras.utils.PyDataset):
             f"{self.padding_share:.1%} of positions are padding".replace("%", " %"),
         ]
         for bucket in self._buckets:
-            if count := self._shapes[bucket]:
+            if count := self._plans.shapes[bucket]:
                 lines.append(
                     f"  {bucket.rows:>5} rows, source {bucket.source_length:>3}, "
                     f"target {bucket.target_length:>3}: {count:>5} batches"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -88,6 +88,10 @@ class EncodedPairs:
     sources: RaggedIds | RaggedArrays = field(default_factory=RaggedIds)
     targets: RaggedIds = field(default_factory=RaggedIds)
     report: BatchReport = field(default_factory=BatchReport)
+    #: Which of the pairs that were given each row is, counted from 0.
+    numbers: list[int] = field(default_factory=list)
+    #: Rows and sides that were truncated.
+    cut: set[tuple[int, Side]] = field(default_factory=set)
 
     @property
     def source_input(self) -> SourceInput:
@@ -116,6 +120,24 @@ class EncodedPairs:
         They are the same in every epoch.
         """
         return self.sources[row], self.targets[row]
+
+    def with_rows_of(self, other: EncodedPairs, rows: Sequence[int]) -> EncodedPairs:
+        """Returns these pairs with some of another encoding of the same texts."""
+        theirs = set(rows)
+
+        def mixed(mine: Any, others: Any) -> Any:
+            if mine is others:
+                return mine
+            both = RaggedIds()
+            for row in range(len(mine)):
+                both.append((others if row in theirs else mine)[row].tolist())
+            return both
+
+        return replace(
+            self,
+            sources=mixed(self.sources, other.sources),
+            targets=mixed(self.targets, other.targets),
+        )
 
 
 def encode_pairs(
@@ -198,16 +220,20 @@ def encode_pairs(
                 report.overlong_dropped += 1
                 continue
             report.truncated += 1
+            row = len(encoded.targets)
             if max_source_length is not None and long_source:
                 source = cut("source", source, max_source_length)
+                encoded.cut.add((row, "source"))
             if max_target_length is not None and long_target:
                 target = cut("target", target, max_target_length)
+                encoded.cut.add((row, "target"))
         if isinstance(source, np.ndarray) and not len(encoded.sources) and frontend is None:
             kind = SourceInput("encoder_features", "float32", source.shape[1:])
             encoded.sources = RaggedArrays(kind)
         _check_kind(number, source, encoded.sources)
         encoded.sources.append(source)
         encoded.targets.append(target)
+        encoded.numbers.append(number)
         started += starts
 
     if report.kept == 0:

@@ -17,6 +17,7 @@ from keras_s2s.catalog import load_recipe
 from keras_s2s.config import GENERATION_MONITORS, RecipeConfig
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.model_limits import ModelLimits
+from keras_s2s.data.sampled_pairs import check_sampling
 from keras_s2s.recipes.checkpoints.averaging import LastEpochs
 from keras_s2s.recipes.checkpoints.checkpointing import Checkpointing
 from keras_s2s.recipes.checkpoints.identity import (
@@ -154,10 +155,14 @@ def _run(
         "max_target_length": recipe.data.max_target_length,
         "overlong": recipe.data.overlong,
     }
+    if training.subword_sampling is not None:
+        where = "training.subword_sampling"
+        check_sampling(training.subword_sampling, preprocessor, where=where)
     batches = Batches(
         train,
         preprocessor,
         num_buckets=training.num_buckets,
+        subword_sampling=training.subword_sampling,
         **options,
     )
     logger.info("%s", batches.describe())

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from keras_s2s.atomic_writing import write_atomically
-from keras_s2s.config import ConfigError, MissingFileError
+from keras_s2s.config import ConfigError, MissingFileError, SamplingConfig
 from keras_s2s.text.special_tokens import (
     BOS_TOKEN,
     EOS_TOKEN,
@@ -35,7 +35,8 @@ class Tokenizer(abc.ABC):
     """Base class of tokenizers: encodes text as ids, and decodes ids to text.
 
     A subclass implements `_encode`, `_decode`, `vocabulary_size`, `_token` and `token_to_id`, and
-    `_settings`, `_files` and `_restore` for its files.
+    `_settings`, `_files` and `_restore` for its files; `sampling_method` and `_sample_batch` where
+    it can draw segmentations.
 
     Example:
         >>> from keras_s2s.config import TokenizerConfig
@@ -78,6 +79,52 @@ class Tokenizer(abc.ABC):
         texts = list(texts)
         check_texts(texts)
         return self._encode_batch(texts)
+
+    @property
+    def sampling_method(self) -> Literal["alpha", "dropout"] | None:
+        """How segmentations are drawn: by a unigram model, BPE dropout, or not at all (None)."""
+        return None
+
+    def check_sampling(self, config: SamplingConfig) -> None:
+        """Raises a ConfigError, which begins with the key, where this kind does not draw so."""
+        method = self.sampling_method
+        if method is None:
+            raise ConfigError(
+                f"{config.method}: the {self.kind} tokenizer has one segmentation of a text, so "
+                "there is nothing to draw; leave it out, or use a unigram or a BPE tokenizer"
+            )
+        if method != config.method:
+            what = "a unigram model" if method == "alpha" else "BPE merges"
+            raise ConfigError(
+                f"{config.method}: the {self.kind} tokenizer has {what}, so that its segmentations "
+                f"are drawn by {method}; set {method}: 0.1, for example"
+            )
+
+    def sample_batch(
+        self, texts: Sequence[str], config: SamplingConfig, seed: int
+    ) -> list[list[int]]:
+        """Encodes texts as ids of segmentations that are drawn at random.
+
+        Args:
+            texts: the texts.
+            config: how they are drawn.
+            seed: of the draws, 0 to 2^31 - 1. The same texts and seed give the same ids.
+
+        Raises:
+            ConfigError: this kind does not draw so.
+            TypeError, ValueError: as `encode_batch`.
+
+        Example:
+            >>> from keras_s2s.config import SamplingConfig
+            >>> unigram = SentencePieceUnigramTokenizer.train(["a small example"], vocab_size=290)
+            >>> rows = unigram.sample_batch(["a small example"], SamplingConfig(alpha=0.1), seed=1)
+            >>> unigram.decode(rows[0])
+            'a small example'
+        """
+        self.check_sampling(config)
+        texts = list(texts)
+        check_texts(texts)
+        return self._sample_batch(texts, config, seed)
 
     def decode(self, ids: Iterable[int], *, skip_special_ids: bool = True) -> str:
         """Decodes ids to a text.
@@ -143,6 +190,11 @@ class Tokenizer(abc.ABC):
     @abc.abstractmethod
     def vocabulary_size(self) -> int:
         """Number of ids, special ones included; ids are 0 to this number minus 1."""
+
+    @property
+    def plain_size(self) -> int:
+        """One more than the greatest id that text without special tokens can give."""
+        return self.vocabulary_size
 
     @abc.abstractmethod
     def token_to_id(self, token: str) -> int | None:
@@ -272,6 +324,10 @@ class Tokenizer(abc.ABC):
 
     def _encode_batch(self, texts: list[str]) -> list[list[int]]:
         return [self._encode(text) for text in texts]
+
+    def _sample_batch(self, texts: list[str], config: SamplingConfig, seed: int) -> list[list[int]]:
+        """Draws segmentations of checked texts; for kinds with a `sampling_method`."""
+        raise NotImplementedError(f"{type(self).__name__} has no _sample_batch")
 
     @abc.abstractmethod
     def _decode(self, ids: list[int]) -> str:

@@ -44,7 +44,7 @@ BLOCKS = {
     "docs/generation.md": {"python": 4},
     "docs/index.md": {"python": 1},
     "docs/serving.md": {"bash": 1},
-    "docs/training.md": {"python": 10, "yaml": 1},
+    "docs/training.md": {"python": 11, "yaml": 1},
     "docs/warm_start.md": {"python": 1},
 }
 

@@ -11,9 +11,11 @@ import abc
 import functools
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-from keras_s2s.config import ConfigError
+from keras_s2s.config import ConfigError, SamplingConfig
 from keras_s2s.text.pretrained.base import PretrainedTokenizer, tidy_spaces
+from keras_s2s.text.pretrained.sentencepiece_model import sampling_method_of
 from keras_s2s.text.pretrained.tokenizer_files import (
     NAMED,
     Added,
@@ -21,6 +23,7 @@ from keras_s2s.text.pretrained.tokenizer_files import (
     TokenizerFiles,
     TokenName,
 )
+from keras_s2s.text.seeded_sentencepiece import drawn_with_seed, sampling_options
 from keras_s2s.text.stable_prefix import HALF, settled_spaces
 
 
@@ -144,8 +147,14 @@ class PythonTokenizer(PretrainedTokenizer):
     # ----------------------------------------------------------------------------------
 
     @abc.abstractmethod
-    def _pieces(self, text: str) -> list[str]:
-        """Splits text without special tokens into tokens."""
+    def _pieces(self, text: str, **drawing: Any) -> list[str]:
+        """Splits text without special tokens into tokens.
+
+        Args:
+            text: the text.
+            **drawing: arguments of SentencePiece's `encode` that draw a segmentation; given only
+                to kinds with a `sampling_method`.
+        """
 
     @abc.abstractmethod
     def _piece_id(self, piece: str) -> int:
@@ -188,11 +197,21 @@ class PythonTokenizer(PretrainedTokenizer):
         """Returns the text of `eos_token` or another named token, or `None`."""
         return self.added.named.get(name)
 
-    def _encode(self, text: str) -> list[int]:
+    def _encode(self, text: str, **drawing: Any) -> list[int]:
         ids: list[int] = []
         for part, found in self.added.split(text):
-            ids += map(self.token_id, [part] if found else self._pieces(part))
+            ids += map(self.token_id, [part] if found else self._pieces(part, **drawing))
         return ids
+
+    @functools.cached_property
+    def sampling_method(self) -> Literal["alpha", "dropout"] | None:
+        """As the SentencePiece model says: unigram or BPE; None for kinds without one."""
+        content = getattr(self, "model_bytes", None)
+        return None if content is None else sampling_method_of(content)
+
+    def _sample_batch(self, texts: list[str], config: SamplingConfig, seed: int) -> list[list[int]]:
+        drawing = sampling_options(config)
+        return drawn_with_seed(seed, lambda: [self._encode(text, **drawing) for text in texts])
 
     def token_id(self, token: str) -> int:
         """Returns the id that encoding gives to a token, be it known or not."""

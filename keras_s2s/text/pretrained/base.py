@@ -5,10 +5,10 @@ from __future__ import annotations
 import abc
 import functools
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
-from keras_s2s.config import ConfigError
+from keras_s2s.config import ConfigError, SamplingConfig
 from keras_s2s.text.pretrained.tokenizer_files import TOKENIZER_JSON, TokenizerFiles
 from keras_s2s.text.tokenizer import Tokenizer
 
@@ -87,6 +87,19 @@ class PretrainedTokenizer(Tokenizer):
                 id for.
         """
         rows = super().encode_batch(texts)
+        self._check_model_has(rows)
+        return rows
+
+    def sample_batch(
+        self, texts: Sequence[str], config: SamplingConfig, seed: int
+    ) -> list[list[int]]:
+        """Encodes texts as ids of segmentations that are drawn at random (see `Tokenizer`).
+
+        Raises:
+            ConfigError: this kind does not draw so.
+            TypeError, ValueError: as `encode_batch`.
+        """
+        rows = super().sample_batch(texts, config, seed)
         self._check_model_has(rows)
         return rows
 

@@ -6,6 +6,7 @@ import functools
 import itertools
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from keras_s2s.text.pretrained.added_tokens import AddedTokens, PythonTokenizer
 from keras_s2s.text.pretrained.base import tokens_by_id
@@ -75,7 +76,7 @@ class BlenderbotSmallTokenizer(PythonTokenizer):
     def _plain_ids(self) -> Iterable[int]:
         return self._tokens
 
-    def _pieces(self, text: str) -> list[str]:
+    def _pieces(self, text: str, **drawing: Any) -> list[str]:
         pieces: list[str] = []
         for word in re.findall(f"(?:{_NOT_SPACE})+\\n?", text):
             word = re.sub(r"([.,!?()])", r" \1", word)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from keras_s2s.text.pretrained.added_tokens import AddedTokens, PythonTokenizer
 from keras_s2s.text.pretrained.tokenizer_files import Added, TokenizerFiles
@@ -53,7 +54,7 @@ class ByT5Tokenizer(PythonTokenizer):
     def _plain_ids(self) -> Iterable[int]:
         return range(_OFFSET, 256 + _OFFSET)
 
-    def _pieces(self, text: str) -> list[str]:
+    def _pieces(self, text: str, **drawing: Any) -> list[str]:
         return [chr(byte) for byte in text.encode()]
 
     def _piece_id(self, piece: str) -> int:

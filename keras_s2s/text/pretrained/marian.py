@@ -99,11 +99,11 @@ class MarianTokenizer(PythonTokenizer):
     def _plain_ids(self) -> Iterable[int]:
         return self._tokens
 
-    def _pieces(self, text: str) -> list[str]:
+    def _pieces(self, text: str, **drawing: Any) -> list[str]:
         code: list[str] = []
         if text.startswith(">>") and (end := text.find("<<")) >= 0:
             code, text = [text[: end + 2]], text[end + 2 :]
-        return code + self.processor.encode(text, out_type=str)
+        return code + self.processor.encode(text, out_type=str, **drawing)
 
     def _piece_id(self, piece: str) -> int:
         return self.vocabulary.get(piece, self._unk)

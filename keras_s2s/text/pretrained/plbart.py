@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from keras_s2s.config import ConfigError
 from keras_s2s.text.pretrained.added_tokens import AddedTokens, PythonTokenizer
@@ -112,8 +113,8 @@ class PLBartTokenizer(PythonTokenizer):
     def _plain_ids(self) -> Iterable[int]:
         return range(self.processor.get_piece_size() + _OFFSET)
 
-    def _pieces(self, text: str) -> list[str]:
-        return self.processor.encode(text, out_type=str)
+    def _pieces(self, text: str, **drawing: Any) -> list[str]:
+        return self.processor.encode(text, out_type=str, **drawing)
 
     def _piece_id(self, piece: str) -> int:
         if piece in self._fixed:

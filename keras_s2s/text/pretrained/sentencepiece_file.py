@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Literal
+
+from keras_s2s.config import SamplingConfig
 from keras_s2s.text.pretrained.base import PretrainedTokenizer
-from keras_s2s.text.pretrained.sentencepiece_model import load_processor
+from keras_s2s.text.pretrained.sentencepiece_model import load_processor, sampling_method_of
 from keras_s2s.text.pretrained.tokenizer_files import T5_MODEL, TokenizerFiles
+from keras_s2s.text.seeded_sentencepiece import drawn_with_seed, sampling_options
 from keras_s2s.text.stable_prefix import HALF
 
 
@@ -73,6 +78,18 @@ class SentencePieceFileTokenizer(PretrainedTokenizer):
 
     def _encode_batch(self, texts: list[str]) -> list[list[int]]:
         return self.processor.encode(texts, out_type=int) if texts else []
+
+    @functools.cached_property
+    def sampling_method(self) -> Literal["alpha", "dropout"] | None:
+        """As the model file says: unigram or BPE."""
+        return sampling_method_of(self.model_bytes)
+
+    def _sample_batch(self, texts: list[str], config: SamplingConfig, seed: int) -> list[list[int]]:
+        options = sampling_options(config)
+        encode = self.processor.encode
+        return drawn_with_seed(
+            seed, lambda: [encode(text, out_type=int, **options) for text in texts]
+        )
 
     def _decode(self, ids: list[int]) -> str:
         ids = [i for i in ids if i < self._pieces]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from keras_s2s.config import ConfigError
 from keras_s2s.text.pretrained.tokenizer_files import TokenizerFiles
@@ -30,12 +30,14 @@ class SentencePieceProto:
         control: pieces such as `</s>`, which never come from text.
         user_defined: pieces that stay whole wherever the text has them.
         charsmap: the compiled normalisation rules, or None.
+        model_type: 1 for unigram, 2 for BPE, 3 for words, 4 for characters.
     """
 
     pieces: list[tuple[str, float]]
     control: list[str]
     user_defined: list[str]
     charsmap: bytes | None
+    model_type: int
 
 
 def read_sentencepiece(content: bytes) -> SentencePieceProto:
@@ -48,6 +50,7 @@ def read_sentencepiece(content: bytes) -> SentencePieceProto:
     control: list[str] = []
     user_defined: list[str] = []
     charsmap: bytes | None = None
+    model_type = 1  # where the trainer's settings do not say
     try:
         for number, value in _fields(content):
             if number == 1:  # a piece
@@ -64,6 +67,10 @@ def read_sentencepiece(content: bytes) -> SentencePieceProto:
                     control.append(text)
                 elif kind == _USER_DEFINED:
                     user_defined.append(text)
+            elif number == 2:  # the trainer's settings
+                for part, inner in _fields(value):
+                    if part == 3:
+                        model_type = int(inner)
             elif number == 3:  # the normaliser's settings
                 for part, inner in _fields(value):
                     if part == 2:
@@ -72,7 +79,7 @@ def read_sentencepiece(content: bytes) -> SentencePieceProto:
         raise ConfigError(f"not a SentencePiece model ({error})") from None
     if not pieces:
         raise ConfigError("not a SentencePiece model (it holds no pieces)")
-    return SentencePieceProto(pieces, control, user_defined, charsmap)
+    return SentencePieceProto(pieces, control, user_defined, charsmap, model_type)
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
@@ -108,6 +115,12 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
         shift += 7
+
+
+def sampling_method_of(content: bytes) -> Literal["alpha", "dropout"] | None:
+    """Returns how the library draws segmentations with a `.model` file; None where it cannot."""
+    methods: dict[int, Literal["alpha", "dropout"]] = {1: "alpha", 2: "dropout"}
+    return methods.get(read_sentencepiece(content).model_type)
 
 
 def load_processor(files: TokenizerFiles, name: str, class_name: str) -> Any:

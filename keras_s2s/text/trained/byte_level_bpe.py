@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
-from typing import Self
+from typing import Literal, Self
 
-from keras_s2s.config import ConfigError
+from keras_s2s.config import ConfigError, SamplingConfig
+from keras_s2s.text.bpe_dropout import BpeDropout
 from keras_s2s.text.special_tokens import SPECIAL_TOKENS, UNKNOWN_SURFACE
 from keras_s2s.text.stable_prefix import HALF
 from keras_s2s.text.trained.normalization import Form, huggingface_normalizers
@@ -96,6 +98,19 @@ class ByteLevelBPETokenizer(HuggingFaceTokenizer):
             return make_visible(content.decode("utf-8"))
         except UnicodeDecodeError:
             return "".join(f"<0x{byte:02X}>" for byte in content)
+
+    @property
+    def sampling_method(self) -> Literal["dropout"]:
+        """BPE dropout."""
+        return "dropout"
+
+    @functools.cached_property
+    def _sampler(self) -> BpeDropout:
+        return BpeDropout(self.pipeline)
+
+    def _sample_batch(self, texts: list[str], config: SamplingConfig, seed: int) -> list[list[int]]:
+        assert config.dropout is not None
+        return self._sampler.encode_batch(texts, config.dropout, seed)
 
     def _decode(self, ids: list[int]) -> str:
         return b"".join([self._bytes[i] for i in ids]).decode("utf-8", errors="replace")

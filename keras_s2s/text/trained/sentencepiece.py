@@ -6,9 +6,10 @@ import io
 import logging
 import re
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from keras_s2s.config import ConfigError
+from keras_s2s.config import ConfigError, SamplingConfig
+from keras_s2s.text.seeded_sentencepiece import drawn_with_seed, sampling_options
 from keras_s2s.text.special_tokens import BOS_TOKEN, EOS_TOKEN, PAD_TOKEN, SPECIAL_TOKENS, UNK_TOKEN
 from keras_s2s.text.stable_prefix import HALF
 from keras_s2s.text.trained.base import TrainedTokenizer
@@ -149,6 +150,18 @@ class SentencePieceTokenizer(TrainedTokenizer):
 
     def _encode_batch(self, texts: list[str]) -> list[list[int]]:
         return self.processor.encode(texts, out_type=int) if texts else []
+
+    @property
+    def sampling_method(self) -> Literal["alpha", "dropout"]:
+        """`"alpha"` for a unigram model, `"dropout"` for a BPE model."""
+        return "alpha" if self._model_type == "unigram" else "dropout"
+
+    def _sample_batch(self, texts: list[str], config: SamplingConfig, seed: int) -> list[list[int]]:
+        options = sampling_options(config)
+        encode = self.processor.encode
+        return drawn_with_seed(
+            seed, lambda: [encode(text, out_type=int, **options) for text in texts]
+        )
 
     def _decode(self, ids: list[int]) -> str:
         return self.processor.decode(ids) if ids else ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from typing import Any
+from typing import Any, Literal
 
+from keras_s2s.config import ConfigError, SamplingConfig
+from keras_s2s.text.bpe_dropout import BpeDropout
 from keras_s2s.text.pretrained.base import PretrainedTokenizer, tidy_spaces
 from keras_s2s.text.pretrained.pipelines.language_model_pipelines import unused_options
 from keras_s2s.text.pretrained.pipelines.pipeline_builders import build_pipeline, template_of
@@ -84,6 +87,34 @@ class PipelineTokenizer(PretrainedTokenizer):
     def _encode_batch(self, texts: list[str]) -> list[list[int]]:
         encodings = self.pipeline.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
+
+    @property
+    def sampling_method(self) -> Literal["dropout"] | None:
+        """BPE dropout where the model is BPE."""
+        return "dropout" if type(self.pipeline.model).__name__ == "BPE" else None
+
+    def check_sampling(self, config: SamplingConfig) -> None:
+        """Checks that segmentations can be drawn as a configuration says.
+
+        Raises:
+            ConfigError: not by this model.
+        """
+        model = type(self.pipeline.model).__name__
+        if model == "Unigram":
+            raise ConfigError(
+                f"{config.method}: the {self.kind} tokenizer of class {self.class_name} runs its "
+                "unigram model in the tokenizers library, whose draws cannot be seeded, so that "
+                "no run could be repeated; leave it out"
+            )
+        super().check_sampling(config)
+
+    @functools.cached_property
+    def _sampler(self) -> BpeDropout:
+        return BpeDropout(self.pipeline)
+
+    def _sample_batch(self, texts: list[str], config: SamplingConfig, seed: int) -> list[list[int]]:
+        assert config.dropout is not None
+        return self._sampler.encode_batch(texts, config.dropout, seed)
 
     def _decode(self, ids: list[int]) -> str:
         text = self.pipeline.decode(ids, skip_special_tokens=True)
