@@ -59,6 +59,7 @@ class _Job:
     key: Hashable
     rows: list[Any]
     arrived: float
+    keeps_errors: bool = False
     future: Future[list[Any]] = field(default_factory=Future)
     taken: int = 0
     done: int = 0
@@ -142,12 +143,16 @@ class Batcher:
             self._drop_settled()
             return sum(job.left for job in self._jobs)
 
-    def submit(self, rows: Sequence[Any], key: Hashable = None) -> Future[list[Any]]:
+    def submit(
+        self, rows: Sequence[Any], key: Hashable = None, *, keep_errors: bool = False
+    ) -> Future[list[Any]]:
         """Puts the rows of a request into the queue.
 
         Args:
             rows: of the request; may be none.
             key: only rows with equal keys are computed together; it is passed to `run`.
+            keep_errors: a row without a result does not fail the others of the request: what is
+                wrong with it stands among their results.
 
         Returns:
             a future with a result for each row, in their order. If it is cancelled, rows that
@@ -157,7 +162,7 @@ class Batcher:
             QueueFull: too many rows wait already.
             QueueClosed: `close` was called.
         """
-        job = _Job(key, list(rows), time.monotonic())
+        job = _Job(key, list(rows), time.monotonic(), keep_errors)
         with self._changed:
             if self._closed:
                 raise QueueClosed("no further requests are taken")
@@ -271,7 +276,7 @@ class Batcher:
             job.results[part.start : part.start + part.count] = own
             job.done += part.count
             bad = next((i for i, each in enumerate(own) if isinstance(each, Exception)), None)
-            if bad is not None:
+            if bad is not None and not job.keeps_errors:
                 job.settle(RowFailed(part.start + bad, own[bad]))
             elif job.done == len(job.rows):
                 job.settle()

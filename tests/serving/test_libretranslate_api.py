@@ -39,6 +39,20 @@ def test_a_text_and_a_list() -> None:
     assert translated(q=[]) == {"translatedText": []}
 
 
+def test_fields_that_libretranslate_does_not_have_are_ignored_and_named() -> None:
+    # What clients send, whether the server has a use for it or not.
+    known = {"api_key": "x", "secret": "y", "apiKey": "z", "format": "text"}
+    for further, named in [
+        (known, None),
+        ({"glossary": {"a": "b"}, "batch": 1}, "glossary, batch"),
+        ({"한": 1}, "%ED%95%9C"),
+        ({"fromat": "html", "format": "text"}, "fromat"),
+    ]:
+        reply = posted(Shouting(), "/translate", {**REQUEST, **further})
+        assert (reply.status_code, reply.json()) == (200, {"translatedText": "HELLO"})
+        assert reply.headers.get("X-Ignored-Fields") == named
+
+
 def test_alternatives() -> None:
     assert translated(alternatives=2) == {
         "translatedText": "HELLO",
@@ -112,7 +126,9 @@ def test_a_broken_form(content: bytes, message: str) -> None:
         ({"alternatives": -1}, "alternatives is -1; expected 0 to 15"),
         ({"alternatives": 16}, "expected 0 to 15"),
         ({"alternatives": True}, "expected 0 to 15"),
-        ({"taget": "de"}, "'taget' is unknown; did you mean 'target'?"),
+        ({"target": ..., "taget": "de"}, "'taget' is unknown; did you mean 'target'?"),
+        ({"fromat": "html"}, "'fromat' is unknown; did you mean 'format'?"),
+        ({"alternative": 2}, "'alternative' is unknown; did you mean 'alternatives'?"),
         ({"q": "bad"}, "a text is bad"),
         ({"q": ["a", "\ud800"]}, "text 1 of q is no Unicode text"),
     ],

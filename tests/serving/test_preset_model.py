@@ -40,7 +40,7 @@ def predicted(model: PresetModel, **body: Any) -> Any:
 def test_the_outputs_of_a_request(model: Seq2SeqLM) -> None:
     expected = model.generate(TEXTS, return_output=True)
     found = predicted(served(model), inputs=TEXTS)["outputs"]
-    assert list(found) == ["text", "token_ids", "lengths", "scores"]
+    assert list(found) == ["text", "token_ids", "lengths", "scores", "error"]
     assert found["text"] == expected.texts
     np.testing.assert_array_equal(found["token_ids"], expected.token_ids)
     np.testing.assert_array_equal(found["lengths"], expected.lengths)
@@ -149,18 +149,36 @@ def test_results_do_not_depend_on_the_batch(model: Seq2SeqLM) -> None:
             for row, again in zip(one["predictions"], other["predictions"], strict=True):
                 assert again["scores"] == pytest.approx(row["scores"], rel=1e-4)
                 assert {**again, "scores": 0} == {**row, "scores": 0}
-    assert alone[-1]["error"].startswith("source 0 has 41 ids")
-    assert "--overlong truncate" in alone[-1]["error"]
+    (bad,) = alone[-1]["predictions"]
+    assert bad["error"].startswith("the source has 41 ids")
+    assert "--overlong truncate" in bad["error"]
     # A seed is that of `generate`.
     assert alone[4] == alone[5]
     expected = model.generate(["abc", "c"], seed=[5, 6], **draws)
     assert [each["text"] for each in alone[4]["predictions"]] == expected
 
 
-def test_an_error_in_a_later_part_names_the_row_of_the_request(model: Seq2SeqLM) -> None:
-    body = {"instances": ["a"] * 5 + ["a" * 40]}
-    reply = together(served(model), [body], max_batch_size=2)[0]
-    assert reply["error"].startswith("source 5 has 41 ids")
+def test_a_row_that_is_too_long_does_not_fail_the_others(model: Seq2SeqLM) -> None:
+    texts = ["a", "ab", "b" * 50, "abc", "c", "a" * 40]
+    good = [text for text in texts if len(text) < 40]
+    for size in (2, 32):
+        reply = together(served(model), [{"instances": texts}], max_batch_size=size)[0]
+        rows = reply["predictions"]
+        assert [row["error"][:23] for row in rows if row["error"]] == [
+            "the source has 51 ids, ",
+            "the source has 41 ids, ",
+        ]
+        assert [row["text"] for row in rows if not row["error"]] == model.generate(good)
+        for row in (rows[2], rows[5]):
+            assert row["text"] == "" and row["lengths"] == 0 and row["scores"] < -1e38
+            assert set(row["token_ids"]) == {model.special_ids.target.pad}
+
+
+def test_a_pair_that_is_too_long_has_an_error(model: Seq2SeqLM) -> None:
+    body = {"signature_name": "score", "inputs": {"source": ["a" * 40], "target": ["a"]}}
+    outputs = posted(served(model), PREDICT, body).json()["outputs"]
+    assert outputs["error"][0].startswith("the source has 41 ids")
+    assert outputs["target_lengths"] == [0] and outputs["token_log_probs"] == [[]]
 
 
 def test_sources_that_are_too_long_can_be_cut(model: Seq2SeqLM) -> None:
@@ -251,7 +269,7 @@ def test_scores_are_those_of_the_model(model: Seq2SeqLM) -> None:
     sums, each = model.score(TEXTS, targets, return_token_log_probs=True)
     inputs = {"source": TEXTS, "target": targets}
     found = predicted(served(model), signature_name="score", inputs=inputs)["outputs"]
-    assert list(found) == ["log_probs", "token_log_probs", "target_lengths"]
+    assert list(found) == ["log_probs", "token_log_probs", "target_lengths", "error"]
     np.testing.assert_allclose(found["log_probs"], sums, rtol=1e-5)
     assert found["target_lengths"] == [len(row) for row in each]
     width = max(found["target_lengths"])

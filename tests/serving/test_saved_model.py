@@ -107,10 +107,60 @@ def test_ids(greedy: ServedModel, model: Seq2SeqLM) -> None:
     reply = posted(greedy, PREDICT, {"signature_name": "ids", "inputs": inputs}).json()
     expected = model.generate(["abc", "cab"], sampler="greedy", return_output=True)
     assert reply["outputs"]["token_ids"] == expected.token_ids.tolist()
-    inputs["encoder_token_ids"][0] = rows[0][:-1]
-    inputs["encoder_padding_mask"][0] = [True] * (len(rows[0]) - 1)
+    shorter = rows[0][:-1]
+    inputs["encoder_token_ids"][0] = shorter
+    inputs["encoder_padding_mask"][0] = [True] * len(shorter)
     reply = posted(greedy, PREDICT, {"signature_name": "ids", "inputs": inputs}).json()
-    assert "have different shapes" in reply["error"]
+    source = {
+        "encoder_token_ids": np.array([shorter]),
+        "encoder_padding_mask": np.ones((1, len(shorter)), bool),
+    }
+    first = model.generate(source, sampler="greedy")[0]
+    found = reply["outputs"]["token_ids"][0]
+    assert found[: len(first)] == first.tolist() and not reply["outputs"]["error"][0]
+    inputs["encoder_padding_mask"][0] = [True]
+    reply = posted(greedy, PREDICT, {"signature_name": "ids", "inputs": inputs}).json()
+    assert "encoder_padding_mask of row 0 has 1 values for" in reply["error"]
+
+
+def test_masks_may_be_left_out(greedy: ServedModel, model: Seq2SeqLM) -> None:
+    assert model.preprocessor is not None
+    rows = model.preprocessor.encode_source(["abc", "cabba", "c"])
+    target = model.preprocessor.encode_target(["ab", "c", "가"])
+    preset = PresetModel("small", model, {"sampler": "greedy"})
+    for name in ("ids", "generate_ids", "score_ids"):
+        theirs, ours = (dict(each.signatures[name].inputs) for each in (greedy, preset))
+        ours.pop("seeds", None)
+        assert theirs == ours
+    for body in (
+        {"signature_name": "ids", "inputs": rows},
+        {
+            "signature_name": "score_ids",
+            "inputs": {"encoder_token_ids": rows, "target_ids": target},
+        },
+    ):
+        a, b = (posted(each, PREDICT, body).json()["outputs"] for each in (greedy, preset))
+        assert a.keys() == b.keys()
+        assert a["error"] == b["error"] == ["", "", ""]
+        for name in a.keys() - {"error"}:
+            np.testing.assert_allclose(a[name], b[name], rtol=1e-4, atol=1e-5)
+    body = {"signature_name": "ids", "instances": rows}
+    a, b = (posted(each, PREDICT, body).json()["predictions"] for each in (greedy, preset))
+    assert [row["token_ids"] for row in a] == [row["token_ids"] for row in b]
+
+
+def test_a_row_that_is_too_long_is_reported_alike(greedy: ServedModel, model: Seq2SeqLM) -> None:
+    preset = PresetModel("small", model, {"sampler": "greedy"})
+    for name in ("serving_default", "generate"):
+        body = {"signature_name": name, "instances": ["abc", "a" * 40, "c"]}
+        a, b = (posted(each, PREDICT, body).json()["predictions"] for each in (greedy, preset))
+        assert [bool(row["error"]) for row in a] == [False, True, False]
+        for theirs, ours in zip(a, b, strict=True):
+            assert ours.keys() == theirs.keys()
+            assert ours["error"].split(";")[0] == theirs["error"].split(";")[0]
+            for key in ours.keys() - {"error", "scores"}:
+                assert ours[key] == theirs[key]
+            np.testing.assert_allclose(ours["scores"], theirs["scores"], rtol=1e-4)
 
 
 def test_batches_do_not_change_results_and_errors_do_not_spread(
@@ -127,10 +177,10 @@ def test_batches_do_not_change_results_and_errors_do_not_spread(
         replies = using([greedy], use, Limits(max_wait=0.2, max_batch_size=size))
         for body, reply in zip(bodies, replies, strict=True):
             if body == ["a" * 40]:
-                assert reply.status_code == 400
-                assert reply.json()["error"].startswith("row 0: the source has 4")
-                assert "but the model has positions for" in reply.json()["error"]
-                assert "\n" not in reply.json()["error"]
+                (row,) = reply.json()["predictions"]
+                assert row["error"].startswith("the source has 4")
+                assert "but the model has positions for" in row["error"]
+                assert "\n" not in row["error"] and row["text"] == "" and row["lengths"] == 0
                 continue
             expected = model.generate(body, sampler="greedy", return_output=True)
             rows = reply.json()["predictions"]

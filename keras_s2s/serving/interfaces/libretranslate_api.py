@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,8 +30,15 @@ from keras_s2s.serving.limits import Limits
 from keras_s2s.serving.models.hosting import Host, Serving, explained
 from keras_s2s.serving.models.languages import AUTO, language_name
 
-#: Fields of a request. This server asks for no key; clients may send one.
-FIELDS = ("q", "source", "target", "format", "alternatives", "api_key")
+#: Fields of a request.
+FIELDS = ("q", "source", "target", "format", "alternatives")
+#: What clients send beside them: this server asks for no key and no secret.
+UNUSED = ("api_key", "secret", "apiKey")
+#: Header of a reply, with the names of fields that were not read.
+IGNORED = "X-Ignored-Fields"
+
+#: Most names in that header.
+IGNORED_NAMED = 10
 
 #: Addresses of LibreTranslate that this server does not have, and what they are for.
 ABSENT = {
@@ -65,7 +73,8 @@ def translate_handler(serving: Serving) -> Handler:
 
     async def translate(request: Request) -> Response:
         body = await read_body(request, serving.limits)
-        wanted = read_translation(_fields(request, body), serving.limits)
+        fields = _fields(request, body)
+        wanted = read_translation(fields, serving.limits)
         host, source, target = _route(serving, wanted)
         if not splits_documents(host.model):
             serving.limits.check_texts(wanted.texts, "q")
@@ -92,7 +101,10 @@ def translate_handler(serving: Serving) -> Handler:
         if wanted.alternatives:
             others = [each[1 : 1 + wanted.alternatives] for each in results]
             reply["alternatives"] = others[0] if wanted.single else others
-        return json_reply(reply)
+        response = json_reply(reply)
+        if ignored := ignored_fields(fields):
+            response.headers[IGNORED] = ", ".join(map(quote, ignored[:IGNORED_NAMED]))
+        return response
 
     return translate
 
@@ -192,16 +204,20 @@ def read_translation(fields: Mapping[str, Any], limits: Limits) -> Translation:
         limits: of the server.
 
     Raises:
-        RequestError: 400 for fields that are missing, unknown or of another type; 413 for too
+        RequestError: 400 for fields that are missing, misspelt or of another type; 413 for too
             many texts, or texts that are too long.
+
+    A field that LibreTranslate does not have is ignored, as there, unless it is nearly one that it
+    has: `fromat` would otherwise translate the tags of a page.
 
     Example:
         >>> read_translation({"q": "ein Hund", "source": "de", "target": "en"}, Limits()).single
         True
     """
-    for name in fields:
-        if name not in FIELDS:
-            hint = did_you_mean(name, FIELDS) or f"expected {', '.join(FIELDS)}"
+    for name in ignored_fields(fields):
+        # `q` is too short to be misspelt.
+        missing = [field for field in FIELDS[1:] if field not in fields]
+        if hint := did_you_mean(name, missing):
             raise RequestError(400, f"Invalid request: field {name!r} is unknown; {hint}")
     for name in ("q", "source", "target"):
         if fields.get(name) is None:
@@ -231,6 +247,16 @@ def read_translation(fields: Mapping[str, Any], limits: Limits) -> Translation:
         format=format_,
         alternatives=_alternatives(fields.get("alternatives"), limits),
     )
+
+
+def ignored_fields(fields: Mapping[str, Any]) -> list[str]:
+    """Returns the names of fields that are not read, but for keys.
+
+    Example:
+        >>> ignored_fields({"q": "a", "api_key": "x", "glossary": 3})
+        ['glossary']
+    """
+    return [name for name in fields if name not in FIELDS and name not in UNUSED]
 
 
 def _alternatives(value: Any, limits: Limits) -> int:

@@ -11,10 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
 from keras_s2s.config.nearest import did_you_mean
+from keras_s2s.export.saved_model.graph_model import ERROR, NO_SCORE
 from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.interfaces.body import read_body, read_json
 from keras_s2s.serving.interfaces.event_stream import event_stream
@@ -22,8 +24,8 @@ from keras_s2s.serving.interfaces.parameters import read_parameters
 from keras_s2s.serving.interfaces.replies import Handler, json_reply
 from keras_s2s.serving.interfaces.tensor_json import check_fields, read_rows, reply, signature_json
 from keras_s2s.serving.limits import Limits
-from keras_s2s.serving.models.hosting import Host, Serving
-from keras_s2s.serving.models.served_model import DEFAULT_SIGNATURE, Row, ServedModel
+from keras_s2s.serving.models.hosting import Host, Serving, row_message
+from keras_s2s.serving.models.served_model import DEFAULT_SIGNATURE, Row, ServedModel, TensorInfo
 
 #: What stands after `/v1/models/`.
 ADDRESS = re.compile(
@@ -60,7 +62,12 @@ def model_handlers(serving: Serving) -> tuple[Handler, Handler]:
                     400, f"a stream takes 'instances' of the signature {DEFAULT_SIGNATURE}"
                 )
             return await event_stream(serving, host.model, rows, parameters)
-        results = await host.compute(request, host.model.prepare(signature, rows, parameters))
+        prepared = host.model.prepare(signature, rows, parameters)
+        results: Sequence[Row | Exception]
+        if ERROR in host.model.signatures[signature].outputs and host.model.divides:
+            results = await host.compute_each(request, prepared)
+        else:
+            results = await host.compute(request, prepared)
         columns = to_columns(host.model, signature, results)
         return json_reply(reply(columns, by_rows="instances" in body))
 
@@ -103,11 +110,48 @@ def read_request(
 
 
 def to_columns(
-    model: ServedModel, signature: str, results: Sequence[Row]
+    model: ServedModel, signature: str, results: Sequence[Row | Exception]
 ) -> dict[str, Sequence[Any]]:
-    """Returns the values of each output of a request, from the results of its rows."""
-    names = list(results[0]) if results else list(model.signatures[signature].outputs)
-    return {name: model.column(name, [result[name] for result in results]) for name in names}
+    """Returns the values of each output of a request, from the results of its rows.
+
+    A row that has none is filled with empty values, beside its error.
+    """
+    outputs = model.signatures[signature].outputs
+    good: Row = next((each for each in results if not isinstance(each, Exception)), {})
+    columns: dict[str, Sequence[Any]] = {
+        name: model.column(
+            name,
+            [
+                _empty(model, name, outputs[name], good.get(name))
+                if isinstance(each, Exception)
+                else each[name]
+                for each in results
+            ],
+        )
+        for name in good or outputs
+        if name != ERROR
+    }
+    if ERROR in outputs and model.divides:
+        columns[ERROR] = [
+            row_message(each) if isinstance(each, Exception) else "" for each in results
+        ]
+    return columns
+
+
+def _empty(model: ServedModel, name: str, info: TensorInfo, like: Any) -> Any:
+    """Returns the value of an output of a row that has no result, as exported graphs have it.
+
+    Args:
+        model: that the row was for.
+        name, info: the output.
+        like: its value in another row; None where there is none.
+    """
+    shape = [size or 0 for size in info.shape[1:]] if like is None else np.shape(like)
+    if info.dtype == "string":
+        return np.full(shape, "", object).tolist()
+    if name in ("scores", "log_probs"):
+        return np.full(shape, NO_SCORE, info.dtype)
+    return np.full(shape, model.pad if name == "token_ids" else 0, info.dtype)
 
 
 def _known(model: ServedModel) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
+from typing import cast
 
 from starlette.requests import Request
 
@@ -47,7 +48,14 @@ class Host:
         metrics.watch_queue(model.name, lambda: self.batcher.queued)
 
     async def compute(self, request: Request, prepared: Prepared) -> list[Row]:
-        """Queues the rows of a request, and returns their results.
+        """Queues the rows of a request, and returns their results, all of them.
+
+        Args and errors are those of `compute_each`, and 400 for a row that the model cannot use.
+        """
+        return cast("list[Row]", await self._computed(request, prepared, keep_errors=False))
+
+    async def compute_each(self, request: Request, prepared: Prepared) -> list[Row | Exception]:
+        """Queues the rows of a request, and returns their results, or what is wrong with a row.
 
         Args:
             request: whose body was read. If its client closes the connection, rows that still
@@ -59,8 +67,13 @@ class Host:
                 an error of the model.
             Disconnected: the client has gone.
         """
+        return await self._computed(request, prepared, keep_errors=True)
+
+    async def _computed(
+        self, request: Request, prepared: Prepared, *, keep_errors: bool
+    ) -> list[Row | Exception]:
         try:
-            submitted = self.batcher.submit(prepared.rows, prepared.key)
+            submitted = self.batcher.submit(prepared.rows, prepared.key, keep_errors=keep_errors)
         except QueueFull as error:
             raise unavailable(f"too many requests: {error}") from None
         except QueueClosed:
@@ -88,6 +101,18 @@ async def _disconnection(request: Request) -> None:
         pass
 
 
+#: Of a row that is too long for a model that the server computes itself.
+REMEDY = "shorten it, or start the server with --overlong truncate"
+
+
+def row_message(error: Exception) -> str:
+    """Returns what is wrong with a row, where it stands beside the results of others."""
+    if not isinstance(error, RowError):
+        return str(error)
+    message = f"the {error.side} {next(iter(error.reasons.values()))}"
+    return f"{message}; {REMEDY}" if error.overlong else message
+
+
 def explained(error: Exception, name: str) -> RequestError:
     """Returns the reply for an error of a model.
 
@@ -99,15 +124,16 @@ def explained(error: Exception, name: str) -> RequestError:
     first = 0
     if isinstance(error, PartFailed) and isinstance(error.error, Exception):
         first, error = error.start, error.error
+    if isinstance(error, RowFailed) and isinstance(error.error, RowError):
+        first, error = error.row, error.error
     if isinstance(error, RowFailed):
         return RequestError(400, f"row {error.row}: {error.error}")
     if isinstance(error, RequestError):
         return error
     if isinstance(error, RowError):
         number, reason = next(iter(error.reasons.items()))
-        remedy = "shorten it, or start the server with --overlong truncate"
         message = f"{error.side} {first + number} {reason}"
-        return RequestError(400, f"{message}; {remedy}" if error.overlong else message)
+        return RequestError(400, f"{message}; {REMEDY}" if error.overlong else message)
     if isinstance(error, ValueError | TypeError):
         return RequestError(400, str(error))
     log.error("model %s: unexpected %s", name, type(error).__name__, exc_info=error)

@@ -12,6 +12,7 @@ import numpy as np
 from keras_s2s.analysis.pieces import attended_pieces
 from keras_s2s.config.nearest import did_you_mean
 from keras_s2s.export.saved_model.document_signatures import SOURCE_LENGTHS
+from keras_s2s.export.saved_model.graph_model import ERROR
 from keras_s2s.export.saved_model.score_signatures import TARGET_IDS, TARGET_MASK
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.model import Seq2SeqLM
@@ -36,6 +37,7 @@ from keras_s2s.serving.models.source_rows import (
     seeds_of,
     unpadded,
 )
+from keras_s2s.text.row_error import RowError
 from keras_s2s.text.truncation import Overlong
 
 if TYPE_CHECKING:
@@ -45,14 +47,17 @@ IDS, GENERATE_IDS, TEXT, SCORE, SCORE_IDS = "ids", "generate_ids", "text", "scor
 ATTENTION = "attention"
 SOURCE_IDS = "encoder_token_ids"
 
+#: What is wrong with a row, of every signature.
+ERRORS = {ERROR: TensorInfo("string", (None,))}
 #: Outputs of the signatures that score.
 SCORES = {
     "log_probs": TensorInfo("float32", (None,)),
     "token_log_probs": TensorInfo("float32", (None, None)),
     "target_lengths": TensorInfo("int32", (None,)),
+    **ERRORS,
 }
 
-LENGTHS = {SOURCE_LENGTHS: TensorInfo("int32", (None,))}
+LENGTHS = {SOURCE_LENGTHS: TensorInfo("int32", (None,)), **ERRORS}
 
 #: Strategies with one result for each source.
 _SINGLE = ("greedy", "contrastive")
@@ -83,10 +88,10 @@ class PresetModel(ServedModel):
 
     `serving_default` reads `text`, and, where the model has languages, `src_lang` and `tgt_lang`;
     `ids` reads `encoder_token_ids` and `encoder_padding_mask`. Each row may have one of `seeds`.
-    The outputs are `text`, `token_ids`, `lengths` and `scores`, of the best result. `generate` and
-    `generate_ids` return all results. A model without a preprocessor reads and returns ids alone.
-    `score` reads `source` and `target`, `score_ids` the ids of both; `source_lengths` counts the
-    ids of `text`.
+    The outputs are `text`, `token_ids`, `lengths` and `scores`, of the best result, and `error`.
+    `generate` and `generate_ids` return all results. A model without a preprocessor reads and
+    returns ids alone. `score` reads `source` and `target`, `score_ids` the ids of both;
+    `source_lengths` counts the ids of `text`.
 
     Args:
         name: in addresses.
@@ -131,6 +136,7 @@ class PresetModel(ServedModel):
                 "token_ids": TensorInfo("int32", (None, *several, None)),
                 "lengths": TensorInfo("int32", (None, *several)),
                 "scores": TensorInfo("float32", (None, *several)),
+                **ERRORS,
             }
             return {"text": TensorInfo("string", (None, *several)), **named} if text else named
 
@@ -305,7 +311,20 @@ class PresetModel(ServedModel):
 
     # ------------------------------------------------------------------ computing
 
-    def run(self, key: Call, rows: Sequence[SourceRow]) -> list[Row]:
+    def run(self, key: Call, rows: Sequence[SourceRow]) -> Sequence[Row | Exception]:
+        try:
+            return self._results(key, rows)
+        except RowError as error:
+            # A row that cannot be used does not fail those beside it.
+            bad = {
+                i: RowError(error.side, {0: reason}, overlong=error.overlong)
+                for i, reason in error.reasons.items()
+            }
+        rest = [row for i, row in enumerate(rows) if i not in bad]
+        results = iter(self.run(key, rest) if rest else [])
+        return [bad[i] if i in bad else next(results) for i in range(len(rows))]
+
+    def _results(self, key: Call, rows: Sequence[SourceRow]) -> list[Row]:
         if key.kind in (SCORE, SCORE_IDS):
             return self._scores(rows)
         if key.kind == SOURCE_LENGTHS:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ from keras_s2s.config import LanguagesConfig, SpecialIds
 from keras_s2s.decoding.seeds import row_seeds
 from keras_s2s.export.saved_model.artefact import DESCRIPTION, MARKER
 from keras_s2s.export.saved_model.document_signatures import ALIGNMENT, SOURCE_LENGTHS
-from keras_s2s.export.saved_model.graph_model import ERROR
+from keras_s2s.export.saved_model.graph_model import ERROR, TARGET_IDS, TARGET_MASK
+from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.models.languages import ModelLanguages
 from keras_s2s.serving.models.served_model import (
@@ -33,6 +34,12 @@ from keras_s2s.serving.models.served_model import (
 if TYPE_CHECKING:
     from keras_s2s.documents.sentence_model import SentenceModel
 
+#: Inputs with rows of any length, and their masks.
+MASKS = {
+    "encoder_token_ids": SOURCE_MASK,
+    "encoder_features": SOURCE_MASK,
+    TARGET_IDS: TARGET_MASK,
+}
 #: The input of a graph that draws.
 SEEDS = "seeds"
 
@@ -113,20 +120,9 @@ class SavedModel(ServedModel):
             self.pad, self.eos = self._special_ids.target.pad, self._special_ids.target.eos
             self._longest: int | None = described.get("max_source_length")
             self._defaults = described.get("optional_inputs", {})
-        self._signatures = {
-            k: self._without_errors(_signature(f, self._defaults))
-            for k, f in self._functions.items()
-        }
+        optional = {*self._defaults, *(MASKS.values() if self.divides else ())}
+        self._signatures = {k: _signature(f, optional) for k, f in self._functions.items()}
         self._requests = 0
-
-    def _without_errors(self, signature: Signature) -> Signature:
-        """Returns a signature without the output of errors, which are replies of their own."""
-        outputs = {
-            name: info
-            for name, info in signature.outputs.items()
-            if name != ERROR or not self.divides
-        }
-        return replace(signature, outputs=outputs)
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
@@ -142,6 +138,8 @@ class SavedModel(ServedModel):
                 f"{', '.join(parameters)} out, or serve the model's own folder",
             )
         inputs = self._signatures[signature].inputs
+        if self.divides:
+            rows = _padded(rows, inputs)
         arrays = [
             {
                 name: self._array(name, info, row.get(name, self._defaults.get(name)), i)
@@ -289,9 +287,32 @@ class SavedModel(ServedModel):
         return results
 
 
-def _signature(function: Any, defaults: Mapping[str, Any]) -> Signature:
+def _padded(rows: Sequence[Row], inputs: Mapping[str, TensorInfo]) -> list[Row]:
+    """Returns rows of one length, with masks where they have none: all that is given is real."""
+    padded = [dict(row) for row in rows]
+    for name, mask_name in MASKS.items():
+        if name not in inputs:
+            continue
+        longest = max((len(row[name]) for row in padded), default=0)
+        for i, row in enumerate(padded):
+            values, mask = row[name], row.get(mask_name)
+            if mask is None:
+                mask = [True] * len(values)
+            elif len(mask) != len(values):
+                raise RequestError(
+                    400,
+                    f"{mask_name} of row {i} has {len(mask)} values for {len(values)} of {name}",
+                )
+            width = inputs[name].shape[-1] if len(inputs[name].shape) == 3 else None
+            filling = 0 if width is None else [0.0] * width
+            more = longest - len(values)
+            row[name], row[mask_name] = [*values, *[filling] * more], [*mask, *[False] * more]
+    return padded
+
+
+def _signature(function: Any, optional: Container[str]) -> Signature:
     inputs = {
-        k: _info(spec, required=k not in defaults)
+        k: _info(spec, required=k not in optional)
         for k, spec in function.structured_input_signature[1].items()
     }
     outputs = {k: _info(spec) for k, spec in function.structured_outputs.items()}
