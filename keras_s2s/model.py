@@ -453,7 +453,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
             directory: folder to write; made if missing.
             format: "tf_saved_model", text in and text out (`export.export_saved_model`; it needs
                 TensorFlow); "huggingface", for transformers and `from_preset`; "ctranslate2", for
-                `ctranslate2.Translator` (it needs ctranslate2); "torch_rnn", for PyTorch.
+                `ctranslate2.Translator` (it needs ctranslate2); "torch_rnn", for PyTorch; "marian".
             sampler, max_length, max_new_tokens, processors, generation_options: as in
                 `generate`, fixed in a SavedModel. The other engines choose at each call.
             src_lang, tgt_lang: default languages of what is written; by default the model's own.

@@ -322,7 +322,11 @@ VARIANTS: dict[str, PresetConfig] = {
     ),
     "ssru_student": variant(
         {
-            "shared": transformer(activation="silu", dropout=0.1),
+            "shared": transformer(
+                activation="silu",
+                dropout=0.1,
+                embedding={"positions": "sinusoidal", "sinusoids": "tensor2tensor", "scale": True},
+            ),
             "decoder": {"type": "ssru", "embedding": {"zero_start": True}},
             "share_embeddings": True,
             "output": {"tie_embeddings": True},

@@ -12,9 +12,11 @@ from typing import Any
 
 from keras_s2s import catalog
 from keras_s2s.checkpoints import preset_folder
+from keras_s2s.checkpoints.ctranslate2.model_file import FILE_NAME
 from keras_s2s.checkpoints.ctranslate2.reader import is_ctranslate2_folder, read_ctranslate2_folder
 from keras_s2s.checkpoints.ctranslate2.vocabulary import TokenizerChoice
 from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.files.marian_bin_file import is_marian_bin
 from keras_s2s.checkpoints.huggingface.hub import fetch_folder
 from keras_s2s.checkpoints.huggingface.reader import HuggingFaceFolder, is_huggingface_folder
 from keras_s2s.checkpoints.kerashub.reader import KerasHubFolder
@@ -316,6 +318,9 @@ def _open_folder(
     is_huggingface = not is_ours and is_huggingface_folder(path)
     is_kerashub = not is_ours and is_kerashub_folder(path)
     if not (is_ours or is_pair or is_huggingface) and is_ctranslate2_folder(path):
+        if is_marian_bin(path / FILE_NAME):
+            _refuse_ctranslate2_options(own, name)
+            return Marian(path, with_text=with_text)
         return CTranslate2(path, **own)
     _refuse_ctranslate2_options(own, name)
     if is_ours:

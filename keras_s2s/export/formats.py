@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from keras_s2s.export.ctranslate2 import export_ctranslate2
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.huggingface import export_huggingface
+from keras_s2s.export.marian import export_marian
 from keras_s2s.export.saved_model.artefact import export_saved_model
 from keras_s2s.export.torch_rnn import export_torch_rnn
 
@@ -33,6 +34,7 @@ FORMATS: dict[str, Format] = {
     "huggingface": Format(export_huggingface, frozenset({"max_shard_bytes"})),
     "ctranslate2": Format(export_ctranslate2, frozenset({"quantization"})),
     "torch_rnn": Format(export_torch_rnn, frozenset()),
+    "marian": Format(export_marian, frozenset()),
 }
 
 

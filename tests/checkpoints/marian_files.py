@@ -299,3 +299,47 @@ def beam_search(
         if not live:
             break
     return sorted(done, key=lambda each: -each[2])
+
+
+# --------------------------------------------------------------------------------------
+# The binary format
+# --------------------------------------------------------------------------------------
+
+
+def pack_bin(
+    tensors: Mapping[str, np.ndarray],
+    settings: Mapping[str, Any],
+    int8: int | None = None,
+    rows_of_table: bool = False,
+) -> tuple[bytes, dict[str, int]]:
+    """Packs a `.bin` as `binary.cpp` does, and returns where each part of it begins.
+
+    Args:
+        int8: type of the matrices, 0x10001 (Marian) or 0x4101 (Firefox); None keeps float32.
+        rows_of_table: the table of tokens is quantised, too, as Firefox has it.
+    """
+    items = []
+    for name, array in {**tensors, "special:model.yml": settings_array(settings)}.items():
+        quantised = name.rstrip("12qkvofct")[-2:] == "_W" or (rows_of_table and "Wemb" in name)
+        if int8 is not None and quantised and array.ndim == 2 and array.dtype == np.float32:
+            multiplier = np.float32(127 / np.abs(array).max())
+            flat = array if "Wemb" in name else array.T
+            data = np.rint(flat * multiplier).astype(np.int8).tobytes() + multiplier.tobytes()
+            number = int8
+        else:
+            number = {"float32": 0x404, "int8": 0x101}[array.dtype.name]
+            data = array.tobytes()
+        items.append((name.encode() + b"\0", number, array.shape, data + bytes(-len(data) % 256)))
+    places = {"version": 0, "count": 8, "headers": 16}
+    content = np.array([1, len(items)], "<u8").tobytes()
+    for name, number, shape, data in items:
+        content += np.array([len(name), number, len(shape), len(data)], "<u8").tobytes()
+    places["names"] = len(content)
+    content += b"".join(name for name, *_ in items)
+    places["shapes"] = len(content)
+    content += b"".join(np.array(shape, "<i4").tobytes() for _, _, shape, _ in items)
+    places["padding"] = len(content)
+    padding = -(len(content) + 8) % 256
+    content += np.array([padding], "<u8").tobytes() + bytes(padding)
+    places["data"] = len(content)
+    return content + b"".join(data for *_, data in items), places

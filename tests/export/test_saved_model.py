@@ -561,7 +561,7 @@ def test_wrong_requests_leave_nothing_behind(tmp_path, monkeypatch):
     model = make_model(Case(RECURRENT, "character"))
     with pytest.raises(ExportError, match=r"format='onnx'.*supported formats: tf_saved_model"):
         model.export(tmp_path / "a", "onnx")
-    assert set(FORMATS) == {"tf_saved_model", "huggingface", "ctranslate2", "torch_rnn"}
+    assert set(FORMATS) == {"tf_saved_model", "huggingface", "ctranslate2", "torch_rnn", "marian"}
     with pytest.raises(ExportError, match="version=-1"):
         model.export(tmp_path / "a", version=-1)
     with pytest.raises(ValueError, match="length_penality"):

@@ -40,6 +40,9 @@ class MarianTables(Strict):
     tensors: dict[str, str | list[str]] = Field(
         description="Paths of variables here -> names of tensors; `^T` is transposed there."
     )
+    defaults: dict[str, Any] = Field(
+        description="Settings of a model that was not Marian's, beside those of the architecture."
+    )
     ignored: tuple[str, ...] = Field(description="Patterns (*, ?) of tensors without weights.")
 
 

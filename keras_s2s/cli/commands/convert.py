@@ -13,7 +13,7 @@ from keras_s2s.cli.quiet import import_backend
 
 #: Our own format's name, beside those that `model.export` knows.
 OWN = "keras_s2s"
-TO = (OWN, "huggingface", "ctranslate2", "tf_saved_model", "torch_rnn")
+TO = (OWN, "huggingface", "ctranslate2", "tf_saved_model", "torch_rnn", "marian")
 
 
 def convert(
@@ -21,7 +21,8 @@ def convert(
         str,
         typer.Argument(
             help="A model: a folder of ours, of Hugging Face's or of CTranslate2's, one with "
-            "the state dict of a recurrent model from PyTorch, or hf://organisation/name."
+            "the state dict of a recurrent model from PyTorch, a model of Marian (.npz, .bin, "
+            ".decoder.yml), or hf://organisation/name."
         ),
     ],
     target: Annotated[Path, typer.Argument(help="The folder to write.")],
