@@ -185,7 +185,12 @@ INFILLING: dict[str, Any] = {
 WARM_START: dict[str, Any] = {
     **{key: value for key, value in RECIPE.items() if key not in ("text", "model")},
     "warm_start": {"encoder": "bert_base_uncased", "decoder": "gpt2", "tie_encoder_decoder": False},
-    "training": {**RECIPE["training"], "subword_sampling": {"source": {"alpha": 0.1}}},
+    "training": {
+        **RECIPE["training"],
+        "subword_sampling": {"source": {"alpha": 0.1}},
+        "lora": {"rank": 2},
+        "tensorboard": {"texts": 1},
+    },
 }
 
 HALF = {

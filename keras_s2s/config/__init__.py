@@ -81,7 +81,9 @@ from keras_s2s.config.training import (
     GENERATION_MONITORS,
     AverageConfig,
     CheckpointsConfig,
+    LoraConfig,
     OptimizerConfig,
+    TensorBoardConfig,
     TrainingConfig,
 )
 
@@ -114,6 +116,7 @@ __all__ = [
     "HalfConfig",
     "KeyPath",
     "LanguagesConfig",
+    "LoraConfig",
     "Misfit",
     "MissingFileError",
     "Number",
@@ -144,6 +147,7 @@ __all__ = [
     "SubwordSamplingConfig",
     "TargetIds",
     "TeacherForcingConfig",
+    "TensorBoardConfig",
     "TextConfig",
     "TextInfillingConfig",
     "TokenId",

@@ -256,6 +256,13 @@ class RecipeConfig(Strict):
                 ("training", "subword_sampling"),
                 "is for pairs of texts; data.objective draws from ids, anew in every epoch, too",
             )
+        board = self.training.tensorboard
+        if board is not None and (board.texts or board.attention):
+            raise Misfit(
+                ("training", "tensorboard"),
+                "texts and attention are of pairs of texts, which an objective does not have; set "
+                "{texts: 0, attention: 0}",
+            )
         if self.text is None:
             raise Misfit(("data", "objective"), "needs tokenizers of its own; name a zoo entry")
         if not self.text.joint:

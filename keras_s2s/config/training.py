@@ -97,6 +97,45 @@ class AverageConfig(Strict):
     last_checkpoints: Positive = Field(description="The last epochs, so many.")
 
 
+class TensorBoardConfig(Strict):
+    """What a run writes for TensorBoard, into `tensorboard/` of its folder, beside its values.
+
+    Example:
+        >>> TensorBoardConfig(texts=10, attention=0)
+    """
+
+    texts: Count = Field(5, description="Validation pairs in a table with what is generated.")
+    attention: Count = Field(2, description="Validation sources whose attention is drawn.")
+    every: Positive = Field(1, description="Generate after each so many epochs.")
+
+
+class LoraConfig(Strict):
+    """LoRA adapters [Hu 2021] that a run trains, in place of the weights themselves.
+
+    Example:
+        >>> LoraConfig(rank=4, alpha=8, targets=("query", "value"))
+    """
+
+    rank: Positive = Field(description="Columns of the first matrix of an adapter.")
+    alpha: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="An adapter is multiplied by alpha / rank; `None`: the rank."
+    )
+    targets: tuple[str, ...] = Field(
+        ("query", "value"),
+        description="Projections of every attention, or patterns of the paths of dense layers.",
+    )
+    train: tuple[str, ...] = Field(
+        (),
+        description="Other weights that are trained as well, by the names of `freeze`; `new`, say, "
+        "which a pretrained encoder and decoder lacked.",
+    )
+
+    @field_validator("targets", "train", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
 class TrainingConfig(Strict):
     """How a recipe trains: optimiser, batches, epochs, precision, and which epoch is kept."""
 
@@ -111,6 +150,9 @@ class TrainingConfig(Strict):
         (),
         description="Parts of the network, or patterns of the paths of weights, that are not "
         "trained; the names of `Seq2SeqLM.freeze`.",
+    )
+    lora: LoraConfig | None = Field(
+        None, description="Train LoRA adapters, which are saved with the preset; all else is fixed."
     )
     gradient_checkpointing: Flag = Field(
         False,
@@ -136,6 +178,11 @@ class TrainingConfig(Strict):
     checkpoints: CheckpointsConfig = CheckpointsConfig()
     log_steps: Positive = Field(
         100, description="Steps between two lines of metrics.jsonl within an epoch."
+    )
+    tensorboard: TensorBoardConfig | None = Field(
+        None,
+        description="Write values, sample texts and attention pictures for TensorBoard; {} for the "
+        "defaults.",
     )
     patience: Positive | None = Field(
         None, description="Stop after so many epochs that were not better by `monitor`."
@@ -170,3 +217,13 @@ class TrainingConfig(Strict):
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _lora_freezes(self) -> TrainingConfig:
+        if self.lora is not None and self.freeze:
+            raise Misfit(
+                ("freeze",),
+                "goes without lora, which fixes everything but the adapters; what is trained "
+                "beside them stands in lora.train",
+            )
+        return self

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keras_s2s.config import ConfigError, TrainingConfig
+from keras_s2s.config import ConfigError, LoraConfig, TrainingConfig
 from keras_s2s.layers.transformer.checkpointing import checkpoint_gradients
 from keras_s2s.training.losses.r_drop import checked_alpha
+from keras_s2s.training.optimizers.freezing import frozen_weights
 from keras_s2s.training.optimizers.schedules import make_optimizer
 from keras_s2s.training.scheduled_sampling import make_sampling
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> list[str]:
-    """Freezes the weights that a recipe names, and compiles the model.
+    """Freezes the weights that a recipe names, or adds adapters, and compiles the model.
 
     Args:
         training: of the recipe.
@@ -33,6 +34,8 @@ def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> 
     if training.gradient_checkpointing:
         # Alone, so that an error of it names its own key.
         _checked("gradient_checkpointing", checkpoint_gradients, model.network, True)
+    if training.lora is not None:
+        _with_adapters(training.lora, model)
     if training.freeze:
         _checked("freeze", model.freeze, training.freeze)
     if training.accumulate > total_steps:
@@ -64,6 +67,20 @@ def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> 
         r_drop=training.r_drop,
     )
     return model.training_report()
+
+
+def _with_adapters(lora: LoraConfig, model: Seq2SeqLM) -> None:
+    """Adds LoRA adapters, and has other weights trained that a recipe names."""
+    _checked("lora", model.enable_lora, lora.rank, alpha=lora.alpha, targets=lora.targets)
+    for name in lora.train:
+        _checked("lora.train", _train, model, name)
+
+
+def _train(model: Seq2SeqLM, name: str) -> None:
+    fixed = {id(weight) for weight in frozen_weights(model)}
+    for weight in model.weight_groups.find(name):
+        if id(weight) in fixed:
+            weight.trainable = True
 
 
 def _checked(key: str, function: Any, *arguments: Any, **options: Any) -> None:

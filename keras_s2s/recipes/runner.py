@@ -38,6 +38,7 @@ from keras_s2s.recipes.records.pictures import can_draw, draw
 from keras_s2s.recipes.records.provenance import piece, run_facts, versions
 from keras_s2s.recipes.records.run_folder import RECIPE_FILE, RESULTS_FILE, RunFolder, is_complete
 from keras_s2s.recipes.records.summary import print_summary
+from keras_s2s.recipes.records.tensorboard import check_tensorboard, tensorboard_callbacks
 from keras_s2s.recipes.warm_start import warm_started
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text_metrics.corpus_metrics import check_metrics
@@ -124,6 +125,8 @@ def _run(
 
     # Before hours of training: metrics that cannot be measured here are an error.
     check_metrics(recipe.metrics, bleu_tokenize=recipe.evaluation.bleu_tokenize)
+    if training.tensorboard is not None:
+        check_tensorboard(training.tensorboard)
 
     keras.utils.set_random_seed(training.seed)
     if training.dtype is not None:
@@ -225,18 +228,24 @@ def _run(
     moving = None if training.ema is None else AverageIn()
     if moving is not None:
         callbacks.append(moving)  # for all that follows, up to `moving.out`
+    measured: GenerationMetrics | None = None
     if training.monitor in GENERATION_MONITORS:
         metric = GENERATION_MONITORS[training.monitor]
         bleu_tokenize = recipe.evaluation.bleu_tokenize if metric == "bleu" else None
-        callbacks.append(
-            GenerationMetrics(
-                validation,
-                [metric],
-                tgt_lang=recipe.evaluation.tgt_lang,
-                bleu_tokenize=bleu_tokenize,
-                **generating,
-            )
+        measured = GenerationMetrics(
+            validation,
+            [metric],
+            tgt_lang=recipe.evaluation.tgt_lang,
+            bleu_tokenize=bleu_tokenize,
+            **generating,
         )
+        callbacks.append(measured)
+    board: list[Any] = []
+    if training.tensorboard is not None:
+        shown, board = tensorboard_callbacks(
+            training.tensorboard, model, validation, directory, **generating
+        )
+        callbacks += shown
     bar = ProgressBar(
         training.epochs,
         first_epoch=progress.first_epoch,
@@ -258,8 +267,9 @@ def _run(
         steps=len(batches),
         size=then.get("metrics_size", 0),
         waiting=then.get("metrics_waiting"),
+        signatures=lambda: {} if measured is None else measured.logged_signatures,
     )
-    callbacks += [progress, log, bar]
+    callbacks += [progress, log, bar, *board]
     if training.patience is not None:
         callbacks.append(Patience(keeper, training.patience))
     if training.max_minutes is not None:

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 METRICS = ("bleu", "chrf", "rouge", "exact_match")
 
+#: Texts are compared as they are, in the form of sacreBLEU's signatures.
+EXACT_MATCH_SIGNATURE = "nrefs:1|case:mixed|norm:none|tok:none"
+
 #: One language of all references, or one for each.
 Language = str | Sequence[str | None] | None
 
@@ -67,6 +70,8 @@ class TextMetrics:
             self._sacrebleu["chrf"] = CHRF(references=[self.references])
         for name, metric in self._sacrebleu.items():
             self.signatures[f"{name}_signature"] = str(metric.get_signature())
+        if "exact_match" in metrics:
+            self.signatures["exact_match_signature"] = EXACT_MATCH_SIGNATURE
         if "rouge" in metrics:
             self._tokenizer, why = rouge_tokenizer(tgt_lang, self.references)
             self.signatures["rouge_signature"] = rouge_signature(self._tokenizer)
@@ -160,8 +165,8 @@ def corpus_metrics(
         bleu_tokenize: one of sacreBLEU's tokenizers, instead of the language's.
 
     Returns:
-        per metric its value, from 0 to 100 (three for `rouge`), and for all but exact match also
-        the signature, under `<name>_signature`, without which a BLEU cannot be compared.
+        per metric its value, from 0 to 100 (three for `rouge`), and the signature, under
+        `<name>_signature`, without which a BLEU cannot be compared.
 
     Raises:
         ValueError: an unknown metric, no texts, or lists of unequal length.
@@ -169,7 +174,7 @@ def corpus_metrics(
 
     Example:
         >>> corpus_metrics(["a b"], ["a b"], ["exact_match"])
-        {'exact_match': 100.0}
+        {'exact_match': 100.0, 'exact_match_signature': 'nrefs:1|case:mixed|norm:none|tok:none'}
     """
     if len(hypotheses) != len(references):
         raise ValueError(f"{len(hypotheses)} hypotheses but {len(references)} references")

@@ -109,6 +109,11 @@ class GenerationMetrics(keras.callbacks.Callback):
         if logs is not None:
             logs.update({f"val_{name}": value for name, value in measured.items()})
 
+    @property
+    def logged_signatures(self) -> dict[str, str]:
+        """The signatures by the names of the logged values: `val_bleu_signature`, ..."""
+        return {f"val_{name}": signature for name, signature in self.signatures.items()}
+
     def _metrics(self) -> TextMetrics:
         """Returns the metrics in the model's language, and logs once how they are measured."""
         if self._measured is None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_s2s.text.tables import pairs_of
 from keras_s2s.text_metrics.corpus_metrics import first_hypotheses
+from keras_s2s.training.event_files import EventFile
 
 #: What Markdown, which TensorBoard takes texts for, would not show as it is.
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!|])")
@@ -58,8 +58,7 @@ class SampleTexts(keras.callbacks.Callback):
         self.log_dir = Path(log_dir)
         self.every = every
         self.generation_options = generation_options
-        self._summary = _tensorflow_summary()
-        self._writer: Any = None
+        self._file = EventFile(self.log_dir / "validation")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if (epoch + 1) % self.every:
@@ -73,39 +72,12 @@ class SampleTexts(keras.callbacks.Callback):
                 for (source, target), hypothesis in zip(self.pairs, found, strict=True)
             ),
         ]
-        if self._writer is None:
-            self._writer = self._summary.create_file_writer(str(self.log_dir / "validation"))
-        with self._writer.as_default():
-            # Not `summary.text`, which needs the package tensorboard to be installed here.
-            self._summary.write("samples", np.array(rows), step=epoch, metadata=_text_metadata())
-        self._writer.flush()
+        self._file.texts("samples", rows, epoch)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._file.close()
 
 
 def as_markdown(text: str) -> str:
     """Returns Markdown that shows a text as it is, in one line."""
     return _MARKDOWN.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
-
-
-def _tensorflow_summary() -> Any:
-    try:
-        import tensorflow.summary as summary
-    except ImportError:
-        raise ImportError(
-            "SampleTexts writes files of TensorBoard with TensorFlow, as "
-            "keras.callbacks.TensorBoard does; pip install tensorflow"
-        ) from None
-    return summary
-
-
-def _text_metadata() -> Any:
-    """Returns the metadata of a text summary, as TensorBoard's own `summary.text` writes it."""
-    from tensorflow.compat.v1 import SummaryMetadata
-
-    metadata = SummaryMetadata(data_class="DATA_CLASS_TENSOR")
-    metadata.plugin_data.plugin_name = "text"
-    return metadata

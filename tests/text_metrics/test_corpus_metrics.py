@@ -41,7 +41,8 @@ def test_values_are_sacrebleus() -> None:
 
 def test_exact_match_is_a_percentage() -> None:
     assert corpus_metrics(HYPOTHESES, REFERENCES, ["exact_match"]) == {
-        "exact_match": pytest.approx(100 / 3)
+        "exact_match": pytest.approx(100 / 3),
+        "exact_match_signature": "nrefs:1|case:mixed|norm:none|tok:none",
     }
 
 
@@ -346,7 +347,11 @@ def test_a_missing_package_is_named_before_any_work() -> None:
 
 def test_the_signature_is_known_before_anything_is_measured() -> None:
     metrics = TextMetrics(["bleu", "chrf", "exact_match"], CHINESE[1])
-    assert sorted(metrics.signatures) == ["bleu_signature", "chrf_signature"]
+    assert sorted(metrics.signatures) == [
+        "bleu_signature",
+        "chrf_signature",
+        "exact_match_signature",
+    ]
     assert (
         corpus_metrics(*CHINESE, ["bleu", "chrf"])["chrf_signature"]
         == (metrics.signatures["chrf_signature"])

@@ -21,6 +21,7 @@ _FREE_KEYS = (
     ("data", "dir"),
     ("training", "checkpoints"),
     ("training", "log_steps"),
+    ("training", "tensorboard"),
     ("description",),
 )
 

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ class MetricsLog(keras.callbacks.Callback):
     A line of `kind` "step" has `step` (of the run), `epoch` (from 1 on), `loss` and the other
     values of the epoch so far, `learning_rate` (of the next step; with rates of groups, of the
     rest), `tokens_per_second` (real target tokens since the line before) and `seconds` of training.
-    One of `kind` "epoch" has the values of the epoch, validation included. What is not finite is
+    One of `kind` "epoch" has the values of the epoch, validation included, with the signatures of
+    those that compare texts. What is not finite is
     null, as JSON has no other numbers. Lines wait while the disk is full.
 
     Args:
@@ -36,6 +38,7 @@ class MetricsLog(keras.callbacks.Callback):
         size: bytes of the file that belong to the run so far; what follows is of steps that come
             again.
         waiting: lines that were not written yet.
+        signatures: returns how values that compare texts are measured, by name.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class MetricsLog(keras.callbacks.Callback):
         steps: int,
         size: int = 0,
         waiting: list[str] | None = None,
+        signatures: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         super().__init__()
         self.folder = folder
@@ -55,6 +59,7 @@ class MetricsLog(keras.callbacks.Callback):
         self.steps = steps
         self.size = size
         self.waiting = list(waiting or [])
+        self.signatures = signatures
         self._has_failed = False
         self._tokens: float | None = None
         self._time = 0.0
@@ -89,6 +94,7 @@ class MetricsLog(keras.callbacks.Callback):
                 "step": (epoch + 1) * self.steps,
                 "epoch": epoch + 1,
                 **values,
+                **self.signatures(),
                 "learning_rate": learning_rate(self.model.optimizer),
                 "seconds": round(self.progress.trained(), 3),
             }

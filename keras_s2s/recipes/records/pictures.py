@@ -24,9 +24,13 @@ def draw(model: Seq2SeqLM, history: Any, texts: list[str], directory: Path) -> l
 
     pictures = [directory / CURVE_FILE]
     plot_learning_curve(history, pictures[0])
-    decoder = model.preset.architecture.decoder
-    attends = isinstance(decoder, StackConfig) or getattr(decoder, "attention", None) is not None
-    if texts and attends:
+    if texts and attends(model):
         pictures.append(directory / ATTENTION_FILE)
         attention_figure(model, texts, pictures[1])
     return pictures
+
+
+def attends(model: Seq2SeqLM) -> bool:
+    """Returns whether a model has attention that can be drawn."""
+    decoder = model.preset.architecture.decoder
+    return isinstance(decoder, StackConfig) or getattr(decoder, "attention", None) is not None

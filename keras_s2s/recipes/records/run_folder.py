@@ -22,6 +22,7 @@ METRICS_FILE = "metrics.jsonl"
 CURVE_FILE = "learning_curve.png"
 ATTENTION_FILE = "attention.png"
 CHECKPOINTS = "checkpoints"
+TENSORBOARD = "tensorboard"
 
 #: What a model of our own has, and what models of other formats have.
 OWN_MODEL = "preset.yaml"
@@ -135,10 +136,13 @@ class RunFolder:
             ) from None
 
     def begin(self) -> None:
-        """Notes that training begins anew: checkpoints of a run before are removed."""
+        """Notes that training begins anew: checkpoints of a run before are removed, and what it
+        wrote for TensorBoard.
+        """
         self.clear_interrupted_saves()
         self.checkpoints.remove()
         self.checkpoints.directory.mkdir()
+        shutil.rmtree(self.directory / TENSORBOARD, ignore_errors=True)
 
     def describe(self, recipe: str, facts: Mapping[str, Any]) -> None:
         """Writes the recipe and the facts of a run before it trains.

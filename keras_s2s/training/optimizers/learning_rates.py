@@ -76,6 +76,8 @@ def _of_group(name: str, rate: Any, optimizer: Any) -> keras.optimizers.Optimize
             'schedule or an optimiser (to keep weights as they are: model.freeze("...")'
         )
     config = optimizer.get_config()
+    # keras.callbacks.TensorBoard logs rates by the optimisers' names.
+    config["name"] = f"{optimizer.name}_{re.sub('[^A-Za-z0-9]+', '_', name).strip('_')}"
     config["learning_rate"] = (
         keras.saving.serialize_keras_object(rate)
         if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
