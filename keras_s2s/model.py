@@ -346,7 +346,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
         """
         stride = whole("stride", stride)
         parts = self._parts
-        preprocessor = parts.require_preprocessor()
+        preprocessor = parts.require_text_output("stream yields text")
         # All errors are raised here, before the first piece is asked for.
         request = Request.prepare(
             parts,

@@ -96,7 +96,7 @@ def attended_ids(
         model, source, target, src_lang, tgt_lang, generation_options: as in `word_alignment`.
         overlong: as in `Seq2SeqLM.generate`, of both texts.
     """
-    text = _required(model.preprocessor)
+    text = _required(model)
     check_overlong(overlong)
     cuts = overlong == "truncate"
     if target is None:
@@ -151,7 +151,7 @@ def attention_of_texts(
         NoAttentionError: the decoder has no attention.
         ValueError: the model has no preprocessor, or a text is too long.
     """
-    text = _required(model.preprocessor)
+    text = _required(model)
     check_overlong(overlong)
     cuts = overlong == "truncate"
     source_rows = text.encode_source(
@@ -230,10 +230,17 @@ def _common_length(first: str, second: str) -> int:
     return next((i for i, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
-def _required(text: Preprocessor | None) -> Preprocessor:
-    if text is None:
+def _required(model: Seq2SeqLM) -> Preprocessor:
+    frontend = model.network.frontend
+    if not frontend.reads_text:
+        raise ValueError(
+            f"the sources of this model are feature vectors ({frontend.input.name}), which have no "
+            "tokens to align; model.generate(..., return_output=True, output_attentions=True) and "
+            "model.score(..., return_attention=True) return the attention itself"
+        )
+    if model.preprocessor is None:
         raise ValueError("the model has no preprocessor, so there are no tokens to align")
-    return text
+    return model.preprocessor
 
 
 def words_of_ids(

@@ -13,6 +13,7 @@ from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.keras_weights import check_weights_file, kept_on_error, noted_misfits
 from keras_s2s.checkpoints.preset_folder import TOKENIZER_FOLDER, save_preset
 from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
+from keras_s2s.config.reading import read_config
 from keras_s2s.layers.lora import adapters_of, is_adapter, merged_kernels
 from keras_s2s.layers.quantised import quantise_again, quantised_layers
 from keras_s2s.preset_changes import with_preprocessor
@@ -139,7 +140,8 @@ class SavableModel(keras.Model):
         config = dict(config)
         config.pop("has_preprocessor", None)
         quantised, frozen = config.pop("quantised", {}), set(config.pop("frozen", ()))
-        model = cls(config.pop("config"), **config)
+        preset = read_config(PresetConfig, config.pop("config"), origin="the saved model")
+        model = cls(preset, **config)
         quantise_again(model._flatten_layers(), quantised)
         for weight in model.weights:
             if weight.path in frozen:

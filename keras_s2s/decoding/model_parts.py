@@ -29,6 +29,22 @@ class ModelParts:
         """Special ids of the model."""
         return self.preset.special_ids
 
+    def require_text_output(self, what: str) -> Preprocessor:
+        """Returns the preprocessor, for a call that returns text, whatever its sources are.
+
+        Args:
+            what: the call and what it returns, for the message.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.preprocessor is None:
+            raise ValueError(
+                f"{what}, and this model has no preprocessor; generate returns ids, or give the "
+                "model one: model.preprocessor = text.Preprocessor(...)"
+            )
+        return self.preprocessor
+
     def require_preprocessor(self) -> Preprocessor:
         """Returns the preprocessor, which calls with texts need.
 

@@ -10,6 +10,7 @@ from keras_s2s.config import GenerationConfig
 from keras_s2s.config.nearest import did_you_mean
 from keras_s2s.options import strategies
 from keras_s2s.options.generation import OPTIONS, checked
+from keras_s2s.options.other_names import OTHER_NAMES
 from keras_s2s.samplers.checks import hashable
 from keras_s2s.samplers.sampler import Sampler
 
@@ -190,6 +191,8 @@ def _chosen(settings: Mapping[str, Any]) -> str:
 
 
 def _takers(option: str) -> str:
+    if option in OTHER_NAMES:
+        return OTHER_NAMES[option]
     takers = [name for name, (_, names) in STRATEGIES.items() if option in names]
     if takers:
         hint = f"{option} belongs to {', '.join(repr(name) for name in takers)}"

@@ -13,8 +13,13 @@ from keras_s2s.analysis.alignment import word_alignment
 PAIRS = [("ab cd ef", "xy z"), ("the dog", "der Hund")]
 
 
+READS_TEXT = SimpleNamespace(frontend=SimpleNamespace(reads_text=True))
+
+
 class Looker:
     """A model whose attention is given."""
+
+    network = READS_TEXT
 
     def __init__(self, text, attention) -> None:
         self.preprocessor = text
@@ -83,7 +88,7 @@ def test_of_several_answers_the_first_is_aligned() -> None:
 
 def test_without_a_preprocessor_there_are_no_words() -> None:
     with pytest.raises(ValueError, match="no preprocessor"):
-        word_alignment(SimpleNamespace(preprocessor=None), "x")
+        word_alignment(SimpleNamespace(preprocessor=None, network=READS_TEXT), "x")
 
 
 def test_texts_beyond_the_positions_are_refused_or_cut() -> None:

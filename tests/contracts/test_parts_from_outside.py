@@ -193,10 +193,14 @@ def test_a_preset_folder_keeps_parts_of_ones_own(tmp_path):
 
 
 def test_a_part_that_was_not_registered_is_named(tmp_path, monkeypatch):
-    make(ARCHITECTURE).save_to_preset(tmp_path)
+    model = make(ARCHITECTURE)
+    model.save_to_preset(tmp_path / "preset")
+    model.save(tmp_path / "model.keras")
     monkeypatch.delitem(REGISTERED["encoder"], "mean_pool")  # as in another process
     with pytest.raises(s2s.ConfigError, match=r"mean_pool(.|\n)*keras_s2s\.register_encoder"):
-        s2s.Seq2SeqLM.from_preset(tmp_path)
+        s2s.Seq2SeqLM.from_preset(tmp_path / "preset")
+    with pytest.raises(s2s.ConfigError, match=r"mean_pool(.|\n)*keras_s2s\.register_encoder"):
+        keras.saving.load_model(tmp_path / "model.keras")
 
 
 @slow_where_compiled

@@ -49,7 +49,11 @@ class FunctionModel:
         self.attention = attention
         self.preprocessor = CharacterText()
         self.special_ids = self.preprocessor.special_ids
-        self.network = SimpleNamespace(max_source_length=max_source_length, max_target_length=None)
+        self.network = SimpleNamespace(
+            max_source_length=max_source_length,
+            max_target_length=None,
+            frontend=SimpleNamespace(reads_text=True),
+        )
         self.calls: list[tuple[list[str], dict[str, Any]]] = []
 
     def generate(self, texts: list[str], **options: Any) -> Any:
