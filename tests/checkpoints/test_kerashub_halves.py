@@ -104,6 +104,55 @@ def test_hidden_states_are_those_of_the_backbones(name, tmp_path):
     np.testing.assert_allclose(found[real], expected[real], atol=bound)
 
 
+@pytest.mark.parametrize("as_folder", [False, True])
+@pytest.mark.parametrize("name", covered(["GPT2Backbone", "BartBackbone"], ["BartBackbone"]))
+def test_logits_of_decoders_are_those_of_the_backbones(name, as_folder, tmp_path):
+    # Of an odd number of layers and another width of the encoder, which is projected.
+    limit = {"max_sequence_length": 19}
+    decoder = backbone(name, **limit, num_layers=3, num_heads=2, hidden_dim=10)
+    given: Any = decoder
+    if as_folder:
+        decoder.save_to_preset(tmp_path)
+        given = tmp_path
+    encoder = backbone("BertBackbone", **ENCODERS["BertBackbone"])
+    model = Seq2SeqLM.from_encoder_decoder(encoder, given, special_ids=IDS, verbose=False)
+    inputs = padded()
+    table = keras.ops.convert_to_numpy(decoder.token_embedding.embeddings)
+    if name == "GPT2Backbone":
+        without_cross_attention(model)
+        expected = hidden(decoder, inputs, "decoder") @ table.T
+    else:
+        # Both read no source: the products of cross-attention add nothing here or there.
+        for variable in [*model.weights, *decoder.weights]:
+            path = variable.path
+            if "/cross_attention/output/" in path or "cross_attention/attention_output" in path:
+                variable.assign(np.zeros(variable.shape, "float32"))
+        arrays = {key: array.astype("int32") for key, array in inputs.items()}
+        outputs = decoder(arrays)["decoder_sequence_output"]
+        expected = keras.ops.convert_to_numpy(outputs) @ table.T
+    found = keras.ops.convert_to_numpy(model(inputs))
+    real = inputs["decoder_padding_mask"]
+    bound = 1e-5 * max(1, np.abs(expected[real]).max())
+    np.testing.assert_allclose(found[real], expected[real], atol=bound)
+
+
+@slow_where_compiled
+def test_cross_attention_of_a_decoder_comes_with_it(tmp_path):
+    # Both halves of one backbone are that backbone, the source included.
+    bart = backbone("BartBackbone", **ENCODERS["BartBackbone"])
+    bart.save_to_preset(tmp_path)
+    model = Seq2SeqLM.from_encoder_decoder(bart, tmp_path, special_ids=IDS, verbose=False)
+    assert not any("cross_attention" in name for name in model.load_report.fresh)
+    inputs = padded()
+    outputs = bart({key: array.astype("int32") for key, array in inputs.items()})
+    table = keras.ops.convert_to_numpy(bart.token_embedding.embeddings)
+    expected = keras.ops.convert_to_numpy(outputs["decoder_sequence_output"]) @ table.T
+    found = keras.ops.convert_to_numpy(model(inputs))
+    real = inputs["decoder_padding_mask"]
+    bound = 1e-5 * max(1, np.abs(expected[real]).max())
+    np.testing.assert_allclose(found[real], expected[real], atol=bound)
+
+
 def test_the_report_says_what_is_new():
     model = Seq2SeqLM.from_encoder_decoder(
         backbone("BertBackbone"), gpt2(num_layers=3), special_ids=IDS, verbose=False
