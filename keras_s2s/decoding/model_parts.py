@@ -30,7 +30,7 @@ class ModelParts:
         return self.preset.special_ids
 
     def require_text_output(self, what: str) -> Preprocessor:
-        """Returns the preprocessor, for a call that returns text, whatever its sources are.
+        """Returns the preprocessor, which calls that return text need.
 
         Args:
             what: the call and what it returns, for the message.
