@@ -43,6 +43,7 @@ BLOCKS = {
     "docs/export.md": {"python": 3, "": 1},
     "docs/generation.md": {"python": 4},
     "docs/index.md": {"python": 1},
+    "docs/migration.md": {"python": 9},
     "docs/serving.md": {"bash": 1},
     "docs/training.md": {"python": 11, "yaml": 1},
     "docs/warm_start.md": {"python": 1},
