@@ -28,7 +28,7 @@ from keras_s2s.decoding.request import Request, output_texts
 from keras_s2s.export.model_export import export_model
 from keras_s2s.fair_lock import FairLock
 from keras_s2s.network_size import refuse_beyond_memory
-from keras_s2s.options.generation import describes_options
+from keras_s2s.options.descriptions import describes_options
 from keras_s2s.preset_changes import (
     changed,
     from_description,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -25,72 +25,20 @@ from keras_s2s.decoding.diagnosis import (
 from keras_s2s.decoding.drivers.driver import Driver
 from keras_s2s.decoding.drivers.driver_choice import make_driver, make_kernels
 from keras_s2s.decoding.forced_scoring import make_forced
+from keras_s2s.decoding.job import Job
 from keras_s2s.decoding.padded_inputs import PaddedInputs
 from keras_s2s.decoding.schedule import decode
-from keras_s2s.decoding.seeds import row_seeds
 from keras_s2s.decoding.segments import FILLER, Finished, gathered, partial_results
 from keras_s2s.fair_lock import FairLock
 from keras_s2s.layers.kernels.operations import Kernels
 from keras_s2s.network import Network
 from keras_s2s.samplers.output import GenerationOutput
+from keras_s2s.samplers.phrases import Constraints
 from keras_s2s.samplers.sampler import Plan, Sampler
 
 #: Pairs of a strategy and rules whose programs are kept; of more, the one used longest ago is
 #: dropped.
 KEPT_DRIVERS = 16
-
-
-@dataclass(frozen=True)
-class Job:
-    """The sources of a call of `Generator`, with every default filled in.
-
-    Attributes:
-        sources: ids of each source, or an array where sources are no ids.
-        sampler: the strategy.
-        plan: special ids, number of steps and rules.
-        seeds: int32 `[B]`, one for each source.
-        prefixes: ids that each source's sequences begin with; None where none has any.
-        limits: most ids of each source's sequences, its prefix counted.
-        places: numbers of the sources among the caller's; None means 0, 1, ...
-    """
-
-    sources: Sequence[Any]
-    sampler: Sampler
-    plan: Plan
-    seeds: np.ndarray
-    prefixes: Sequence[Sequence[int]] | None
-    limits: Sequence[int]
-    places: Sequence[int] | None
-
-    @classmethod
-    def of(
-        cls,
-        sources: Sequence[Any],
-        sampler: Sampler,
-        plan: Plan,
-        seed: int | Sequence[int] | None,
-        prefixes: Sequence[Sequence[int]] | None,
-        limits: Sequence[int] | None,
-        seeds: np.ndarray | None,
-        places: Sequence[int] | None,
-    ) -> Job:
-        """Makes a job from the arguments of `Generator.generate`."""
-        return cls(
-            sources,
-            sampler,
-            with_prefixes(plan, prefixes),
-            row_seeds(seed, len(sources)) if seeds is None else seeds,
-            prefixes,
-            [plan.steps] * len(sources) if limits is None else limits,
-            places,
-        )
-
-    def inputs(self, padded: PaddedInputs, chunk: Sequence[int]) -> dict[str, np.ndarray]:
-        """Returns what `Loop.start` takes, for the sources at the places `chunk`."""
-        inputs = padded.generation(self.sources, chunk, self.seeds, self.prefixes, self.limits)
-        if self.places is not None:
-            inputs["places"] = np.asarray(self.places, "int32")[inputs["places"]]
-        return inputs
 
 
 def _in_turn(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -178,6 +126,7 @@ class Generator:
         limits: Sequence[int] | None = None,
         seeds: np.ndarray | None = None,
         places: Sequence[int] | None = None,
+        constraints: Sequence[Constraints] | None = None,
         batch_size: int = 32,
         want_attention: bool = False,
     ) -> GenerationOutput:
@@ -195,12 +144,13 @@ class Generator:
             seeds: what `row_seeds` made, in place of `seed`.
             places: numbers of the sources among the caller's, for rules that use them; None
                 means 0, 1, ...
+            constraints: what each source's results must have; for samplers that read phrases.
             batch_size: sources decoded at a time (see `decoding/schedule.py`). Sources are sorted
                 by length first, and results are in the order given; they do not depend on the
                 batch size.
             want_attention: also compute the attention of the hypotheses to their sources.
         """
-        job = Job.of(sources, sampler, plan, seed, prefixes, limits, seeds, places)
+        job = Job.of(sources, sampler, plan, seed, prefixes, limits, seeds, places, constraints)
         count = len(sources)
         order = sorted(range(count), key=lambda i: len(sources[i]))
         chunks = [order[begin : begin + batch_size] for begin in range(0, count, batch_size)]
@@ -428,11 +378,6 @@ class Generator:
         for (b, i), part in zip(flat, attention, strict=True):
             result[b, i, : part.shape[0], : part.shape[1]] = part
         return result
-
-
-def with_prefixes(plan: Plan, prefixes: Sequence[Sequence[int]] | None) -> Plan:
-    """Returns `plan`, marked if some source has a prefix."""
-    return replace(plan, prefixed=prefixes is not None and any(map(len, prefixes)))
 
 
 def _progress(what: str, total: int, show: bool) -> Any:

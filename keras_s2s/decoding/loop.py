@@ -11,7 +11,7 @@ TensorFlow graph traced once with unknown sizes (`tensorflow_driver`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import keras
 from keras import ops
@@ -19,6 +19,7 @@ from keras import ops
 from keras_s2s.layers.contracts import SOURCE_MASK, Frontend
 from keras_s2s.layers.state import Memory, State, StepOutput, join_rows
 from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.phrases import Phrases
 from keras_s2s.samplers.random_numbers import each_own
 from keras_s2s.samplers.sampler import Plan, Result, Sampler
 from keras_s2s.typing import Tensor, Tree
@@ -72,6 +73,8 @@ class Loop:
                 out: then it is the plan's decoder start.
             capacity: steps to make room for.
 
+        The fields of `Phrases` are inputs too, where the sampler reads them.
+
         Returns:
             `(fixed, changing)`: `(sources, state.source)` and `(search, tokens, state.beam,
             finite)`, of `sampler.copies` sources for each one, side by side; `finite`, bool `[B]`,
@@ -84,7 +87,11 @@ class Loop:
         if "starts" not in inputs:
             starts = ops.full_like(inputs["places"], self.plan.decoder_start)
             inputs = {**inputs, "starts": starts}
-        sources = Sources(ids, mask, *[inputs[name] for name in Sources._fields[2:]])
+        phrases: Any = ()
+        if self.sampler.reads_phrases:
+            phrases = Phrases(*[inputs[name] for name in Phrases._fields])
+        sources = Sources(ids, mask, *[inputs[name] for name in Sources._fields[2:-1]])
+        sources = sources._replace(phrases=phrases)
         state = self.moves.init_state(self.moves.encode(inputs), capacity)
         width, copies = self.sampler.width, self.sampler.copies
         if copies > 1:
@@ -102,7 +109,7 @@ class Loop:
         """Returns each source `copies` times, side by side, each with a seed of its own."""
         rows = ops.repeat(ops.arange(ops.shape(sources.places)[0], dtype="int32"), copies)
         seeds = each_own(sources.seeds, copies)
-        sources = Sources(*[ops.take(leaf, rows, axis=0) for leaf in sources])
+        sources = keras.tree.map_structure(lambda leaf: ops.take(leaf, rows, axis=0), sources)
         return sources._replace(seeds=seeds), self.moves.select_rows(state, rows)
 
     def advance(self, fixed: Tree, changing: Tree, index: Tensor) -> Tree:

@@ -40,6 +40,7 @@ class PaddedInputs:
         seeds: np.ndarray,
         prefixes: Sequence[Sequence[int]] | None,
         limits: Sequence[int],
+        phrases: Mapping[str, np.ndarray],
     ) -> dict[str, np.ndarray]:
         """Returns what `Loop.start` takes, for a batch of the sources of a call.
 
@@ -47,6 +48,7 @@ class PaddedInputs:
             rows: all sources of the call.
             chunk: the places of those of this batch.
             seeds, prefixes, limits: of all sources, see `Generator.generate`.
+            phrases: of all sources, see `Job`.
         """
         inputs = self.sources([rows[i] for i in chunk])
         padded = len(inputs[SOURCE_MASK])
@@ -63,6 +65,7 @@ class PaddedInputs:
             "prefix": prefix,
             "prefix_lengths": np.asarray([len(ids) for ids in given], "int32"),
             "limits": np.asarray([limits[i] for i in places], "int32"),
+            **{name: array[places] for name, array in phrases.items()},
         }
 
     def sources(self, rows: Sequence[Any]) -> dict[str, np.ndarray]:

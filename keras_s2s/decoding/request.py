@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_s2s.decoding.forced_phrases import check_room, forced_phrases
 from keras_s2s.decoding.generator import Generator
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.planning import Search, plan_search
@@ -16,6 +17,7 @@ from keras_s2s.decoding.read_sources import source_rows
 from keras_s2s.decoding.read_targets import forced_first, prefix_rows, target_starts
 from keras_s2s.decoding.seeds import row_seeds
 from keras_s2s.samplers.output import GenerationOutput, merged
+from keras_s2s.samplers.phrases import Constraints
 from keras_s2s.samplers.resolve import for_streams, refuse_to_stream
 from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.text.languages import Language
@@ -50,6 +52,7 @@ class Request:
         groups: the sources by the language of their targets, with plans and limits.
         prefixes: ids that each source's sequences begin with; None where no prefix was given.
         seeds: int32 `[B]`, one for each source.
+        constraints: what each source's results must have; None where nothing was asked for.
 
     Example:
         >>> parts = ModelParts(model.preset, model.network, model.preprocessor)
@@ -65,6 +68,7 @@ class Request:
     groups: list[LanguageGroup]
     prefixes: list[list[int]] | None
     seeds: np.ndarray
+    constraints: list[Constraints] | None
 
     @classmethod
     def prepare(
@@ -101,6 +105,7 @@ class Request:
         )
         starts = target_starts(parts, tgt_lang, len(sources))
         seeds = row_seeds(seed, len(sources))
+        constraints = forced_phrases(parts, search.options, x, len(sources))
         defaults = for_streams(parts.preset.generation) if streams else None
         groups = []
         for start, places in starts.items():
@@ -109,8 +114,10 @@ class Request:
             if streams:
                 refuse_to_stream(sampler)
             _check_seed(seed, sampler)
+            if constraints is not None:
+                check_room(constraints, places, limits, given)
             groups.append(LanguageGroup(places, plan, limits))
-        return cls(sources, single, is_text, sampler, groups, prefixes, seeds)
+        return cls(sources, single, is_text, sampler, groups, prefixes, seeds, constraints)
 
     def generate(
         self, generator: Generator, *, batch_size: int = 32, want_attention: bool = False
@@ -123,7 +130,10 @@ class Request:
         """
         results = [
             generator.generate(
-                **self._arguments(group), batch_size=batch_size, want_attention=want_attention
+                **self._arguments(group),
+                constraints=self.constraints and [self.constraints[i] for i in group.places],
+                batch_size=batch_size,
+                want_attention=want_attention,
             )
             for group in self.groups
         ]

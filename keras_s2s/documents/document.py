@@ -103,6 +103,12 @@ def _check(model: Any, document: Any, format: str, options: dict[str, Any]) -> N
     for name in ("return_output", "output_attentions"):
         if options.get(name):
             raise ValueError(f"{name} is for `generate`; a document's result has `sentences`")
+    for name in ("force_words", "force_words_ids"):
+        if options.get(name) is not None:
+            raise ValueError(
+                f"{name} would have to stand in every sentence of the document; pass a glossary, "
+                "which acts where a sentence has its terms"
+            )
     count = options.get("num_return_sequences")
     if count not in (None, 1):
         raise ValueError(

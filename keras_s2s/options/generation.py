@@ -8,11 +8,10 @@ rule (a `LogitsProcessor`) that takes the value.
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
+from keras_s2s.options.forced_kinds import ForcedIds, ForcedTexts, Glossary
 from keras_s2s.options.kinds import (
     Choice,
     Function,
@@ -30,8 +29,6 @@ from keras_s2s.options.kinds import (
 )
 from keras_s2s.options.strategies import STRATEGIES, WITH_BEAMS, WITH_DRAWS, WITH_SEVERAL
 
-FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
-
 
 @dataclass(frozen=True)
 class GenerationOption:
@@ -48,6 +45,8 @@ class GenerationOption:
         rule: name of the class in `samplers.processors` that is made from the value (for a
             switch that is on, without arguments); None for an option that makes no rule.
         chooses: the strategy depends on it, where no sampler is named.
+        forces: it says what results must have; strategies that read phrases can obey it, and one of
+            them is chosen where no sampler is named.
         configured: a model may have a default of its own (a field of `GenerationConfig`).
         nullable: a model's own default may be null, although the option has a default.
         huggingface: the name in Hugging Face's generation configuration; None where it has none.
@@ -60,6 +59,7 @@ class GenerationOption:
     strategies: tuple[str, ...] = ()
     rule: str | None = None
     chooses: bool = False
+    forces: bool = False
     configured: bool = True
     nullable: bool = False
     huggingface: str | None = None
@@ -326,6 +326,33 @@ def _table() -> tuple[GenerationOption, ...]:
             "are used as they are.",
             huggingface="decoder_input_ids",
         ),
+        same(
+            "force_words_ids",
+            ForcedIds(),
+            "sequences of ids that a result must have",
+            forces=True,
+            configured=False,
+            detail="Each is a list of ids, or a list of such lists of which one must occur. A "
+            "mapping from numbers of sources, from 0, has them for each.",
+        ),
+        own(
+            "force_words",
+            ForcedTexts(),
+            "texts that a result must have",
+            forces=True,
+            configured=False,
+            detail="Each is a text, or a list of texts of which one must occur. A mapping from "
+            "numbers of sources, from 0, has them for each.",
+        ),
+        own(
+            "glossary",
+            Glossary(),
+            "terms of sources and what results must have for them",
+            forces=True,
+            configured=False,
+            detail="A file of pairs (TSV, CSV or JSON), a mapping, or pairs; of several targets of "
+            "a term one must occur.",
+        ),
         GenerationOption(
             "processors",
             Rules(),
@@ -368,65 +395,3 @@ class Defaults:
 
 
 DEFAULTS = Defaults()
-
-
-def used_by(option: GenerationOption) -> str:
-    """Returns what uses an option, for documentation: strategies, a rule, or all."""
-    if isinstance(option.kind, Seed):
-        return ", ".join(WITH_DRAWS)
-    if option.strategies:
-        return ", ".join(option.strategies)
-    if option.chooses:
-        return "the choice of a strategy"
-    return "a rule" if option.rule else "all"
-
-
-def options_table() -> str:
-    """Returns the options as a table in Markdown, a line each."""
-    lines = [
-        "| option | values | default | used by | what it does |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for option in OPTIONS.values():
-        default = "" if option.default is None else f"`{option.default!r}`"
-        theirs = ""
-        if option.huggingface not in (None, option.name):
-            theirs = f" (Hugging Face: `{option.huggingface}`)"
-        lines.append(
-            f"| `{option.name}` | {option.kind.shown} | {default} | {used_by(option)} | "
-            f"{option.meaning}{theirs} |"
-        )
-    return "\n".join(lines)
-
-
-def describes_options(function: FunctionT) -> FunctionT:
-    """Puts the options into a docstring, in the place of `{generation_options}`.
-
-    Example:
-        >>> @describes_options
-        ... def generate(**generation_options):
-        ...     '''Args:
-        ...         {generation_options}
-        ...     '''
-    """
-    place = "{generation_options}"
-    for line in (function.__doc__ or "").splitlines():
-        if line.strip() == place:
-            indent = line[: line.index(place)]
-            shown = [
-                textwrap.fill(
-                    _described(option),
-                    width=100,
-                    initial_indent=indent,
-                    subsequent_indent=indent + "    ",
-                    break_on_hyphens=False,
-                )
-                for option in OPTIONS.values()
-            ]
-            function.__doc__ = (function.__doc__ or "").replace(line, "\n".join(shown))
-    return function
-
-
-def _described(option: GenerationOption) -> str:
-    default = "" if option.default is None else f" (default {option.default!r})"
-    return f"{option.name}: {option.meaning}{default}. {option.detail}".rstrip()

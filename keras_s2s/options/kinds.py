@@ -268,7 +268,7 @@ class TokenIds(Kind):
         return "separated by commas, such as 5,6"
 
     def parse(self, name: str, text: Any) -> list[int]:
-        return _ids(name, text, "ids separated by commas, such as 5,6")
+        return parsed_ids(name, text, "ids separated by commas, such as 5,6")
 
 
 class TokenLists(Kind):
@@ -296,7 +296,7 @@ class TokenLists(Kind):
 
     def parse(self, name: str, text: Any) -> list[list[int]]:
         example = "words separated by blanks, each of ids separated by commas, such as '7 12,9'"
-        return [_ids(name, word, example) for word in text.split()]
+        return [parsed_ids(name, word, example) for word in text.split()]
 
 
 class Text(Kind):
@@ -364,7 +364,12 @@ class Rules(Kind):
         return "a list of `LogitsProcessor`s"
 
 
-def _ids(name: str, text: str, expected: str) -> list[int]:
+def parsed_ids(name: str, text: str, expected: str) -> list[int]:
+    """Returns ids that are separated by commas.
+
+    Raises:
+        ValueError: `text` is something else; the message says what was `expected`.
+    """
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:

@@ -14,10 +14,6 @@ _PREFIX = "what targets begin with is decoder_prefix"
 _OUTPUT = "return_output=True returns texts, ids, scores and lengths"
 _ASSISTED = "there is no assisted (speculative) decoding here; leave it out"
 _RUNS = "how decoding is cached and compiled is not an option here; leave it out"
-_FORCED = (
-    "constrained beam search is not part of this package; decoder_prefix fixes what targets begin "
-    "with, and processors take a rule of your own"
-)
 _RULE = "no option does this; processors take a rule of your own (s2s.samplers.LogitsProcessor)"
 
 #: The name in transformers: what does the same here, or why nothing does.
@@ -53,8 +49,10 @@ OTHER_NAMES: dict[str, str] = {
     "output_logits": "token_log_probs of return_output=True are the log-probabilities of the ids",
     "output_hidden_states": "hidden vectors are not returned; model.network computes them",
     "remove_invalid_values": "logits that are not finite are an error here; leave it out",
-    "force_words_ids": _FORCED,
-    "constraints": _FORCED,
+    "constraints": (
+        "what results must have is force_words (texts), force_words_ids or glossary; decoder_prefix "
+        "fixes what they begin with"
+    ),
     "token_healing": "text is not healed at the end of a prefix here; leave it out",
     "top_h": "not built; top_p, min_p and typical_p cut the distribution in related ways",
     "dola_layers": "contrasting layers (DoLa) is not built",

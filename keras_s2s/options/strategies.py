@@ -22,6 +22,7 @@ class Strategy:
         asked_for: options with which a caller chooses it where no sampler is named.
         beams: it keeps several hypotheses of each source.
         draws: it draws ids.
+        phrases: it obeys options that say what results must have.
         defaults: of its constructor, by the names of options, where they differ from those of the
             options: a strategy that is asked for by name has beams, groups or candidates.
     """
@@ -32,6 +33,7 @@ class Strategy:
     asked_for: str = ""
     beams: bool = False
     draws: bool = False
+    phrases: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -65,6 +67,15 @@ STRATEGIES: dict[str, Strategy] = {
             defaults={**_BEAMS, "num_beam_groups": 2},
         ),
         Strategy(
+            "constrained_beam",
+            "constrained_beam.ConstrainedBeam",
+            "beam search with phrases that must occur",
+            'force_words=["Haus"]',
+            beams=True,
+            phrases=True,
+            defaults=_BEAMS,
+        ),
+        Strategy(
             "contrastive",
             "contrastive_search.ContrastiveSearch",
             "contrastive search",
@@ -78,6 +89,9 @@ WITH_BEAMS = tuple(name for name, each in STRATEGIES.items() if each.beams)
 
 #: Names of the strategies that draw ids.
 WITH_DRAWS = tuple(name for name, each in STRATEGIES.items() if each.draws)
+
+#: Names of the strategies that obey options about what results must have.
+WITH_PHRASES = tuple(name for name, each in STRATEGIES.items() if each.phrases)
 
 #: Names of the strategies that can return several results for a source.
 WITH_SEVERAL = tuple(name for name, each in STRATEGIES.items() if each.beams or each.draws)

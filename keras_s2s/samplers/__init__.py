@@ -23,6 +23,7 @@ from keras_s2s.samplers.resolve import resolve_sampler
 from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.samplers.strategies.beam import Beam
 from keras_s2s.samplers.strategies.beam_sample import BeamSample
+from keras_s2s.samplers.strategies.constrained_beam import ConstrainedBeam
 from keras_s2s.samplers.strategies.contrastive_search import ContrastiveSearch
 from keras_s2s.samplers.strategies.diverse_beam import DiverseBeam
 from keras_s2s.samplers.strategies.greedy import Greedy
@@ -34,6 +35,7 @@ __all__ = [
     "Beam",
     "BeamSample",
     "BeginSuppress",
+    "ConstrainedBeam",
     "ContrastiveSearch",
     "DiverseBeam",
     "EncoderNoRepeatNgram",

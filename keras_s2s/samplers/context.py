@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from keras import ops
 
@@ -23,6 +23,7 @@ class Sources(NamedTuple):
         prefix_lengths: int32 `[B]`, how many of them are real.
         limits: int32 `[B]`, most ids of its sequences, those of the prefix counted.
         starts: int32 `[B]`, the decoder start of its sequences.
+        phrases: what its results must have; () where the strategy does not read it.
     """
 
     ids: Tensor
@@ -33,6 +34,7 @@ class Sources(NamedTuple):
     prefix_lengths: Tensor
     limits: Tensor
     starts: Tensor
+    phrases: Any = ()
 
     @property
     def rows(self) -> Tensor:

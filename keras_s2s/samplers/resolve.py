@@ -35,9 +35,14 @@ STRATEGIES: dict[str, tuple[type[Sampler], tuple[str, ...]]] = {
 #: Options that choose a strategy where none is named.
 CHOOSING = tuple(option.name for option in OPTIONS.values() if option.chooses)
 
+#: Options that say what results must have.
+FORCING = tuple(option.name for option in OPTIONS.values() if option.forces)
+
 #: Options of strategies, and those that choose one.
 STRATEGY_OPTIONS = frozenset(
-    option.name for option in OPTIONS.values() if option.strategies or option.chooses
+    option.name
+    for option in OPTIONS.values()
+    if option.strategies or option.chooses or option.forces
 )
 
 
@@ -65,7 +70,10 @@ def resolve_sampler(
     if unknown:
         raise ValueError(f"generate() has no option {unknown[0]}; {_takers(unknown[0])}")
     options = {option: value for option, value in options.items() if value is not None}
+    forcing = [name for name in FORCING if options.pop(name, None) is not None]
     if isinstance(sampler, Sampler):
+        if forcing and not sampler.reads_phrases:
+            raise ValueError(_cannot_force(forcing[0], type(sampler).__name__))
         hashable("the sampler", sampler, sampler.key())
         if options:
             raise ValueError(
@@ -78,7 +86,7 @@ def resolve_sampler(
             options[option] = checked(option, options[option])
     settings = {**_fitting(defaults, options), **options}
     if sampler is None:
-        name = _chosen(settings)
+        name = _constrained(forcing[0], options) if forcing else _chosen(settings)
         options.pop("do_sample", None)
         if "num_beams" not in STRATEGIES[name][1] and options.get("num_beams") == 1:
             del options["num_beams"]
@@ -101,6 +109,8 @@ def resolve_sampler(
         hint = did_you_mean(name, STRATEGIES) or f"one of {', '.join(STRATEGIES)}"
         raise ValueError(f"sampler={name!r} is unknown; {hint}")
     strategy, names = STRATEGIES[name]
+    if forcing and not strategy.reads_phrases:
+        raise ValueError(_cannot_force(forcing[0], name))
     if "num_return_sequences" not in names and options.get("num_return_sequences") == 1:
         del options["num_return_sequences"]  # what greedy search gives
     ignored = sorted(set(options) - set(names))
@@ -188,6 +198,25 @@ def _chosen(settings: Mapping[str, Any]) -> str:
     if beams != 1:
         return "beam_sample" if sample else "beam"
     return "random" if sample else "greedy"
+
+
+def _constrained(forcing: str, options: Mapping[str, Any]) -> str:
+    """Returns the name of the strategy where results must have something."""
+    name = strategies.WITH_PHRASES[0]
+    if checked("do_sample", options.get("do_sample", False)):
+        raise ValueError(
+            f"{forcing} is a search without draws ({name}); it does not go with do_sample=True"
+        )
+    if options.get("num_beam_groups", 1) != 1:
+        raise ValueError(f"{forcing} does not go with num_beam_groups; leave one of them out")
+    return name
+
+
+def _cannot_force(forcing: str, sampler: str) -> str:
+    return (
+        f"{forcing} says what results must have, and {sampler} cannot look for it; leave the "
+        f"sampler out, or name one of {', '.join(strategies.WITH_PHRASES)}"
+    )
 
 
 def _takers(option: str) -> str:

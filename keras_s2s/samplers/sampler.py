@@ -88,6 +88,9 @@ class Sampler(ABC):
     #: `hidden_dim`, and `advance` the vectors `hidden`.
     reads_hidden = False
 
+    #: whether the strategy reads `Sources.phrases`, what results must have.
+    reads_phrases = False
+
     #: decoder steps that a sequence needs beyond one for each of its ids: contrastive search reads
     #: an id before it chooses it, and so takes one more.
     lookahead = 0

@@ -41,7 +41,7 @@ BLOCKS = {
     "docs/checkpoints.md": {"python": 3, "yaml": 2, "": 2},
     "docs/documents.md": {"python": 1, "bash": 1},
     "docs/export.md": {"python": 3, "": 1},
-    "docs/generation.md": {"python": 4},
+    "docs/generation.md": {"python": 5},
     "docs/index.md": {"python": 1},
     "docs/migration.md": {"python": 9},
     "docs/serving.md": {"bash": 1},

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from keras_s2s.options.generation import OPTIONS, options_table
+from keras_s2s.options.descriptions import options_table
+from keras_s2s.options.generation import OPTIONS
 from keras_s2s.options.strategies import STRATEGIES, strategies_table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "generation.md"

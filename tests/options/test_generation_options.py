@@ -24,6 +24,7 @@ from keras_s2s.config.generation import _field
 from keras_s2s.config.strict import Strict
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.options import strategies
+from keras_s2s.options.forced_kinds import ForcedIds, ForcedTexts, Glossary
 from keras_s2s.options.generation import DEFAULTS, OPTIONS, GenerationOption, checked
 from keras_s2s.options.kinds import (
     Function,
@@ -54,7 +55,7 @@ from small_models import make_model, shrunken_preset, source_mapping
 from keras_s2s.cli import main
 from keras_s2s.config import GenerationConfig
 from keras_s2s.model import Seq2SeqLM
-from keras_s2s.options.generation import options_table
+from keras_s2s.options.descriptions import options_table
 
 assert GenerationConfig(never_these=[5]).never_these == [5]
 assert "| `never_these` |" in options_table()
@@ -166,6 +167,12 @@ def value_of(option: Any) -> tuple[str, Any]:
         return "5,6", [5, 6]
     if isinstance(kind, StartAndFactor):
         return "5,1.5", (5, 1.5)
+    if isinstance(kind, ForcedIds):
+        return "7 12,9|13", [[[7]], [[12, 9], [13]]]
+    if isinstance(kind, ForcedTexts):
+        return "ein;zwei|drei", [["ein"], ["zwei", "drei"]]
+    if isinstance(kind, Glossary):
+        return "terms.tsv", "terms.tsv"
     if isinstance(kind, Switch) and kind.others:
         return "never", "never"
     if isinstance(kind, TokenId | Seed):

@@ -16,6 +16,7 @@ from keras_s2s.layers import InputEmbedding, TokenFrontend
 from keras_s2s.layers import state as state_moves
 from keras_s2s.layers.state import State, StepOutput
 from keras_s2s.samplers import Plan, Sampler
+from keras_s2s.samplers.phrases import phrase_arrays
 from keras_s2s.samplers.sampler import Result
 
 
@@ -66,12 +67,14 @@ def run(
     seeds: Any = None,
     prefixes: Any = None,
     limits: Any = None,
+    phrases: Any = None,
 ) -> Result:
     """Run a sampler over `rows` equal sources the running backend's way.
 
     Args:
         prefixes: int `[rows, P]`, where the plan is prefixed.
         limits: int32 `[rows]`; None takes the plan's for all.
+        phrases: the constraints of each source, for samplers that read them.
     """
     prefix = np.zeros((rows, 1)) if prefixes is None else np.asarray(prefixes)
     length = 0 if prefixes is None else prefix.shape[1]
@@ -84,6 +87,8 @@ def run(
         "prefix_lengths": np.full(rows, length, "int32"),
         "limits": np.full(rows, plan.steps, "int32") if limits is None else limits,
     }
+    if sampler.reads_phrases:
+        inputs.update(phrase_arrays(phrases))
     driver = make_driver(moves, sampler, plan, [])
     parts = list(decode(driver, [(np.arange(rows), inputs)], int(inputs["limits"].max())))
     return gathered(parts, rows, sampler, plan.pad)

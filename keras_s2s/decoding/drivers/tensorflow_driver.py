@@ -13,6 +13,7 @@ from keras_s2s.decoding.loop import Loop
 from keras_s2s.layers.contracts import Frontend
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.kernels.transposed_table import TransposedTable
+from keras_s2s.samplers.phrases import Phrases
 from keras_s2s.samplers.sampler import Result
 from keras_s2s.typing import Tensor, Tree
 
@@ -31,7 +32,10 @@ class TensorFlowDriver(Driver):
         import tensorflow as tf
 
         scalar, rows = tf.TensorSpec([], tf.int32), tf.TensorSpec([None], tf.int32)
-        self._start = Graph(loop.start, input_specs(loop.moves.frontend), scalar)
+        inputs = input_specs(loop.moves.frontend)
+        if loop.sampler.reads_phrases:
+            inputs.update(_phrase_specs())
+        self._start = Graph(loop.start, inputs, scalar)
         # The trees' shapes, with None where a size may change.
         fixed, changing = tf.nest.map_structure(
             lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), self._start.outputs
@@ -131,6 +135,16 @@ def input_specs(frontend: Frontend) -> dict[str, Any]:
         "prefix": tf.TensorSpec([None, None], tf.int32),
         "prefix_lengths": rows,
         "limits": rows,
+    }
+
+
+def _phrase_specs() -> dict[str, Any]:
+    import tensorflow as tf
+
+    kinds = ((3, tf.int32), (2, tf.int32), (2, tf.int32), (4, tf.bool))
+    return {
+        name: tf.TensorSpec([None] * rank, dtype)
+        for name, (rank, dtype) in zip(Phrases._fields, kinds, strict=True)
     }
 
 

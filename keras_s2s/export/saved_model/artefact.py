@@ -117,6 +117,12 @@ def export_saved_model(
             "prefix_allowed_tokens_fn calls Python at every step, which an exported graph cannot; "
             "write the rule as a LogitsProcessor with keras.ops and pass it as processors=[...]"
         )
+    if sampler.reads_phrases:
+        raise ExportError(
+            f"{type(sampler).__name__} looks for what each call asks for (force_words, "
+            "force_words_ids, glossary), which an exported graph has no inputs for; export another "
+            "search, or serve the model itself: keras-s2s serve"
+        )
     if importlib.util.find_spec("tensorflow") is None:
         raise ImportError(
             "exporting a SavedModel needs TensorFlow, whichever backend runs: "

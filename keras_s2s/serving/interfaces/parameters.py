@@ -53,6 +53,10 @@ def read_parameters(given: Any, limits: Limits) -> dict[str, Any]:
                 raise RequestError(
                     400, f"parameters: {name}={value} asks for too many {what}; at most {most}"
                 )
+        if name == "glossary" and isinstance(value, str):
+            raise RequestError(
+                400, "parameters: glossary must be an object of terms; files are not read"
+            )
         if name != "seed" and isinstance(value, int) and abs(value) >= 2**31:
             raise RequestError(400, f"parameters: {name}={value:.3g} is out of range")
         try:

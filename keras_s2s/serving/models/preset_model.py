@@ -305,7 +305,8 @@ class PresetModel(ServedModel):
         unused = [
             name
             for name in self.options
-            if name in OPTIONS and (OPTIONS[name].strategies or OPTIONS[name].chooses)
+            if name in OPTIONS
+            and (OPTIONS[name].strategies or OPTIONS[name].chooses or OPTIONS[name].forces)
         ]
         return {**dict.fromkeys([*unused, "seed"]), "sampler": "greedy"}
 
