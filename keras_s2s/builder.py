@@ -24,7 +24,9 @@ from keras_s2s.config import (
 from keras_s2s.layers.contracts import Decoder, Encoder, Frontend
 from keras_s2s.layers.embeddings import InputEmbedding, OutputProjection, token_table
 from keras_s2s.layers.frontends import FeatureFrontend, TokenFrontend
+from keras_s2s.layers.recurrent.conditional_decoder import ConditionalDecoder
 from keras_s2s.layers.recurrent.decoder import RecurrentDecoder
+from keras_s2s.layers.recurrent.deep_encoder import DeepRecurrentEncoder
 from keras_s2s.layers.recurrent.encoder import RecurrentEncoder
 from keras_s2s.layers.transformer.decoder import TransformerDecoder
 from keras_s2s.layers.transformer.encoder import TransformerEncoder
@@ -34,12 +36,14 @@ from keras_s2s.network import Network
 ENCODERS: dict[str, Callable[..., Encoder]] = {
     "recurrent": RecurrentEncoder,
     "transformer": TransformerEncoder,
+    "deep_recurrent": DeepRecurrentEncoder,
 }
 
 DECODERS: dict[str, Callable[..., Decoder]] = {
     "recurrent": RecurrentDecoder,
     "transformer": TransformerDecoder,
     "ssru": SSRUDecoder,
+    "conditional": ConditionalDecoder,
 }
 
 

@@ -338,6 +338,60 @@ VARIANTS: dict[str, PresetConfig] = {
             "decoder": transformer(type="ssru", norm_order="pre", ssru_projection=True),
         }
     ),
+    "nematus_like": variant(
+        {
+            "encoder": {
+                "type": "deep_recurrent",
+                "hidden_dim": 6,
+                "cell_depth": 2,
+                "norm": "nematus",
+                "embedding": {"dim": 5},
+            },
+            "decoder": {
+                "type": "conditional",
+                "hidden_dim": 6,
+                "norm": "nematus",
+                "cell_depth": 3,
+                "readout_norm": "nematus",
+                "embedding": {"dim": 5, "zero_start": True},
+            },
+            "output": {"tie_embeddings": True},
+        }
+    ),
+    "conditional_lstm": variant(
+        {
+            "encoder": {
+                "type": "deep_recurrent",
+                "hidden_dim": 6,
+                "cell": "lstm",
+                "num_layers": 3,
+                "norm": "scale",
+                "skip": True,
+                "direction": "bi_unidirectional",
+            },
+            "decoder": {
+                "type": "conditional",
+                "hidden_dim": 6,
+                "cell": "lstm",
+                "num_layers": 2,
+                "upper_cell_depth": 2,
+                "norm": "scale",
+                "readout_norm": "scale",
+                "skip": True,
+            },
+        }
+    ),
+    "conditional_alternating": variant(
+        {
+            "encoder": {
+                "type": "deep_recurrent",
+                "hidden_dim": 6,
+                "num_layers": 2,
+                "direction": "alternating",
+            },
+            "decoder": {"type": "conditional", "hidden_dim": 6},
+        }
+    ),
     "m2m_like": variant(
         {
             "shared": transformer(

@@ -29,6 +29,7 @@ from keras_s2s.config.objectives import (
     SpanCorruptionConfig,
     TextInfillingConfig,
 )
+from keras_s2s.config.parts.conditional import ConditionalConfig, DeepRecurrentConfig
 from keras_s2s.config.parts.embedding import EmbeddingConfig
 from keras_s2s.config.parts.recurrent import AttentionConfig, BridgeConfig, CellsConfig
 from keras_s2s.config.parts.registry import (
@@ -99,11 +100,13 @@ __all__ = [
     "BridgeConfig",
     "CellsConfig",
     "CheckpointsConfig",
+    "ConditionalConfig",
     "ConfigError",
     "ConfigT",
     "Count",
     "DataConfig",
     "DecoderConfig",
+    "DeepRecurrentConfig",
     "Depth",
     "EmbeddingConfig",
     "EncoderConfig",

@@ -13,7 +13,7 @@ from keras_s2s.config.parts.recurrent import AttentionConfig, BridgeConfig, Cell
 from keras_s2s.config.parts.registry import (
     TAG,
     FrontendConfig,
-    RegisteredPart,
+    RegisteredSide,
     TokensConfig,
     registered,
     tag_of,
@@ -80,23 +80,6 @@ class RecurrentDecoderConfig(CellsConfig):
                 "an attention block goes with context: attention"
             )
         return self
-
-
-class RegisteredSide(RegisteredPart):
-    """Base of the settings of an encoder or decoder of your own.
-
-    Attributes:
-        hidden_dim: width of its outputs.
-        embedding: what is done with token vectors before it reads them.
-    """
-
-    hidden_dim: Positive
-    embedding: EmbeddingConfig = EmbeddingConfig()
-
-    @property
-    def output_dim(self) -> int:
-        """Width of an encoder's outputs."""
-        return self.hidden_dim
 
 
 EncoderConfig = Annotated[
@@ -309,6 +292,8 @@ def output_dim(encoder: RecurrentEncoderConfig | StackConfig | RegisteredSide) -
 def readout_dim(architecture: ArchitectureConfig) -> int:
     """Returns the width of the vectors that the output projection reads."""
     decoder = architecture.decoder
+    if isinstance(decoder, RegisteredSide):
+        return decoder.readout_dim
     if not isinstance(decoder, RecurrentDecoderConfig) or decoder.readout_kind != "concat":
         return decoder.hidden_dim
     after_the_cell = decoder.attention is not None and decoder.attention.query == "current"

@@ -79,6 +79,19 @@ def test_what_marian_has_not_is_refused_by_its_key(name, message, tmp_path):
 
 
 @slow_where_compiled
+def test_an_output_that_lies_untransposed_is_written_so(tmp_path):
+    """Marian's files from before 2019."""
+    tensors, settings = random_model(tied_embeddings_all=False)
+    tensors["decoder_ff_logit_out_W"] = tensors.pop("decoder_ff_logit_out_Wt").T.copy()
+    model = Seq2SeqLM.from_preset(write_npz(tmp_path / "m.npz", tensors, settings))
+    folder = model.export(tmp_path / "out", format="marian")
+    with np.load(folder / "model.npz") as file:
+        assert set(file.files) == {*tensors, SETTINGS}
+        name = "decoder_ff_logit_out_W"
+        np.testing.assert_array_equal(file[name], tensors[name])
+
+
+@slow_where_compiled
 def test_positions_trained_apart_are_refused(tmp_path):
     tensors, settings = random_model(positions=9)
     model = Seq2SeqLM.from_preset(write_npz(tmp_path / "m.npz", tensors, settings))

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 from small_models import Probe, model_inputs, source_mapping, to_numpy
 
-from keras_s2s.config import StackConfig
+from keras_s2s.config import ConditionalConfig, StackConfig
 from keras_s2s.data import Batches
 from keras_s2s.layers.state import Memory
 from keras_s2s.model import Seq2SeqLM
@@ -49,7 +49,7 @@ def batch(model: Seq2SeqLM, sources: Any = SOURCES, histories: Any = HISTORIES) 
 def attends(model: Seq2SeqLM) -> bool:
     """Whether the decoder reads the encoder's outputs by attention."""
     decoder = model.preset.architecture.decoder
-    return isinstance(decoder, StackConfig) or decoder.attention is not None
+    return isinstance(decoder, StackConfig | ConditionalConfig) or decoder.attention is not None
 
 
 # --------------------------------------------------------------------------------------

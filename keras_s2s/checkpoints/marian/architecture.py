@@ -88,13 +88,41 @@ class SettingsReader:
                 value = rule.values[value]
             for place in rule.to:
                 _put(data, place, value)
-        if data["encoder"]["type"] == "transformer":
+        if data["encoder"]["type"] == "deep_recurrent":
+            self._recurrent(data)
+        else:
             for side in ("encoder", "decoder"):
                 data[side] |= self._steps(data[side])
             self._keys_of(data["decoder"])
             self._positions(data)
             self._tied_layers(data["decoder"])
         return data
+
+    def _recurrent(self, data: dict[str, Any]) -> None:
+        """Says how a recurrent model normalises, and compares its sizes with a tensor's."""
+        kind = self.settings.get("original-type", self.settings.get("type"))
+        normalised = bool(self.settings.get("layer-normalization", False))
+        for side, key in (("encoder", "enc-cell"), ("decoder", "dec-cell")):
+            nematus = self.settings.get(key) == "gru-nematus"
+            data[side]["norm"] = ("nematus" if nematus else "scale") if normalised else "none"
+            deep = data[side].get("upper_cell_depth", 1)
+            if nematus and normalised and deep != 1:
+                self._refuse("dec-cell-high-depth", "expected 1 with normalised cells of Nematus")
+        if normalised:
+            data["decoder"]["readout_norm"] = "nematus" if kind == "nematus" else "scale"
+        width = self._matrix("decoder_ff_state_W")[1]
+        if data["decoder"].get("hidden_dim") != width:
+            self._refuse("dim-rnn", f"the tensor decoder_ff_state_W says {width}")
+        table = self._matrix(next(name for name in ("Wemb", "decoder_Wemb") if name in self.shapes))
+        if data["decoder"]["embedding"].get("dim") != table[1]:
+            self._refuse("dim-emb", f"the tables of tokens say {table[1]}")
+        depth = [
+            data[side].get(key, 1)
+            for side in ("encoder", "decoder")
+            for key in ("num_layers", "cell_depth", "upper_cell_depth")
+        ]
+        if any(not isinstance(n, int) or n > len(self.shapes) for n in depth):
+            self._refuse("enc-depth", f"the file has {len(self.shapes)} tensors")
 
     def _check_unread(self) -> None:
         known = {*self.tables.settings, *self.tables.read}
@@ -103,6 +131,8 @@ class SettingsReader:
             if key in known:
                 continue
             allowed = self.tables.unread.get(key)
+            if allowed is None and key.startswith("transformer-"):
+                allowed = self.tables.unread.get("transformer-*")
             if allowed is None:
                 unused.append(f"{key}: {value!r}")
             elif allowed != "any" and value not in allowed:

@@ -43,6 +43,9 @@ class MarianTables(Strict):
     defaults: dict[str, Any] = Field(
         description="Settings of a model that was not Marian's, beside those of the architecture."
     )
+    weights: dict[str, str] = Field(
+        default_factory=dict, description="Names of weights that `{w}` stands for: here -> there."
+    )
     ignored: tuple[str, ...] = Field(description="Patterns (*, ?) of tensors without weights.")
 
 

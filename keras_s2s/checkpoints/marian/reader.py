@@ -15,6 +15,7 @@ from keras_s2s.checkpoints.files.tensor_file import TensorFile, broken
 from keras_s2s.checkpoints.marian.architecture import SettingsReader, block_numbers, family_of
 from keras_s2s.checkpoints.marian.family import marian_families
 from keras_s2s.checkpoints.marian.model_files import MarianFiles, find_files
+from keras_s2s.checkpoints.marian.nematus_names import TYPES, marian_name
 from keras_s2s.checkpoints.marian.settings import SETTINGS, read_settings
 from keras_s2s.checkpoints.marian.tensor_table import TensorTable
 from keras_s2s.checkpoints.marian.vocabulary import Vocabulary, read_vocabularies
@@ -72,7 +73,10 @@ class MarianModel:
         self.settings = read_settings(self.path, self.weights.read(SETTINGS))
         self.family = family_of(self.settings, self.path)
         self.tables = marian_families()[self.family]
-        shapes = {name: tuple(spec.shape) for name, spec in self.weights.specs.items()}
+        self.names = self._names()
+        shapes = {
+            name: tuple(self.weights.specs[theirs].shape) for name, theirs in self.names.items()
+        }
         reader = SettingsReader(self.settings, shapes, self.tables, self.family, self.path)
         architecture = reader.architecture()
         sizes = architecture["source_vocab_size"], architecture["target_vocab_size"]
@@ -83,7 +87,6 @@ class MarianModel:
             "architecture": architecture,
             "special_ids": _special_ids(sides),
             "generation": _generation(self.files, sides),
-            "origin": OriginConfig(format="marian", config=self.settings).model_dump(),
         }
         self.preset = read_config(PresetConfig, data, origin=f"{self.path}: {SETTINGS}")
         self.preprocessor = None
@@ -98,10 +101,22 @@ class MarianModel:
             )
         self.notes.append("dropout is no part of Marian's files: all rates are 0")
         self.table = TensorTable(
-            self.tables.tensors,
+            self.tables,
             self.preset.architecture,
             block_numbers(self.settings.get("transformer-tied-layers")),
         )
+        origin = OriginConfig(
+            format="marian", config=self.settings, tables=self.table.unusual(self.names)
+        )
+        self.preset = self.preset.model_copy(update={"origin": origin})
+
+    def _names(self) -> dict[str, str]:
+        """Returns Marian's names of the tensors, and those in the file; Nematus' differ."""
+        specs = self.weights.specs
+        if self.settings.get("type") not in TYPES:
+            return {name: name for name in specs}
+        shared = any(self.settings.get(f"tied-embeddings-{key}") for key in ("all", "src"))
+        return {marian_name(name, shared=bool(shared)): name for name in specs}
 
     def __enter__(self) -> Self:
         return self
@@ -142,7 +157,7 @@ class MarianModel:
             CheckpointError: tensors that are missing, unexpected, of another shape or type, or not
                 finite.
         """
-        specs = self.weights.specs
+        specs = self.names
         places, problems, fresh = [], [], []
         used, tied = {SETTINGS}, []
         for variable in variables:
@@ -167,7 +182,7 @@ class MarianModel:
             for name in specs
             if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.tables.ignored)
         ]
-        unused = [name for name in specs if name not in used]
+        unused = [theirs for name, theirs in specs.items() if name not in used]
         if strict:
             problems += [f"unexpected: {name}" for name in unused if name not in ignored]
         refuse_misfits(
@@ -186,9 +201,10 @@ class MarianModel:
         }
 
     def _tensor(self, name: str) -> StoredTensor:
-        spec = self.weights.specs[name]
+        theirs = self.names[name]
+        spec = self.weights.specs[theirs]
         return StoredTensor(
-            name, self.path, tuple(spec.shape), spec.dtype, lambda: self.weights.read(name)
+            theirs, self.path, tuple(spec.shape), spec.dtype, lambda: self.weights.read(theirs)
         )
 
 

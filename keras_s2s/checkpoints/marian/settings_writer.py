@@ -9,10 +9,25 @@ from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.marian.architecture import SettingsReader
 from keras_s2s.checkpoints.marian.family import MarianTables, marian_families
 from keras_s2s.checkpoints.marian.settings import SETTINGS
-from keras_s2s.config import ArchitectureConfig, PresetConfig, StackConfig, read_config
+from keras_s2s.config import (
+    ArchitectureConfig,
+    ConditionalConfig,
+    DeepRecurrentConfig,
+    PresetConfig,
+    StackConfig,
+    embedding_dim,
+    read_config,
+)
 
 #: Rates that no file of Marian holds.
 _RATES = ("dropout", "attention_dropout", "activation_dropout", "output_dropout")
+
+#: Types of encoder and decoder -> the family whose files have them.
+_FAMILIES = {
+    ("transformer", "transformer"): "marian_nmt",
+    ("transformer", "ssru"): "marian_ssru",
+    ("deep_recurrent", "conditional"): "marian_rnn",
+}
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -26,14 +41,14 @@ def family_for(config: PresetConfig) -> str:
     families = marian_families()
     if config.family in families:
         return str(config.family)
-    kinds = {"transformer": "marian_nmt", "ssru": "marian_ssru"}
-    encoder, decoder = config.architecture.encoder.type, config.architecture.decoder.type
-    if encoder != "transformer" or decoder not in kinds:
+    types = config.architecture.encoder.type, config.architecture.decoder.type
+    if types not in _FAMILIES:
+        known = ", ".join(" and ".join(pair) for pair in _FAMILIES)
         raise CheckpointError(
-            f"architecture.encoder.type is {encoder} and decoder.type {decoder}; written in "
-            f"Marian's format are {', '.join(families)}"
+            f"architecture.encoder.type is {types[0]} and decoder.type {types[1]}; written in "
+            f"Marian's format are {known}"
         )
-    return kinds[decoder]
+    return _FAMILIES[types]
 
 
 def settings_of(config: PresetConfig, family: str, shapes: Shapes) -> dict[str, Any]:
@@ -91,8 +106,9 @@ def _plain(architecture: ArchitectureConfig) -> dict[str, Any]:
         if isinstance(part, StackConfig):
             data[side]["head_dim"] = part.head_dim or part.hidden_dim // part.num_heads
             data[side]["final_norm"] = part.has_final_norm
-            if not part.embedding.norm:
-                data[side]["embedding"]["norm_epsilon"] = None
+        if not part.embedding.norm:
+            data[side]["embedding"]["norm_epsilon"] = None
+        data[side]["embedding"]["dim"] = embedding_dim(part)
     return data
 
 
@@ -102,7 +118,9 @@ def _made(architecture: ArchitectureConfig, tables: MarianTables) -> dict[str, A
     for key, rule in tables.settings.items():
         value = _get(architecture, rule.to[0])
         if rule.values is not None:
-            names = {ours: theirs for theirs, ours in rule.values.items()}
+            names: dict[Any, str] = {}
+            for theirs, ours in rule.values.items():
+                names.setdefault(ours, theirs)
             if value not in names:
                 known = ", ".join(map(str, names))
                 raise CheckpointError(f"architecture.{rule.to[0]} is {value!r}; Marian has {known}")
@@ -117,7 +135,13 @@ def _made(architecture: ArchitectureConfig, tables: MarianTables) -> dict[str, A
         "tied-embeddings": architecture.output.tie_embeddings and not architecture.share_embeddings,
         "output-omit-bias": not architecture.output.bias,
     }
-    decoder = architecture.decoder
+    encoder, decoder = architecture.encoder, architecture.decoder
+    if isinstance(encoder, DeepRecurrentConfig) and isinstance(decoder, ConditionalConfig):
+        made["layer-normalization"] = decoder.norm != "none"
+        made["type"] = "nematus" if decoder.readout_norm == "nematus" else "s2s"
+        for key, side in (("enc-cell", encoder), ("dec-cell", decoder)):
+            if side.norm == "nematus":
+                made[key] = "gru-nematus"
     if isinstance(decoder, StackConfig):
         made |= _steps(decoder)
         groups = decoder.layer_groups

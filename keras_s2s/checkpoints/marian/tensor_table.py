@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from keras_s2s.checkpoints.marian.family import MarianTables
 from keras_s2s.config import ArchitectureConfig, StackConfig
 
 #: Ends the name of a tensor that lies transposed.
@@ -46,22 +47,24 @@ class TensorTable:
     """The table of a family, for one architecture.
 
     Args:
-        tensors: the family's table.
+        tables: of the family.
         architecture: of the model.
         numbers: Marian's number of each decoder block, where layers share blocks; None counts.
     """
 
     def __init__(
         self,
-        tensors: Mapping[str, str | list[str]],
+        tables: MarianTables,
         architecture: ArchitectureConfig,
         numbers: Sequence[int] | None = None,
     ) -> None:
         self._rules = [
             (_pattern(ours), [theirs] if isinstance(theirs, str) else theirs)
-            for ours, theirs in tensors.items()
+            for ours, theirs in tables.tensors.items()
         ]
+        self._weights = tables.weights
         self._architecture = architecture
+        self._nematus = getattr(architecture.decoder, "readout_norm", None) == "nematus"
         self._numbers = numbers
 
     def place(self, path: str, present: Collection[str] | None = None) -> Place | None:
@@ -69,23 +72,37 @@ class TensorTable:
 
         Args:
             path: of the variable.
-            present: the names in a file, which choose where a table has several; None takes the
-                first.
+            present: the names in a file, or those of them that are not usual, which choose where a
+                table has several.
         """
         for pattern, names in self._rules:
             match = pattern.fullmatch(self._as_in_steps(path))
             if match is None:
                 continue
             parts = match.groupdict()
+            if "w" in parts:
+                if parts["w"] not in self._weights:
+                    continue
+                parts["w"] = self._weights[parts["w"]]
+            if "j" in parts:
+                parts["m"] = str(int(parts["j"]) + 1)
             if "i" in parts:
                 parts["n"] = str(self._number(parts.get("side", "decoder"), int(parts["i"])))
             found = [name.format(**parts) for name in names]
+            usual = found[-1 if self._nematus else 0]
             chosen = next(
                 (name for name in found if name.removesuffix(TRANSPOSED) in (present or ())),
-                found[0],
+                usual if path.endswith("gamma") else found[0],
             )
             return Place(path, chosen.removesuffix(TRANSPOSED), chosen.endswith(TRANSPOSED))
         return None
+
+    def unusual(self, names: Collection[str]) -> tuple[str, ...]:
+        """Returns the names of a file that are not the first of a table's alternatives."""
+        others = {
+            name.removesuffix(TRANSPOSED) for _, several in self._rules for name in several[1:]
+        }
+        return tuple(sorted(others & set(names)))
 
     def _as_in_steps(self, path: str) -> str:
         """Returns the path that a normalisation would have among `steps`, by which tables name
@@ -104,4 +121,6 @@ class TensorTable:
 
 def _pattern(ours: str) -> re.Pattern[str]:
     escaped = re.escape(ours).replace(r"\{side\}", "(?P<side>encoder|decoder)")
-    return re.compile(escaped.replace(r"\{i\}", r"(?P<i>\d+)"))
+    for name in "ij":
+        escaped = escaped.replace(rf"\{{{name}\}}", rf"(?P<{name}>\d+)")
+    return re.compile(escaped.replace(r"\{w\}", r"(?P<w>\w+)"))

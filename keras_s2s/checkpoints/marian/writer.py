@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from keras_s2s.checkpoints.files.marian_bin_file import write_marian_bin
 from keras_s2s.checkpoints.marian.architecture import block_numbers
 from keras_s2s.checkpoints.marian.family import marian_families
 from keras_s2s.checkpoints.marian.model_files import DECODER_CONFIG
+from keras_s2s.checkpoints.marian.nematus_names import TYPES, nematus_names
 from keras_s2s.checkpoints.marian.settings import SETTINGS, write_settings
 from keras_s2s.checkpoints.marian.settings_writer import family_for, settings_of
 from keras_s2s.checkpoints.marian.tensor_table import TensorTable
@@ -30,6 +31,8 @@ from keras_s2s.text.trained.sentencepiece import SentencePieceTokenizer
 
 MODEL = "model.npz"
 BINARY = "model.bin"
+#: The matrix by which Marian knows files with Nematus' names.
+NEMATUS_MARK = "decoder_c_tt"
 
 
 def write_marian_folder(
@@ -55,6 +58,8 @@ def write_marian_folder(
             f"the weight {without[0]} has no place in Marian's files; merge LoRA weights, and "
             "export the model as it was before model.quantize()"
         )
+    if settings.get("type") in TYPES:
+        tensors = _as_nematus(tensors, config, settings)
     tensors[SETTINGS] = write_settings(settings)
     with (folder / MODEL).open("wb") as file:
         # Arrays as they are: Marian reads no compressed ones.
@@ -84,16 +89,18 @@ def tensors_of(
     Raises:
         CheckpointError: two weights that share a tensor differ.
     """
-    origin = config.origin.config if config.origin and config.origin.format == "marian" else {}
+    from_marian = config.origin is not None and config.origin.format == "marian"
+    origin = config.origin.config if config.origin and from_marian else {}
+    names = config.origin.tables if config.origin and from_marian else ()
     table = TensorTable(
-        marian_families()[family].tensors,
+        marian_families()[family],
         config.architecture,
         block_numbers(origin.get("transformer-tied-layers")),
     )
     found: dict[str, np.ndarray] = {}
     without: list[str] = []
     for variable in variables:
-        place = table.place(variable.path)
+        place = table.place(variable.path, names)
         if place is None:
             without.append(variable.path)
             continue
@@ -106,6 +113,18 @@ def tensors_of(
             )
         found[place.name] = array
     return dict(sorted(found.items())), without
+
+
+def _as_nematus(
+    tensors: dict[str, np.ndarray], config: PresetConfig, settings: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Returns tensors under Nematus' names, with the empty matrix that tells them from Marian's."""
+    shared = bool(settings.get("tied-embeddings-all") or settings.get("tied-embeddings-src"))
+    sides = (config.architecture.encoder, config.architecture.decoder)
+    depth = max(getattr(side, "cell_depth", 1) for side in sides)
+    names = nematus_names(tensors, depth, shared=shared)
+    renamed = {names[name]: array for name, array in tensors.items()}
+    return {**renamed, NEMATUS_MARK: np.zeros((1, 0), np.float32)}
 
 
 def _write_vocabularies(folder: Path, preprocessor: Preprocessor) -> list[str]:

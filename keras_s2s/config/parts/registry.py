@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, SerializeAsAny, Tag
 
+from keras_s2s.config.parts.embedding import EmbeddingConfig
 from keras_s2s.config.strict import Positive, Strict
 
 
@@ -23,6 +24,28 @@ class RegisteredPart(Strict):
     """
 
     type: str
+
+
+class RegisteredSide(RegisteredPart):
+    """Base of the settings of an encoder or decoder of your own.
+
+    Attributes:
+        hidden_dim: width of its outputs.
+        embedding: what is done with token vectors before it reads them.
+    """
+
+    hidden_dim: Positive
+    embedding: EmbeddingConfig = EmbeddingConfig()
+
+    @property
+    def output_dim(self) -> int:
+        """Width of an encoder's outputs."""
+        return self.hidden_dim
+
+    @property
+    def readout_dim(self) -> int:
+        """Width of what a decoder gives to the output projection."""
+        return self.hidden_dim
 
 
 PartKind = Literal["frontend", "encoder", "decoder"]

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_s2s.config import StackConfig
+from keras_s2s.config import ConditionalConfig, StackConfig
 from keras_s2s.recipes.records.run_folder import ATTENTION_FILE, CURVE_FILE
 
 if TYPE_CHECKING:
@@ -33,4 +33,5 @@ def draw(model: Seq2SeqLM, history: Any, texts: list[str], directory: Path) -> l
 def attends(model: Seq2SeqLM) -> bool:
     """Returns whether a model has attention that can be drawn."""
     decoder = model.preset.architecture.decoder
-    return isinstance(decoder, StackConfig) or getattr(decoder, "attention", None) is not None
+    always = isinstance(decoder, StackConfig | ConditionalConfig)
+    return always or getattr(decoder, "attention", None) is not None
