@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_s2s.catalog.folders import recipe_path
+from keras_s2s.catalog.presets import load_entry
 from keras_s2s.catalog.settings import Settings, collect_preset
 from keras_s2s.catalog.strict_yaml import parse_yaml, read_yaml
 from keras_s2s.config import ConfigError, PresetConfig, RecipeConfig
@@ -55,6 +56,17 @@ def _check_model(recipe: RecipeConfig, settings: Settings, path: str, zoo: Path 
     """
     if recipe.model is None:
         return  # its folders say what the model is
+    is_folder = recipe.model.startswith("hf://") or Path(recipe.model).is_dir()
+    if is_folder and recipe.text is None:
+        return  # so does this one
+    if is_folder:
+        raise ConfigError(
+            f"{settings.origins[('model',)]}: model: {recipe.model} has weights and a tokenizer of "
+            "its own, so that no text is trained for it; leave text out, or name a zoo entry"
+        )
+    if recipe.text is None:
+        _check_pointer(recipe.model, settings.origins[("model",)] or path, zoo)
+        return
     try:
         preset = collect_preset(recipe.model, zoo)
     except ConfigError as error:
@@ -66,6 +78,19 @@ def _check_model(recipe: RecipeConfig, settings: Settings, path: str, zoo: Path 
             if keys in settings.written:
                 preset.written[keys] = settings.written[keys]
     preset.read(PresetConfig, f"{path}: model {recipe.model} with the recipe's architecture")
+
+
+def _check_pointer(name: str, origin: str, zoo: Path | None) -> None:
+    """Raises an error for a zoo entry that has no weights to begin with."""
+    try:
+        entry = load_entry(name, zoo=zoo)
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: model: {error}") from None
+    if isinstance(entry, PresetConfig) and entry.source is None:
+        raise ConfigError(
+            f"{origin}: text: required, but missing: {name} describes an architecture without "
+            "weights and without a tokenizer"
+        )
 
 
 def _override_layers(

@@ -187,7 +187,11 @@ class RecipeConfig(Strict):
     """A training run, from text pairs to a preset folder."""
 
     description: str
-    model: str | None = Field(None, description="Zoo entry the network starts from.")
+    model: str | None = Field(
+        None,
+        description="Zoo entry the network starts from at random, where `text` trains tokenizers; "
+        "else a checkpoint with its own: whatever `Seq2SeqLM.from_preset` takes by name.",
+    )
     warm_start: WarmStartConfig | None = Field(
         None, description="A pretrained encoder and decoder that it starts from instead."
     )
@@ -195,7 +199,13 @@ class RecipeConfig(Strict):
         default_factory=dict, description="Differences from the zoo entry's architecture."
     )
     text: TextConfig | None = Field(
-        None, description="Tokenizers to train; an encoder and a decoder have their own."
+        None, description="Tokenizers to train; a checkpoint has its own."
+    )
+    src_lang: str | None = Field(
+        None, description="Language of the sources, for a multilingual checkpoint."
+    )
+    tgt_lang: str | None = Field(
+        None, description="Language of the targets, for a multilingual checkpoint."
     )
     data: DataConfig
     training: TrainingConfig
@@ -206,6 +216,11 @@ class RecipeConfig(Strict):
     def start(self) -> str:
         """What the network starts from, for messages."""
         return str(self.warm_start or self.model)
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the run begins with the weights and the tokenizer of one checkpoint."""
+        return self.model is not None and self.text is None
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -242,8 +257,18 @@ class RecipeConfig(Strict):
             raise Misfit(
                 ("architecture",), "changes a zoo entry; that of an encoder and a decoder is given"
             )
-        if not warm and self.text is None:
-            raise Misfit(("text",), "required, but missing")
+        if self.is_tuned and self.architecture:
+            raise Misfit(
+                ("architecture",),
+                "changes a network that starts at random; give text, too, or leave it out",
+            )
+        for name in ("src_lang", "tgt_lang"):
+            if getattr(self, name) is not None and self.text is not None:
+                raise Misfit(
+                    (name,),
+                    "is for a multilingual checkpoint; tokenizers that are trained here know no "
+                    "languages",
+                )
         return self
 
     @model_validator(mode="after")

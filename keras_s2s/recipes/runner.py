@@ -39,7 +39,7 @@ from keras_s2s.recipes.records.provenance import piece, run_facts, versions
 from keras_s2s.recipes.records.run_folder import RECIPE_FILE, RESULTS_FILE, RunFolder, is_complete
 from keras_s2s.recipes.records.summary import print_summary
 from keras_s2s.recipes.records.tensorboard import check_tensorboard, tensorboard_callbacks
-from keras_s2s.recipes.warm_start import warm_started
+from keras_s2s.recipes.warm_start import in_languages, tuned, warm_started
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text_metrics.corpus_metrics import check_metrics
 from keras_s2s.training.callbacks import (
@@ -142,6 +142,10 @@ def _run(
     model = None
     if recipe.warm_start is not None:
         model = warm_started(recipe.warm_start, recipe, warm_start)
+    elif recipe.is_tuned:
+        model = tuned(recipe, make_model)
+    if model is not None:
+        in_languages(model, recipe)
         preprocessor = model.preprocessor
     else:
         assert recipe.text is not None
@@ -365,7 +369,7 @@ def _run(
         print(f"{source}\n  -> {hypothesis}\n  {mark}  {target}", file=results)
     texts = [source for source, _, _ in samples] if recipe.data.objective is None else []
     # Heatmaps are drawn for texts; an objective makes ids.
-    pictures = draw(model, history, texts, directory) if has_plots else []
+    pictures = draw(model, history, texts, directory, **generating) if has_plots else []
     folder.write(RESULTS_FILE, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     folder.checkpoints.remove()
     print_summary(report, directory, pictures, texts[0] if texts else None, results)

@@ -1,4 +1,4 @@
-"""Makes the model of a recipe that begins with a pretrained encoder and decoder."""
+"""Makes the model of a recipe that begins with pretrained weights."""
 
 from __future__ import annotations
 
@@ -30,3 +30,34 @@ def warm_started(
             f"warm_start: {halves}: a folder has no tokenizer that can be read, and texts need one"
         )
     return made
+
+
+def tuned(recipe: RecipeConfig, make_model: Callable[..., Any]) -> Any:
+    """Makes the model of a checkpoint, with its own tokenizer.
+
+    Args:
+        recipe: one without `text`.
+        make_model: `Seq2SeqLM.from_preset`.
+
+    Raises:
+        ConfigError: a zoo entry without weights, or a folder without a tokenizer.
+    """
+    # Defaults of the checkpoint's own hold where a recipe says nothing.
+    is_given = bool(recipe.generation.model_fields_set)
+    made = make_model(recipe.model, generation=recipe.generation if is_given else None)
+    if made.preprocessor is None:
+        raise ConfigError(
+            f"model: {recipe.model} has no tokenizer that can be read, and texts need one; name "
+            "tokenizers to train (text), or a checkpoint with its own"
+        )
+    return made
+
+
+def in_languages(made: Any, recipe: RecipeConfig) -> None:
+    """Makes the languages of a recipe those of a model that begins with pretrained weights.
+
+    Raises:
+        ConfigError: the model has no such language, or none at all.
+    """
+    if recipe.src_lang is not None or recipe.tgt_lang is not None:
+        made.preprocessor = made.preprocessor.in_languages(recipe.src_lang, recipe.tgt_lang)

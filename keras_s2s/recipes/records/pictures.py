@@ -18,7 +18,9 @@ def can_draw() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def draw(model: Seq2SeqLM, history: Any, texts: list[str], directory: Path) -> list[Path]:
+def draw(
+    model: Seq2SeqLM, history: Any, texts: list[str], directory: Path, **generation_options: Any
+) -> list[Path]:
     """Draws learning curves and attention pictures, and returns the files written."""
     from keras_s2s.analysis.plots import attention_figure, plot_learning_curve
 
@@ -26,7 +28,7 @@ def draw(model: Seq2SeqLM, history: Any, texts: list[str], directory: Path) -> l
     plot_learning_curve(history, pictures[0])
     if texts and attends(model):
         pictures.append(directory / ATTENTION_FILE)
-        attention_figure(model, texts, pictures[1])
+        attention_figure(model, texts, pictures[1], **generation_options)
     return pictures
 
 
