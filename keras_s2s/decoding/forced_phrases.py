@@ -12,6 +12,7 @@ from keras_s2s.options.generation import OPTIONS
 from keras_s2s.samplers.phrases import Constraints, least_length
 from keras_s2s.samplers.resolve import FORCING
 from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.row_error import RowError
 
 
 def forced_phrases(
@@ -77,15 +78,18 @@ def check_room(
         limits, given: of those, the most ids of a result, and the length of its prefix.
 
     Raises:
-        ValueError: there is too little room.
+        RowError: there is too little room.
     """
+    short: dict[int, str] = {}
     for place, limit, prefix in zip(places, limits, given, strict=True):
         least = least_length(constraints[place])
         if least > limit - prefix:
-            raise ValueError(
-                f"source {place}: what its result must have takes {least} ids one after the other, "
-                f"but max_length={limit + 1} leaves room for {limit - prefix}; raise max_length"
+            short[place] = (
+                f"asks for a result with {least} ids of phrases one after the other, but "
+                f"max_length={limit + 1} leaves room for {limit - prefix}"
             )
+    if short:
+        raise RowError("source", short, remedy="raise max_length")
 
 
 class Terms:

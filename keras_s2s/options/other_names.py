@@ -50,8 +50,8 @@ OTHER_NAMES: dict[str, str] = {
     "output_hidden_states": "hidden vectors are not returned; model.network computes them",
     "remove_invalid_values": "logits that are not finite are an error here; leave it out",
     "constraints": (
-        "what results must have is force_words (texts), force_words_ids or glossary; decoder_prefix "
-        "fixes what they begin with"
+        "what results must have is force_words (texts), force_words_ids or glossary; "
+        "decoder_prefix fixes what they begin with"
     ),
     "token_healing": "text is not healed at the end of a prefix here; leave it out",
     "top_h": "not built; top_p, min_p and typical_p cut the distribution in related ways",

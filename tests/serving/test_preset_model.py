@@ -67,6 +67,22 @@ def test_n_best(model: Seq2SeqLM) -> None:
     assert single["text"] == [[text] for text in model.generate(TEXTS)]
 
 
+def test_a_glossary_of_a_request(model: Seq2SeqLM) -> None:
+    """A row whose terms have no room has an error of its own."""
+    glossary = {"c": "ab", "b": "ab" * 20}
+    given = {"glossary": glossary, "max_length": 12}
+    found = predicted(served(model), inputs=["a c", "ab", "b c a", "a"], parameters=given)[
+        "outputs"
+    ]
+    expected = model.generate(["a c", "a"], glossary=glossary, max_length=12)
+    assert [found["text"][row] for row in (0, 3)] == expected
+    assert "ab" in expected[0]
+    for row in (1, 2):
+        # "ab" holds no "b" of its own, "b c a" does.
+        assert bool(found["error"][row]) == (row == 2)
+    assert "leaves room for 11" in found["error"][2]
+
+
 def test_max_length_of_a_request(model: Seq2SeqLM) -> None:
     every = {"signature_name": "generate"}
     rows = [{"text": text, "max_length": 4} for text in TEXTS]

@@ -128,6 +128,7 @@ def refused(body: Any, status: int = 400, path: str = PREDICT, **limits: Any) ->
         ({"instances": ["a"], "parameters": {"num_beams": "4"}}, "num_beams='4'"),
         ({"instances": ["a"], "parameters": {"max_length": 10**9}}, "ids of a result"),
         ({"instances": ["a"], "parameters": {"processors": []}}, "'processors' is unknown"),
+        ({"instances": ["a"], "parameters": {"glossary": "/etc/passwd"}}, "files are not read"),
         ({"instances": ["a"], "parameters": [1]}, "parameters is [1]; expected an object"),
         ({"instances": ["ok", "bad"]}, "a text is bad"),
         ({"instances": ["\ud800"]}, "no Unicode text"),
