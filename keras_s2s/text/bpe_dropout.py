@@ -23,6 +23,9 @@ from typing import Any, NamedTuple
 
 from keras_s2s.config import ConfigError
 
+#: Words that are kept.
+WORDS = 100_000
+
 
 class _Word(NamedTuple):
     """What is known of a word before anything is drawn.
@@ -66,7 +69,15 @@ class BpeDropout:
             both = self._ids[left + right.removeprefix(self._prefix)]
             self._merges[self._ids[left], self._ids[right]] = rank, both
         # Frequent words come again and again.
-        self._word = functools.lru_cache(maxsize=100_000)(self._read)
+        self._word = functools.lru_cache(maxsize=WORDS)(self._read)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies for worker processes find words anew.
+        return {name: value for name, value in vars(self).items() if name != "_word"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._word = functools.lru_cache(maxsize=WORDS)(self._read)
 
     def encode_batch(self, texts: Sequence[str], dropout: float, seed: int) -> list[list[int]]:
         """Encodes texts as ids, without special ids around them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections import Counter
 from pathlib import Path
 
@@ -100,6 +101,8 @@ def test_draws_follow_from_the_seed_and_keep_the_text(tokenizers, kind):
     assert tokenizer.sample_batch([], config, 1) == []
     # Drawing leaves no trace in what is encoded without it.
     assert tokenizer.encode(CORPUS[0]) == tokenizer.encode_batch([CORPUS[0]])[0]
+    # Nor does it hinder copies for worker processes, which draw alike.
+    assert pickle.loads(pickle.dumps(tokenizer)).sample_batch(texts, config, 1) == first
 
 
 def test_dropout_of_one_leaves_characters(tokenizers):
