@@ -184,7 +184,9 @@ def plot_learning_curve(history: Mapping[str, Sequence[float]], path: str | Path
     shares = {
         name: values
         for name, values in history.items()
-        if name.endswith(("accuracy", "bleu", "chrf", "rouge1", "rouge2", "rougeL", "exact_match"))
+        if name.endswith(
+            ("accuracy", "bleu", "chrf", "rouge1", "rouge2", "rougeL", "exact_match", "f1")
+        )
     }
     panels: list[tuple[Mapping[str, Sequence[float]], str]] = [(losses, "loss (nats per token)")]
     if shares:

@@ -17,13 +17,14 @@ from keras_s2s.config.training import GENERATION_MONITORS, TrainingConfig
 
 
 class FilesConfig(Strict):
-    """The files of a split: two line-aligned files, a file of pairs, or a file of single texts.
+    """The files of a split: two line-aligned files, or one of pairs, of single texts or questions.
 
     Example:
         >>> FilesConfig(source="train.en.gz", target="train.de.gz")
         >>> FilesConfig(pairs="fra.txt", columns=(0, 1))
         >>> FilesConfig(pairs="train.jsonl", source_key="en", target_key="de")
         >>> FilesConfig(lines="corpus.txt.gz")
+        >>> FilesConfig(questions="KorQuAD_v1.0_dev.json.gz", articles=(0, 70))
     """
 
     source: str | None = None
@@ -32,6 +33,12 @@ class FilesConfig(Strict):
         None, description="One TSV, CSV, JSON-lines or JSON file instead of two files."
     )
     lines: str | None = Field(None, description="One file of texts, one a line, for an objective.")
+    questions: str | None = Field(
+        None, description="One JSON file of questions about texts: SQuAD 1.1, KorQuAD 1.0."
+    )
+    articles: tuple[Count, Count] | None = Field(
+        None, description="Of a file of questions: the first article, and the one after the last."
+    )
     format: Literal["tsv", "csv", "jsonl", "json"] | None = Field(
         None, description="Of the pair file, where its name does not tell."
     )
@@ -54,12 +61,15 @@ class FilesConfig(Strict):
     @model_validator(mode="after")
     def _one_way(self) -> FilesConfig:
         two = self.source is not None and self.target is not None
-        ways = (two, self.pairs is not None, self.lines is not None)
+        ways = (two, *(way is not None for way in (self.pairs, self.lines, self.questions)))
         if sum(ways) != 1 or (self.source is None) != (self.target is None):
-            raise ValueError("give either source and target, or pairs, or lines")
+            raise ValueError("give either source and target, or pairs, or lines, or questions")
         options = self.reading
-        if self.lines is not None and options:
-            raise ValueError(f"{', '.join(options)}: for a file of pairs, not for lines")
+        for name in ("lines", "questions"):
+            if getattr(self, name) is not None and options:
+                raise ValueError(f"{', '.join(options)}: for a file of pairs, not for {name}")
+        if self.articles is not None and self.questions is None:
+            raise ValueError("articles: for a file of questions")
         if two and options:
             raise ValueError(f"{', '.join(options)}: for a file of pairs, not for two files")
         if "columns" in options and ("source_key" in options or "target_key" in options):
@@ -152,7 +162,10 @@ class EvaluationConfig(Strict):
         >>> EvaluationConfig(metrics=("bleu",), tgt_lang="ja", bleu_tokenize="char")
     """
 
-    metrics: tuple[Literal["bleu", "chrf", "rouge", "exact_match"], ...] = ("bleu", "chrf")
+    metrics: tuple[Literal["bleu", "chrf", "rouge", "exact_match", "korquad", "squad"], ...] = (
+        "bleu",
+        "chrf",
+    )
     tgt_lang: str | None = Field(
         None,
         description="Language of the targets, whose words BLEU and ROUGE compare; `None`: what "

@@ -70,6 +70,10 @@ GENERATION_MONITORS: dict[str, str] = {
     "val_rouge2": "rouge",
     "val_rougeL": "rouge",
     "val_exact_match": "exact_match",
+    "val_korquad_exact_match": "korquad",
+    "val_korquad_f1": "korquad",
+    "val_squad_exact_match": "squad",
+    "val_squad_f1": "squad",
 }
 
 
@@ -210,6 +214,10 @@ class TrainingConfig(Strict):
         "val_rouge2",
         "val_rougeL",
         "val_exact_match",
+        "val_korquad_exact_match",
+        "val_korquad_f1",
+        "val_squad_exact_match",
+        "val_squad_f1",
         "loss",
     ] = Field("val_loss", description="The best epoch by this value is kept.")
 

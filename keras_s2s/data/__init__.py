@@ -9,6 +9,7 @@ from keras_s2s.data.errors import DataError
 from keras_s2s.data.explain import explain_batch
 from keras_s2s.data.files.lines import LineReport, TextLines, read_lines
 from keras_s2s.data.files.pairs import PairReport, TextPairs, read_pairs
+from keras_s2s.data.files.questions import Answer, read_questions
 from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
 from keras_s2s.data.objectives.span_corruption import SpanCorruption, corrupt_spans
@@ -16,6 +17,7 @@ from keras_s2s.data.objectives.text_infilling import TextInfilling
 from keras_s2s.data.teacher_forcing import check_teacher_forcing, teacher_forcing
 
 __all__ = [
+    "Answer",
     "BatchReport",
     "Batches",
     "DataError",
@@ -34,5 +36,6 @@ __all__ = [
     "make_dates",
     "read_lines",
     "read_pairs",
+    "read_questions",
     "teacher_forcing",
 ]

@@ -10,6 +10,7 @@ from keras_s2s.config import ConfigError, DataConfig, ObjectiveConfig
 from keras_s2s.data.dates.splits import make_dates
 from keras_s2s.data.files.lines import read_lines
 from keras_s2s.data.files.pairs import read_pairs
+from keras_s2s.data.files.questions import read_questions
 from keras_s2s.data.model_limits import ModelLimits
 from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
@@ -60,6 +61,10 @@ def load_splits(data: DataConfig, seed: int) -> dict[str, Any]:
         size = sizes[f"{name}_size"]
         if files.lines is not None:
             splits[name] = list(read_lines(folder / files.lines))[:size]
+            continue
+        if files.questions is not None:
+            found = read_questions(folder / files.questions, articles=files.articles)
+            splits[name] = list(found)[:size]
             continue
         paths: dict[str, Any] = {key: folder / path for key, path in files.paths.items()}
         splits[name] = list(read_pairs(**paths, **files.reading))[:size]

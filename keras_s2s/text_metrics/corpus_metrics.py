@@ -1,4 +1,4 @@
-"""Metrics of generated texts: BLEU and chrF by sacreBLEU, ROUGE, and exact match."""
+"""Metrics of generated texts: BLEU, chrF, ROUGE, exact match, and F1 of answers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from keras_s2s.text_metrics.answers import ANSWER_SIGNATURES, QUESTION_METRICS, answer_scores
 from keras_s2s.text_metrics.bleu_tokenizer import make_tokenizer, tokenizer_for
 from keras_s2s.text_metrics.rouge import (
     check_rouge,
@@ -17,7 +18,7 @@ from keras_s2s.text_metrics.target_language import segmentation
 
 logger = logging.getLogger(__name__)
 
-METRICS = ("bleu", "chrf", "rouge", "exact_match")
+METRICS = ("bleu", "chrf", "rouge", "exact_match", "korquad", "squad")
 
 #: Texts are compared as they are, in the form of sacreBLEU's signatures.
 EXACT_MATCH_SIGNATURE = "nrefs:1|case:mixed|norm:none|tok:none"
@@ -30,7 +31,8 @@ class TextMetrics:
     """Metrics of generated texts against one reference each.
 
     Args:
-        metrics: names out of `METRICS`; `rouge` is short for rouge1, rouge2 and rougeL.
+        metrics: names out of `METRICS`; `rouge` is short for rouge1, rouge2 and rougeL,
+            `korquad` and `squad` for exact match and F1 as their scripts count them.
         references: the expected texts.
         tgt_lang: their language, or one for each. BLEU's and ROUGE's tokenizers follow it; where
             it is not known, the script of the references.
@@ -72,6 +74,9 @@ class TextMetrics:
             self.signatures[f"{name}_signature"] = str(metric.get_signature())
         if "exact_match" in metrics:
             self.signatures["exact_match_signature"] = EXACT_MATCH_SIGNATURE
+        for name in QUESTION_METRICS:
+            if name in metrics:
+                self.signatures[f"{name}_signature"] = ANSWER_SIGNATURES[name]
         if "rouge" in metrics:
             self._tokenizer, why = rouge_tokenizer(tgt_lang, self.references)
             self.signatures["rouge_signature"] = rouge_signature(self._tokenizer)
@@ -106,6 +111,8 @@ class TextMetrics:
             if name == "exact_match":
                 equal = sum(h == r for h, r in zip(hypotheses, self.references, strict=True))
                 values[name] = 100.0 * equal / len(self.references)
+            elif name in QUESTION_METRICS:
+                values.update(answer_scores(hypotheses, self.references, name))
             elif name == "rouge":
                 values.update(rouge_scores(hypotheses, self.references, self._tokenizer))
             else:
@@ -165,8 +172,8 @@ def corpus_metrics(
         bleu_tokenize: one of sacreBLEU's tokenizers, instead of the language's.
 
     Returns:
-        per metric its value, from 0 to 100 (three for `rouge`), and the signature, under
-        `<name>_signature`, without which a BLEU cannot be compared.
+        per metric its value, from 0 to 100 (three for `rouge`, two for `korquad` and `squad`), and
+        the signature, under `<name>_signature`, without which a BLEU cannot be compared.
 
     Raises:
         ValueError: an unknown metric, no texts, or lists of unequal length.

@@ -27,7 +27,7 @@ class GenerationMetrics(keras.callbacks.Callback):
 
     Args:
         pairs: (source, target) texts.
-        metrics: out of "bleu", "chrf", "rouge" and "exact_match".
+        metrics: out of "bleu", "chrf", "rouge", "exact_match", "korquad" and "squad".
         every: measure after each `every`-th epoch.
         limit: use the first `limit` pairs only.
         bleu_tokenize: one of sacreBLEU's tokenizers, instead of the target language's.

@@ -54,6 +54,15 @@ def write_texts(folder: Path) -> None:
                 file.write(text)
 
 
+def write_questions(path: Path, articles: int = 1) -> None:
+    """Questions about texts in SQuAD's JSON form, one for each article."""
+    answers = [{"text": "A dog", "answer_start": 0}, {"text": "dog", "answer_start": 2}]
+    asked = {"id": "0", "question": "Who sleeps?", "answers": answers}
+    paragraphs = [{"context": "A dog sleeps.", "qas": [asked]}]
+    content = {"version": "1.1", "data": [{"title": "A", "paragraphs": paragraphs}] * articles}
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
 def write_checkpoint(name: str, folder: Path) -> Path:
     """A Hugging Face folder, its tokenizer's files included, around random weights."""
     made = folder.parent / f"{folder.name}_made"

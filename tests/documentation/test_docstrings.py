@@ -139,6 +139,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the examples read."""
     here = tmp_path_factory.mktemp("docstrings") / "here"
     supplies.write_texts(here)
+    supplies.write_questions(here / "questions.json")
     supplies.write_halves(here)
     supplies.write_kerashub(here)
     supplies.fill_hub_cache(here / "hub", "google/flan-t5-small", "t5")

@@ -102,6 +102,21 @@ def test_summaries_of_json_lines(tmp_path: Path, recipe: str) -> None:
     assert report["test_pairs"] == 4
 
 
+@slow_where_compiled
+def test_questions_about_texts(tmp_path: Path) -> None:
+    for name, articles in (("KorQuAD_v1.0_train.json", 24), ("KorQuAD_v1.0_dev.json", 4)):
+        supplies.write_questions(tmp_path / name, articles)
+    folder = supplies.write_checkpoint("t5", tmp_path / "t5")
+    parts = ["data.train.articles=[0, 20]", "data.validation.articles=[20, 24]"]
+    monitor = "training.monitor=val_korquad_f1"
+    fast = "training.optimizer.learning_rate=0.02"
+    sizes = ["training.epochs=30", "training.batch_size=4", "data.max_source_length=99"]
+    report = run("korquad", tmp_path, f"model={folder}", *parts, monitor, fast, *sizes)
+    assert report["metrics"]["korquad_f1"] == report["metrics"]["korquad_exact_match"] == 100
+    assert max(report["history"]["val_korquad_f1"]) == 100
+    assert report["test_pairs"] == 4
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -109,6 +124,11 @@ def test_summaries_of_json_lines(tmp_path: Path, recipe: str) -> None:
         (["model=opus_mt_ko_em"], "model: .*opus_mt_ko_en"),
         (["architecture.encoder.num_layers=2"], "architecture: changes a network that starts at"),
         (["model=hf://a/b", "text.source.kind=character"], "model: hf://a/b has weights and a"),
+        (
+            ["data.train={questions: a, target_key: b, source: null, target: null}"],
+            "target_key: for a file of pairs, not for questions",
+        ),
+        (["data.train.articles=[0, 2]"], "articles: for a file of questions"),
         (["model=t5_tiny", "text.source.kind=character", "src_lang=en"], "src_lang: is for a mul"),
     ],
 )

@@ -35,7 +35,8 @@ def evaluate(
     source: Annotated[Path, typer.Option(help="Sources, one a line; gzip as it is.")],
     target: Annotated[Path, typer.Option(help="References, aligned by line.")],
     metrics: Annotated[
-        str, typer.Option(help="Separated by commas: bleu, chrf, rouge, exact_match.")
+        str,
+        typer.Option(help="Separated by commas: bleu, chrf, rouge, exact_match, korquad, squad."),
     ] = "bleu,chrf",
     bleu_tokenize: Annotated[
         str | None,

@@ -206,7 +206,7 @@ def read_pairs(
     else:
         origin = "pairs"
         found = _in_memory(pairs, source_key, target_key)
-    return _without_empty(found, origin, quoted)
+    return without_empty(found, origin, quoted)
 
 
 def read_aligned(
@@ -222,7 +222,7 @@ def read_aligned(
         DataError: as `read_pairs` does.
     """
     lines = list(_line_aligned(Path(source), Path(target)))
-    return lines, _without_empty(lines, f"{os.fspath(source)} + {os.fspath(target)}")
+    return lines, without_empty(lines, f"{os.fspath(source)} + {os.fspath(target)}")
 
 
 def is_blank(text: str) -> bool:
@@ -230,10 +230,15 @@ def is_blank(text: str) -> bool:
     return not text or text.isspace()
 
 
-def _without_empty(
+def without_empty(
     found: Iterable[tuple[str, str]], origin: str, quoted: QuoteReport | None = None
 ) -> TextPairs:
     quoted = quoted or QuoteReport()
+    """Returns pairs without those that have an empty side, which are counted and logged.
+
+    Raises:
+        DataError: no pair is left.
+    """
     kept = []
     empty = {(True, False): 0, (False, True): 0, (True, True): 0}
     for pair in found:
