@@ -62,6 +62,7 @@ from keras_s2s.config.recipe import (
     EvaluationConfig,
     FilesConfig,
     RecipeConfig,
+    TaskConfig,
     WarmStartConfig,
 )
 from keras_s2s.config.strict import (
@@ -149,6 +150,7 @@ __all__ = [
     "Strict",
     "SubwordSamplingConfig",
     "TargetIds",
+    "TaskConfig",
     "TeacherForcingConfig",
     "TensorBoardConfig",
     "TextConfig",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from keras_s2s.config.errors import Misfit
 from keras_s2s.config.generation import GenerationConfig
 from keras_s2s.config.objectives import ObjectiveConfig
-from keras_s2s.config.strict import Count, Flag, Positive, Strict
+from keras_s2s.config.strict import Count, Flag, Number, Positive, Strict
 from keras_s2s.config.text import TextConfig
 from keras_s2s.config.training import GENERATION_MONITORS, TrainingConfig
 
@@ -89,6 +89,46 @@ class FilesConfig(Strict):
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
+#: Metrics of generated texts.
+MetricName = Literal["bleu", "chrf", "rouge", "exact_match", "korquad", "squad"]
+
+
+class TaskConfig(Strict):
+    """One of several tasks that a model learns together, told apart by a prefix [Raffel 2020].
+
+    Example:
+        >>> TaskConfig(
+        ...     prefix="summarize: ",
+        ...     share=0.25,
+        ...     train=FilesConfig(pairs="train.jsonl"),
+        ...     validation=FilesConfig(pairs="val.jsonl"),
+        ...     test=FilesConfig(pairs="test.jsonl"),
+        ... )
+    """
+
+    prefix: Annotated[str, Field(min_length=1)] = Field(
+        description="What each source of the task begins with, the space after it included."
+    )
+    share: Annotated[Number, Field(gt=0)] | None = Field(
+        None,
+        description="Of the training pairs, relative to the shares of the other tasks; where no "
+        "task has one, each has that of its size.",
+    )
+    train: FilesConfig
+    validation: FilesConfig
+    test: FilesConfig
+    metrics: tuple[MetricName, ...] | None = Field(
+        None, description="Measured on its test split; `None`: those of evaluation."
+    )
+
+    @model_validator(mode="after")
+    def _has_pairs(self) -> TaskConfig:
+        for name in ("train", "validation", "test"):
+            if getattr(self, name).lines is not None:
+                raise Misfit((name,), "lines are single texts, and a task needs pairs")
+        return self
+
+
 class DataConfig(Strict):
     """Where the text pairs of a recipe come from."""
 
@@ -96,6 +136,9 @@ class DataConfig(Strict):
         None, description="Name of a task whose pairs are generated at run time."
     )
     dir: str | None = Field(None, description="Folder of the files; --set data.dir=FOLDER.")
+    tasks: dict[str, TaskConfig] | None = Field(
+        None, description="Several data sets with prefixes, instead of the files of one."
+    )
     objective: ObjectiveConfig | None = Field(
         None, description="Pre-training: makes sources and targets of single texts (lines)."
     )
@@ -103,8 +146,8 @@ class DataConfig(Strict):
     validation: FilesConfig | None = None
     test: FilesConfig | None = None
     train_size: Positive | None = Field(None, description="Use this many training pairs.")
-    validation_size: Positive | None = None
-    test_size: Positive | None = None
+    validation_size: Positive | None = Field(None, description="Of several tasks, of each.")
+    test_size: Positive | None = Field(None, description="Of several tasks, of each.")
     max_source_length: Positive | None = Field(None, description="In ids, EOS included.")
     max_target_length: Positive | None = Field(None, description="In ids, EOS included.")
     overlong: Literal["drop", "truncate", "error"] = "drop"
@@ -123,8 +166,11 @@ class DataConfig(Strict):
 
     @model_validator(mode="after")
     def _generated_or_files(self) -> DataConfig:
-        if (self.task is None) == (self.train is None):
-            raise ValueError("data needs either a task or train files")
+        ways = (self.task, self.train, self.tasks)
+        if sum(way is not None for way in ways) != 1:
+            raise ValueError("data needs either a task or train files, or tasks with files")
+        if self.tasks is not None:
+            self._check_tasks(self.tasks)
         if self.objective is not None and self.task is not None:
             raise Misfit(("objective",), f"works on lines, not on the pairs of task: {self.task}")
         for name in ("train", "validation", "test"):
@@ -137,6 +183,26 @@ class DataConfig(Strict):
                     else "an objective works on single texts; give lines: FILE",
                 )
         return self
+
+    def _check_tasks(self, tasks: Mapping[str, TaskConfig]) -> None:
+        if self.objective is not None:
+            raise Misfit(("objective",), "works on lines, and tasks have pairs")
+        for name in ("validation", "test"):
+            if getattr(self, name) is not None:
+                raise Misfit((name,), "each of tasks has its own")
+        if not tasks:
+            raise Misfit(("tasks",), "is empty; name a task, or give train files")
+        if len({task.share is None for task in tasks.values()}) > 1:
+            raise Misfit(("tasks",), "give each task a share, or none of them")
+        for name, task in tasks.items():
+            others = [other for other in tasks if other != name]
+            for other in others:
+                if tasks[other].prefix.startswith(task.prefix):
+                    raise Misfit(
+                        ("tasks", other, "prefix"),
+                        f"{tasks[other].prefix!r} begins with that of {name}, {task.prefix!r}, so "
+                        "that a source would not tell its task",
+                    )
 
 
 #: sacreBLEU's tokenizers. Those from `spm` on read a SentencePiece model in sacreBLEU's cache.
@@ -162,10 +228,7 @@ class EvaluationConfig(Strict):
         >>> EvaluationConfig(metrics=("bleu",), tgt_lang="ja", bleu_tokenize="char")
     """
 
-    metrics: tuple[Literal["bleu", "chrf", "rouge", "exact_match", "korquad", "squad"], ...] = (
-        "bleu",
-        "chrf",
-    )
+    metrics: tuple[MetricName, ...] = ("bleu", "chrf")
     tgt_lang: str | None = Field(
         None,
         description="Language of the targets, whose words BLEU and ROUGE compare; `None`: what "
@@ -239,7 +302,9 @@ class RecipeConfig(Strict):
     def metrics(self) -> tuple[str, ...]:
         """All metrics that compare generated texts with targets, `training.monitor` included."""
         watched = GENERATION_MONITORS.get(self.training.monitor)
-        return tuple(dict.fromkeys((*self.evaluation.metrics, *((watched,) if watched else ()))))
+        of_tasks = [name for t in (self.data.tasks or {}).values() for name in t.metrics or ()]
+        names = (*self.evaluation.metrics, *of_tasks, *((watched,) if watched else ()))
+        return tuple(dict.fromkeys(names))
 
     @model_validator(mode="after")
     def _tokenizer_has_a_use(self) -> RecipeConfig:

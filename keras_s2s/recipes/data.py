@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_s2s.config import ConfigError, DataConfig, ObjectiveConfig
+from keras_s2s.config import ConfigError, DataConfig, FilesConfig, ObjectiveConfig, TaskConfig
 from keras_s2s.data.dates.splits import make_dates
 from keras_s2s.data.files.lines import read_lines
 from keras_s2s.data.files.pairs import read_pairs
@@ -16,6 +17,7 @@ from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
 from keras_s2s.data.objectives.span_corruption import SpanCorruption
 from keras_s2s.data.objectives.text_infilling import TextInfilling
+from keras_s2s.recipes.mixture import mixed, with_prefix
 from keras_s2s.text.preprocessor import Preprocessor
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ def load_splits(data: DataConfig, seed: int) -> dict[str, Any]:
     folder = Path(data.dir)
     if not folder.is_dir():
         raise ConfigError(f"data.dir: {folder} is not a folder")
+    if data.tasks is not None:
+        return _load_tasks(data.tasks, folder, sizes, seed)
     named = {"train": data.train, "validation": data.validation, "test": data.test}
     splits: dict[str, Examples] = {}
     for name, files in named.items():
@@ -58,17 +62,34 @@ def load_splits(data: DataConfig, seed: int) -> dict[str, Any]:
             )
     for name, files in named.items():
         assert files is not None
-        size = sizes[f"{name}_size"]
-        if files.lines is not None:
-            splits[name] = list(read_lines(folder / files.lines))[:size]
-            continue
-        if files.questions is not None:
-            found = read_questions(folder / files.questions, articles=files.articles)
-            splits[name] = list(found)[:size]
-            continue
-        paths: dict[str, Any] = {key: folder / path for key, path in files.paths.items()}
-        splits[name] = list(read_pairs(**paths, **files.reading))[:size]
+        splits[name] = _read(folder, files)[: sizes[f"{name}_size"]]
     return splits
+
+
+def _read(folder: Path, files: FilesConfig) -> Any:
+    """Reads the files of a split: pairs, or texts."""
+    if files.lines is not None:
+        return list(read_lines(folder / files.lines))
+    if files.questions is not None:
+        return list(read_questions(folder / files.questions, articles=files.articles))
+    paths: dict[str, Any] = {key: folder / path for key, path in files.paths.items()}
+    return list(read_pairs(**paths, **files.reading))
+
+
+def _load_tasks(
+    tasks: Mapping[str, TaskConfig], folder: Path, sizes: Mapping[str, int | None], seed: int
+) -> dict[str, Any]:
+    """Reads the splits of several tasks, whose sources begin with their prefixes."""
+    splits: dict[str, dict[str, Pairs]] = {"train": {}, "validation": {}, "test": {}}
+    for name, task in tasks.items():
+        for split, files in splits.items():
+            files[name] = with_prefix(_read(folder, getattr(task, split)), task.prefix)
+    train = mixed(splits["train"], tasks, sizes["train_size"], seed)
+    others = {
+        split: [pair for own in splits[split].values() for pair in own[: sizes[f"{split}_size"]]]
+        for split in ("validation", "test")
+    }
+    return {"train": train, **others}
 
 
 def check_sources(

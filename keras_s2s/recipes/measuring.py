@@ -11,6 +11,7 @@ from keras_s2s.data.batches import Batches
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.recipes.data import Pairs
 from keras_s2s.recipes.exposure import exposure_metrics
+from keras_s2s.recipes.mixture import pairs_by_task
 from keras_s2s.text_metrics.corpus_metrics import corpus_metrics, first_hypotheses
 from keras_s2s.text_metrics.target_language import target_language
 
@@ -23,19 +24,26 @@ def measure(
 ) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
     """Returns metrics on `pairs`, and examples `(source, target, generated text)` from all over
     them.
+
+    Those of several tasks are measured apart: `NAME_bleu`, ...
     """
     sources = [source for source, _ in pairs]
     targets = [target for _, target in pairs]
     hypotheses = first_hypotheses(model.generate(sources, batch_size=64, **generation_options))
-    metrics = corpus_metrics(
-        hypotheses,
-        targets,
-        recipe.evaluation.metrics,
-        tgt_lang=recipe.evaluation.tgt_lang or target_language(model.preprocessor),
-        bleu_tokenize=(
-            recipe.evaluation.bleu_tokenize if "bleu" in recipe.evaluation.metrics else None
-        ),
-    )
+    tasks = recipe.data.tasks or {}
+    places = pairs_by_task(pairs, tasks) if tasks else {"": list(range(len(pairs)))}
+    metrics: dict[str, Any] = {}
+    for name, own in places.items():
+        wanted = tasks[name].metrics if name in tasks else None
+        wanted = recipe.evaluation.metrics if wanted is None else wanted
+        values = corpus_metrics(
+            [hypotheses[i] for i in own],
+            [targets[i] for i in own],
+            wanted,
+            tgt_lang=recipe.evaluation.tgt_lang or target_language(model.preprocessor),
+            bleu_tokenize=recipe.evaluation.bleu_tokenize if "bleu" in wanted else None,
+        )
+        metrics |= {f"{name}_{key}" if name else key: value for key, value in values.items()}
     metrics |= exposure_metrics(model, pairs, recipe)
     count = min(recipe.evaluation.samples, len(pairs))
     chosen = np.linspace(0, max(0, len(pairs) - 1), count).astype(int)
