@@ -10,6 +10,7 @@ import stat
 import sys
 from pathlib import Path
 
+from checkpoints.marian_files import random_model, write_npz
 from parity import test_huggingface_text as folders
 
 #: Commands that would install into this environment or start this suite again. `.ci/run` runs
@@ -71,6 +72,18 @@ def write_checkpoint(name: str, folder: Path) -> Path:
     shutil.copytree(made / "model", folder)
     shutil.rmtree(made)
     return folder
+
+
+def write_marian(folder: Path) -> None:
+    """A model in Marian's own files, with random weights and a vocabulary of words."""
+    folder.mkdir()
+    words = ["</s>", "<unk>", "The", "house", "is", "wonderful."]
+    tensors, settings = random_model(dim_vocabs=[len(words)] * 2)
+    write_npz(folder / "model.npz", tensors, settings)
+    ids = "".join(f"{json.dumps(word)}: {i}\n" for i, word in enumerate(words))
+    (folder / "vocab.yml").write_text(ids, encoding="utf-8")
+    paths = "models: [model.npz]\nvocabs: [vocab.yml, vocab.yml]\nbeam-size: 4\n"
+    (folder / "model.npz.decoder.yml").write_text(paths, encoding="utf-8")
 
 
 def write_halves(folder: Path) -> None:

@@ -104,7 +104,7 @@ def find_files(path: Path) -> MarianFiles:
         _pieces(model.parent, vocabularies),
         {key: options.get(key, value) for key, value in SEARCH.items()},
         options,
-        (*notes, *_unused(config, options)),
+        (*notes, *_shortlists(model.parent), *_unused(config, options)),
     )
 
 
@@ -206,6 +206,14 @@ def _pieces(folder: Path, vocabularies: Sequence[Path] | None) -> tuple[Path, Pa
     if vocabularies is None or any(each.suffix == ".spm" for each in vocabularies):
         return None
     return paths if all(each.is_file() for each in paths) else None
+
+
+def _shortlists(folder: Path) -> list[str]:
+    """Returns a remark about the lexical shortlists of students, `lex.50.50.deen.s2t.bin`."""
+    return [
+        f"the lexical shortlist {each.name} is not used: every id is scored"
+        for each in sorted([*folder.glob("lex.*"), *folder.glob("*.s2t.bin")])[:1]
+    ]
 
 
 def _unused(config: Path | None, options: Mapping[str, Any]) -> list[str]:
