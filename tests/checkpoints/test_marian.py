@@ -25,6 +25,7 @@ from checkpoints.marian_files import (
 from small_models import covered, to_numpy
 
 from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.marian.reader import MarianModel
 from keras_s2s.config import ConfigError
 from keras_s2s.model import Seq2SeqLM
 
@@ -230,6 +231,32 @@ def test_arrays_that_are_larger_than_the_file_are_refused(tmp_path):
     np.savez_compressed(path, **arrays)
     with pytest.raises(CheckpointError, match=r"Wemb .* has more bytes than the whole file"):
         Seq2SeqLM.from_preset(path)
+
+
+def test_files_cut_off_or_changed_anywhere_are_refused_or_read(tmp_path):
+    tensors, settings = random_model()
+    path = write_npz(tmp_path / "m.npz", tensors, settings)
+    content, draw, refused = path.read_bytes(), np.random.default_rng(0), 0
+    with MarianModel(path) as intact:
+        intact.check()
+    for round_ in range(200):
+        broken = bytearray(content)
+        if round_ % 3 == 0:
+            broken = broken[: draw.integers(len(broken))]
+        else:
+            for _ in range(draw.integers(1, 6)):
+                # The directory of the archive stands at its end.
+                first = len(broken) - 4000 if round_ % 3 == 1 else 0
+                broken[draw.integers(first, len(broken))] = draw.integers(256)
+        path.write_bytes(broken)
+        try:
+            with MarianModel(path) as model:
+                model.check()
+                for name in model.weights.specs:
+                    model.weights.read(name)
+        except (CheckpointError, ConfigError):
+            refused += 1
+    assert refused > 150
 
 
 def test_pickles_are_refused(tmp_path):

@@ -18,6 +18,16 @@ from keras_s2s.checkpoints.files.tensor_file import (
 )
 
 _END = ".npy"
+#: What damaged or encrypted archives raise, and those of versions that Python lacks.
+_DAMAGED = (
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 class NpzFile(TensorFile):
@@ -36,7 +46,7 @@ class NpzFile(TensorFile):
         self.path = path
         try:
             self._archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
+        except _DAMAGED as error:
             raise broken(path, f"not a .npz file ({error})") from None
         with closing_on_error(self):
             self.specs = dict(self._spec(entry) for entry in self._archive.infolist())
@@ -46,7 +56,7 @@ class NpzFile(TensorFile):
         try:
             with self._archive.open(name + _END) as file:
                 return np.lib.format.read_array(file, allow_pickle=False)
-        except (ValueError, zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+        except _DAMAGED as error:
             raise broken(self.path, f"the array {name} cannot be read ({error})") from None
 
     def close(self) -> None:
@@ -64,7 +74,7 @@ class NpzFile(TensorFile):
                 }[version]
                 shape, _, dtype = reader(file)
                 header = file.tell()
-        except (ValueError, KeyError, zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+        except (KeyError, *_DAMAGED) as error:
             raise broken(
                 self.path, f"{entry.filename} is not an array of NumPy ({error})"
             ) from None
