@@ -122,6 +122,8 @@ def test_with_a_seed_every_line_draws_its_own(folder: str, capsys, monkeypatch) 
         (["evaluate", "MODEL", *TWO, "--bleu-tokenize", "zn"], "'zn'; sacreBLEU's tokenizers are"),
         (["evaluate", "MODEL", *TWO, "--bleu-tokenize", "flores200"], "nothing is downloaded"),
         (["evaluate", "MODEL", *TWO, "--metrics", "chrf", "--bleu-tokenize", "zh"], "add it, or"),
+        (["evaluate", "MODEL", "--source", "a"], "give --source and --target, or --questions"),
+        (["evaluate", "MODEL", *TWO, "--questions", "q"], "give --source and --target, or --que"),
         (["train", "date"], "did you mean 'dates'"),
         (["train", "dates", "--set", "training.epoch=2"], "did you mean 'epochs'"),
     ],
@@ -198,6 +200,23 @@ def test_evaluate_prints_json_last(folder: str, capsys, tmp_path: Path) -> None:
         capsys, "evaluate", folder, *files, "--metrics", "exact_match", "--max-length", "9"
     )
     assert json.loads(lines[-1])["exact_match"] == 50.0
+
+
+def test_evaluate_reads_questions_with_several_answers(folder, capsys, tmp_path: Path) -> None:
+    asked = ["question: a context: b", "question: c context: b"]
+    found = Seq2SeqLM.from_preset(folder).generate(asked, max_length=9)
+    answers_of = {"a": ["wrong", found[0]], "c": ["wrong"]}
+    entries = [
+        {"question": question, "answers": [{"text": text} for text in texts]}
+        for question, texts in answers_of.items()
+    ]
+    content = {"data": [{"paragraphs": [{"context": "b", "qas": entries}]}]}
+    path = tmp_path / "q.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    options = ["--questions", str(path), "--metrics", "korquad", "--max-length", "9"]
+    lines = answers(capsys, "evaluate", folder, *options)
+    assert json.loads(lines[-1])["korquad_exact_match"] == 50.0
+    assert json.loads(lines[-1])["pairs"] == 2
 
 
 @pytest.mark.parametrize(

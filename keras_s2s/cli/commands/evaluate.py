@@ -32,8 +32,12 @@ from keras_s2s.cli.quiet import import_backend
 @takes_generation_options
 def evaluate(
     model: ModelArgument,
-    source: Annotated[Path, typer.Option(help="Sources, one a line; gzip as it is.")],
-    target: Annotated[Path, typer.Option(help="References, aligned by line.")],
+    source: Annotated[Path | None, typer.Option(help="Sources, one a line; gzip as it is.")] = None,
+    target: Annotated[Path | None, typer.Option(help="References, aligned by line.")] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="Instead of both, a JSON file in the form of SQuAD 1.1 and KorQuAD 1.0."),
+    ] = None,
     metrics: Annotated[
         str,
         typer.Option(help="Separated by commas: bleu, chrf, rouge, exact_match, korquad, squad."),
@@ -73,14 +77,24 @@ def evaluate(
     if unknown or not names:
         raise ValueError(f"--metrics {metrics!r}: expected names out of {', '.join(METRICS)}")
     check_metrics(names, bleu_tokenize=bleu_tokenize)
+    if (source is None) != (target is None) or (source is None) == (questions is None):
+        raise ValueError("give --source and --target, or --questions")
     options = read_generation_options(generation_options)
-    check_files(model, [source, target], output, overlong)
+    files = [path for path in (source, target, questions) if path is not None]
+    check_files(model, files, output, overlong)
     import_backend()
     show_messages()
     from keras_s2s.data.files.pairs import is_blank, read_aligned
+    from keras_s2s.data.files.questions import read_questions
     from keras_s2s.text_metrics.target_language import target_language
 
-    lines, pairs = read_aligned(source, target)
+    if questions is not None:
+        pairs = read_questions(questions)
+        lines = list(pairs)
+    else:
+        assert source is not None and target is not None
+        lines, pairs = read_aligned(source, target)
+    place = f"{questions}, pair" if questions is not None else f"{source}, line"
     loaded = load_text_model(model)
     preprocessor = loaded.preprocessor
     measured = TextMetrics(
@@ -96,7 +110,7 @@ def evaluate(
     started = time.monotonic()
     results = generate_for_lines(
         loaded,
-        [Line(f"{source}, line {number}", s) for number, (s, _) in enumerate(lines, 1)],
+        [Line(f"{place} {number}", s) for number, (s, _) in enumerate(lines, 1)],
         options,
         notes,
         overlong=overlong,
