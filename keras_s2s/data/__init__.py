@@ -9,12 +9,13 @@ from keras_s2s.data.errors import DataError
 from keras_s2s.data.explain import explain_batch
 from keras_s2s.data.files.lines import LineReport, TextLines, read_lines
 from keras_s2s.data.files.pairs import PairReport, TextPairs, read_pairs
-from keras_s2s.data.files.questions import Answer, read_questions
+from keras_s2s.data.files.questions import read_questions
 from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
 from keras_s2s.data.objectives.span_corruption import SpanCorruption, corrupt_spans
 from keras_s2s.data.objectives.text_infilling import TextInfilling
 from keras_s2s.data.teacher_forcing import check_teacher_forcing, teacher_forcing
+from keras_s2s.text.answer import Answer
 
 __all__ = [
     "Answer",

@@ -12,7 +12,7 @@ import string
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from keras_s2s.data.files.questions import accepted_answers
+from keras_s2s.text.answer import accepted_answers
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
