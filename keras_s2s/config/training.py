@@ -173,6 +173,11 @@ class TrainingConfig(Strict):
         description="Segment training texts anew in every epoch: `{alpha: 0.1}` for a unigram "
         "tokenizer, `{dropout: 0.1}` for a BPE tokenizer; under `source` or `target` for one side.",
     )
+    data_parallel: Positive = Field(
+        1,
+        description="Devices that divide each batch, on JAX and TensorFlow; results are those of "
+        "one device, up to rounding.",
+    )
     seed: Count = 0
     dtype: str | None = Field(None, description="A Keras dtype policy, e.g. mixed_bfloat16.")
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(

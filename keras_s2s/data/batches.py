@@ -82,6 +82,8 @@ class Batches(keras.utils.PyDataset):
         batch_size: examples a batch, or positions on its longer side, padding included.
         batch_unit: `"sentences"` or `"tokens"`: which of the two.
         num_buckets: at most this many shapes.
+        row_multiple: rows of a batch are a multiple of this number, such as that of the devices
+            that divide them (`training.data_parallel`).
         shuffle: a new order each epoch; otherwise always the same one.
         seed: of the order, and of what an objective or `subword_sampling` draws.
         max_source_length: longest source in ids, BOS and EOS included.
@@ -119,6 +121,7 @@ class Batches(keras.utils.PyDataset):
         batch_size: int = 64,
         batch_unit: BatchUnit = "sentences",
         num_buckets: int = 6,
+        row_multiple: int = 1,
         shuffle: bool = True,
         seed: int = 0,
         max_source_length: int | None = None,
@@ -134,6 +137,7 @@ class Batches(keras.utils.PyDataset):
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("num_buckets", num_buckets, 1),
+            ("row_multiple", row_multiple, 1),
             ("seed", seed, 0),
             ("max_source_length", max_source_length, 1),
             ("max_target_length", max_target_length, 1),
@@ -145,6 +149,8 @@ class Batches(keras.utils.PyDataset):
         self.batch_unit = batch_unit
         self.shuffle = shuffle
         self.seed = seed
+        #: Which rows of a batch `fit` reads: of processes that divide them, the n-th of how many.
+        self.share = (0, 1)
         self._epoch = 0
         self._within_epoch = False
         self._served: set[int] = set()
@@ -172,6 +178,7 @@ class Batches(keras.utils.PyDataset):
             num_buckets=num_buckets,
             batch_size=batch_size,
             batch_unit=batch_unit,
+            row_multiple=row_multiple,
             shuffle=shuffle,
             seed=seed,
         )
@@ -194,6 +201,9 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> Batch:
         batch = self._batch(index)
+        first, step = self.share
+        if step > 1:
+            batch = keras.tree.map_structure(lambda array: array[first::step], batch)
         self._served.add(range(len(self))[index])
         return batch
 

@@ -55,6 +55,7 @@ def choose_buckets(
     num_buckets: int,
     batch_size: int,
     batch_unit: BatchUnit,
+    row_multiple: int = 1,
 ) -> list[Bucket]:
     """Chooses the buckets with the least padding, from short to long.
 
@@ -68,6 +69,7 @@ def choose_buckets(
         num_buckets: at most this many.
         batch_size: rows a batch, or positions on its longer side.
         batch_unit: which of the two.
+        row_multiple: rows are a multiple of this.
 
     Returns:
         At most `num_buckets` buckets; the last one holds the longest examples.
@@ -96,7 +98,8 @@ def choose_buckets(
         rows = batch_size
         if batch_unit == "tokens":
             rows = max(1, batch_size // max(source_length, target_length))
-        rows = min(rows, len(keys))
+        rows = max(row_multiple, rows // row_multiple * row_multiple)
+        rows = min(rows, -(-len(keys) // row_multiple) * row_multiple)
         buckets.append(Bucket(rows, source_length, target_length))
     return buckets
 

@@ -37,7 +37,7 @@ class EpochPlans:
     Args:
         examples: encoded pairs, or what draws them.
         num_buckets: at most so many shapes.
-        batch_size, batch_unit: as of `Batches`.
+        batch_size, batch_unit, row_multiple: as of `Batches`.
         shuffle: a new order for each epoch; what an objective draws is then new, too.
         seed: of the order.
 
@@ -54,6 +54,7 @@ class EpochPlans:
         num_buckets: int,
         batch_size: int,
         batch_unit: BatchUnit,
+        row_multiple: int,
         shuffle: bool,
         seed: int,
     ) -> None:
@@ -63,7 +64,11 @@ class EpochPlans:
         lengths = examples.source_lengths, examples.target_lengths
         self.positions = int(sum(side.sum() for side in lengths))
         self.buckets = choose_buckets(
-            *lengths, num_buckets=num_buckets, batch_size=batch_size, batch_unit=batch_unit
+            *lengths,
+            num_buckets=num_buckets,
+            batch_size=batch_size,
+            batch_unit=batch_unit,
+            row_multiple=row_multiple,
         )
         self._members = self._in_buckets(assign_buckets(self.buckets, *lengths))
         self._count: int | None = None

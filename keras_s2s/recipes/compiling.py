@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from keras_s2s.config import ConfigError, LoraConfig, TrainingConfig
+import keras
+
+from keras_s2s.config import ConfigError, LoraConfig, RecipeConfig, TrainingConfig
 from keras_s2s.layers.transformer.checkpointing import checkpoint_gradients
+from keras_s2s.training.data_parallel import data_parallel
 from keras_s2s.training.losses.r_drop import checked_alpha
 from keras_s2s.training.optimizers.freezing import frozen_weights
 from keras_s2s.training.optimizers.schedules import make_optimizer
@@ -67,6 +72,26 @@ def compile_by(training: TrainingConfig, model: Seq2SeqLM, total_steps: int) -> 
         r_drop=training.r_drop,
     )
     return model.training_report()
+
+
+@contextlib.contextmanager
+def devices_of(recipe: RecipeConfig) -> Iterator[None]:
+    """Makes the devices of `training.data_parallel` those that models within it are trained on.
+
+    Raises:
+        ConfigError: there are fewer, or the backend has processes, whose runs would write into one
+            folder.
+    """
+    count = recipe.training.data_parallel
+    if count > 1 and keras.backend.backend() == "torch":
+        raise ConfigError(
+            f"training.data_parallel: {count} devices, but PyTorch trains in processes, which "
+            "would all write into the folder of the run; use the TensorFlow or JAX backend, or "
+            "call fit yourself within keras_s2s.training.data_parallel"
+        )
+    with contextlib.ExitStack() as stack:
+        _checked("data_parallel", stack.enter_context, data_parallel(count))
+        yield
 
 
 def _with_adapters(lora: LoraConfig, model: Seq2SeqLM) -> None:

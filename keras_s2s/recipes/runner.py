@@ -28,7 +28,7 @@ from keras_s2s.recipes.checkpoints.identity import (
     tokenizer_fingerprint,
 )
 from keras_s2s.recipes.checkpoints.resuming import find_checkpoint, fit_from, restore, started_with
-from keras_s2s.recipes.compiling import compile_by
+from keras_s2s.recipes.compiling import compile_by, devices_of
 from keras_s2s.recipes.data import check_sources, load_splits, make_objective
 from keras_s2s.recipes.interruption import how_to_go_on, what_is_kept
 from keras_s2s.recipes.measuring import measure, measure_objective
@@ -101,7 +101,8 @@ def run_recipe(
     if resume and is_complete(folder.directory):
         return _completed(recipe, folder.directory, results)
     try:
-        return _run(recipe, folder, make_model, warm_start, results, resume)
+        with devices_of(recipe):
+            return _run(recipe, folder, make_model, warm_start, results, resume)
     finally:
         folder.leave()
 
@@ -161,6 +162,7 @@ def _run(
         "max_source_length": recipe.data.max_source_length,
         "max_target_length": recipe.data.max_target_length,
         "overlong": recipe.data.overlong,
+        "row_multiple": training.data_parallel,
     }
     if training.subword_sampling is not None:
         where = "training.subword_sampling"

@@ -16,6 +16,16 @@ from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.training.callbacks import CompilingMessage
 from keras_s2s.training.compiling import compile_arguments
 from keras_s2s.training.data_checks import DataChecks, named_arguments, refuse_class_weight
+from keras_s2s.training.data_parallel import (
+    check_parallel,
+    check_rows,
+    first_replica,
+    parallel_step,
+    replicas,
+    share_of_rows,
+    sum_gradients,
+    whole,
+)
 from keras_s2s.training.empty_epochs import EmptyEpochs
 from keras_s2s.training.kept_weights import kept_weights
 from keras_s2s.training.losses.fused_step import FusedStep, current_step, fused, fused_step
@@ -24,6 +34,7 @@ from keras_s2s.training.losses.r_drop import checked_alpha, rows_twice, with_div
 from keras_s2s.training.losses.token_weights import token_weights
 from keras_s2s.training.optimizers.accumulation import (
     TokenAccumulation,
+    share_of_replica,
     token_accumulation,
     with_factor,
 )
@@ -156,6 +167,7 @@ class TrainableModel(PartlyTrainedModel):
         fuse = False if alpha else fused_loss
         self._fused_step = fused_step(self, fuse, found["loss"], found["weighted_metrics"])
         super().compile(optimizer=optimizer, **found, **kwargs)
+        sum_gradients(self.optimizer)
         accumulation = token_accumulation(self.optimizer)
         self._loss_tracker = LossTracker()
         self._fused_loss = fused_loss
@@ -223,6 +235,7 @@ class TrainableModel(PartlyTrainedModel):
             given["x"] = self._data_checks.checked(x, y, weights, "x", "model.evaluate({})")
             if needs_no_tuning(x):
                 given["x"] = untuned(x)
+            check_rows(x, "evaluate")
         with kept_weights(self):
             result = super().evaluate(**given)
         tracker = self._loss_tracker
@@ -277,8 +290,21 @@ class TrainableModel(PartlyTrainedModel):
             callbacks = [*callbacks, RestoredEpoch(x, given.get("initial_epoch", 0))]
         if isinstance(callbacks, list | tuple):
             given["callbacks"] = [*callbacks, EmptyEpochs()]
-        with kept_weights(self):
+        check_parallel(self)
+        check_rows(x, "x")
+        if isinstance(validation, Batches):
+            check_rows(validation, "validation_data")
+            if validation is x:
+                given["validation_data"] = whole(given["validation_data"], x)
+        with kept_weights(self), share_of_rows(x):
             return super().fit(**given)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Builds loss and metrics, by what one replica gets of a batch; called by Keras."""
+        if replicas() > 1 and keras.backend.backend() == "tensorflow" and iterator is not None:
+            # Keras would take the mean over replicas, which masks do not have.
+            data_batch, iterator = first_replica(next(next(iter(iterator))[2])), None
+        super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Returns the logits `[N, T, V]` of given decoder inputs, as `keras.Model.predict` does.
@@ -371,9 +397,14 @@ class TrainableModel(PartlyTrainedModel):
         *state, data = arguments
         if self._sampling is not None:
             data = with_mixed_inputs(self._sampling, self, state, data)
-        with rows_twice(self._r_drop, data) as data, fused(self._fused_step):
+        with (
+            rows_twice(self._r_drop, data) as data,
+            fused(self._fused_step),
+            parallel_step(),
+        ):
             if self._accumulation is None:
-                return super().train_step(*state, data)
+                with share_of_replica(data):
+                    return super().train_step(*state, data)
             with self._accumulation.step(state, data) as state:
                 return super().train_step(*state, data)
 

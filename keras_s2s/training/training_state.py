@@ -116,7 +116,10 @@ def _variables(model: Any) -> Iterator[tuple[str, Any]]:
 
 def as_array(variable: Any) -> np.ndarray:
     """Returns a copy of the value of a variable, as float32 where NumPy does not have its type."""
-    array = np.array(ops.convert_to_numpy(variable.value))
+    value = variable.value
+    if hasattr(value, "read_value"):
+        value = value.read_value()  # TensorFlow's variables on several devices are no arrays
+    array = np.array(ops.convert_to_numpy(value))
     return array if array.dtype.kind in "biuf" else array.astype("float32")
 
 

@@ -45,7 +45,7 @@ BLOCKS = {
     "docs/index.md": {"python": 1},
     "docs/migration.md": {"python": 9},
     "docs/serving.md": {"bash": 1},
-    "docs/training.md": {"python": 11, "yaml": 1},
+    "docs/training.md": {"python": 12, "yaml": 1},
     "docs/warm_start.md": {"python": 1},
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_s2s.training.data_parallel import loss_of_replica
 from keras_s2s.training.losses.fused_step import current_step
 from keras_s2s.training.losses.token_weights import without_ignored
 from keras_s2s.typing import Tensor
@@ -97,7 +98,8 @@ class TokenCrossEntropy(TokenLoss):
             return super().__call__(y_true, y_pred, sample_weight)
         # The model returned hidden vectors.
         labels, weights = without_ignored(y_true, sample_weight)
-        return step.mean_loss(y_pred, labels, weights, self.label_smoothing)
+        mean = step.mean_loss(y_pred, labels, weights, self.label_smoothing)
+        return loss_of_replica(mean)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return token_cross_entropy(y_true, y_pred, self.label_smoothing)

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_s2s.training.data_parallel import sums_of_step
 from keras_s2s.training.losses.loss import takes_probabilities, token_cross_entropy
 from keras_s2s.training.losses.token_weights import by_row, without_ignored
 from keras_s2s.typing import Tensor
@@ -82,8 +83,9 @@ class TokenMean(keras.metrics.Metric):
 
     def add(self, total: Tensor, tokens: Tensor) -> None:
         """Adds the sum of weighted values and the sum of their weights, two scalars."""
-        self._sum.add(ops.stop_gradient(total))
-        self._tokens.add(ops.stop_gradient(tokens))
+        total, tokens = sums_of_step(ops.stop_gradient(total), ops.stop_gradient(tokens))
+        self._sum.add(total)
+        self._tokens.add(tokens)
 
     @property
     def tokens(self) -> Tensor:

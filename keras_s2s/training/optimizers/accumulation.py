@@ -20,6 +20,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_s2s.training.data_parallel import gradient_share, replicas, summed
 from keras_s2s.training.losses.token_weights import token_weights
 from keras_s2s.training.optimizers.inner_optimizers import inner_optimizers
 from keras_s2s.typing import Tensor
@@ -57,8 +58,10 @@ class TokenAccumulation:
         Yields:
             `state` with the values of the optimiser that the step begins with.
         """
-        _, weights = token_weights(*keras.utils.unpack_x_y_sample_weight(data))
-        tokens = ops.sum(weights)
+        tokens = tokens_of(data)
+        total = summed(tokens)
+        share = gradient_share(tokens, total)
+        tokens = total  # those of all replicas are in the sums that Keras keeps
         if state:
             trained, others, values, metrics = state[0]
             variables = self.optimizer.variables
@@ -69,6 +72,8 @@ class TokenAccumulation:
             state = [(trained, others, values, metrics)]
         else:
             factor = self._count(tokens)
+        if share is not None:
+            factor = factor * share
         token = _FACTOR.set(factor)
         try:
             yield list(state)
@@ -90,6 +95,30 @@ class TokenAccumulation:
                 sums.assign(sums * ops.cast(share, sums.dtype))
         self.optimizer._accumulated_tokens.assign(total)
         return ops.divide_no_nan(self.steps * tokens, total)
+
+
+def tokens_of(data: Any) -> Tensor:
+    """Returns the sum of the weights of a batch, a scalar.
+
+    Args:
+        data: `x`, `(x, y)` or `(x, y, sample_weight)`.
+    """
+    _, weights = token_weights(*keras.utils.unpack_x_y_sample_weight(data))
+    return ops.sum(weights)
+
+
+@contextmanager
+def share_of_replica(data: Any) -> Iterator[None]:
+    """Gives the loss within it the gradient that the replica's share of all tokens has."""
+    if replicas() == 1:
+        yield
+        return
+    tokens = tokens_of(data)
+    token = _FACTOR.set(gradient_share(tokens, summed(tokens)))
+    try:
+        yield
+    finally:
+        _FACTOR.reset(token)
 
 
 def with_factor(loss: Tensor) -> Tensor:
