@@ -50,7 +50,7 @@ def _of_side(
 ) -> int:
     positions = (part.embedding.max_positions or 0) * embedding_dim(part)
     if isinstance(part, RegisteredSide):
-        return positions
+        return positions + part.least_count
     width = part.hidden_dim
     if isinstance(part, StackConfig):
         heads = part.num_heads * (part.head_dim or width // part.num_heads)

@@ -14,6 +14,7 @@ from keras_s2s.samplers import (
     Beam,
     BeamSample,
     BeginSuppress,
+    ConstrainedBeam,
     ContrastiveSearch,
     DiverseBeam,
     EncoderNoRepeatNgram,
@@ -65,6 +66,7 @@ EXAMPLES = [
     TopK(7, temperature=2.0),
     TopP(0.8, min_p=0.1, typical_p=0.9, eta_cutoff=0.01),
     BeamSample(3, top_p=0.5),
+    ConstrainedBeam(3),
     DiverseBeam(4, num_beam_groups=2, diversity_penalty=0.5),
     ContrastiveSearch(0.4, top_k=3),
 ]

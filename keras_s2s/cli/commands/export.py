@@ -17,7 +17,7 @@ from keras_s2s.cli.messages import show_messages
 from keras_s2s.cli.quiet import import_backend
 
 #: Formats of `model.export`, written out so that `--help` imports nothing.
-FORMATS = ("tf_saved_model", "huggingface", "ctranslate2", "torch_rnn")
+FORMATS = ("tf_saved_model", "huggingface", "ctranslate2", "marian", "torch_rnn")
 
 
 @takes_generation_options

@@ -24,6 +24,12 @@ class _DeepCells(RegisteredSide):
     )
     skip: Flag = Field(False, description="Each layer but the first adds its input to its output.")
 
+    def _cells(self, count: int, inputs: int) -> int:
+        """Returns the weights of cells, of which so many read token vectors."""
+        gates = 4 if self.cell == "lstm" else 3
+        vectors = inputs * (self.embedding.dim or self.hidden_dim)
+        return gates * self.hidden_dim * (count * self.hidden_dim + vectors)
+
 
 class DeepRecurrentConfig(_DeepCells):
     """Settings of `DeepRecurrentEncoder`.
@@ -47,6 +53,12 @@ class DeepRecurrentConfig(_DeepCells):
         both = self.direction != "bi_unidirectional" or self.num_layers == 1
         return self.hidden_dim * (2 if both else 1)
 
+    @property
+    def least_count(self) -> int:
+        over_both = self.direction == "bi_unidirectional"
+        layers = self.num_layers + 1 if over_both else 2 * self.num_layers
+        return self._cells(layers * self.cell_depth, 2)
+
 
 class ConditionalConfig(_DeepCells):
     """Settings of `ConditionalDecoder`.
@@ -69,6 +81,10 @@ class ConditionalConfig(_DeepCells):
     def readout_dim(self) -> int:
         """Width of what the output projection reads: that of the token vectors."""
         return self.embedding.dim or self.hidden_dim
+
+    @property
+    def least_count(self) -> int:
+        return self._cells(self.cell_depth + (self.num_layers - 1) * self.upper_cell_depth, 1)
 
 
 register_part("encoder", DeepRecurrentConfig)

@@ -47,6 +47,13 @@ class RegisteredSide(RegisteredPart):
         """Width of what a decoder gives to the output projection."""
         return self.hidden_dim
 
+    @property
+    def least_count(self) -> int:
+        """A lower bound of the number of its weights, by which networks that are larger than the
+        memory are refused before they are made.
+        """
+        return 0
+
 
 PartKind = Literal["frontend", "encoder", "decoder"]
 
