@@ -151,13 +151,12 @@ def _encoded(parts: ModelParts, name: str, texts: Sequence[str]) -> list[list[in
     unknown = preprocessor.special_ids.target.unk
     found = []
     for text in texts:
-        for row in preprocessor.target.encode_batch([text, f" {text}"]):
-            if unknown is not None and unknown in row:
-                raise ValueError(f"{name}: the target's vocabulary cannot write {text!r}")
-            if row:
-                found.append(list(row))
-    if not found:
-        raise ValueError(f"{name}: {texts!r} has no ids in the target's vocabulary")
+        rows = preprocessor.target.encode_batch([text, f" {text}"])
+        # A vocabulary without a space writes the text alone.
+        writable = [list(row) for row in rows if row and unknown not in row]
+        if not writable:
+            raise ValueError(f"{name}: the target's vocabulary cannot write {text!r}")
+        found += writable
     return found
 
 

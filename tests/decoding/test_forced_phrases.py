@@ -61,6 +61,20 @@ def test_texts_occur_in_results(model):
     assert model.generate(SOURCES[1], force_words=["the"], **options) == texts[1]
 
 
+def test_a_vocabulary_without_a_space_writes_texts():
+    text = s2s.text.Preprocessor.train([("1 May", "05-01"), ("2 June", "06-02")], "character")
+    sizes = {"hidden_dim": 16, "num_layers": 1, "num_heads": 2, "intermediate_dim": 16}
+    model = s2s.Seq2SeqLM.from_preset(
+        "transformer_tiny",
+        load_weights=False,
+        preprocessor=text,
+        architecture={"shared": sizes, "share_embeddings": False},
+    )
+    assert "20" in model.generate("1 May", force_words=["20"], max_length=8)
+    with pytest.raises(ValueError, match="cannot write '9'"):
+        model.generate("1 May", force_words=["9"])
+
+
 def test_a_glossary_acts_where_a_source_has_its_terms(model, tmp_path):
     options = {"max_length": 30, "num_beams": 2}
     glossary = {"Hund": ["sleeps", "cat"], "Hun": "the", "Katze": "the"}
