@@ -33,7 +33,7 @@ from keras_s2s.recipes.data import check_sources, load_splits, make_objective
 from keras_s2s.recipes.distillation import Lesson, distilled
 from keras_s2s.recipes.interruption import how_to_go_on, what_is_kept
 from keras_s2s.recipes.measuring import measure, measure_objective
-from keras_s2s.recipes.progress import Progress
+from keras_s2s.recipes.progress import Progress, planned_epochs
 from keras_s2s.recipes.records.metrics_log import MetricsLog
 from keras_s2s.recipes.records.pictures import can_draw, draw
 from keras_s2s.recipes.records.provenance import piece, run_facts, versions
@@ -215,14 +215,15 @@ def _run(
         for name in read:
             check_sources(splits[name], preprocessor, limits, f"data.{name}")
 
-    total_steps = len(batches) * training.epochs
+    epochs = planned_epochs(training, len(batches))
+    total_steps = len(batches) * epochs
     notes = compile_by(training, model, total_steps)
     logger.info(
         "%s: %s parameters, %d steps of %d epochs on %s",
         recipe.start,
         f"{model.count_params():,}",
         total_steps,
-        training.epochs,
+        epochs,
         keras.backend.backend(),
     )
     for note in notes:
@@ -261,7 +262,7 @@ def _run(
         )
         callbacks += shown
     bar = ProgressBar(
-        training.epochs,
+        epochs,
         first_epoch=progress.first_epoch,
         first_step=progress.first_step,
         seconds=progress.training_seconds,
@@ -303,7 +304,7 @@ def _run(
             **log.facts(),
         },
         steps=len(batches),
-        epochs=training.epochs,
+        epochs=epochs,
     )
     callbacks.append(checkpointing)
     try:
@@ -312,7 +313,7 @@ def _run(
                 model,
                 batches,
                 progress,
-                training.epochs,
+                epochs,
                 validation_data=checks,
                 verbose=0,
                 callbacks=callbacks,
