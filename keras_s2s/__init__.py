@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from keras_s2s.config import ConfigError
     from keras_s2s.documents import generate_document
     from keras_s2s.model import Seq2SeqLM
+    from keras_s2s.trimming.trim_vocabulary import trim_vocabulary
 
 __all__ = [
     "CheckpointError",
@@ -45,6 +46,7 @@ __all__ = [
     "samplers",
     "text",
     "training",
+    "trim_vocabulary",
     "word_alignment",
 ]
 
@@ -64,6 +66,7 @@ _HOMES = {
     "register_decoder": "builder",
     "register_encoder": "builder",
     "register_frontend": "builder",
+    "trim_vocabulary": "trimming.trim_vocabulary",
     "word_alignment": "analysis.alignment",
 }
 

@@ -39,6 +39,7 @@ from keras_s2s.samplers import LogitsProcessor, Sampler
 from keras_s2s.samplers.checks import whole
 from keras_s2s.text.languages import Language
 from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.trimming.report import TrimReport
 from keras_s2s.text.truncation import Overlong
 from keras_s2s.training.trainable_model import TrainableModel
 
@@ -60,6 +61,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
 
     Attributes:
         load_report: what `from_preset` read from a folder of another format; None elsewhere.
+        trim_report: what `trim_vocabulary` left out to make this model; None elsewhere.
 
     Example:
         >>> import keras_s2s as s2s
@@ -96,6 +98,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
         self._dtype = network.encoder.dtype_policy.name
         self.network = network
         self.load_report: LoadReport | None = None
+        self.trim_report: TrimReport | None = None
         self._turns = FairLock()
         self._generator: Generator | None = None
         self._preprocessor = preprocessor

@@ -133,3 +133,47 @@ def test_a_tokenizer_that_no_graph_holds_names_the_way_out(tmp_path, capsys, mon
     monkeypatch.setattr(Seq2SeqLM, "export", export)
     assert main([*words, "--ids"]) == 0
     assert asked["text"] is False and asked["format"] == "tf_saved_model"
+
+
+@slow_where_compiled
+@pytest.mark.parametrize("suffix", ["lines", "pairs"])
+def test_trimmed_to_texts(tmp_path, capsys, suffix):
+    source = save_small_model(tmp_path / "model")
+    (tmp_path / "a.txt").write_text("ab\n", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("ba\n", encoding="utf-8")
+    (tmp_path / "c.tsv").write_text("ab\tba\n", encoding="utf-8")
+    files = ["a.txt", "b.txt"] if suffix == "lines" else ["c.tsv"]
+    words = [word for name in files for word in ("--trim-to", str(tmp_path / name))]
+    assert main(["convert", source, str(tmp_path / "out"), *words]) == 0
+    assert "rows" in capsys.readouterr().err
+    model = Seq2SeqLM.from_preset(tmp_path / "out")
+    assert model.preprocessor.source.vocabulary.tokens[4:] == ("a", "b")
+    assert model.count_params() < Seq2SeqLM.from_preset(source).count_params()
+
+
+@slow_where_compiled
+def test_trimmed_to_languages(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    make_multilingual("mbart50", tmp_path / "mbart")
+    (tmp_path / "texts.txt").write_text("The quick brown fox\n", encoding="utf-8")
+    words = ["--trim-to", str(tmp_path / "texts.txt"), "--trim-languages", "en_XX, ko_KR"]
+    folder = str(tmp_path / "mbart" / "model")
+    out = tmp_path / "out"
+    assert main(["convert", folder, str(out), *words, "--to", "huggingface"]) == 0
+    tokenizer = transformers.AutoTokenizer.from_pretrained(out)
+    assert {"en_XX", "ko_KR"} <= set(tokenizer.get_vocab())
+    assert "de_DE" not in tokenizer.get_vocab()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--trim-languages", "en"], "--trim-languages is for --trim-to FILE"),
+        (["--trim-min-count", "2"], "--trim-min-count is for --trim-to FILE"),
+        (["--trim-to", "nowhere.txt"], "nowhere.txt"),
+    ],
+)
+def test_trimming_that_cannot_be_done(tmp_path, capsys, words, message):
+    assert main(["convert", "transformer_tiny", str(tmp_path / "out"), *words]) != 0
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -56,7 +56,6 @@ PLAN = Plan(
         BeginSuppress((9, 10)),
         Renormalize(),
     ),
-    ends=(3, 9),
 )
 EXAMPLES = [
     Greedy(),

@@ -15,7 +15,7 @@ from keras_s2s.config import ConfigError
 from keras_s2s.text.pretrained.tokenizer_files import TokenizerFiles
 
 # Wire types: how a value is written.
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 # Kinds of pieces that tokenizers built on the file look for in the text.
 _CONTROL, _USER_DEFINED = 3, 4
@@ -84,25 +84,35 @@ def read_sentencepiece(content: bytes) -> SentencePieceProto:
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
     """Yields number and value of each field; values are bytes, except those of varints."""
+    for number, _, value in typed_fields(data):
+        yield number, value
+
+
+def typed_fields(data: bytes) -> Iterator[tuple[int, int, Any]]:
+    """Yields number, wire type and value of each field of a protocol buffer.
+
+    Raises:
+        IndexError, ValueError: the bytes are not one.
+    """
     position, size = 0, len(data)
     value: Any
     while position < size:
         tag, position = _varint(data, position)
         wire = tag & 7
-        if wire == _VARINT:
+        if wire == VARINT:
             value, position = _varint(data, position)
         else:
-            if wire == _BYTES:
+            if wire == BYTES:
                 length, position = _varint(data, position)
-            elif wire in (_FIXED32, _FIXED64):
-                length = 4 if wire == _FIXED32 else 8
+            elif wire in (FIXED32, FIXED64):
+                length = 4 if wire == FIXED32 else 8
             else:
                 raise ValueError(f"wire type {wire}")
             if position + length > size:
                 raise ValueError("cut off")
             value = data[position : position + length]
             position += length
-        yield tag >> 3, value
+        yield tag >> 3, wire, value
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:

@@ -1,0 +1,1 @@
+"""Makes smaller models from larger ones: those with the part of a vocabulary that is used."""
