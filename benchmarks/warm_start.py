@@ -54,7 +54,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--validate-every", type=int, default=500, help="steps")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument(
+        "--encoder-learning-rate", type=float, help="of the encoder (default: that of the rest)"
+    )
     parser.add_argument(
         "--checkpoint",
         type=Path,
@@ -133,13 +136,17 @@ def run(options: argparse.Namespace, encoder: Path) -> dict[str, Any]:
         validation, model.preprocessor, batch_size=options.batch_size, num_buckets=5, shuffle=False
     )
     warmup = options.steps // 10
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        options.steps - warmup,
-        warmup_target=options.learning_rate,
-        warmup_steps=warmup,
-    )
-    model.compile(keras.optimizers.Adam(schedule, beta_2=0.98, clipnorm=1.0))
+
+    def schedule(rate: float) -> keras.optimizers.schedules.LearningRateSchedule:
+        return keras.optimizers.schedules.CosineDecay(
+            0.0, options.steps - warmup, warmup_target=rate, warmup_steps=warmup
+        )
+
+    rates = {}
+    if options.encoder_learning_rate is not None:
+        rates["encoder"] = schedule(options.encoder_learning_rate)
+    optimizer = keras.optimizers.Adam(schedule(options.learning_rate), beta_2=0.98, clipnorm=1.0)
+    model.compile(optimizer, learning_rates=rates or None)
 
     started = time.monotonic()
     losses: dict[int, float] = {}
@@ -181,6 +188,7 @@ def run(options: argparse.Namespace, encoder: Path) -> dict[str, Any]:
         "steps": options.steps,
         "batch_size": options.batch_size,
         "learning_rate": options.learning_rate,
+        "encoder_learning_rate": options.encoder_learning_rate,
         "parameters": model.count_params(),
         "validation_loss": losses,
         "test": scores,

@@ -51,12 +51,28 @@ def changed(
         )
     if changes == {"architecture": {}}:
         return config
-    data = catalog.overlay(config.model_dump(), changes)
+    base = config.model_dump()
+    base["architecture"] |= _of_other_types(config.architecture, architecture)
+    data = catalog.overlay(base, changes)
     if data["architecture"] != config.model_dump()["architecture"]:
         data["parameters"] = None  # the declared count was the preset's own
     _check_joint(data, preprocessor, origin)
     written = shared_keys(architecture, ("architecture",))
     return read_config(PresetConfig, data, origin=origin, written=written)
+
+
+def _of_other_types(config: ArchitectureConfig, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the sides whose type `changes` replaces, without settings that have their default
+    value, since the other type may have no such setting.
+    """
+    sides: dict[str, Any] = {}
+    for name in ("encoder", "decoder"):
+        own, change = getattr(config, name), catalog.overlay({}, {"architecture": dict(changes)})
+        side = change["architecture"].get(name)
+        kind = side.get("type", own.type) if isinstance(side, Mapping) else own.type
+        if kind != own.type:
+            sides[name] = own.model_dump(exclude_defaults=True)
+    return sides
 
 
 def with_trained_bias(config: PresetConfig, train: bool | None, *, origin: str) -> PresetConfig:

@@ -97,6 +97,9 @@ NOT_MEANT: list[tuple[dict[str, Any], str]] = [
     ({"max_length": 8, "min_new_tokens": 8}, "min_new_tokens=8 .*max_length=8"),
     ({"min_length": -1}, "min_length=-1"),
     ({"min_new_tokens": 1.5}, r"min_new_tokens=1\.5"),
+    ({"eos_token_id": []}, r"eos_token_id=\[\] has no id"),
+    ({"eos_token_id": [3, 16]}, r"eos_token_id\[1\]=16"),
+    ({"eos_token_id": "</s>"}, r"eos_token_id\[0\]='</s>'"),
     # Rules
     ({"repetition_penalty": 0}, "repetition_penalty=0"),
     ({"repetition_penalty": "1.2"}, r"repetition_penalty='1\.2'"),

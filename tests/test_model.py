@@ -261,6 +261,16 @@ def test_score_refuses_what_does_not_pair(model):
         model.score([[]], [[5, 3]])
     with pytest.raises(TypeError, match="both be a text"):
         model.score("a", ["b"])
+    inputs = model.network.frontend.batch(SOURCES)
+    with pytest.raises(TypeError, match="sources is a mapping of encoder_token_ids"):
+        model.score(inputs, [[5, 3]] * len(inputs))
+
+
+def test_a_mapping_is_not_scored_as_texts(text_model):
+    """Its keys would be texts."""
+    names = ("encoder_token_ids", "encoder_padding_mask")
+    with pytest.raises(TypeError, match="sources is a mapping"):
+        text_model.score(dict.fromkeys(names), list(names))
 
 
 def test_learned_positions_limit_lengths():

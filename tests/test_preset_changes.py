@@ -28,6 +28,22 @@ def test_differences_win_and_the_declared_count_goes():
     assert (base.parameters is None, config.parameters is None) == (False, True)
 
 
+def test_a_side_of_another_type_has_what_both_types_have():
+    base = load_preset("transformer_tiny")
+    change = {"decoder": {"type": "ssru", "num_layers": 2}}
+    found = changed(base, change, None, origin="transformer_tiny").architecture
+    assert (found.decoder.type, found.decoder.num_layers) == ("ssru", 2)
+    for name in ("hidden_dim", "intermediate_dim", "num_heads", "norm_order", "dropout"):
+        assert getattr(found.decoder, name) == getattr(base.architecture.decoder, name)
+    assert found.encoder == base.architecture.encoder
+    # What the other type does not have is no secret.
+    with_ones = changed(
+        base, {"decoder": {"relative_positions": {"num_buckets": 4}}}, None, origin="x"
+    )
+    with pytest.raises(ConfigError, match=r"architecture\.decoder\.\w+: unknown key"):
+        changed(with_ones, {"decoder": {"type": "recurrent", "cell": "gru"}}, None, origin="x")
+
+
 @pytest.mark.parametrize(
     ("architecture", "line"),
     [

@@ -57,14 +57,15 @@ def _check_model(recipe: RecipeConfig, settings: Settings, path: str, zoo: Path 
     if recipe.model is None:
         return  # its folders say what the model is
     is_folder = recipe.model.startswith("hf://") or Path(recipe.model).is_dir()
-    if is_folder and recipe.text is None:
+    if is_folder and recipe.is_tuned:
         return  # so does this one
     if is_folder:
+        other = "text" if recipe.text is not None else "distillation.teacher_tokenizer"
         raise ConfigError(
             f"{settings.origins[('model',)]}: model: {recipe.model} has weights and a tokenizer of "
-            "its own, so that no text is trained for it; leave text out, or name a zoo entry"
+            f"its own, so that no other one is for it; leave {other} out, or name a zoo entry"
         )
-    if recipe.text is None:
+    if recipe.is_tuned:
         _check_pointer(recipe.model, settings.origins[("model",)] or path, zoo)
         return
     try:

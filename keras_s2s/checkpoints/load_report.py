@@ -14,7 +14,8 @@ class LoadReport:
     Attributes:
         source: folder or name.
         family: of the zoo.
-        files: that the weights came from.
+        files: that the weights came from. Of an encoder and a decoder of two folders, names of
+            files and tensors have their side before them: `encoder: model.safetensors`.
         loaded: tensors that were read, by their names there.
         tied: tensors there that share their values: `name = name`.
         fresh: variables here that no tensor filled, by their paths.

@@ -54,7 +54,7 @@ class Source(abc.ABC):
             parameters=sum(math.prod(variable.shape) for variable in variables),
             tokenizer=describe_text(self.preprocessor),
             generation=unusual(self.config.generation),
-            notes=tuple(self.notes),
+            notes=(*self.notes, *_beyond_positions(self.config)),
             **tensors,
         )
 
@@ -91,6 +91,18 @@ def describe_text(preprocessor: Preprocessor | None) -> str | None:
         return None
     sides = [preprocessor.source] + ([] if preprocessor.joint else [preprocessor.target])
     return " and ".join(f"{side.kind}, {side.vocabulary_size:,} ids" for side in sides)
+
+
+def _beyond_positions(config: PresetConfig) -> list[str]:
+    """Says where a decoder has fewer positions than results would have ids by default."""
+    positions = config.architecture.decoder.embedding.max_positions
+    asked = config.generation.max_length
+    if positions is None or asked - 1 <= positions:
+        return []
+    return [
+        f"the decoder has positions for {positions} ids, so that results have at most as many; "
+        f"max_length={asked} would be {asked - 1}"
+    ]
 
 
 def unusual(generation: GenerationConfig) -> dict[str, object]:

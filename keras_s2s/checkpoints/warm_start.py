@@ -20,9 +20,9 @@ from keras_s2s.checkpoints.huggingface.pair import (
     LABEL_BOS,
     MAY_BE_NEW,
     MODEL_TYPE,
-    THEIR_PROJECTION,
     Pair,
 )
+from keras_s2s.checkpoints.huggingface.pair_row import THEIR_PROJECTION
 from keras_s2s.checkpoints.huggingface.writer import describe
 from keras_s2s.checkpoints.kerashub.half import KerasHubHalf
 from keras_s2s.checkpoints.kerashub.serialized import is_kerashub_folder, is_kerashub_object
@@ -235,7 +235,10 @@ def warm_start(
                 found = files.enter_context(KerasHubHalf(source, with_weights=with_weights))
                 kerashub[side], folders[side] = found, None
                 halves[side] = HalfCheckpoint(
-                    side, found.config, found.name, found.tensors if with_weights else None
+                    side,
+                    found.config,
+                    found.name,
+                    _named_by_side(side, found.tensors) if with_weights else None,
                 )
                 if found.ignored:
                     halves[side].notes.append(f"{side}: not used: {', '.join(found.ignored)}")
@@ -246,6 +249,7 @@ def warm_start(
             if with_weights:
                 assert folder is not None
                 tensors = stored_tensors(files.enter_context(_open(folder)))
+                tensors = _named_by_side(side, tensors)
             halves[side] = HalfCheckpoint(side, config, str(source), tensors)
             folders[side] = folder
         pair = Pair(
@@ -255,10 +259,18 @@ def warm_start(
             name=name or " to ".join(halves[side].name for side in SIDES),
             tie=tie_encoder_decoder,
             may_be_new=MAY_BE_NEW if with_weights else ("*",),
+            two_folders=True,
             special_ids=special_ids,
         )
         text = _text(folders["encoder"], folders["decoder"], halves, kerashub, with_text=with_text)
         return EncoderDecoder(pair, text, files.pop_all())
+
+
+def _named_by_side(side: Side, tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """Returns tensors that messages name with their side, since both folders may have the name."""
+    return {
+        name: tensor._replace(name=f"{side}: {tensor.name}") for name, tensor in tensors.items()
+    }
 
 
 def _find(

@@ -19,6 +19,7 @@ from keras_s2s.config.architecture import (
     output_dim,
     readout_dim,
 )
+from keras_s2s.config.distillation import DistillationConfig
 from keras_s2s.config.errors import ConfigError, KeyPath, Misfit, MissingFileError
 from keras_s2s.config.generation import GenerationConfig
 from keras_s2s.config.ids import LanguagesConfig, SourceIds, SpecialIds, TargetIds
@@ -109,6 +110,7 @@ __all__ = [
     "DecoderConfig",
     "DeepRecurrentConfig",
     "Depth",
+    "DistillationConfig",
     "EmbeddingConfig",
     "EncoderConfig",
     "EvaluationConfig",

@@ -11,6 +11,7 @@ from keras_s2s.config.strict import Flag, Number, Strict
 from keras_s2s.options.generation import OPTIONS, GenerationOption
 from keras_s2s.options.kinds import (
     Choice,
+    EndIds,
     Kind,
     Real,
     Seed,
@@ -46,6 +47,7 @@ _OTHERS: dict[type[Kind], Any] = {
     Text: str,
     TokenId: strict.TokenId,
     TokenIds: list[int],
+    EndIds: strict.TokenId | Annotated[list[strict.TokenId], Field(min_length=1)],
     TokenLists: list[list[int]],
     StartAndFactor: tuple[
         Annotated[int, Field(ge=0, strict=True)],

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from keras_s2s.config.distillation import DistillationConfig
 from keras_s2s.config.errors import Misfit
 from keras_s2s.config.generation import GenerationConfig
 from keras_s2s.config.objectives import ObjectiveConfig
@@ -284,6 +285,9 @@ class RecipeConfig(Strict):
         None, description="Language of the targets, for a multilingual checkpoint."
     )
     data: DataConfig
+    distillation: DistillationConfig | None = Field(
+        None, description="Train on what a teacher generates from the training sources."
+    )
     training: TrainingConfig
     generation: GenerationConfig = GenerationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -296,7 +300,12 @@ class RecipeConfig(Strict):
     @property
     def is_tuned(self) -> bool:
         """Whether the run begins with the weights and the tokenizer of one checkpoint."""
-        return self.model is not None and self.text is None
+        return self.model is not None and self.text is None and not self.has_teacher_tokenizer
+
+    @property
+    def has_teacher_tokenizer(self) -> bool:
+        """Whether the tokenizer is that of the teacher of a distillation."""
+        return self.distillation is not None and self.distillation.teacher_tokenizer
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -341,12 +350,30 @@ class RecipeConfig(Strict):
                 "changes a network that starts at random; give text, too, or leave it out",
             )
         for name in ("src_lang", "tgt_lang"):
-            if getattr(self, name) is not None and self.text is not None:
+            if getattr(self, name) is None:
+                continue
+            if self.text is not None:
                 raise Misfit(
                     (name,),
                     "is for a multilingual checkpoint; tokenizers that are trained here know no "
                     "languages",
                 )
+            if self.has_teacher_tokenizer:
+                raise Misfit((name,), f"is the teacher's here; set distillation.{name}")
+        return self
+
+    @model_validator(mode="after")
+    def _distillation_fits(self) -> RecipeConfig:
+        if self.distillation is not None and self.data.objective is not None:
+            raise Misfit(
+                ("distillation",),
+                "is for pairs of texts; data.objective makes pairs of single ones",
+            )
+        if self.has_teacher_tokenizer and (self.text is not None or self.warm_start is not None):
+            raise Misfit(
+                ("distillation", "teacher_tokenizer"),
+                "goes without text" if self.text is not None else "goes without warm_start",
+            )
         return self
 
     @model_validator(mode="after")

@@ -180,6 +180,11 @@ class TrainingConfig(Strict):
     )
     seed: Count = 0
     dtype: str | None = Field(None, description="A Keras dtype policy, e.g. mixed_bfloat16.")
+    max_steps: Positive | None = Field(
+        None,
+        description="At most so many steps of the optimiser: the run has as many whole epochs as "
+        "fit into them (at least one), if `epochs` is not less.",
+    )
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(
         None,
         description="Stop after the epoch in which this time is reached, over all pieces of a run.",

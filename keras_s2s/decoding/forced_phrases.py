@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_s2s.data.files.pairs import read_pairs
 from keras_s2s.decoding.model_parts import ModelParts
+from keras_s2s.decoding.planning import end_ids
 from keras_s2s.options.generation import OPTIONS
 from keras_s2s.samplers.phrases import Constraints, least_length
 from keras_s2s.samplers.resolve import FORCING
@@ -55,11 +56,10 @@ def forced_phrases(
         terms = Terms(given["glossary"])
         for place, source in enumerate(sources):
             found[place] += [_encoded(parts, "glossary", each) for each in terms.of(source)]
-    eos = parts.special_ids.target.eos
-    for constraints in found:
-        if any(eos in phrase for phrases in constraints for phrase in phrases):
+    for end in end_ids(parts.preset, options):
+        if any(end in phrase for each in found for phrases in each for phrase in phrases):
             raise ValueError(
-                f"force_words_ids holds {eos}, the EOS id, which ends a result; leave it out"
+                f"force_words_ids holds {end}, the EOS id, which ends a result; leave it out"
             )
     return [_without_repeats(constraints) for constraints in found]
 

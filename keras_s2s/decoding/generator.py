@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -167,9 +168,11 @@ class Generator:
             driver = self._driver(job)
             steps = max(job.limits) + sampler.lookahead
             with _progress("generate", count * sampler.copies, count > batch_size) as progress:
+                driver.on_compile = functools.partial(_show_note, progress)
                 try:
                     for part in decode(driver, batches(), steps):
                         parts.append(part)
+                        progress.set_postfix_str("", refresh=False)
                         progress.update(int((part.places != FILLER).sum()))
                 except NonFiniteLogits as found:
                     raise self._non_finite(driver, found, job) from None
@@ -386,3 +389,9 @@ def _progress(what: str, total: int, show: bool) -> Any:
 
     # Not shown for work that takes less than a second.
     return tqdm(desc=what, total=total, unit="row", delay=1.0, leave=False, disable=not show)
+
+
+def _show_note(progress: Any, text: str) -> None:
+    """Shows a text behind the numbers, as soon as the progress itself is shown."""
+    begun = not progress.disable and time.time() >= progress.start_t + progress.delay
+    progress.set_postfix_str(text, refresh=begun)

@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_s2s.config import GenerationConfig
+from keras_s2s.config import GenerationConfig, PresetConfig
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.layers.contracts import Frontend
-from keras_s2s.options.generation import checked
+from keras_s2s.options.generation import OPTIONS, checked
 from keras_s2s.samplers.processors import LogitsProcessor
 from keras_s2s.samplers.resolve import resolve_sampler
 from keras_s2s.samplers.rules import RULES, make_rules
 from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.text.languages import TargetStart, target_start
+
+#: The option that says which ids end a result.
+END_IDS = "eos_token_id"
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ def plan_search(
         TypeError: a sampler that is not a `Sampler`, or a rule that cannot be called.
     """
     own_config = parts.preset.generation
-    strategy_options = {name: v for name, v in search.options.items() if name not in RULES}
+    strategy_options = {
+        name: v for name, v in search.options.items() if name not in RULES and name != END_IDS
+    }
     chosen = resolve_sampler(search.sampler, strategy_options, defaults or own_config)
     # An option that is None is ignored: the preset's is used.
     rules = {k: v for k, v in search.options.items() if k in RULES and v is not None}
@@ -99,9 +104,37 @@ def plan_search(
         own=() if search.processors is None else search.processors,
     )
     _refuse_rules_without_ids(made, parts.network.frontend)
-    plan = Plan(start.decoder_start, target.eos, target.pad, max(limits, default=steps), made)
+    ends = end_ids(parts.preset, search.options)
+    plan = Plan(
+        start.decoder_start,
+        ends[0],
+        target.pad,
+        max(limits, default=steps),
+        made,
+        ends=ends,
+    )
     chosen.check(plan)
     return chosen, plan, limits
+
+
+def end_ids(preset: PresetConfig, options: Mapping[str, Any]) -> tuple[int, ...]:
+    """Returns the ids that end a result.
+
+    Args:
+        preset: the model's configuration.
+        options: those of the call.
+
+    Raises:
+        ValueError: `eos_token_id` holds something else than ids of the target's vocabulary.
+    """
+    asked = options.get(END_IDS)
+    if asked is None:
+        asked = preset.generation.eos_token_id
+    if asked is None:
+        asked = preset.special_ids.target.eos
+    vocabulary = preset.architecture.target_vocab_size
+    ends: tuple[int, ...] = OPTIONS[END_IDS].check(asked, vocabulary)
+    return ends
 
 
 def _refuse_rules_without_ids(rules: Sequence[LogitsProcessor], frontend: Frontend) -> None:

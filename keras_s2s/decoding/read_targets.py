@@ -128,6 +128,12 @@ def pair_rows(
     """
     if isinstance(sources, str) != isinstance(targets, str):
         raise TypeError("sources and targets must both be a text, or both be lists")
+    for name, side in (("sources", sources), ("targets", targets)):
+        if isinstance(side, Mapping):
+            raise TypeError(
+                f"{name} is a mapping of {', '.join(map(str, side))}; score() takes texts, or "
+                "lists of ids without padding"
+            )
     given: list[list[Any]] = [
         [side] if isinstance(side, str) else list(side) for side in (sources, targets)
     ]

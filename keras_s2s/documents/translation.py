@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from keras_s2s.decoding.planning import end_ids
 from keras_s2s.documents.sentence_model import SentenceModel
 from keras_s2s.documents.splitting.clauses import ends_clause, fitting_spans
 from keras_s2s.documents.splitting.sentences import Span
@@ -67,15 +68,15 @@ class GeneratedPart(NamedTuple):
     unfinished: bool
 
     @classmethod
-    def of_result(cls, text: str, ids: Sequence[int], eos: int | None) -> GeneratedPart:
+    def of_result(cls, text: str, ids: Sequence[int], ends: Collection[int]) -> GeneratedPart:
         """Returns that of a result of a model.
 
         Args:
             text: of the result.
             ids: of the result, without padding.
-            eos: with which finished ones end; None where the model has none.
+            ends: with one of which finished ones end; empty where that is not known.
         """
-        ended = eos is None or (len(ids) > 0 and int(ids[-1]) == eos)
+        ended = not ends or (len(ids) > 0 and int(ids[-1]) in ends)
         # As it is where it is a text of one line, which all sources are.
         return cls(text.strip(), not ended)
 
@@ -116,13 +117,13 @@ def generated_parts(
     if isinstance(options.get("decoder_prefix"), str):
         options["decoder_prefix"] = [options["decoder_prefix"]] * len(texts)
     output = model.generate(list(texts), return_output=True, **options)
-    eos = model.special_ids.target.eos
+    ends = end_ids(model.preset, options)
     found = []
     for i, text in enumerate(output.texts or ()):
         # Of several texts the first, which is the best one.
         at = (i,) if isinstance(text, str) else (i, 0)
         ids = output.token_ids[at][: int(output.lengths[at])]
-        found.append(GeneratedPart.of_result(text if isinstance(text, str) else text[0], ids, eos))
+        found.append(GeneratedPart.of_result(text if isinstance(text, str) else text[0], ids, ends))
     return found
 
 

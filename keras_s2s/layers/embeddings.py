@@ -89,6 +89,17 @@ class InputEmbedding(ExplicitMaskLayer):
         if self.projection is not None:
             self.projection.build(tokens_shape)
 
+    def _check_length(self, length: int | None) -> None:
+        """Raises an error for positions that do not exist, which some backends read as zeros or
+        NaN.
+        """
+        most = self.config.max_positions
+        if length is not None and most is not None and length > most:
+            raise ValueError(
+                f"{self.name}: rows have {length} ids, padding included, but the model has "
+                f"positions for {most}; shorten the rows"
+            )
+
     def call(self, tokens: Tensor, start: Tensor = 0, training: bool | None = None) -> Tensor:
         """Prepares token vectors for a stack.
 
@@ -98,8 +109,12 @@ class InputEmbedding(ExplicitMaskLayer):
 
         Returns:
             float tensor `[B, T, D]`; `[B, T, output_dim]` where there is a projection.
+
+        Raises:
+            ValueError: rows are longer than the table of learned positions.
         """
         x = tokens
+        self._check_length(x.shape[1])
         dim = x.shape[-1]
         if self.config.zero_start:
             places = ops.arange(ops.shape(x)[1], dtype="int32") + ops.cast(start, "int32")

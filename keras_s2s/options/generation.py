@@ -14,6 +14,7 @@ from typing import Any
 from keras_s2s.options.forced_kinds import ForcedIds, ForcedTexts, Glossary
 from keras_s2s.options.kinds import (
     Choice,
+    EndIds,
     Function,
     Kind,
     Real,
@@ -111,6 +112,13 @@ def _table() -> tuple[GenerationOption, ...]:
             Whole(1),
             "most ids of a result after the decoder start and its own prefix",
             configured=False,
+        ),
+        same(
+            "eos_token_id",
+            EndIds(),
+            "ids that end a result; by default EOS of the model's special ids",
+            detail="They take its place: leave EOS out, and it ends no result. Texts are cut at it "
+            "all the same.",
         ),
         # Strategies
         same(

@@ -271,6 +271,21 @@ class TokenIds(Kind):
         return parsed_ids(name, text, "ids separated by commas, such as 5,6")
 
 
+class EndIds(TokenIds):
+    """An id of the target's vocabulary, or a list of ids."""
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> tuple[int, ...]:
+        several = isinstance(value, Iterable) and not isinstance(value, str)
+        ids = super().check(name, value if several else [value], vocabulary)
+        if not ids:
+            raise ValueError(f"{name}={value!r} has no id; leave it out for the model's own EOS")
+        return tuple(dict.fromkeys(ids))
+
+    @property
+    def shown(self) -> str:
+        return "an id, or a list of ids"
+
+
 class TokenLists(Kind):
     """A list of lists of ids of the target's vocabulary, none of them empty."""
 

@@ -20,11 +20,12 @@ _RULE = "no option does this; processors take a rule of your own (s2s.samplers.L
 OTHER_NAMES: dict[str, str] = {
     **dict.fromkeys(
         [
-            *("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"),
-            *("pad_id", "bos_id", "eos_id"),
+            *("pad_token_id", "bos_token_id", "decoder_start_token_id"),
+            *("pad_id", "bos_id"),
         ],
         _SPECIAL_IDS,
     ),
+    "eos_id": "ids that end a result are eos_token_id",
     **dict.fromkeys(["inputs", "input_ids", "attention_mask", "inputs_embeds"], _SOURCES),
     **dict.fromkeys(["decoder_input_ids", "decoder_attention_mask"], _PREFIX),
     "encoder_outputs": "sources are encoded at each call; pass the sources",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_s2s.config import RecipeConfig, SpecialIds
+from keras_s2s.config import RecipeConfig
 from keras_s2s.data.batches import Batches
+from keras_s2s.decoding.planning import end_ids
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.recipes.data import Pairs
 from keras_s2s.recipes.exposure import exposure_metrics
@@ -65,6 +67,7 @@ def measure_objective(
     metrics |= exposure_metrics(model, batches, recipe)
     preprocessor, frontend = model.preprocessor, model.network.frontend
     assert preprocessor is not None
+    ends = end_ids(model.preset, {})
     samples: list[tuple[str, str, str]] = []
     for x, labels, weights in batches:
         source_ids = frontend.token_ids(x)
@@ -77,7 +80,7 @@ def measure_objective(
         hypotheses = hypotheses[:, 0] if hypotheses.ndim == 3 else hypotheses  # the first
         for row, hypothesis in zip(real, hypotheses, strict=True):
             source = source_ids[row][x[SOURCE_MASK][row]]
-            target, found = labels[row][weights[row] > 0], _up_to_eos(hypothesis, model.special_ids)
+            target, found = labels[row][weights[row] > 0], _up_to_end(hypothesis, ends)
             shown = [
                 preprocessor.target.decode(ids, skip_special_ids=False)
                 for ids in (source, target, found)
@@ -86,7 +89,7 @@ def measure_objective(
     return metrics, samples
 
 
-def _up_to_eos(ids: np.ndarray, special_ids: SpecialIds) -> np.ndarray:
-    """Returns generated ids with their EOS and without the padding after it."""
-    ends = np.flatnonzero(ids == special_ids.target.eos)
-    return ids[: ends[0] + 1] if len(ends) else ids
+def _up_to_end(ids: np.ndarray, ends: Sequence[int]) -> np.ndarray:
+    """Returns generated ids with the one that ends them and without the padding after it."""
+    places = np.flatnonzero(np.isin(ids, ends))
+    return ids[: places[0] + 1] if len(places) else ids

@@ -8,6 +8,24 @@ from typing import Any
 
 import keras
 
+from keras_s2s.config import TrainingConfig
+
+
+def planned_epochs(training: TrainingConfig, batches: int) -> int:
+    """Returns the epochs that a run has at most.
+
+    Args:
+        training: of the recipe.
+        batches: of an epoch.
+
+    Example:
+        >>> planned_epochs(TrainingConfig(epochs=20, max_steps=100, accumulate=2), batches=60)
+        3
+    """
+    if training.max_steps is None:
+        return training.epochs
+    return min(training.epochs, max(1, training.max_steps * training.accumulate // batches))
+
 
 class Progress(keras.callbacks.Callback):
     """Counts epochs and steps, and keeps the values of each epoch.

@@ -30,9 +30,10 @@ from keras_s2s.recipes.checkpoints.identity import (
 from keras_s2s.recipes.checkpoints.resuming import find_checkpoint, fit_from, restore, started_with
 from keras_s2s.recipes.compiling import compile_by, devices_of
 from keras_s2s.recipes.data import check_sources, load_splits, make_objective
+from keras_s2s.recipes.distillation import Lesson, distilled
 from keras_s2s.recipes.interruption import how_to_go_on, what_is_kept
 from keras_s2s.recipes.measuring import measure, measure_objective
-from keras_s2s.recipes.progress import Progress
+from keras_s2s.recipes.progress import Progress, planned_epochs
 from keras_s2s.recipes.records.metrics_log import MetricsLog
 from keras_s2s.recipes.records.pictures import can_draw, draw
 from keras_s2s.recipes.records.provenance import piece, run_facts, versions
@@ -102,7 +103,7 @@ def run_recipe(
         return _completed(recipe, folder.directory, results)
     try:
         with devices_of(recipe):
-            return _run(recipe, folder, make_model, warm_start, results, resume)
+            return _run(recipe, folder, make_model, warm_start, results, overwrite, resume)
     finally:
         folder.leave()
 
@@ -113,6 +114,7 @@ def _run(
     make_model: Callable[..., Any],
     warm_start: Callable[..., Any] | None,
     results: TextIO,
+    overwrite: bool,
     resume: bool,
 ) -> dict[str, Any]:
     directory = folder.directory
@@ -137,6 +139,10 @@ def _run(
         check_same_run(then, same, directory)  # before much is read
 
     splits = load_splits(recipe.data, training.seed)
+    lesson: Lesson | None = None
+    if recipe.distillation is not None:
+        lesson = distilled(recipe, splits["train"], directory, make_model, overwrite=overwrite)
+        splits["train"] = lesson.pairs
     train, validation = splits["train"], splits["validation"]
     what = "pairs" if recipe.data.objective is None else "texts"
     logger.info("%s", ", ".join(f"{name}: {len(split):,} {what}" for name, split in splits.items()))
@@ -146,8 +152,10 @@ def _run(
     elif recipe.is_tuned:
         model = tuned(recipe, make_model)
     if model is not None:
-        in_languages(model, recipe)
+        in_languages(model, recipe.src_lang, recipe.tgt_lang)
         preprocessor = model.preprocessor
+    elif lesson is not None and recipe.has_teacher_tokenizer:
+        preprocessor = lesson.preprocessor
     else:
         assert recipe.text is not None
         preprocessor = Preprocessor.train(train, recipe.text)
@@ -207,14 +215,15 @@ def _run(
         for name in read:
             check_sources(splits[name], preprocessor, limits, f"data.{name}")
 
-    total_steps = len(batches) * training.epochs
+    epochs = planned_epochs(training, len(batches))
+    total_steps = len(batches) * epochs
     notes = compile_by(training, model, total_steps)
     logger.info(
         "%s: %s parameters, %d steps of %d epochs on %s",
         recipe.start,
         f"{model.count_params():,}",
         total_steps,
-        training.epochs,
+        epochs,
         keras.backend.backend(),
     )
     for note in notes:
@@ -253,7 +262,7 @@ def _run(
         )
         callbacks += shown
     bar = ProgressBar(
-        training.epochs,
+        epochs,
         first_epoch=progress.first_epoch,
         first_step=progress.first_step,
         seconds=progress.training_seconds,
@@ -295,7 +304,7 @@ def _run(
             **log.facts(),
         },
         steps=len(batches),
-        epochs=training.epochs,
+        epochs=epochs,
     )
     callbacks.append(checkpointing)
     try:
@@ -304,7 +313,7 @@ def _run(
                 model,
                 batches,
                 progress,
-                training.epochs,
+                epochs,
                 validation_data=checks,
                 verbose=0,
                 callbacks=callbacks,
@@ -360,6 +369,7 @@ def _run(
         "best_epoch": (keeper.best_epoch or 0) + 1,
         "epochs": len(history["loss"]),
         **({"average": averaged} if averaged else {}),
+        **({} if lesson is None else {"distillation": lesson.report}),
         "training_seconds": round(training_seconds, 1),
         "seconds": round(progress.elapsed(), 1),
         "test_pairs": len(splits["test"]),

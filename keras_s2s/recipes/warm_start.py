@@ -53,11 +53,11 @@ def tuned(recipe: RecipeConfig, make_model: Callable[..., Any]) -> Any:
     return made
 
 
-def in_languages(made: Any, recipe: RecipeConfig) -> None:
-    """Makes the languages of a recipe those of a model that begins with pretrained weights.
+def in_languages(made: Any, src_lang: str | None, tgt_lang: str | None) -> None:
+    """Makes the languages that a recipe names those of a pretrained model.
 
     Raises:
         ConfigError: the model has no such language, or none at all.
     """
-    if recipe.src_lang is not None or recipe.tgt_lang is not None:
-        made.preprocessor = made.preprocessor.in_languages(recipe.src_lang, recipe.tgt_lang)
+    if src_lang is not None or tgt_lang is not None:
+        made.preprocessor = made.preprocessor.in_languages(src_lang, tgt_lang)

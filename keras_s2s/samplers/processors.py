@@ -221,7 +221,7 @@ class BadWords(LogitsProcessor):
     words: tuple[tuple[int, ...], ...]
 
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
-        words = [word for word in self.words if word != (plan.eos,)]
+        words = [word for word in self.words if word not in {(end,) for end in plan.ends}]
         single = [word[0] for word in words if len(word) == 1]
         if single:
             scores = forbid(scores, is_token(scores, single))
@@ -277,7 +277,7 @@ class MinLength(LogitsProcessor):
         too_early = ops.cast(step.index, "int32") + 1 < self.min_length
         if nowhere(too_early):
             return scores
-        return forbid(scores, ops.logical_and(is_token(scores, [plan.eos]), too_early))
+        return forbid(scores, ops.logical_and(is_token(scores, plan.ends), too_early))
 
 
 @dataclass(frozen=True)
@@ -290,7 +290,7 @@ class MinNewTokens(LogitsProcessor):
         too_early = step.generated < self.count
         if nowhere(too_early):
             return scores
-        return forbid(scores, ops.logical_and(is_token(scores, [plan.eos]), too_early[:, None]))
+        return forbid(scores, ops.logical_and(is_token(scores, plan.ends), too_early[:, None]))
 
 
 @dataclass(frozen=True)
@@ -313,8 +313,8 @@ class ExponentialDecayLengthPenalty(LogitsProcessor):
         exponent = ops.cast(ops.maximum(beyond, 0), scores.dtype) * math.log(factor)
         growth = ops.exp(ops.minimum(exponent, LARGEST_EXPONENT))[:, None] - 1
         raised = scores + ops.abs(scores) * growth
-        eos = ops.logical_and(is_token(scores, [plan.eos]), scores > FORBIDDEN)
-        return ops.where(eos, raised, scores)
+        ends = ops.logical_and(is_token(scores, plan.ends), scores > FORBIDDEN)
+        return ops.where(ends, raised, scores)
 
 
 def _only(scores: Tensor, token: int, when: Tensor) -> Tensor:

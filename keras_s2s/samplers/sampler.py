@@ -18,11 +18,12 @@ class Plan:
     """The settings of a generation, fixed before it starts; compiled programs are kept for each.
 
     Attributes:
-        decoder_start, eos, pad: the target's special ids.
+        decoder_start, eos, pad: the target's special ids; `eos` is the first of `ends`.
         steps: most ids to generate; `max_length - 1`, since `max_length` counts the start. Plans
             that differ in it alone are equal and share programs, which read `Sources.limits`.
         processors: applied to each step's scores, in order.
         prefixed: some source has a prefix (`Sources.prefix`).
+        ends: all ids that end a sequence; EOS alone where none are given.
     """
 
     decoder_start: int
@@ -31,6 +32,18 @@ class Plan:
     steps: int = field(compare=False)
     processors: tuple[LogitsProcessor, ...] = ()
     prefixed: bool = False
+    ends: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.ends:
+            object.__setattr__(self, "ends", (self.eos,))
+
+    def is_end(self, tokens: Tensor) -> Tensor:
+        """Returns which ids end a sequence: bool, shaped like `tokens`."""
+        found = tokens == self.ends[0]
+        for end in self.ends[1:]:
+            found = ops.logical_or(found, tokens == end)
+        return found
 
 
 class Advance(NamedTuple):
@@ -78,7 +91,8 @@ class Sampler(ABC):
     their last axis (see `histories`). A strategy with other arrays as long as the capacity
     overrides `grow`.
 
-    A sequence ends with EOS, or where no further id fits: `sources.at_limit(index)`.
+    A sequence ends with an id of `Plan.ends`, or where no further id fits:
+    `sources.at_limit(index)`.
     """
 
     #: hypotheses returned for each source.

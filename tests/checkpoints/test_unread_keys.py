@@ -146,6 +146,17 @@ def test_a_list_of_ids_in_the_configuration_alone_is_reported(folders, tmp_path)
     assert any("[2, 5] in config.json" in note for note in notes_of(folder))
 
 
+@slow_where_compiled
+def test_a_list_of_ends_in_an_older_folder_is_read(folders, tmp_path):
+    folder = folders("bart", tmp_path)
+    (folder / "generation_config.json").unlink()
+    change(folder, eos_token_id=[2, 5])
+    assert not any("eos_token_id" in note for note in notes_of(folder))
+    with HuggingFaceFolder(folder) as opened:
+        assert opened.preset.special_ids.target.eos == 2
+        assert opened.preset.generation.eos_token_id == [2, 5]
+
+
 def test_lists_do_not_name_what_is_read():
     assert len(unread_keys()) > 30 and len(families()) >= 11
     for family in families():

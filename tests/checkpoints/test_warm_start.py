@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from checkpoints.half_folders import START_AND_END, decoder_folder, encoder_folder
 from checkpoints.weight_writers import laid_out, recorded, write_h5, write_msgpack
 from parity.random_pairs import (
     IDS,
     batch,
-    half_config,
     make_pair,
     outputs_there,
     randomise,
@@ -24,34 +24,6 @@ from small_models import covered, slow_where_compiled, to_numpy
 from keras_s2s import CheckpointError, ConfigError, Seq2SeqLM, catalog
 
 transformers = pytest.importorskip("transformers")
-
-START_AND_END = {"target": {"decoder_start": 6, "eos": 5}}
-
-
-def encoder_folder(folder: Path, family: str = "bert", **changes: Any) -> Path:
-    import torch
-
-    torch.manual_seed(1)
-    model = transformers.AutoModel.from_config(half_config(family, "encoder", **changes))
-    randomise(model, 1)
-    model.save_pretrained(folder / f"{family}-encoder")
-    return folder / f"{family}-encoder"
-
-
-def decoder_folder(folder: Path, family: str = "gpt2", **changes: Any) -> Path:
-    """A language model without cross-attention, as published ones are."""
-    import torch
-
-    torch.manual_seed(2)
-    config = half_config(family, "decoder", **changes)
-    config.is_decoder, config.add_cross_attention = family != "bert", False
-    if family == "bert":
-        model = transformers.BertForMaskedLM(config)
-    else:
-        model = transformers.AutoModelForCausalLM.from_config(config)
-    randomise(model, 2)
-    model.save_pretrained(folder / f"{family}-decoder")
-    return folder / f"{family}-decoder"
 
 
 def theirs_with(model: Seq2SeqLM, encoder: Path, decoder: Path, folder: Path) -> Any:

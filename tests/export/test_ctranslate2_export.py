@@ -93,6 +93,12 @@ def test_two_ends(tmp_path) -> None:
         export(model_of(special_ids=ids), tmp_path / "out")
 
 
+def test_several_ids_that_end_results(tmp_path) -> None:
+    model = model_of(generation={"eos_token_id": [3, 5]})
+    with pytest.raises(ExportError, match=r"eos_token_id is \[3, 5\], but files of CTranslate2"):
+        export(model, tmp_path / "out")
+
+
 def test_tokens_that_occur_twice(tmp_path) -> None:
     tokens = ["<pad>", "<unk>", "<s>", "</s>", *"abcdefghijka"]
     twice = TokenListTokenizer(tokens, "space", {"pad": 0, "unk": 1, "bos": 2, "eos": 3})

@@ -111,7 +111,9 @@ CASES = {
         *(T5_LIKE, "character", {"num_beams": 3, "num_return_sequences": 2}, SHORT, 4, 1.0),
         export={"cross_attention": True},
     ),
-    "transformer ids drawn": Case(TRANSFORMER, None, {"sampler": "top_k", "top_k": 5}),
+    "transformer ids drawn": Case(
+        TRANSFORMER, None, {"sampler": "top_k", "top_k": 5, "eos_token_id": [3, 9, 12]}
+    ),
 }
 # A second process rebuilds the model under TensorFlow: the same code as above from there on.
 if BACKEND != "tensorflow":

@@ -56,6 +56,7 @@ PLAN = Plan(
         BeginSuppress((9, 10)),
         Renormalize(),
     ),
+    ends=(3, 9),
 )
 EXAMPLES = [
     Greedy(),

@@ -61,6 +61,18 @@ def test_a_learned_table_has_rows_for_the_offset():
         np.testing.assert_allclose(found, X + rows[2 + start : 7 + start], atol=1e-6)
 
 
+@pytest.mark.parametrize("offset", [0, 2])
+def test_rows_beyond_a_learned_table_are_refused(offset):
+    """JAX's own gather gives NaN there."""
+    options = {"positions": "learned", "position_offset": offset}
+    most = X.shape[1]
+    layer = InputEmbedding({**options, "max_positions": most})
+    assert np.isfinite(to_numpy(layer(ops.convert_to_tensor(X), training=False))).all()
+    layer = InputEmbedding({**options, "max_positions": most - 1}, name="source_embedding")
+    with pytest.raises(ValueError, match=f"rows have {most} ids, .* positions for {most - 1}"):
+        layer(ops.convert_to_tensor(X), training=False)
+
+
 @pytest.mark.parametrize("place", ["before_positions", "after_positions"])
 def test_place_and_epsilon_of_the_norm(place):
     options = {"scale": True, "norm": True, "norm_place": place, "norm_epsilon": 0.5}

@@ -168,6 +168,28 @@ def test_rules_in_greedy_search(bart, name):
     compare(bart, RULES[name], sources_for(RULES[name]), endless=endless)
 
 
+# ------------------------------------------------------------------ several ids that end a result
+
+ENDS: list[dict[str, Any]] = [
+    {},
+    {"num_beams": 4, "num_return_sequences": 4, "length_penalty": 0.6},
+    {"num_beams": 2, "num_return_sequences": 2, "early_stopping": True},
+    {
+        "num_beams": 3,
+        "early_stopping": "never",
+        "min_new_tokens": 3,
+        "bad_words_ids": BAD_WORDS,
+        "exponential_decay_length_penalty": (4, 1.3),
+    },
+]
+
+
+@pytest.mark.parametrize("ends", [[2, 7, 11, 9, 15], [13, 5], 6], ids=str)
+@pytest.mark.parametrize("options", covered(ENDS, ENDS[1:2]), ids=str)
+def test_several_ids_that_end_a_result(bart, options, ends):
+    compare(bart, {"eos_token_id": ends, **options}, endless="min_new_tokens" in options)
+
+
 # ------------------------------------------------------------------ prefixes
 
 

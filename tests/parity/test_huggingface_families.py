@@ -216,6 +216,38 @@ def test_ids_of_generation_differ_from_the_configuration(tmp_path):
         }
 
 
+@slow_where_compiled
+def test_several_ids_end_a_result(tmp_path):
+    """A list in generation_config.json is used, and written back."""
+    import torch
+
+    other = make("bart", "shallow")
+    ends = [other.config.eos_token_id, 17, 7, 32]
+    save(other, tmp_path, eos_token_id=ends, max_length=15, num_beams=2)
+    model = Seq2SeqLM.from_preset(tmp_path, verbose=False)
+    assert model.preset.generation.eos_token_id == ends
+    assert not any("eos" in note for note in model.load_report.notes)
+    ours, _ = inputs_of(other)
+    with torch.no_grad():
+        expected = other.generate(
+            input_ids=torch.from_numpy(ours["encoder_token_ids"]).long(),
+            attention_mask=torch.from_numpy(ours["encoder_padding_mask"]).long(),
+        ).numpy()[:, 1:]
+    found = model.generate(
+        {name: ours[name] for name in ("encoder_token_ids", "encoder_padding_mask")}
+    )
+    width = min(found.shape[1], expected.shape[1])
+    np.testing.assert_array_equal(found[:, :width], expected[:, :width])
+    assert np.isin(found, ends[1:]).any()
+    model.export(tmp_path / "back", format="huggingface")
+    written = json.loads((tmp_path / "back" / "generation_config.json").read_text())
+    assert written["eos_token_id"] == ends
+    alone = Seq2SeqLM.from_preset(tmp_path, verbose=False, generation={"eos_token_id": None})
+    alone.export(tmp_path / "alone", format="huggingface")
+    written = json.loads((tmp_path / "alone" / "generation_config.json").read_text())
+    assert written["eos_token_id"] == ends[0]
+
+
 @pytest.mark.parametrize(("family", "case"), covered(CASES, COVER))
 def test_written_back(made, tmp_path, family, case):
     """The same tensors and configuration, which transformers loads to the same logits."""

@@ -31,7 +31,7 @@ SMALL = [
 ]
 WIDTHS = {
     "dates": ["architecture.shared.hidden_dim=12", "architecture.shared.embedding.dim=8"],
-    "multi30k_en_de": [
+    "multi30k_en_de_raw": [
         "architecture.shared.hidden_dim=12",
         "architecture.shared.num_heads=2",
         "architecture.shared.num_layers=1",
@@ -218,7 +218,7 @@ def test_files_of_a_folder(tmp_path: Path) -> None:
         "evaluation.tgt_lang=de",
         "evaluation.bleu_tokenize=char",
     ]
-    report, printed = run(tmp_path / "run", *changes, name="multi30k_en_de")
+    report, printed = run(tmp_path / "run", *changes, name="multi30k_en_de_raw")
     assert report["test_pairs"] == 8  # data.test_size
     last = json.loads(printed.strip().splitlines()[-1])
     assert 0 <= last["bleu"] <= 100
@@ -288,7 +288,7 @@ def test_columns_and_keys_of_pair_files(tmp_path: Path) -> None:
 )
 def test_missing_data_is_named(tmp_path: Path, changes, error, message) -> None:
     with pytest.raises(error, match=message):
-        run(tmp_path / "run", *changes, name="multi30k_en_de")
+        run(tmp_path / "run", *changes, name="multi30k_en_de_raw")
     assert not (tmp_path / "run").exists(), "nothing is left behind"
 
 
@@ -296,7 +296,7 @@ def test_unequal_files_are_an_error_with_both_counts(tmp_path: Path) -> None:
     (tmp_path / "train.en.gz").write_bytes(_gzip(["a", "b", "c"]))
     (tmp_path / "train.de.gz").write_bytes(_gzip(["a", "b"]))
     with pytest.raises(DataError, match=r"(?s)3.*2"):
-        run(tmp_path / "run", f"data.dir={tmp_path}", name="multi30k_en_de")
+        run(tmp_path / "run", f"data.dir={tmp_path}", name="multi30k_en_de_raw")
 
 
 def test_every_shipped_recipe_is_valid() -> None:

@@ -15,6 +15,7 @@ from keras_s2s.checkpoints.ctranslate2.variables import MAX_DISTANCE, entries, i
 from keras_s2s.checkpoints.ctranslate2.vocabulary import token_of
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.preset_folder import named_weights
+from keras_s2s.checkpoints.single_end import check_single_end
 from keras_s2s.checkpoints.sinusoid_tables import sinusoid_table
 from keras_s2s.config import ArchitectureConfig, PresetConfig, SpecialIds, TransformerConfig
 from keras_s2s.text.huggingface_writer import with_languages_in_files
@@ -301,6 +302,7 @@ def _settings(config: PresetConfig, source: list[str], target: list[str]) -> dic
     """Returns the special tokens by the names of CTranslate2's `config.json`."""
     ids: SpecialIds = config.special_ids
     eos = target[ids.target.eos]
+    check_single_end(config, "CTranslate2")
     if ids.source.eos is not None and source[ids.source.eos] != eos:
         raise CheckpointError(
             f"sources end with {source[ids.source.eos]!r} and targets with {eos!r}, but "

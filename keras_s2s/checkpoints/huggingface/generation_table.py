@@ -97,10 +97,12 @@ def read_generation(data: Mapping[str, Any], origin: str, *, strict: bool = True
         del settings["temperature"]
         notes.append(f"temperature is 0 in {origin}, which sampling cannot use; it is ignored")
     ids: dict[str, int] = {}
+    if isinstance(ends := settings.pop("eos_token_id", None), list) and len(ends) > 1:
+        settings["eos_token_id"] = ends
     for key, ours in IDS.items():
         value = data.get(key)
         if isinstance(value, list):
-            if len(value) > 1:
+            if len(value) > 1 and key != "eos_token_id":
                 notes.append(f"{key} is {value} in {origin}; only the first one is used")
             value = value[0] if value else None
         if value is not None:
@@ -139,17 +141,23 @@ def write_generation(
                 SHRINK,
             )
             value = True
-        if ours != "max_length" and (value != getattr(defaults, ours) or theirs in written):
+        if ours not in ("max_length", "eos_token_id") and (
+            value != getattr(defaults, ours) or theirs in written
+        ):
             written[theirs] = value
     written |= _length(generation.max_length, known)
     for key, value in special.items():
         before = written.get(key)
-        if isinstance(before, list) and before and before[0] == value:
+        # Of several ends all are read, so that a list says what no longer holds.
+        kept = isinstance(before, list) and (key != "eos_token_id" or len(before) == 1)
+        if kept and before and before[0] == value:
             continue
         if value is not None:
             written[key] = value
         else:
             written.pop(key, None)
+    if generation.eos_token_id is not None:
+        written["eos_token_id"] = generation.eos_token_id
     return written
 
 

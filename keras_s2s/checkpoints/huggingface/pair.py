@@ -7,8 +7,7 @@ The pair is read from one folder (`model_type: encoder-decoder`), or put togethe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,6 +17,13 @@ from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.huggingface.generation_table import read_generation
 from keras_s2s.checkpoints.huggingface.half import HalfCheckpoint
 from keras_s2s.checkpoints.huggingface.key_table import Entry
+from keras_s2s.checkpoints.huggingface.pair_report import describe_rows
+from keras_s2s.checkpoints.huggingface.pair_row import (
+    PROJECTION,
+    THEIR_PROJECTION,
+    Row,
+    matches,
+)
 from keras_s2s.checkpoints.huggingface.transforms import TRANSFORMS
 from keras_s2s.checkpoints.stored_tensors import (
     LEAVES_THE_REST,
@@ -33,10 +39,6 @@ MODEL_CLASS = "EncoderDecoderModel"
 #: A key of this package in `config.json`: whether labels begin with the decoder's BOS ([CLS]).
 LABEL_BOS = "labels_begin_with_bos"
 
-#: The layer between both sides: ours, and theirs.
-PROJECTION = "memory_projection"
-THEIR_PROJECTION = "enc_to_dec_proj"
-
 #: Weights that two halves may lack, and that are drawn at random then.
 MAY_BE_NEW = ("*/cross_attention/*", "*/cross_attention_norm/*", f"{PROJECTION}/*", "logits/*")
 
@@ -51,20 +53,6 @@ TIED_LAYERS = (
 )
 
 
-class Row(NamedTuple):
-    """A variable, its tensor and the side whose tables name it.
-
-    Attributes:
-        entry: the variable and its tensor, by the names of the side's tables.
-        half: the side; None for the layer between both.
-        tensor: None where no file has it.
-    """
-
-    entry: Entry
-    half: HalfCheckpoint | None
-    tensor: StoredTensor | None
-
-
 class Pair:
     """Two halves as one model.
 
@@ -76,6 +64,7 @@ class Pair:
         projection: tensors of the layer between both, by their names.
         tie: the decoder has the encoder's weights.
         may_be_new: patterns of variables that may lack a tensor.
+        two_folders: the halves were pretrained alone; False for a folder that holds both.
         special_ids: ids that go before all others: `{"target": {"decoder_start": 101}}`.
 
     Attributes:
@@ -94,17 +83,20 @@ class Pair:
         projection: Mapping[str, StoredTensor] | None = None,
         tie: bool = False,
         may_be_new: Sequence[str] = (),
+        two_folders: bool = False,
         special_ids: Mapping[str, Any] | None = None,
     ) -> None:
         self.encoder, self.decoder, self.name = encoder, decoder, name
         self.config = dict(config)
         self.projection = dict(projection or {})
         self.may_be_new = tuple(may_be_new)
+        self.two_folders = two_folders
         self.notes = [*encoder.notes, *decoder.notes]
         self.tie = tie
         self.copies: dict[str, str] = {}
         if tie:
-            self._take_each_others_tensors()
+            if not two_folders:
+                self._take_each_others_tensors()
             self._find_copies()
         self._ids = special_ids or {}
         self._generation = generation
@@ -247,11 +239,13 @@ class Pair:
         shared = [
             name
             for name in self.decoder.tensors
-            if name in self.encoder.tensors and name.startswith(self.decoder.tables.prefix)
+            if name in self.encoder.tensors
+            and name.startswith(self.decoder.tables.prefix)
+            and not self.decoder.is_ignored(name)
         ]
         for name in shared:
             mine, other = self.decoder.tensors[name], self.encoder.tensors[name]
-            if self.may_be_new or mine is other or np.array_equal(mine.read(), other.read()):
+            if self.two_folders or mine is other or np.array_equal(mine.read(), other.read()):
                 self.copies[mine.name] = other.name
                 continue
             self.copies = {}
@@ -313,19 +307,35 @@ class Pair:
             else:
                 found.fill(variable, row.tensor, row.entry.read)
         found.finish()
-        new = [row for row in rows if row.tensor is None and not self._is_optional(row)]
+        new = [row for row in rows if row.tensor is None and not row.is_optional]
         halves = (self.encoder, self.decoder)
         tied = {**self.encoder.tied, **self.decoder.tied}
-        if not self.may_be_new:  # else what was left aside need not be equal
+        if not self.two_folders:  # else what was left aside need not be equal
             tied |= {one: other for one, other in self.copies.items() if one != other}
+        account = found.account()
+        if self.two_folders:  # their files may have the same name
+            account["files"] = tuple(self._files_of_sides(rows))
         return {
-            **found.account(),
+            **account,
             "tied": tuple(f"{a} = {b}" for a, b in tied.items()),
             "fresh": tuple(row.entry.ours for row in new),
             "unused": tuple(dict.fromkeys(unused)),
             "computed": tuple(name for half in halves for name in half.computed),
-            "notes": tuple(self._told(rows, new)),
+            "notes": tuple(
+                describe_rows(
+                    self.encoder,
+                    self.decoder,
+                    rows,
+                    tied=self.tie,
+                    two_folders=self.two_folders,
+                )
+            ),
         }
+
+    def _files_of_sides(self, rows: Sequence[Row]) -> Iterator[str]:
+        for half in (self.encoder, self.decoder):
+            files = [r.tensor.file.name for r in rows if r.half is half and r.tensor is not None]
+            yield from (f"{half.side}: {name}" for name in dict.fromkeys(files))
 
     def _unused(self, used: set[str]) -> Iterator[str]:
         for half in (self.encoder, self.decoder):
@@ -337,9 +347,6 @@ class Pair:
         for tensor in self.projection.values():
             if tensor.name not in used:
                 yield tensor.name
-
-    def _is_optional(self, row: Row) -> bool:
-        return row.half is not None and row.entry.theirs in row.half.tables.optional
 
     def _check(
         self,
@@ -354,7 +361,7 @@ class Pair:
             wanted = row.entry.shape(shapes[row.entry.ours])
             if row.tensor is not None:
                 problems += row.tensor.problems(wanted, "config.json")
-            missing = row.tensor is None and not self._is_optional(row)
+            missing = row.tensor is None and not row.is_optional
             if missing and strict and not matches(row.entry.ours, self.may_be_new):
                 side = "" if row.half is None else f"{row.half.side}: "
                 problems.append(f"missing: {side}{row.entry.theirs} {wanted}, for {row.entry.ours}")
@@ -378,7 +385,7 @@ class Pair:
 
     def _draw(self, row: Row, variable: Any) -> None:
         """Gives a variable that no file has the values that transformers begins with."""
-        if self._is_optional(row):
+        if row.is_optional:
             assign(variable, np.zeros(variable.shape, "float32"))
             return
         layer, _, kind = row.entry.ours.rpartition("/")
@@ -391,51 +398,6 @@ class Pair:
             std /= (2 * half.settings["num_layers"]) ** 0.5
         draw = keras.initializers.RandomNormal(stddev=float(std))
         variable.assign(draw(tuple(variable.shape), dtype=variable.dtype))
-
-    def _told(self, rows: Sequence[Row], new: Sequence[Row]) -> Iterator[str]:
-        """Yields what is pretrained and what is not, in words."""
-        for half in (self.encoder, self.decoder):
-            own = [row for row in rows if row.half is half and not self._is_optional(row)]
-            read = sum(row.tensor is not None for row in own)
-            of = "weights of its own" if self.tie and half is self.decoder else "weights"
-            what = f"{read} of {len(own)} {of} are pretrained"
-            if not any(row.tensor is not None for row in rows):
-                what = "random weights"
-            yield f"{half.side}: {half.family} from {half.name}, {what}"
-        if self.tie:
-            yield "the decoder has the encoder's weights (tie_encoder_decoder)"
-        if all(row.tensor is None for row in rows):
-            yield "every weight is drawn at random: train before use"
-            return
-        if self.tie and self.may_be_new:
-            yield "weights of the decoder's folder that the encoder has, too, are left aside"
-        paths = [row.entry.ours for row in new]
-        known = {_cross_block(row.entry.ours) for row in rows if row.tensor is not None}
-        blocks = {_cross_block(path) for path in paths} - known - {None}
-        others = [path for path in paths if _cross_block(path) in known]
-        others = [path for path in others if not matches(path, (f"{PROJECTION}/*", "logits/*"))]
-        if others:
-            yield f"{len(others)} other weights are new: {', '.join(others[:6])}"
-        if blocks:
-            count = len(blocks)
-            noun = "cross-attention block is" if count == 1 else "cross-attention blocks are"
-            yield f"{count} {noun} new: fine-tune before use"
-        if any(path.startswith(f"{PROJECTION}/") for path in paths):
-            widths = self.encoder.settings["hidden_dim"], self.decoder.settings["hidden_dim"]
-            yield f"the projection from width {widths[0]} to {widths[1]} is new"
-        if any(path.startswith("logits/") for path in paths):
-            yield "the output head is new: the decoder's folder has none"
-
-
-def _cross_block(path: str) -> str | None:
-    """Returns the block whose cross-attention a weight is part of; None for other weights."""
-    block, found, _ = path.partition("/cross_attention")
-    return block if found else None
-
-
-def matches(path: str, patterns: Sequence[str]) -> bool:
-    """Returns whether a path fits one of the patterns."""
-    return any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
 def _set(ids: Mapping[str, Any]) -> dict[str, Any]:

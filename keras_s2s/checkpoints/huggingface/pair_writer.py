@@ -20,8 +20,8 @@ from keras_s2s.checkpoints.huggingface.pair import (
     MODEL_TYPE,
     TIED_LAYERS,
     Pair,
-    Row,
 )
+from keras_s2s.checkpoints.huggingface.pair_row import Row
 from keras_s2s.checkpoints.preset_folder import named_weights
 from keras_s2s.checkpoints.sinusoid_tables import sines_before_cosines
 from keras_s2s.config import PresetConfig, TransformerConfig
@@ -182,13 +182,12 @@ def _copies_of_tied(pair: Pair, paths: Sequence[str], architecture: Any) -> list
 
 def _is_left_out(row: Row, config: PresetConfig, variable: Any) -> bool:
     """Returns whether a class of a single side lacks a tensor that whole models have."""
-    optional = row.half is not None and row.entry.theirs in row.half.tables.optional
-    if optional and np.any(ops.convert_to_numpy(variable.value)):
+    if row.is_optional and np.any(ops.convert_to_numpy(variable.value)):
         raise CheckpointError(
             f"{row.entry.ours} is not zero, but the decoder of transformers has no "
             f"{row.entry.theirs}; keep this model as a folder of this package"
         )
-    return optional
+    return row.is_optional
 
 
 def _full_name(row: Row) -> str:

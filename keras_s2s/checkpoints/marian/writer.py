@@ -20,6 +20,7 @@ from keras_s2s.checkpoints.marian.nematus_names import TYPES, nematus_names
 from keras_s2s.checkpoints.marian.settings import SETTINGS, write_settings
 from keras_s2s.checkpoints.marian.settings_writer import family_for, settings_of
 from keras_s2s.checkpoints.marian.tensor_table import TensorTable
+from keras_s2s.checkpoints.single_end import check_single_end
 from keras_s2s.config import PresetConfig
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.pretrained.marian import MarianTokenizer
@@ -49,6 +50,7 @@ def write_marian_folder(
     Raises:
         CheckpointError: a model or a tokenizer that Marian does not have.
     """
+    check_single_end(config, "Marian")
     family = family_for(config)
     tensors, without = tensors_of(config, family, variables)
     shapes = {name: tuple(array.shape) for name, array in tensors.items()}

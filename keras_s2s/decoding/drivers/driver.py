@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +42,8 @@ class Driver(ABC):
         self.loop = loop
         self.variables = variables
         self.prepared = prepared
+        #: is told what is compiled, before it is.
+        self.on_compile: Callable[[str], None] = lambda text: None
 
     @property
     def compilations(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.decoding.drivers.driver import Driver, Segment, to_numpy
+from keras_s2s.decoding.drivers.program_cache import keep_programs
 from keras_s2s.decoding.loop import Loop
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.kernels.transposed_table import TransposedTable
@@ -37,6 +38,8 @@ def jax_compiled(
     """
     import jax
 
+    keep_programs()
+
     def stateless(weights: list[Any], *arguments: Any, **constants: Any) -> Tree:
         with keras.StatelessScope(state_mapping=list(zip(variables, weights, strict=True))):
             return function(*arguments, **constants)
@@ -61,6 +64,7 @@ class JaxDriver(Driver):
     def __init__(self, loop: Loop, variables: list[Any], prepared: TransposedTable) -> None:
         super().__init__(loop, variables, prepared)
         constant = {"grow": ("capacity",), "start": ("capacity",)}
+        self._sizes: set[Any] = set()
         self._programs: dict[str, Any] = {
             name: jax_compiled(
                 function, variables, constant.get(name, ()), (1,) if name == "segment" else ()
@@ -111,24 +115,35 @@ class JaxDriver(Driver):
         index, changing = jax.lax.while_loop(unfinished, body, (begin, changing))
         return changing, index, self.loop.finished(changing), self.loop.finite(changing)
 
+    def _run(self, name: str, *arguments: Any, **constants: int) -> Any:
+        """Runs a program; says so first where there is none for such sizes yet."""
+        import jax
+
+        shapes = tuple(np.shape(leaf) for leaf in jax.tree.leaves(arguments))
+        sizes = name, shapes, *constants.items()
+        if sizes not in self._sizes:
+            self._sizes.add(sizes)
+            self.on_compile(f"compiling program {self.compilations + 1} ({name})")
+        return self._programs[name](*arguments, **constants)
+
     def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Tree, Tree]:
-        return self._programs["start"](dict(inputs), capacity=capacity)
+        return self._run("start", dict(inputs), capacity=capacity)
 
     def segment(self, fixed: Tree, changing: Tree, begin: int, end: int) -> Segment:
         limits = np.int32(begin), np.int32(end)
-        changing, index, finished, finite = self._programs["segment"](
-            fixed, changing, *limits, self.prepared.tensor
+        changing, index, finished, finite = self._run(
+            "segment", fixed, changing, *limits, self.prepared.tensor
         )
         return Segment(changing, int(index), np.asarray(finished), np.asarray(finite))
 
     def select(self, fixed: Tree, changing: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
-        return self._programs["select"](fixed, changing, rows)
+        return self._run("select", fixed, changing, rows)
 
     def join(self, first: Tree, second: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
-        return self._programs["join"](first, second, rows)
+        return self._run("join", first, second, rows)
 
     def grow(self, fixed: Tree, changing: Tree, capacity: int) -> Tree:
-        return self._programs["grow"](fixed, changing, capacity=capacity)
+        return self._run("grow", fixed, changing, capacity=capacity)
 
     def finish(self, changing: Tree) -> Result:
-        return to_numpy(self._programs["finish"](changing))
+        return to_numpy(self._run("finish", changing))

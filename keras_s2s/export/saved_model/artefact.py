@@ -234,6 +234,7 @@ def _describe(
         "signatures": inputs,
         "optional_inputs": OPTIONAL,
         "required_ops": required_ops(directory)._asdict(),
+        "end_ids": list(request.plan.ends),
         "special_ids": special_ids.model_dump(mode="json"),
         "tokenizers": None
         if preprocessor is None

@@ -70,7 +70,7 @@ class ExportRequest:
         sampler = data["sampler"]
         return cls(
             SAMPLERS[sampler["name"]](**sampler["settings"]),
-            Plan(**data["plan"], processors=rules),
+            Plan(**{k: _hashable(v) for k, v in data["plan"].items()}, processors=rules),
             truncate=data["truncate"],
             cross_attention=data["cross_attention"],
             xla=data["xla"],

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_s2s.config import ConfigError, RecipeConfig
 from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.training.training_state import as_array
 
 #: Keys of a recipe that change no number of a run.
 _FREE_KEYS = (
@@ -22,6 +24,9 @@ _FREE_KEYS = (
     ("training", "checkpoints"),
     ("training", "log_steps"),
     ("training", "tensorboard"),
+    ("distillation", "teacher"),  # what it generates is data
+    ("distillation", "pairs"),
+    ("distillation", "batch_size"),
     ("description",),
 )
 
@@ -35,7 +40,7 @@ def recipe_facts(recipe: RecipeConfig) -> dict[str, Any]:
     for *parents, key in _FREE_KEYS:
         place = facts
         for parent in parents:
-            place = place[parent]
+            place = place.get(parent) or {}
         place.pop(key, None)
     return facts
 
@@ -51,10 +56,11 @@ def data_fingerprint(splits: Mapping[str, Iterable[Any]]) -> dict[str, str]:
     Args:
         splits: name -> pairs `(source, target)`, or texts.
     """
-    return {name: _checksum_of_texts(examples) for name, examples in splits.items()}
+    return {name: texts_fingerprint(examples) for name, examples in splits.items()}
 
 
-def _checksum_of_texts(examples: Iterable[Any]) -> str:
+def texts_fingerprint(examples: Iterable[Any]) -> str:
+    """Returns a checksum of texts, or of tuples of texts, in their order."""
     digest = hashlib.sha256()
     for example in examples:
         for text in (example,) if isinstance(example, str) else example:
@@ -74,6 +80,16 @@ def tokenizer_fingerprint(preprocessor: Preprocessor) -> str:
     return digest.hexdigest()[:16]
 
 
+def weights_fingerprint(model: Any) -> str:
+    """Returns a checksum of the weights of a model, with their paths, types and shapes."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        array = as_array(weight)
+        digest.update(f"{weight.path} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
 def check_same_run(then: Mapping[str, Any], now: Mapping[str, Any], directory: Path) -> None:
     """Raises an error where a run in a folder was another one.
 
@@ -85,7 +101,7 @@ def check_same_run(then: Mapping[str, Any], now: Mapping[str, Any], directory: P
     Raises:
         ConfigError: some differ; names all keys that do, with both values.
     """
-    found = [line for key in now for line in _differences(f"{key}", then.get(key), now[key])]
+    found = [line for key in now for line in differences(f"{key}", then.get(key), now[key])]
     if found:
         raise ConfigError(
             f"{directory} holds a run that cannot be resumed, because it was started otherwise: "
@@ -94,13 +110,19 @@ def check_same_run(then: Mapping[str, Any], now: Mapping[str, Any], directory: P
         )
 
 
-def _differences(key: str, then: Any, now: Any) -> list[str]:
+def differences(key: str, then: Any, now: Any) -> list[str]:
+    """Returns a line for each key below `key` whose values differ.
+
+    Example:
+        >>> differences("data", {"train": "a", "test": "b"}, {"train": "a", "test": "c"})
+        ["data.test was 'b', but is 'c'"]
+    """
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         keys = dict.fromkeys([*then, *now])
         return [
             line
             for name in keys
-            for line in _differences(
+            for line in differences(
                 name if key == "recipe" else f"{key}.{name}", then.get(name), now.get(name)
             )
         ]

@@ -1,7 +1,8 @@
 """Beam search, which keeps live and finished hypotheses apart.
 
 The search is the one of transformers 5 (`GenerationMixin._beam_search`), so that scores and
-n-best lists mean the same: each step ranks the 2K best continuations of a source; those among
+n-best lists mean the same: each step ranks the 2K best continuations of a source (more where
+several ids end a sequence); those among
 the first K that end in EOS compete for the K places of finished hypotheses by their
 length-normalised score; the best K that do not end stay alive. A finished hypothesis is never
 extended, and a live one never replaces it.
@@ -146,7 +147,7 @@ class Beam(Sampler):
         scores, parents, tokens, log_probs = continuations
         length = ops.cast(index, "int32") + 1  # ids of a hypothesis after this step
 
-        ends = tokens == plan.eos
+        ends = plan.is_end(tokens)
         given = in_prefix(sources, index, plan)
         if given is not None:
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
@@ -211,15 +212,15 @@ class Beam(Sampler):
     def _continuations(
         self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Returns the 2K best continuations of each source, best first; fewer where V is tiny.
+        """Returns the N best continuations of each source, best first; fewer where V is tiny.
 
-        The 2K best of each beam are compared. 2K suffice, since each beam ends in at most one way.
+        The N best of each beam are compared; see `continuations_kept`.
 
         Returns:
             accumulated scores, beams they continue, ids, and the model's log-probabilities of
-            those: `[B, 2K]` each.
+            those: `[B, N]` each.
         """
-        live, width = search["live"], min(2 * self.num_beams, logits.shape[-1])
+        live, width = search["live"], min(self.continuations_kept(plan), logits.shape[-1])
         if plan.processors or plan.prefixed:
             raw = logits - log_normaliser(logits)
             allowed = process(raw, live["token_ids"], index, plan, sources, alive(search))
@@ -228,15 +229,23 @@ class Beam(Sampler):
         else:
             row_scores, row_ids = top_k(logits, width)
             row_scores = row_raw = row_scores - log_normaliser(logits)
-        return self.ranked(live, row_scores, row_ids, row_raw)
+        return self.ranked(live, row_scores, row_ids, row_raw, plan)
+
+    def continuations_kept(self, plan: Plan) -> int:
+        """Returns how many continuations of a source hold K that do not end: 2K where one id ends a
+        sequence, since each beam then ends in at most one way.
+        """
+        return (1 + len(plan.ends)) * self.num_beams
 
     def ranked(
-        self, live: Tree, row_scores: Tensor, row_ids: Tensor, row_raw: Tensor
+        self, live: Tree, row_scores: Tensor, row_ids: Tensor, row_raw: Tensor, plan: Plan
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Returns the best continuations of each source, from those of each beam `[R, N]`."""
         width = row_scores.shape[-1]
         total = self._accumulated(live, row_scores, width)
-        scores, places = ops.top_k(total, min(2 * self.num_beams, self.num_beams * width))
+        scores, places = ops.top_k(
+            total, min(self.continuations_kept(plan), self.num_beams * width)
+        )
         return (scores, *self._at(places, row_ids, row_raw, width))
 
     def _accumulated(self, live: Tree, row_scores: Tensor, width: int) -> Tensor:

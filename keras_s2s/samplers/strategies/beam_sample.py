@@ -19,8 +19,8 @@ from keras_s2s.typing import Tensor, Tree
 
 
 class BeamSample(DrawsFromShortlist, Beam):
-    """Beam sampling: draws 2K continuations of a source at each step, then continues as beam
-    search.
+    """Beam sampling: draws 2K continuations of a source at each step (more where several ids end
+    a sequence), then continues as beam search.
 
     They are drawn without replacement, in proportion to the exponential of the accumulated
     score, as transformers does with `num_beams` and `do_sample`. Scores are the accumulated
@@ -29,7 +29,8 @@ class BeamSample(DrawsFromShortlist, Beam):
     Args:
         num_beams, length_penalty, early_stopping, num_return_sequences: as in `Beam`.
         temperature, top_k, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff: as in `Random`; at
-            least two ids of each beam stay, so that one can continue when the other ends. A
+            least two ids of each beam stay (more where several ids end a sequence), so that one can
+            continue when the others end. A
             temperature below 0.001 counts as 0.001, since float32 sums of scores would lose their
             differences.
 
@@ -71,7 +72,7 @@ class BeamSample(DrawsFromShortlist, Beam):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         live, raw = search["live"], logits - log_normaliser(logits)
         allowed = process(raw, live["token_ids"], index, plan, sources, alive(search))
-        shortlist = self.shortlist(temperature=max(self.temperature, COLD), keep=2)
+        shortlist = self.shortlist(temperature=max(self.temperature, COLD), keep=1 + len(plan.ends))
         row_scores, row_ids = shortlist(allowed)
         width = row_scores.shape[-1]
         if row_ids is None:
@@ -83,5 +84,5 @@ class BeamSample(DrawsFromShortlist, Beam):
         beams = ops.arange(self.num_beams, dtype="int32")[None, :, None]
         own = ops.reshape(row_ids, (-1, self.num_beams, width)) + beams * logits.shape[-1]
         noise = gumbel(sources.seeds, index, ops.reshape(own, (-1, self.num_beams * width)))
-        _, places = top_k(total + noise, min(2 * self.num_beams, self.num_beams * width))
+        _, places = top_k(total + noise, min(self.continuations_kept(plan), self.num_beams * width))
         return (gather(total, places), *self._at(places, row_ids, row_raw, width))

@@ -83,7 +83,7 @@ class ConstrainedBeam(Beam):
         needed = progress.needed(phrases)
         left = (sources.limits - ops.cast(index, "int32") - 1)[:, None]
         total = ops.where(needed <= left, total, ops.full_like(total, NOTHING))
-        ends = ids == plan.eos
+        ends = plan.is_end(ids)
         given = in_prefix(sources, index, plan)
         if given is not None:
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
@@ -118,10 +118,10 @@ class ConstrainedBeam(Beam):
         if given is not None:
             too_early = ops.logical_and(too_early, ops.logical_not(given)[:, None])
         too_early = ops.reshape(too_early, (-1, 1))
-        eos = is_token(allowed, [plan.eos])
+        eos = is_token(allowed, plan.ends)
         allowed = forbid(allowed, ops.logical_and(eos, too_early))
 
-        likely, ids = top_k(allowed, min(2 * self.num_beams, logits.shape[-1]))
+        likely, ids = top_k(allowed, min(self.continuations_kept(plan), logits.shape[-1]))
         ids = ops.cast(ids, "int32")
         count = ops.shape(wanted)[-1]
         wanted_ids = ops.reshape(wanted_ids, (-1, count))

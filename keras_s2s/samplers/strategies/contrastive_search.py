@@ -109,7 +109,7 @@ class ContrastiveSearch(Sampler):
             for after, before in zip(new, old, strict=True)
         )
         lengths = search["lengths"] + ops.cast(going_on, "int32")
-        ended = token == plan.eos
+        ended = plan.is_end(token)
         given = in_prefix(sources, index - 1, plan)
         if given is not None:
             ended = ops.logical_and(ended, ops.logical_not(given))

@@ -109,7 +109,7 @@ class DiverseBeam(Sampler):
         hidden: Tensor | None = None,
     ) -> Advance:
         group, vocabulary = self._group, logits.shape[-1]
-        beams, width = group.num_beams, min(2 * group.num_beams, logits.shape[-1])
+        beams, width = group.num_beams, min(group.continuations_kept(plan), logits.shape[-1])
         log_probs = logits - log_normaliser(logits)
         log_probs = ops.reshape(log_probs, (-1, self.num_beams, vocabulary))
         after: dict[str, Any] = {}
@@ -124,7 +124,7 @@ class DiverseBeam(Sampler):
             live = part["live"]
             allowed = process(allowed, live["token_ids"], index, plan, sources, alive(part))
             row_scores, row_ids = top_k(allowed, width)
-            best = group.ranked(live, row_scores, row_ids, gather(raw, row_ids))
+            best = group.ranked(live, row_scores, row_ids, gather(raw, row_ids), plan)
             step = group.proceed(part, best, index, plan, sources)
             after[f"group_{g}"] = step.search
             tokens.append(ops.reshape(step.tokens, (-1, beams)))

@@ -77,7 +77,7 @@ class Greedy(Sampler):
         log_probs = ops.reshape(log_probs, (-1, self.width))
         log_probs = ops.where(finished, ops.zeros_like(log_probs), log_probs)
         # Only a live row can end: a finished row is fed PAD, which may be EOS itself.
-        ends = tokens == plan.eos
+        ends = plan.is_end(tokens)
         given = in_prefix(sources, index, plan)
         if given is not None:
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])

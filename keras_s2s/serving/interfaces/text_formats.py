@@ -177,7 +177,7 @@ async def documents(
         if not isinstance(texts, str):
             i = min(rank, len(texts) - 1)
             texts, ids, length = texts[i], ids[i], length[i]
-        return GeneratedPart.of_result(texts, ids[: int(length)], job.model.eos)
+        return GeneratedPart.of_result(texts, ids[: int(length)], job.model.ends)
 
     def written() -> list[list[GeneratedDocument]]:
         return [

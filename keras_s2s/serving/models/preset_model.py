@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_s2s.analysis.pieces import attended_pieces
 from keras_s2s.config.nearest import did_you_mean
+from keras_s2s.decoding.planning import end_ids
 from keras_s2s.export.saved_model.document_signatures import SOURCE_LENGTHS
 from keras_s2s.export.saved_model.graph_model import ERROR
 from keras_s2s.export.saved_model.score_signatures import TARGET_IDS, TARGET_MASK
@@ -124,7 +125,7 @@ class PresetModel(ServedModel):
         self.languages = languages
         self.overlong = overlong
         self.pad = model.special_ids.target.pad
-        self.eos = model.special_ids.target.eos
+        self.ends = end_ids(model.preset, self.options)
 
     @property
     def signatures(self) -> Mapping[str, Signature]:

@@ -117,7 +117,8 @@ class SavedModel(ServedModel):
         if self.divides:
             described = json.loads(description.read_text("utf-8"))
             self._special_ids = SpecialIds.model_validate(described["special_ids"])
-            self.pad, self.eos = self._special_ids.target.pad, self._special_ids.target.eos
+            self.pad = self._special_ids.target.pad
+            self.ends = described.get("end_ids", [self._special_ids.target.eos])
             self._longest: int | None = described.get("max_source_length")
             self._defaults = described.get("optional_inputs", {})
         optional = {*self._defaults, *(MASKS.values() if self.divides else ())}

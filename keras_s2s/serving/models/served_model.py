@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,7 @@ class ServedModel(abc.ABC):
         name: in addresses.
         version: in addresses; TensorFlow Serving numbers the versions of a model.
         languages: the languages of its texts; None where it has none and none were declared.
-        eos: the last id of a finished result; None where there is none.
+        ends: ids with which a finished result ends; empty where they are not known.
         divides: a request may be divided among batches.
         pad: fills up `token_ids` of a request.
     """
@@ -91,7 +91,7 @@ class ServedModel(abc.ABC):
     languages: ModelLanguages | None = None
     divides: bool = True
     pad: int = 0
-    eos: int | None = None
+    ends: Collection[int] = ()
 
     @property
     @abc.abstractmethod
