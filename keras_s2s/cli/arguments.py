@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from keras_s2s.options.compute_types import COMPUTE_TYPES, check_name
+
 HUB = "hf://"
 #: How the names of Marian's files end.
 MARIAN_FILES = (".npz", ".bin", ".decoder.yml", "decoder.yml")
@@ -29,10 +31,21 @@ OverlongOption = Annotated[
         "truncate, or split it at sentences and clauses."
     ),
 ]
+ComputeTypeOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Compute matrix products in this type, on PyTorch on the CPU: "
+        f"{', '.join(COMPUTE_TYPES)}. By default in that of the weights."
+    ),
+]
 
 
 def check_files(
-    model: str, inputs: Sequence[str | Path | None], output: Path | None, overlong: str
+    model: str,
+    inputs: Sequence[str | Path | None],
+    output: Path | None,
+    overlong: str,
+    compute_type: str | None = None,
 ) -> None:
     """Checks the arguments of a command that generates texts, before a backend is imported.
 
@@ -41,25 +54,31 @@ def check_files(
         inputs: files that are read; None and "-" are standard input.
         output: file that is written, or None.
         overlong: value of `--overlong`.
+        compute_type: value of `--compute-type`.
 
     Raises:
-        ValueError: the model, the output or `--overlong` cannot be used.
+        ValueError: the model, the output, `--overlong` or `--compute-type` cannot be used.
         OSError: an input cannot be read.
     """
     check_overlong(overlong)
+    check_compute_type(compute_type)
     for path in inputs:
         check_input(path)
     check_output(output)
     check_model(model)
 
 
-def load_text_model(model: str) -> Any:
+def load_text_model(model: str, **options: Any) -> Any:
     """Loads a model that reads and writes texts.
+
+    Args:
+        model: as the user wrote it.
+        **options: of `from_preset`.
 
     Raises:
         ValueError: there is no such model, or its folder has no tokenizer files.
     """
-    loaded = load_model(model)
+    loaded = load_model(model, **options)
     check_text(loaded, model)
     return loaded
 
@@ -141,6 +160,11 @@ def check_overlong(overlong: str) -> None:
     """Raises an error for a value that `--overlong` does not have."""
     if overlong not in ("error", "truncate", "split"):
         raise ValueError(f"--overlong {overlong}: expected error, truncate or split")
+
+
+def check_compute_type(compute_type: str | None) -> None:
+    """Raises an error for a value that `--compute-type` does not have."""
+    check_name(compute_type, "--compute-type ")
 
 
 def check_output(path: Path | None) -> None:

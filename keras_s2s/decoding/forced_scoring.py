@@ -13,6 +13,8 @@ from keras import ops
 from keras_s2s.decoding.drivers.jax_driver import jax_compiled
 from keras_s2s.decoding.drivers.tensorflow_driver import Graph, source_specs
 from keras_s2s.layers.contracts import Frontend
+from keras_s2s.layers.kernels import operations
+from keras_s2s.layers.kernels.operations import Kernels
 from keras_s2s.samplers.sampler import log_normaliser
 
 
@@ -63,11 +65,18 @@ class Forced:
         return self.programs()
 
 
-def make_forced(moves: Any, variables: list[Any], want_attention: bool) -> Forced:
-    """Returns `forced_pass` as the running backend runs it."""
+def make_forced(
+    moves: Any, variables: list[Any], want_attention: bool, kernels: Kernels | None = None
+) -> Forced:
+    """Returns `forced_pass` as the running backend runs it.
+
+    Args:
+        kernels: what the operations are computed with; None for Keras' own.
+    """
 
     def function(inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return forced_pass(moves, inputs, want_attention)
+        with operations.use(kernels or Kernels()):
+            return forced_pass(moves, inputs, want_attention)
 
     return make_pass(function, moves.frontend, variables)
 

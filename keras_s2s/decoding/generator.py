@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from keras_s2s.config import SpecialIds
+from keras_s2s.decoding.compute_types import check_available, check_layers
 from keras_s2s.decoding.diagnosis import (
     NonFiniteError,
     NonFiniteLogits,
@@ -84,6 +85,7 @@ class Generator:
         self.special_ids = special_ids
         self._lock = lock or FairLock()
         self._gone = 0  # programs of what is no longer kept
+        self._compute_type: str | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -99,6 +101,24 @@ class Generator:
             f"Generator({self.network!r}, backend={keras.backend.backend()}, "
             f"kept={len(self._drivers)} of {KEPT_DRIVERS}, compilations={self.compilations})"
         )
+
+    @property
+    def compute_type(self) -> str | None:
+        """How matrix products are computed: "int8", "bfloat16", or None for the weights' own type.
+
+        Raises:
+            ValueError: set to what backend, processor or model do not have.
+        """
+        return self._compute_type
+
+    @compute_type.setter
+    def compute_type(self, compute_type: str | None) -> None:
+        check_available(compute_type)
+        check_layers(compute_type, self.owner._flatten_layers())
+        with self._lock:
+            self._gone = self.compilations
+            self._forget()
+            self._compute_type = compute_type
 
     @property
     def compilations(self) -> int:
@@ -265,7 +285,9 @@ class Generator:
         self._refresh()
         run = self._forced.get(want_attention)
         if run is None:
-            run = make_forced(self.network, self._variables, want_attention)
+            # In the weights' own type they are Keras' own, which training uses, too.
+            kernels = None if self.compute_type is None else self._prepared
+            run = make_forced(self.network, self._variables, want_attention, kernels)
             self._forced[want_attention] = run
         count = len(sources)
         log_probs: list[Any] = [None] * count
@@ -309,10 +331,11 @@ class Generator:
         # The variables that are compared with are alive: no other can have their ids.
         same = list(map(id, variables)) == list(map(id, self._variables))
         if not same or computation != self._computation or self._prepared is None:
+            check_layers(self.compute_type, self.owner._flatten_layers())
             self._gone = self.compilations
             self._forget()
             self._variables, self._computation = variables, computation
-            self._prepared = make_kernels(self.network)
+            self._prepared = make_kernels(self.network, self.compute_type)
         self._prepared.refresh()
 
     def _non_finite(self, driver: Driver, found: NonFiniteLogits, job: Job) -> NonFiniteError:

@@ -11,6 +11,7 @@ from keras_s2s.checkpoints.preset_folder import refuse_adapted
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.planning import Search, plan_search
 from keras_s2s.decoding.read_sources import refuse_languages_of_ids
+from keras_s2s.export.errors import ExportError
 from keras_s2s.export.formats import export_as, refuse_fixed_search
 from keras_s2s.export.saved_model.verification import verification_of
 from keras_s2s.samplers.output import GenerationOutput
@@ -29,6 +30,7 @@ def export_model(
     verify: bool = True,
     samples: Sequence[str] | None = None,
     text: bool = True,
+    compute_type: str | None = None,
     **options: Any,
 ) -> Path:
     """Writes a model in a format.
@@ -40,6 +42,7 @@ def export_model(
         search: the search that a SavedModel has.
         directory, format, overwrite, verify, samples, text: as in `model.export`.
         languages: default ones of sources and targets, of what is written.
+        compute_type: that of `model.generate`.
         options: of single formats (`formats.FORMATS`); those that are None or False were not asked
             for.
 
@@ -52,6 +55,11 @@ def export_model(
     refuse_adapted(directory, weights, "other engines read plain ones")
     if search.asks_for_something:
         refuse_fixed_search(format)
+    if format == "tf_saved_model" and compute_type is not None:
+        raise ExportError(
+            f"a SavedModel multiplies in the type of the weights, and the model has compute_type="
+            f"{compute_type}, so that their results differ: set model.compute_type = None first"
+        )
     src_lang, tgt_lang = languages
     parts = parts.in_languages(src_lang, tgt_lang)
     if format == "tf_saved_model" and parts.preprocessor is None:

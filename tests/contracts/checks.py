@@ -243,7 +243,9 @@ def likely_plan(probe: Probe, steps: int = 7) -> Plan:
     return Plan(target.decoder_start, (late or written)[-1], target.pad, steps)
 
 
-def check_generation(probe: Probe, sampler: Any = None, plan: Plan | None = None) -> None:
+def check_generation(
+    probe: Probe, sampler: Any = None, plan: Plan | None = None, tolerance: float = 1e-5
+) -> None:
     """Well-formed hypotheses, scored as the model scores them, whatever the batch."""
     model = probe.model
     sampler = sampler or Beam(3, length_penalty=0.7, num_return_sequences=3)
@@ -266,9 +268,9 @@ def check_generation(probe: Probe, sampler: Any = None, plan: Plan | None = None
     )
     sums = np.asarray([part.sum() for part in log_probs])
     norms = lengths ** getattr(sampler, "length_penalty", 0.0)
-    np.testing.assert_allclose(scores, sums / norms, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(scores, sums / norms, rtol=tolerance, atol=tolerance)
     for row, size, part in zip(token_log_probs, lengths, log_probs, strict=True):
-        np.testing.assert_allclose(row[:size], part, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(row[:size], part, rtol=tolerance, atol=tolerance)
         assert not row[size:].any()
     ranked = scores.reshape(len(sources), n)
     assert (np.diff(ranked, axis=1) <= 0).all(), "n-best list is not sorted"
@@ -278,7 +280,7 @@ def check_generation(probe: Probe, sampler: Any = None, plan: Plan | None = None
     first = output.token_ids[0]
     np.testing.assert_array_equal(first[..., :width], alone.token_ids[0])
     assert (first[..., width:] == plan.pad).all()
-    np.testing.assert_allclose(output.scores[0], alone.scores[0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(output.scores[0], alone.scores[0], rtol=tolerance, atol=tolerance)
 
 
 def check_well_formed(ids: np.ndarray, lengths: np.ndarray, plan: Plan) -> None:

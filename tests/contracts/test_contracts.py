@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 from contracts import checks
+from rounded_types import EVERY_TYPE
 from small_models import (
     VARIANTS,
     Probe,
@@ -115,6 +116,21 @@ def test_source_reaches_every_position(probe):
 @pytest.mark.parametrize("name", covered(MODELS, GENERATION_COVER))
 def test_generation(name):
     checks.check_generation(probe_of(name))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("compute_type", EVERY_TYPE)
+def test_generation_in_compute_types(name, compute_type):
+    """Rounding follows the last bit of float32: in vectors of `WIDTH` one number rounded the other
+    way is seen in the result.
+    """
+    probe = probe_of(name)
+    plain = checks.likely_plan(probe)
+    probe.model.compute_type = compute_type
+    try:
+        checks.check_generation(probe, plan=plain, tolerance=0.03)
+    finally:
+        probe.model.compute_type = None
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ import keras
 import numpy as np
 import pytest
 from documentation import supplies
+from rounded_types import is_here
 from small_models import COMPILES
 
 import keras_s2s as s2s
@@ -162,6 +163,8 @@ def place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def problems(test: doctest.DocTest) -> str:
     """What a docstring's examples print otherwise than they say; empty where all is well."""
+    if "compute_type" in test.docstring and "int8" in test.docstring and not is_here("int8"):
+        pytest.skip("not on this processor")
     supplied = {name: SUPPLIED[name]() for name in names_in(test) & set(SUPPLIED)}
     if "model" in supplied:
         # Another example may have frozen weights, or added some, since it was compiled. What it has

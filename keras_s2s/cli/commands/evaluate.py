@@ -11,6 +11,7 @@ import typer
 
 from keras_s2s.cli.arguments import (
     BatchSizeOption,
+    ComputeTypeOption,
     ModelArgument,
     OverlongOption,
     check_files,
@@ -63,6 +64,7 @@ def evaluate(
     ] = None,
     batch_size: BatchSizeOption = 64,
     overlong: OverlongOption = "error",
+    compute_type: ComputeTypeOption = None,
     **generation_options: Any,
 ) -> None:
     """Measures a model on a test set, and prints the results as JSON on the last line.
@@ -81,7 +83,7 @@ def evaluate(
         raise ValueError("give --source and --target, or --questions")
     options = read_generation_options(generation_options)
     files = [path for path in (source, target, questions) if path is not None]
-    check_files(model, files, output, overlong)
+    check_files(model, files, output, overlong, compute_type)
     import_backend()
     show_messages()
     from keras_s2s.data.files.pairs import is_blank, read_aligned
@@ -95,7 +97,7 @@ def evaluate(
         assert source is not None and target is not None
         lines, pairs = read_aligned(source, target)
     place = f"{questions}, pair" if questions is not None else f"{source}, line"
-    loaded = load_text_model(model)
+    loaded = load_text_model(model, compute_type=compute_type)
     preprocessor = loaded.preprocessor
     measured = TextMetrics(
         names,

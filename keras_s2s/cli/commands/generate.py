@@ -11,6 +11,7 @@ import typer
 
 from keras_s2s.cli.arguments import (
     BatchSizeOption,
+    ComputeTypeOption,
     ModelArgument,
     OverlongOption,
     check_files,
@@ -61,6 +62,7 @@ def generate(
     tgt_lang: Annotated[str | None, typer.Option(help="Language to generate in.")] = None,
     batch_size: BatchSizeOption = 32,
     overlong: OverlongOption = "error",
+    compute_type: ComputeTypeOption = None,
     scores: Annotated[
         bool, typer.Option("--scores", help="Put its score and a tab before each text.")
     ] = False,
@@ -90,10 +92,10 @@ def generate(
     if scores and as_json:
         raise ValueError("--scores and --json exclude each other; --json has the scores, too")
     options = read_generation_options(generation_options)
-    check_files(model, [input, document], output, overlong)
+    check_files(model, [input, document], output, overlong, compute_type)
     import_backend()
     show_messages()
-    loaded = load_text_model(model)
+    loaded = load_text_model(model, compute_type=compute_type)
     options = call_options(options, src_lang=src_lang, tgt_lang=tgt_lang, batch_size=batch_size)
     if document is not None and document_format is not None:
         generate_from_document(loaded, document, document_format, output, options)

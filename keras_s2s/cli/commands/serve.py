@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from keras_s2s.cli.arguments import OverlongOption, check_model, check_overlong
+from keras_s2s.cli.arguments import (
+    ComputeTypeOption,
+    OverlongOption,
+    check_compute_type,
+    check_model,
+    check_overlong,
+)
 from keras_s2s.cli.generation_options import read_generation_options, takes_generation_options
 from keras_s2s.cli.messages import show_messages
 from keras_s2s.cli.quiet import BACKENDS, import_backend
@@ -49,6 +55,7 @@ def serve(
         typer.Option(help="How text is split for a CTranslate2 folder: space or character."),
     ] = None,
     overlong: OverlongOption = "error",
+    compute_type: ComputeTypeOption = None,
     max_batch_size: Annotated[
         int, typer.Option(min=1, help="Most texts that are computed together.")
     ] = 32,
@@ -90,6 +97,7 @@ def serve(
     from keras_s2s.serving.own_thread import in_own_thread
 
     check_overlong(overlong)
+    check_compute_type(compute_type)
     options = read_generation_options(generation_options)
     arguments = [read_argument(text) for text in models]
     names = [argument.name for argument in arguments]
@@ -130,6 +138,7 @@ def serve(
                     *(argument, options, pairs.get(argument.name)),
                     overlong=cast(Any, overlong),
                     tokenizer=cast(Any, tokenizer),
+                    compute_type=cast(Any, compute_type),
                 )
                 for argument in arguments
             ]

@@ -11,6 +11,8 @@ from keras_s2s.decoding.drivers.eager_driver import EagerDriver
 from keras_s2s.decoding.drivers.jax_driver import JaxDriver
 from keras_s2s.decoding.drivers.tensorflow_driver import TensorFlowDriver
 from keras_s2s.decoding.loop import Loop, Moves
+from keras_s2s.layers.kernels.bfloat16_weights import BFloat16Weights
+from keras_s2s.layers.kernels.int8_weights import Int8Weights
 from keras_s2s.layers.kernels.operations import Kernels
 from keras_s2s.layers.kernels.prepared_weights import PreparedWeights
 from keras_s2s.layers.kernels.transposed_table import TransposedTable
@@ -23,10 +25,23 @@ DRIVERS: dict[str, type[Driver]] = {
 }
 
 
-def make_kernels(moves: Moves) -> Kernels:
-    """Returns the kernels with which the running backend decodes fastest."""
+#: The kernels of PyTorch by compute type.
+PREPARED: dict[str | None, type[PreparedWeights]] = {
+    None: PreparedWeights,
+    "int8": Int8Weights,
+    "bfloat16": BFloat16Weights,
+}
+
+
+def make_kernels(moves: Moves, compute_type: str | None = None) -> Kernels:
+    """Returns the kernels with which the running backend decodes fastest.
+
+    Args:
+        compute_type: how matrix products are computed; None: in the weights' own type. See
+            `compute_types.py` for where the others may be used.
+    """
     if keras.backend.backend() == "torch":
-        return PreparedWeights()
+        return PREPARED[compute_type]()
     return TransposedTable(getattr(moves, "tied_table", None))
 
 

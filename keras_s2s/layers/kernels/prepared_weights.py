@@ -4,11 +4,14 @@ On the CPU oneDNN multiplies few rows with a float32 matrix two to three times a
 matrix is stored in oneDNN's own block layout. Such a copy is made once, and again only where the
 weight has changed: a checksum of the bits of every weight is compared at the start of each
 generation, so that changes are noticed however they were made.
+
+Other sets of kernels multiply otherwise and share all of this: `int8_weights.py`,
+`bfloat16_weights.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -29,7 +32,7 @@ class Prepared(NamedTuple):
         sources: tensors of the variables it was made of, `[D, N]` each and side by side; or one
             token table `[N, D]`.
         checksums: of their bits when it was made ready.
-        matrix: packed by oneDNN, or `[N, D]` as PyTorch multiplies it.
+        matrix: packed by `PreparedWeights.pack`, or `[N, D]` as PyTorch multiplies it.
         packed: which of both.
     """
 
@@ -89,11 +92,38 @@ class PreparedWeights(Kernels):
             and getattr(layer, "quantization_mode", None) is None
         )
 
+    # ------------------------------------------------------------------ products
+
+    def pack(self, matrix: Tensor) -> Any:
+        """Packs a float32 matrix `[N, D]` of finite numbers, for `product`."""
+        import torch
+
+        return torch.ops.mkldnn._reorder_linear_weight(matrix, None)
+
+    def product(self, x: Tensor, packed: Any, bias: Tensor, activation: str | None) -> Tensor:
+        """Multiplies `x [..., D]` by what `pack` returned, adds a bias `[N]` or None, and applies
+        one of `FUSED` or None.
+        """
+        import torch
+
+        name, variant = FUSED[activation] if activation else ("none", "")
+        return torch.ops.mkldnn._linear_pointwise.default(x, packed, bias, name, [], variant)
+
+    def _multiply(
+        self, x: Tensor, prepared: Prepared, bias: Tensor, activation: str | None = None
+    ) -> Tensor:
+        """Computes `product`, where the matrix is packed; where it is not, without activation."""
+        import torch
+
+        if prepared.packed:
+            return self.product(x, prepared.matrix, bias, activation)
+        return torch.nn.functional.linear(x, prepared.matrix, bias)
+
     # ------------------------------------------------------------------ operations
 
     def linear(self, dense: keras.layers.Dense, x: Tensor) -> Tensor:
         known = self._known((dense,))
-        return dense(x) if known is None else multiply(x, known[0], known[1])
+        return dense(x) if known is None else self._multiply(x, known[0], known[1])
 
     def heads(
         self, denses: Sequence[keras.layers.Dense], x: Tensor, num_heads: int, scale: float | None
@@ -104,14 +134,14 @@ class PreparedWeights(Kernels):
             parts = [first if scale is None else first * scale, *rest]
             return [self.split_heads(part, num_heads) for part in parts]
         # One product in place of several: each costs a call, whatever its size.
-        y = multiply(x, known[0], known[1]).unflatten(-1, (len(denses), num_heads, -1))
+        y = self._multiply(x, known[0], known[1]).unflatten(-1, (len(denses), num_heads, -1))
         return y.permute(2, 0, 3, 1, 4).unbind()  # [B, T, n, H, D] -> n times [B, H, T, D]
 
     def activated(self, activation: str, dense: keras.layers.Dense, x: Tensor) -> Tensor:
         known = self._known((dense,))
         if known is None or not known[0].packed or activation not in FUSED:
             return ACTIVATIONS[activation](self.linear(dense, x))
-        return multiply(x, known[0], known[1], *FUSED[activation])
+        return self._multiply(x, known[0], known[1], activation)
 
     def _known(
         self, denses: tuple[keras.layers.Dense, ...], scale: float | None = None
@@ -153,7 +183,7 @@ class PreparedWeights(Kernels):
                 return super().logits(table, x, bias)
             matrix = self._prepare([table.embeddings.value], is_table=True)
             known = self._layers[id(table)] = (matrix, table)
-        return multiply(x, known[0], None if bias is None else bias.value).float()
+        return self._multiply(x, known[0], None if bias is None else bias.value).float()
 
     def layer_norm(self, norm: keras.layers.Layer, x: Tensor) -> Tensor:
         known = self._layers.get(id(norm))
@@ -265,7 +295,7 @@ class PreparedWeights(Kernels):
         known = self._matrices.get(key)
         shapes = [source.shape for source in sources]
         if known is None or [source.shape for source in known.sources] != shapes:
-            known = prepare(sources, is_table=is_table, scale=scale)
+            known = prepare(sources, self.pack, is_table=is_table, scale=scale)
             if known is None:
                 return None
             if known.packed or not packs(known.sources):
@@ -302,20 +332,23 @@ def checksum(tensor: Tensor) -> tuple[bytes, bytes]:
 
 
 def prepare(
-    sources: Sequence[Any], *, is_table: bool = False, scale: float | None = None
+    sources: Sequence[Any],
+    pack: Callable[[Tensor], Any],
+    *,
+    is_table: bool = False,
+    scale: float | None = None,
 ) -> Prepared | None:
-    """Prepares a matrix: packed by oneDNN on the CPU in float32, unchanged elsewhere.
+    """Prepares a matrix: packed on the CPU in float32, unchanged elsewhere.
 
     Args:
         sources: kernels `[D, N]`, put side by side; or one table `[N, D]`.
+        pack: packs a matrix `[N, D]`.
         scale: a factor of the first one.
 
     Returns:
         None for several sources, or a scaled one, where nothing is packed: a plain copy of them
         gains nothing.
     """
-    import torch
-
     tensors = tuple(source.detach() for source in sources)
     checksums = tuple(map(checksum, tensors)) if packs(tensors) else ()
     # oneDNN's ReLU turns NaN into zero; PyTorch's does not, so that it is seen in the end.
@@ -326,8 +359,7 @@ def prepare(
     matrix = tensors[0] if is_table else side_by_side(scaled).t()  # both take [N, D]
     if not packable:
         return Prepared(tensors, (), matrix, False)
-    packed = torch.ops.mkldnn._reorder_linear_weight(matrix, None)
-    return Prepared(tensors, checksums, packed, True)
+    return Prepared(tensors, checksums, pack(matrix), True)
 
 
 def packs(tensors: Sequence[Any]) -> bool:
@@ -347,23 +379,21 @@ def sums_are_finite(sums: tuple[bytes, bytes]) -> bool:
     return bool(np.isfinite(np.frombuffer(sums[0], np.float32)).all())
 
 
+def activate_in_place(y: Tensor, activation: str | None) -> Tensor:
+    """Applies one of `FUSED`, or None, to the result of a product, in place, and returns it."""
+    import torch
+
+    if activation is None:
+        return y
+    if activation == "relu":
+        return y.relu_()
+    if activation == "silu":
+        return torch.nn.functional.silu(y, inplace=True)
+    return torch.ops.aten.gelu_.default(y, approximate=FUSED[activation][1])
+
+
 def side_by_side(tensors: Sequence[Any]) -> Tensor:
     """Concatenates tensors `[..., N]` along the last axis."""
     import torch
 
     return tensors[0] if len(tensors) == 1 else torch.cat(tuple(tensors), dim=-1)
-
-
-def multiply(
-    x: Tensor, prepared: Prepared, bias: Tensor, activation: str = "none", variant: str = ""
-) -> Tensor:
-    """Multiplies `x [..., D]` by a prepared matrix, adds a bias `[N]` or None, and activates if
-    packed.
-    """
-    import torch
-
-    if prepared.packed:
-        return torch.ops.mkldnn._linear_pointwise.default(
-            x, prepared.matrix, bias, activation, [], variant
-        )
-    return torch.nn.functional.linear(x, prepared.matrix, bias)

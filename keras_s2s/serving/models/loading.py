@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_s2s.checkpoints.ctranslate2.vocabulary import TokenizerChoice
+from keras_s2s.options.compute_types import ComputeType
 from keras_s2s.serving.models.languages import ModelLanguages, client_codes
 from keras_s2s.serving.models.served_model import ServedModel
 from keras_s2s.text.preprocessor import Preprocessor
@@ -116,6 +117,7 @@ def load_served(
     languages: str | None = None,
     overlong: Overlong = "error",
     tokenizer: TokenizerChoice = None,
+    compute_type: ComputeType | None = None,
 ) -> ServedModel:
     """Loads a model to serve.
 
@@ -125,6 +127,7 @@ def load_served(
         languages: declared ones, `en:de`; None for those of the model.
         overlong: what is done with a source that is longer than the model's positions.
         tokenizer: how text is split for a CTranslate2 folder, as in `from_preset`.
+        compute_type: how matrix products are computed, as in `from_preset`.
 
     Raises:
         ValueError: there is no such model, it cannot be served, or `options` for a SavedModel,
@@ -140,6 +143,8 @@ def load_served(
             options = {**options, "overlong": overlong}
         if tokenizer is not None:
             options = {**options, "tokenizer": tokenizer}
+        if compute_type is not None:
+            options = {**options, "compute_type": compute_type}
         if options:
             raise ValueError(
                 f"{argument.path} is a SavedModel, whose search is fixed when it is exported; "
@@ -155,7 +160,7 @@ def load_served(
     from keras_s2s.model import Seq2SeqLM
     from keras_s2s.serving.models.preset_model import PresetModel
 
-    model = Seq2SeqLM.from_preset(argument.path, tokenizer=tokenizer)
+    model = Seq2SeqLM.from_preset(argument.path, tokenizer=tokenizer, compute_type=compute_type)
     config = model.special_ids.languages
     if languages is not None:
         known: ModelLanguages | None = ModelLanguages.declared(languages, config)
