@@ -9,6 +9,7 @@ from keras_s2s.config import ConfigError, LanguagesConfig, SpecialIds
 from keras_s2s.config.nearest import close_words
 from keras_s2s.text.pretrained.base import PretrainedTokenizer
 from keras_s2s.text.pretrained.language_codes import MBART, MBART50, NLLB
+from keras_s2s.text.pretrained.language_tags import language_tags
 from keras_s2s.text.pretrained.m2m_100 import M2M100Tokenizer
 from keras_s2s.text.pretrained.marian import MarianTokenizer
 from keras_s2s.text.pretrained.plbart import PLBartTokenizer
@@ -63,6 +64,8 @@ def languages_of(tokenizer: PretrainedTokenizer) -> LanguagesConfig | None:
             source, target = "suffix", "decoder_start"
         elif tokenizer.class_name == "NllbTokenizer" and options.get("legacy_behaviour", False):
             source = "suffix"
+    elif codes := _tags(tokenizer):
+        source, target = "suffix", "decoder_start"
     else:
         return None
     codes = _inside(codes, tokenizer)
@@ -82,6 +85,15 @@ def languages_of(tokenizer: PretrainedTokenizer) -> LanguagesConfig | None:
             },
         }
     )
+
+
+def _tags(tokenizer: PretrainedTokenizer) -> dict[str, int]:
+    """Returns the languages of IndicBART's tokenizer, `hi` for `<2hi>`."""
+    if tokenizer.class_name != "AlbertTokenizer":
+        return {}
+    tags = language_tags(tokenizer.files.declared())
+    ids = {code: tokenizer.token_to_id(tag) for code, tag in tags.items()}
+    return {code: i for code, i in ids.items() if i is not None}
 
 
 def _inside(codes: dict[str, int], tokenizer: PretrainedTokenizer) -> dict[str, int]:

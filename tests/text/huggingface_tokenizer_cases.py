@@ -243,6 +243,101 @@ def bart_old_json(folder: Path) -> Path:
     return write_folder(saved, "bart", {"tokenizer.json": pipeline})
 
 
+CODET5_SENTINELS = [f"<extra_id_{i}>" for i in reversed(range(100))]
+
+
+@case
+def codet5(folder: Path) -> Path:
+    """A T5 with the tokenizer of RoBERTa, whose ids begin `<pad> <s> </s> <unk>`."""
+    vocab, merges = byte_level_files()
+    first = ["<pad>", "<s>", "</s>", "<unk>", "<mask>"]
+    tokens = [*first, *(token for token in json.loads(vocab) if token not in first)]
+    names = {"bos": "<s>", "eos": "</s>", "unk": "<unk>", "sep": "</s>", "pad": "<pad>"}
+    named = {f"{name}_token": added(token, normalized=True) for name, token in names.items()}
+    named["cls_token"] = added("<s>", normalized=True)
+    named["mask_token"] = added("<mask>", lstrip=True, normalized=True)
+    files = {
+        "vocab.json": {token: i for i, token in enumerate(tokens)},
+        "merges.txt": merges,
+        "added_tokens.json": {t: len(tokens) + i for i, t in enumerate(CODET5_SENTINELS)},
+        "special_tokens_map.json": {**named, "additional_special_tokens": CODET5_SENTINELS},
+        "tokenizer_config.json": {
+            **{key: {"__type": "AddedToken", **value} for key, value in named.items()},
+            "add_prefix_space": False,
+            "errors": "replace",
+            "trim_offsets": True,
+            "model_max_length": 512,
+            "tokenizer_class": "RobertaTokenizer",
+        },
+    }
+    return write_folder(folder, "t5", files)
+
+
+def byte_level_t5(folder: Path) -> Path:
+    """A T5 with byte-pair merges in its `tokenizer.json`, as pko-T5 has them.
+
+    No case like the others: transformers 5 cannot read it by the class that the folder names.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+
+    vocab, merges = byte_level_files()
+    first, old = ["<pad>", "</s>", "<unk>"], ["<s>", "<mask>"]
+    tokens = [*first, *(t for t in json.loads(vocab) if t not in [*first, *old])]
+    pairs = [tuple(line.split(" ")) for line in merges.decode().split("\n")[1:-1]]
+    model = models.BPE({token: i for i, token in enumerate(tokens)}, pairs, unk_token="<unk>")
+    pipeline = Tokenizer(model)
+    pipeline.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    pipeline.decoder = decoders.ByteLevel()
+    pipeline.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    pipeline.add_special_tokens([*first, *SENTINELS])
+    config = {
+        **{"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"},
+        "extra_ids": 100,
+        "additional_special_tokens": SENTINELS,
+        "tokenizer_class": "T5TokenizerFast",
+    }
+    files = {"tokenizer.json": pipeline.to_str().encode(), "tokenizer_config.json": config}
+    return write_folder(folder, "t5", files)
+
+
+@case
+def barthez(folder: Path) -> Path:
+    """A model of SentencePiece with fairseq's ids of its own."""
+    model = sentencepiece_model(special=("<s>", "<pad>", "</s>", "<unk>"), unknown=True)
+    config = {"tokenizer_class": "BarthezTokenizer", "model_max_length": 1024}
+    files = {"sentencepiece.bpe.model": model, "tokenizer_config.json": config}
+    return write_folder(folder, "mbart", files)
+
+
+INDIC_TAGS = [f"<2{code}>" for code in ("as", "bn", "en", "gu", "hi", "ta")]
+
+
+@case
+def indic_bart(folder: Path) -> Path:
+    """An mBART with the tokenizer of ALBERT, and languages as tags."""
+    model = sentencepiece_model(special=("<pad>", "<unk>"), control=("[CLS]", "[SEP]"))
+    listed = ["<s>", "</s>", *INDIC_TAGS]
+    config = {
+        "do_lower_case": False,
+        "keep_accents": True,
+        "remove_space": True,
+        "additional_special_tokens": listed,
+        "tokenizer_class": "AlbertTokenizer",
+    }
+    size = len(pieces(model))
+    files = {
+        "spiece.model": model,
+        "added_tokens.json": {
+            "[MASK]": size,
+            **{t: size + 1 + i for i, t in enumerate(listed)},
+        },
+        "tokenizer_config.json": config,
+    }
+    return write_folder(folder, "mbart", files)
+
+
 @case
 def blenderbot(folder: Path) -> Path:
     vocab, merges = byte_level_files()

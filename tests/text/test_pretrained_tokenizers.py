@@ -104,7 +104,8 @@ def test_texts_are_those_of_transformers(loaded, name):
 def test_named_ids_and_sizes(loaded, name):
     pair = loaded(name)
     ours = pair.ours.source
-    for key in ("pad", "unk", "bos", "eos"):
+    # IndicBART's `<s>` and `</s>` are special tokens beside those of ALBERT, which have the names.
+    for key in ("pad", "unk", *(() if name == "indic_bart" else ("bos", "eos"))):
         assert getattr(ours, f"{key}_id") == getattr(pair.theirs, f"{key}_token_id"), key
     vocabulary = pair.theirs.get_vocab()
     assert ours.known >= max(vocabulary.values()) + 1

@@ -32,6 +32,7 @@ from keras_s2s.text.pretrained.tokenizer_files import (
     WORDPIECE_VOCAB,
     TokenizerFiles,
 )
+from keras_s2s.text.pretrained.tokenizer_json import json_is_unigram
 
 _GENERIC = "TokenizersBackend"
 
@@ -239,6 +240,9 @@ def tokenizer_class(
     if own == _GENERIC and TOKENIZER_JSON in files:
         return _GENERIC
     choice = name or own
+    if choice == "T5Tokenizer" and TOKENIZER_JSON in files and not json_is_unigram(files):
+        # A T5 of byte-pair merges (pko-T5): transformers 4 reads the file as it is, 5 not at all.
+        return _GENERIC
     if choice in _PYTHON or (choice in BUILDERS and choice != _GENERIC):
         return choice
     if TOKENIZER_JSON in files:

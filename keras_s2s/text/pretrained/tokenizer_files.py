@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_s2s.config import ConfigError, MissingFileError
+from keras_s2s.config.git_pointers import is_pointer, pointer_message
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
 TOKENIZER_JSON = "tokenizer.json"
@@ -133,10 +134,11 @@ class TokenizerFiles:
     def from_folder(cls, folder: str | Path) -> TokenizerFiles:
         """Reads the tokenizer files of a folder."""
         folder = Path(folder)
-        contents = {
-            name: (folder / name).read_bytes() for name in ALL_FILES if (folder / name).is_file()
-        }
-        return cls(contents, str(folder))
+        paths = {name: folder / name for name in ALL_FILES if (folder / name).is_file()}
+        for path in paths.values():
+            if is_pointer(path):
+                raise ConfigError(pointer_message(path))
+        return cls({name: path.read_bytes() for name, path in paths.items()}, str(folder))
 
     def __contains__(self, name: str) -> bool:
         return name in self.contents

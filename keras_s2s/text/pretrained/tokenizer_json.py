@@ -32,6 +32,11 @@ def _model(files: TokenizerFiles) -> dict[str, Any]:
     return model
 
 
+def json_is_unigram(files: TokenizerFiles) -> bool:
+    """Returns whether `tokenizer.json` holds the pieces and scores of a Unigram model."""
+    return isinstance(_model(files)["vocab"], list)
+
+
 def json_scores(files: TokenizerFiles) -> Scored:
     vocab = _model(files)["vocab"]
     if not isinstance(vocab, list):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from keras_s2s.text.pretrained.language_tags import BOS, EOS, language_tags
 from keras_s2s.text.pretrained.pipelines.pipeline_parts import (
     Draft,
     fairseq_named,
@@ -164,13 +165,15 @@ def albert(files: TokenizerFiles, declared: Declared) -> Draft:
         rules.append(precompiled(charsmap))
     pipeline.normalizer = normalizers.Sequence(rules)
     split_at_white_space(pipeline, prefix=bool(options.get("add_prefix_space", True)))
+    extra = declared.extra if declared.extra is not None else additional or ()
+    if language_tags(declared):
+        # As the model was trained. transformers puts [CLS] and [SEP] around a text unless a call
+        # says that it brings its own special tokens, as IndicBART's page does.
+        named = {**named, "bos_token": BOS, "eos_token": EOS}
+        return Draft(pipeline, named, extra, make_template([], [EOS]))
     first, last = str(named["cls_token"]), str(named["sep_token"])
-    return Draft(
-        pipeline,
-        named,
-        declared.extra if declared.extra is not None else additional or (),
-        _own_template(files, declared, named, default=([first], [last])),
-    )
+    template = _own_template(files, declared, named, default=([first], [last]))
+    return Draft(pipeline, named, extra, template)
 
 
 def gpt2(files: TokenizerFiles, declared: Declared) -> Draft:

@@ -121,7 +121,10 @@ def _t5(files: TokenizerFiles, declared: Declared) -> Draft:
         additional = list(sentinels)
     elif not any("<extra_id_" in str(token) for token in additional):
         additional = [*additional, *sentinels]
-    pipeline = Tokenizer(models.Unigram(vocab, unk_id=2, byte_fallback=False))
+    # transformers 5 takes 2, which is EOS where a vocabulary begins `<unk> <s> </s>` (MADLAD-400).
+    unknown = str(named["unk_token"])
+    position = next((i for i, (piece, _) in enumerate(vocab) if piece == unknown), 2)
+    pipeline = Tokenizer(models.Unigram(vocab, unk_id=position, byte_fallback=False))
     if charsmap:
         pipeline.normalizer = precompiled(charsmap)
     split_at_white_space(pipeline)
@@ -264,6 +267,31 @@ def _nllb(files: TokenizerFiles, declared: Declared) -> Draft:
     return Draft(pipeline, named, NLLB if extra is None else extra)
 
 
+def _barthez(files: TokenizerFiles, declared: Declared) -> Draft:
+    """Builds the pipeline of BARThez: a unigram model whose pieces have fairseq's ids already."""
+    from tokenizers import Regex, Tokenizer, models, normalizers
+
+    named = fairseq_named(declared, Added("<mask>", lstrip=True))
+    if TOKENIZER_JSON in files:
+        vocab, given = json_scores(files), declared.additional
+    else:
+        proto = read_proto(files, FAIRSEQ_MODEL, "BarthezTokenizer")
+        vocab, given = proto.pieces, spm_added(proto)
+    pipeline = Tokenizer(models.Unigram(vocab, unk_id=3, byte_fallback=False))
+    pipeline.normalizer = normalizers.Sequence(
+        [
+            normalizers.Replace(Regex(r"\s{2,}|[\n\r\t]"), " "),
+            normalizers.NFC(),
+            normalizers.Strip(left=False, right=True),
+        ]
+    )
+    metaspace(pipeline, prefix=bool(declared.options.get("add_prefix_space", True)))
+    extra = declared.extra if declared.extra is not None else given or ()
+    # Written where transformers 5 has forgotten it, too: without a tokenizer.json.
+    around = make_template([str(named["cls_token"])], [str(named["sep_token"])])
+    return Draft(pipeline, named, extra, around)
+
+
 def _byte_level(files: TokenizerFiles, declared: Declared, *, blenderbot: bool = False) -> Draft:
     """Builds the pipeline of BART and similar models: byte-level byte-pair merges as in GPT-2."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
@@ -318,6 +346,7 @@ BUILDERS: dict[str, Callable[[TokenizerFiles, Declared], Draft]] = {
     "PegasusTokenizer": _pegasus,
     "MBartTokenizer": _mbart,
     "MBart50Tokenizer": _mbart50,
+    "BarthezTokenizer": _barthez,
     "NllbTokenizer": _nllb,
     "RobertaTokenizer": _byte_level,
     "BlenderbotTokenizer": functools.partial(_byte_level, blenderbot=True),
