@@ -133,7 +133,8 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
             source: a name out of `list_presets()`; a folder that `save_to_preset` wrote; a Hugging
                 Face folder, or one on their hub, `hf://organisation/name`; a CTranslate2 folder; a
                 KerasHub folder, or a `keras_hub` backbone or task of BART or T5; a folder with the
-                state dict of a recurrent model from PyTorch and a `torch_rnn.yaml`.
+                state dict of a recurrent model from PyTorch and a `torch_rnn.yaml`; a model of
+                Marian: `.npz`, `.bin`, `.decoder.yml`, or its folder.
             load_weights: False gives random weights. Zoo entries that describe an architecture
                 have no others; those of public checkpoints then need no download.
             preprocessor: text <-> ids for a zoo entry; sets vocabulary sizes and special ids.

@@ -12,7 +12,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from keras_s2s.catalog.model_formats import readable_sources
 from keras_s2s.catalog.strict_yaml import read_yaml
+from keras_s2s.catalog.unknown_models import what_is
 from keras_s2s.config import ConfigError
 from keras_s2s.config.nearest import close_words, did_you_mean, either
 
@@ -169,13 +171,8 @@ def no_such_model(name_or_path: str | Path, *, zoo: Path | None = None) -> Confi
     """
     written = str(name_or_path)
     path = Path(name_or_path).expanduser()
-    folders = (
-        "a folder that save_to_preset or `keras-s2s train` wrote, one of Hugging Face's or "
-        "CTranslate2's, a model of Marian (.npz, .bin, .decoder.yml)"
-    )
     if path.is_file():
-        load = " A .keras file is for keras.saving.load_model." if path.suffix == ".keras" else ""
-        return ConfigError(f"{written} is a file; give {folders}, or the name of a preset.{load}")
+        return ConfigError(what_is(Path(written)))
     message = f"{written}: no such folder"
     if not _has_folders(written):
         message += ", and no preset has this name"
@@ -188,10 +185,7 @@ def no_such_model(name_or_path: str | Path, *, zoo: Path | None = None) -> Confi
         message += f"; did you mean {either(dict.fromkeys(near))}?"
         on_hub = _HUB_NAME.fullmatch(written) and not path.parent.is_dir()
         return ConfigError(message + (f" On the hub: hf://{written}" if on_hub else ""))
-    return ConfigError(
-        f"{message}; give {folders}, hf://organisation/name, or the name of a preset "
-        "(keras-s2s zoo list)"
-    )
+    return ConfigError(f"{message}; give {readable_sources(names_only=True)} (keras-s2s zoo list)")
 
 
 def nearest_or_all(name: str, names: list[str], what: str) -> str:

@@ -20,6 +20,7 @@ from keras.backend import is_float_dtype
 
 from keras_s2s.atomic_writing import moved_into
 from keras_s2s.catalog.strict_yaml import read_yaml
+from keras_s2s.catalog.unknown_models import what_is_in
 from keras_s2s.checkpoints.assignment import Assignments
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.files.safetensors_file import SafetensorsFile
@@ -40,14 +41,10 @@ def is_preset_folder(path: str | Path) -> bool:
 
 
 def not_a_preset_folder(path: str | Path) -> CheckpointError:
-    """Returns the error for a folder of none of the known kinds."""
-    found = sorted(entry.name for entry in Path(path).iterdir())[:8]
-    return CheckpointError(
-        f"{path}: no model in this folder: it has neither {CONFIG_FILE} (ours), nor config.json "
-        "with a model_type (Hugging Face) or a keras_hub class (KerasHub), nor model.bin "
-        "(CTranslate2), nor torch_rnn.yaml (a recurrent model from PyTorch, "
-        "docs/checkpoints.md); it has " + (", ".join(found) or "no files")
-    )
+    """Returns the error for a folder of none of the known kinds: what was found, which format is
+    nearest, and what lacks for it.
+    """
+    return CheckpointError(what_is_in(Path(path)))
 
 
 def named_weights(variables: Sequence[Any]) -> dict[str, Any]:

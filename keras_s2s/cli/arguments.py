@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from keras_s2s.catalog.model_formats import readable_sources
 from keras_s2s.options.compute_types import COMPUTE_TYPES, check_name
 
 HUB = "hf://"
@@ -18,10 +19,7 @@ MARIAN_FILES = (".npz", ".bin", ".decoder.yml", "decoder.yml")
 
 ModelArgument = Annotated[
     str,
-    typer.Argument(
-        help="A model folder, a model of Marian (.npz, .bin, .decoder.yml), or "
-        "hf://organisation/name."
-    ),
+    typer.Argument(help=f"A model: {readable_sources(names_only=True)}."),
 ]
 BatchSizeOption = Annotated[int, typer.Option(min=1, help="Texts decoded at a time.")]
 OverlongOption = Annotated[

@@ -22,6 +22,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.files.tensor_file import refuse_pointer
 
 FILE_NAME = "model.bin"
 VERSIONS = range(2, 7)
@@ -85,6 +86,7 @@ class CTranslate2File:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        refuse_pointer(self.path)
         # Read, not mapped: mapped pages count as the process's memory until the file is closed, so
         # that a whole model would be held twice.
         self._file = self.path.open("rb")

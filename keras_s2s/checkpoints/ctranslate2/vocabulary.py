@@ -124,8 +124,9 @@ def read_vocabularies(folder: Path, unk_token: str) -> tuple[list[str], list[str
                 f"{folder}: {several[0]} is one vocabulary of several: source factors have no "
                 "counterpart here"
                 if several
-                else f"{folder}: {side}_vocabulary.json (or .txt) is missing, and so is "
-                "shared_vocabulary.json; copy it from where the model was converted"
+                else f"{folder}: a CTranslate2 folder, but {side}_vocabulary.json (or .txt) is "
+                "missing, and so is shared_vocabulary.json; copy it from where the model was "
+                "converted"
             )
         sides.append(tokens)
     return sides[0], sides[1]

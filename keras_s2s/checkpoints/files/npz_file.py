@@ -15,6 +15,7 @@ from keras_s2s.checkpoints.files.tensor_file import (
     broken,
     closing_on_error,
     is_known_dtype,
+    refuse_pointer,
 )
 
 _END = ".npy"
@@ -44,6 +45,7 @@ class NpzFile(TensorFile):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        refuse_pointer(path)
         try:
             self._archive = zipfile.ZipFile(path)
         except _DAMAGED as error:

@@ -22,6 +22,7 @@ from keras_s2s.checkpoints.files.tensor_file import (
     closing_on_error,
     open_bytes,
     read_array,
+    refuse_pointer,
 )
 
 _DTYPES = {
@@ -62,6 +63,7 @@ class SafetensorsFile(TensorFile):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        refuse_pointer(path)
         self._file = open_bytes(path)
         with closing_on_error(self._file):
             header, self._start = self._read_header()

@@ -12,6 +12,7 @@ from typing import IO, Literal, NamedTuple
 import numpy as np
 
 from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.config.git_pointers import is_pointer, pointer_message
 
 #: The library whose names and layouts a file has.
 Layout = Literal["torch", "tensorflow", "flax"]
@@ -22,9 +23,6 @@ _NUMPY_TYPES = frozenset(
     f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64)
 ) - {"float8"} | {"bool"}
 _ML_TYPES = frozenset({"bfloat16", "float8_e4m3fn", "float8_e5m2"})
-
-# How a file begins that git fetched without its large files.
-_LFS_POINTER = b"version https://git-lfs"
 
 
 class TensorSpec(NamedTuple):
@@ -107,13 +105,8 @@ def refuse_pointer(path: Path) -> None:
     Raises:
         CheckpointError: `path` is such a pointer.
     """
-    with path.open("rb") as file:
-        if file.read(len(_LFS_POINTER)) != _LFS_POINTER:
-            return
-    raise CheckpointError(
-        f"{path}: a Git LFS pointer stands here in place of the weights; run `git lfs pull` in "
-        f"{path.parent}, or give hf://ORGANISATION/NAME as the source"
-    )
+    if is_pointer(path):
+        raise CheckpointError(pointer_message(path))
 
 
 def open_bytes(path: Path) -> IO[bytes]:

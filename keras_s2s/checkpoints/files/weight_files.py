@@ -196,7 +196,7 @@ def _no_weights(folder: Path, names: list[str]) -> CheckpointError:
         advice.append("this is a LoRA adapter: merge it into its base model and save that")
     shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
     return CheckpointError(
-        f"{folder}: no weights here. Looked for {', '.join(wanted)}; "
+        f"{folder}: a Hugging Face folder, but no weights here. Looked for {', '.join(wanted)}; "
         + (f"the folder has {shown}" if names else "the folder is empty")
         + "".join(f"; {text}" for text in advice)
     )

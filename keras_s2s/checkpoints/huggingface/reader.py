@@ -41,6 +41,7 @@ from keras_s2s.checkpoints.stored_tensors import (
 )
 from keras_s2s.checkpoints.variable_shapes import variable_shapes
 from keras_s2s.config import OriginConfig, PresetConfig, merge, read_config, spread_shared
+from keras_s2s.config.nearest import did_you_mean
 
 CONFIG_FILE = "config.json"
 GENERATION_FILE = "generation_config.json"
@@ -130,11 +131,32 @@ class HuggingFaceFolder:
             )
         family = family_of(model_type)
         if family is None:
-            raise CheckpointError(
-                f"{self.config_path}: model_type is {model_type!r}; the zoo has families for "
-                + ", ".join(sorted(families_by_model_type()))
-            )
+            raise CheckpointError(f"{self.config_path}: {self._no_family(model_type)}")
         return family
+
+    def _no_family(self, model_type: Any) -> str:
+        """Returns why a model_type cannot be read, and what is nearest."""
+        families = sorted(families_by_model_type())
+        known = f"the zoo has families for {', '.join(families)}"
+        half = family_of(model_type, half=True)
+        if half is not None:
+            return (
+                f"model_type is {model_type!r}, an encoder or decoder alone; "
+                "Seq2SeqLM.from_encoder_decoder(ENCODER, DECODER) puts two of them together. As "
+                f"whole models {known}"
+            )
+        classes = self.config.get("architectures")
+        classes = [each for each in classes if isinstance(each, str)] if classes else []
+        if any(each.endswith(("ForCausalLM", "LMHeadModel")) for each in classes):
+            return (
+                f"model_type is {model_type!r}, a decoder alone ({', '.join(classes)}); only "
+                f"encoder-decoders can be read: {known}"
+            )
+        near = did_you_mean(str(model_type), families)
+        return (
+            f"model_type is {model_type!r}, whose architecture no family of the zoo has; "
+            f"{near + ' ' if near else ''}{known[0].upper() + known[1:]}"
+        )
 
     def _preset(self, family: Mapping[str, Any]) -> PresetConfig:
         config = single_ids(self.config)

@@ -171,7 +171,10 @@ def _vocabularies(
         if missing:
             return None, [f"the vocabulary {missing[0]} is missing: the model works on ids"]
         return (found[0], found[1]), []
-    return _beside(model), []
+    beside = _beside(model)
+    if beside is None:
+        return None, ["no vocabulary (.spm, .yml, .vocab) is beside the model: it works on ids"]
+    return beside, []
 
 
 def _beside(model: Path) -> tuple[Path, Path] | None:

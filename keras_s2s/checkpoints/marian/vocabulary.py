@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.files.tensor_file import refuse_pointer
 from keras_s2s.checkpoints.marian.model_files import MarianFiles
 from keras_s2s.text.pretrained.marian import MarianTokenizer
 from keras_s2s.text.pretrained.sentencepiece_file import SentencePieceFileTokenizer
@@ -66,6 +67,8 @@ def read_vocabularies(
     if files.vocabularies is None:
         return None
     first, second = files.vocabularies
+    for path in (first, second, *(files.pieces or ())):
+        refuse_pointer(path)
     if files.pieces is not None:
         return _opus(files, sizes)
     source = _read(first, sizes[0])

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from keras_s2s.catalog.model_formats import readable_sources, written_formats
 from keras_s2s.cli.arguments import check_input, check_model, load_model
 from keras_s2s.cli.messages import show_messages
 from keras_s2s.cli.quiet import import_backend
@@ -15,17 +16,13 @@ from keras_s2s.cli.quiet import import_backend
 OWN = "keras_s2s"
 #: How the names of files with pairs end; others have a text in each line.
 PAIR_FILES = (".tsv", ".csv", ".jsonl", ".json")
-TO = (OWN, "huggingface", "ctranslate2", "tf_saved_model", "torch_rnn", "marian")
+TO = written_formats()
 
 
 def convert(
     source: Annotated[
         str,
-        typer.Argument(
-            help="A model: a folder of ours, of Hugging Face's or of CTranslate2's, one with "
-            "the state dict of a recurrent model from PyTorch, a model of Marian (.npz, .bin, "
-            ".decoder.yml), or hf://organisation/name."
-        ),
+        typer.Argument(help=f"A model: {readable_sources(names_only=True)}."),
     ],
     target: Annotated[Path, typer.Argument(help="The folder to write.")],
     to: Annotated[str, typer.Option("--to", help=f"The format to write: {', '.join(TO)}.")] = OWN,
