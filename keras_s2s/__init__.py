@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from keras_s2s.config import ConfigError
     from keras_s2s.documents import generate_document
     from keras_s2s.model import Seq2SeqLM
+    from keras_s2s.text.shortlists import learn_shortlist, read_shortlist, write_shortlist
     from keras_s2s.trimming.trim_vocabulary import trim_vocabulary
 
 __all__ = [
@@ -35,11 +36,13 @@ __all__ = [
     "exposure_bias",
     "generate_document",
     "layers",
+    "learn_shortlist",
     "list_halves",
     "list_presets",
     "list_recipes",
     "plot_attention",
     "plot_exposure_bias",
+    "read_shortlist",
     "register_decoder",
     "register_encoder",
     "register_frontend",
@@ -48,6 +51,7 @@ __all__ = [
     "training",
     "trim_vocabulary",
     "word_alignment",
+    "write_shortlist",
 ]
 
 #: Public name: the module it is imported from when it is first used. What needs no network (the
@@ -68,6 +72,9 @@ _HOMES = {
     "register_frontend": "builder",
     "trim_vocabulary": "trimming.trim_vocabulary",
     "word_alignment": "analysis.alignment",
+    "learn_shortlist": "text.shortlists",
+    "read_shortlist": "text.shortlists",
+    "write_shortlist": "text.shortlists",
 }
 
 

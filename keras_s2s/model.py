@@ -41,6 +41,7 @@ from keras_s2s.samplers import LogitsProcessor, Sampler
 from keras_s2s.samplers.checks import whole
 from keras_s2s.text.languages import Language
 from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.shortlists import Shortlist
 from keras_s2s.text.trimming.report import TrimReport
 from keras_s2s.text.truncation import Overlong
 from keras_s2s.training.trainable_model import TrainableModel
@@ -64,6 +65,8 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
     Attributes:
         load_report: what `from_preset` read from a folder of another format; None elsewhere.
         trim_report: what `trim_vocabulary` left out to make this model; None elsewhere.
+        shortlist: the lexical shortlist that lay beside a model of Marian, for
+            `generate(..., shortlist=True)`; None elsewhere. It is not saved with the model.
 
     Example:
         >>> import keras_s2s as s2s
@@ -101,6 +104,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
         self.network = network
         self.load_report: LoadReport | None = None
         self.trim_report: TrimReport | None = None
+        self.shortlist: Shortlist | None = None
         self._turns = FairLock()
         self._generator: Generator | None = None
         self._preprocessor = preprocessor
@@ -192,6 +196,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
                 initialize=not (load_weights and strict and not found.adopts),
                 name=name,
             )
+            model.shortlist = found.shortlist
             if load_weights:
                 model.load_report = found.load(model.weights, strict=strict)
             model.compute_type = compute_type
@@ -261,7 +266,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
 
     @property
     def _parts(self) -> ModelParts:
-        return ModelParts(self.preset, self.network, self._preprocessor)
+        return ModelParts(self.preset, self.network, self._preprocessor, self.shortlist)
 
     @describes_options
     def generate(

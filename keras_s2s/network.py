@@ -113,7 +113,12 @@ class Network:
         return self.decoder.init_state(memory, capacity)
 
     def step(
-        self, tokens: Tensor, state: State, index: Tensor, want_attention: bool = False
+        self,
+        tokens: Tensor,
+        state: State,
+        index: Tensor,
+        want_attention: bool = False,
+        output_ids: tuple[Tensor, Tensor] | None = None,
     ) -> StepOutput:
         """Advances every row by one token.
 
@@ -122,6 +127,8 @@ class Network:
             state: the state so far, of B sources and R = B*K rows.
             index: number of the step, a scalar below the state's capacity.
             want_attention: also return the attention to the source.
+            output_ids: what `of_ids` returned, for the logits of some ids alone;
+                None computes those of all.
 
         Returns:
             `StepOutput`; its logits predict the token after `tokens`.
@@ -129,8 +136,15 @@ class Network:
         vectors = kernels.call(self.target_table, ops.expand_dims(tokens, 1))
         vectors = kernels.call(self.target_embedding, vectors, start=index, training=False)
         hidden, state, attention = self.decoder.step(vectors, state, index, want_attention)
-        logits = kernels.call(self.output, hidden)[:, 0]
+        if output_ids is None:
+            logits = kernels.call(self.output, hidden)[:, 0]
+        else:
+            logits = self.output.over(hidden[:, 0], *output_ids)
         return StepOutput(logits, state, attention, hidden[:, 0])
+
+    def of_ids(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what `step` needs to compute the logits of some ids alone, int `[U]`."""
+        return self.output.of_ids(ids)
 
     def spread(self, state: State, num_beams: int) -> State:
         """Gives each source of a new state `num_beams` equal rows: R = B becomes R = B*K."""
@@ -176,6 +190,11 @@ class Network:
     def tied_table(self) -> keras.layers.ReversibleEmbedding | None:
         """The token table that the output projection is tied to."""
         return self.output.table
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Ids of the target, V."""
+        return self.config.target_vocab_size
 
     @property
     def max_source_length(self) -> int | None:

@@ -11,6 +11,7 @@ from typing import Any, Self
 from keras_s2s.checkpoints.load_report import LoadReport
 from keras_s2s.config import GenerationConfig, PresetConfig
 from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.shortlists import Shortlist
 
 
 class Source(abc.ABC):
@@ -21,6 +22,7 @@ class Source(abc.ABC):
         config: configuration of the model.
         preprocessor: text <-> ids; None where there is no tokenizer.
         notes: remarks for the report.
+        shortlist: candidates of target ids that lay beside the model; None elsewhere.
         adopts: whether the caller's preprocessor may change vocabulary and special ids, since no
             weights depend on them.
     """
@@ -29,6 +31,7 @@ class Source(abc.ABC):
     config: PresetConfig
     preprocessor: Preprocessor | None = None
     notes: Sequence[str] = ()
+    shortlist: Shortlist | None = None
     adopts: bool = False
 
     def check(self, *, strict: bool) -> None:  # noqa: B027  (most have nothing to compare)

@@ -240,6 +240,7 @@ class Marian(Source):
         self.model = MarianModel(path, with_text=with_text)
         self.config = self.model.preset
         self.preprocessor = self.model.preprocessor
+        self.shortlist = self.model.shortlist
         self.notes = list(self.model.notes)
 
     def check(self, *, strict: bool) -> None:

@@ -20,6 +20,7 @@ from keras_s2s.cli.commands.evaluate import evaluate
 from keras_s2s.cli.commands.export import export
 from keras_s2s.cli.commands.generate import generate
 from keras_s2s.cli.commands.serve import serve
+from keras_s2s.cli.commands.shortlist import shortlist
 from keras_s2s.cli.commands.train import train
 from keras_s2s.cli.interrupts import kept_interrupts
 from keras_s2s.cli.messages import hide_messages
@@ -45,6 +46,7 @@ app.command()(evaluate)
 app.command()(convert)
 app.command()(export)
 app.command()(serve)
+app.command()(shortlist)
 app.add_typer(zoo.app, name="zoo")
 
 

@@ -148,6 +148,7 @@ class Generator:
         seeds: np.ndarray | None = None,
         places: Sequence[int] | None = None,
         constraints: Sequence[Constraints] | None = None,
+        candidates: Sequence[np.ndarray] | None = None,
         batch_size: int = 32,
         want_attention: bool = False,
     ) -> GenerationOutput:
@@ -166,12 +167,14 @@ class Generator:
             places: numbers of the sources among the caller's, for rules that use them; None
                 means 0, 1, ...
             constraints: what each source's results must have; for samplers that read phrases.
+            candidates: the ids that each source's results may have; None allows all.
             batch_size: sources decoded at a time (see `decoding/schedule.py`). Sources are sorted
                 by length first, and results are in the order given; they do not depend on the
                 batch size.
             want_attention: also compute the attention of the hypotheses to their sources.
         """
-        job = Job.of(sources, sampler, plan, seed, prefixes, limits, seeds, places, constraints)
+        given = (seed, prefixes, limits, seeds, places, constraints, candidates)
+        job = Job.of(sources, sampler, plan, *given)
         count = len(sources)
         order = sorted(range(count), key=lambda i: len(sources[i]))
         chunks = [order[begin : begin + batch_size] for begin in range(0, count, batch_size)]
@@ -222,19 +225,22 @@ class Generator:
         limits: Sequence[int] | None = None,
         seeds: np.ndarray | None = None,
         places: Sequence[int] | None = None,
+        candidates: Sequence[np.ndarray] | None = None,
         stride: int = 1,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields ids as they are generated, all sources in one batch.
 
         Args:
-            sources, sampler, plan, seed, prefixes, limits, seeds, places: as in `generate`; the ids
-                of the sampler are final when they are chosen (`Sampler.streams`).
+            sources, sampler, plan, seed, prefixes, limits, seeds, places, candidates: as in
+                `generate`; the ids of the sampler are final when they are chosen
+                (`Sampler.streams`).
             stride: steps between two results.
 
         Yields:
             `(ids int32 [B, T], lengths int32 [B])`, T growing.
         """
-        job = Job.of(sources, sampler, plan, seed, prefixes, limits, seeds, places)
+        given = (seed, prefixes, limits, seeds, places, None, candidates)
+        job = Job.of(sources, sampler, plan, *given)
         inputs = job.inputs(self._padded, range(len(sources)))
         with self._turn():
             self._refresh()

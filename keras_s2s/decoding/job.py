@@ -28,6 +28,7 @@ class Job:
         places: numbers of the sources among the caller's; None means 0, 1, ...
         phrases: what their results must have, the fields of `Phrases` as arrays; empty where the
             strategy reads none.
+        candidates: the ids that each source's results may have; None where all.
     """
 
     sources: Sequence[Any]
@@ -38,6 +39,7 @@ class Job:
     limits: Sequence[int]
     places: Sequence[int] | None
     phrases: Mapping[str, np.ndarray]
+    candidates: Sequence[np.ndarray] | None = None
 
     @classmethod
     def of(
@@ -51,17 +53,19 @@ class Job:
         seeds: np.ndarray | None,
         places: Sequence[int] | None,
         constraints: Sequence[Constraints] | None = None,
+        candidates: Sequence[np.ndarray] | None = None,
     ) -> Job:
         """Makes a job from the arguments of `Generator.generate`."""
         return cls(
             sources,
             sampler,
-            with_prefixes(plan, prefixes),
+            replace(with_prefixes(plan, prefixes), shortlisted=candidates is not None),
             row_seeds(seed, len(sources)) if seeds is None else seeds,
             prefixes,
             [plan.steps] * len(sources) if limits is None else limits,
             places,
             phrase_arrays(constraints or [[]] * len(sources)) if sampler.reads_phrases else {},
+            candidates,
         )
 
     def inputs(self, padded: PaddedInputs, chunk: Sequence[int]) -> dict[str, np.ndarray]:
@@ -69,6 +73,11 @@ class Job:
         inputs = padded.generation(
             self.sources, chunk, self.seeds, self.prefixes, self.limits, self.phrases
         )
+        if self.candidates is not None:
+            allowed = np.zeros((len(inputs["places"]), padded.network.vocabulary_size), bool)
+            for row, place in zip(allowed, inputs["places"], strict=True):
+                row[self.candidates[place]] = True
+            inputs["allowed"] = allowed
         if self.places is not None:
             inputs["places"] = np.asarray(self.places, "int32")[inputs["places"]]
         return inputs

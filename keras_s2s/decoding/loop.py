@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import keras
 from keras import ops
 
+from keras_s2s.decoding.candidates import Candidates, among_all, only_allowed
 from keras_s2s.layers.contracts import SOURCE_MASK, Frontend
 from keras_s2s.layers.state import Memory, State, StepOutput, join_rows
 from keras_s2s.samplers.context import Sources
@@ -31,18 +32,27 @@ class Moves(Protocol):
     Attributes:
         frontend: knows the inputs that sources are.
         hidden_dim: width of the decoder's hidden vectors.
+        vocabulary_size: ids of the target.
     """
 
     frontend: Frontend
 
     @property
     def hidden_dim(self) -> int: ...
+    @property
+    def vocabulary_size(self) -> int: ...
+    def of_ids(self, ids: Tensor) -> tuple[Tensor, Tensor]: ...
 
     def encode(self, inputs: Mapping[str, Tensor]) -> Memory: ...
     def init_state(self, memory: Memory, capacity: Tensor) -> State: ...
     def spread(self, state: State, num_beams: int) -> State: ...
     def step(
-        self, tokens: Tensor, state: State, index: Tensor, want_attention: bool = False
+        self,
+        tokens: Tensor,
+        state: State,
+        index: Tensor,
+        want_attention: bool = False,
+        output_ids: tuple[Tensor, Tensor] | None = None,
     ) -> StepOutput: ...
     def reorder(self, state: State, parents: Tensor) -> State: ...
     def select_rows(self, state: State, rows: Tensor) -> State: ...
@@ -73,7 +83,8 @@ class Loop:
                 out: then it is the plan's decoder start.
             capacity: steps to make room for.
 
-        The fields of `Phrases` are inputs too, where the sampler reads them.
+        The fields of `Phrases` are inputs too, where the sampler reads them, and `allowed` `[B, V]`
+        where the plan is shortlisted.
 
         Returns:
             `(fixed, changing)`: `(sources, state.source)` and `(search, tokens, state.beam,
@@ -90,8 +101,9 @@ class Loop:
         phrases: Any = ()
         if self.sampler.reads_phrases:
             phrases = Phrases(*[inputs[name] for name in Phrases._fields])
-        sources = Sources(ids, mask, *[inputs[name] for name in Sources._fields[2:-1]])
-        sources = sources._replace(phrases=phrases)
+        sources = Sources(ids, mask, *[inputs[name] for name in Sources._fields[2:-2]])
+        allowed = inputs["allowed"] if self.plan.shortlisted else ()
+        sources = sources._replace(phrases=phrases, allowed=allowed)
         state = self.moves.init_state(self.moves.encode(inputs), capacity)
         width, copies = self.sampler.width, self.sampler.copies
         if copies > 1:
@@ -112,14 +124,39 @@ class Loop:
         sources = keras.tree.map_structure(lambda leaf: ops.take(leaf, rows, axis=0), sources)
         return sources._replace(seeds=seeds), self.moves.select_rows(state, rows)
 
-    def advance(self, fixed: Tree, changing: Tree, index: Tensor) -> Tree:
+    def candidates(self, fixed: Tree, size: Tensor) -> Candidates:
+        """Returns the ids whose logits are computed for the sources of a batch, all that a source's
+        results may have among them.
+
+        Args:
+            fixed: of the batch.
+            size: their number, as many as any source may have or more.
+        """
+        return Candidates.of(self.moves, fixed[0].allowed, size)
+
+    def advance(
+        self, fixed: Tree, changing: Tree, index: Tensor, candidates: Candidates | None = None
+    ) -> Tree:
         """Takes one step: advances the network, lets the sampler choose ids, and reorders
         histories.
+
+        Args:
+            fixed, changing: of the batch.
+            index: number of the step.
+            candidates: of the batch, where the plan is shortlisted; without them the logits of all
+                ids are computed.
         """
         (sources, source), (search, tokens, beam, finite) = fixed, changing
-        out = self.moves.step(tokens, State(source, beam), index)
+        some: dict[str, Any] = {}  # networks of one's own may know nothing of shortlists
+        if candidates:
+            some["output_ids"] = (candidates.vectors, candidates.bias)
+        out = self.moves.step(tokens, State(source, beam), index, **some)
         logits = ops.cast(out.logits, "float32")
         finite = self._still_finite(finite, logits, search)
+        if candidates:
+            logits = among_all(logits, candidates, self.sampler.width)
+        elif self.plan.shortlisted:
+            logits = only_allowed(logits, sources.allowed, self.sampler.width)
         more = {"hidden": ops.cast(out.hidden, "float32")} if self.sampler.reads_hidden else {}
         search, tokens, parents = self.sampler.advance(
             search, logits, index, self.plan, sources, **more

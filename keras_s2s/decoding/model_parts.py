@@ -8,6 +8,7 @@ from keras_s2s.config import PresetConfig, SpecialIds
 from keras_s2s.network import Network
 from keras_s2s.text.languages import with_defaults
 from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.shortlists import Shortlist
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,13 @@ class ModelParts:
         preset: architecture, special ids and generation defaults.
         network: the network, and the longest rows it has positions for.
         preprocessor: text <-> ids; None for a model that works on ids.
+        shortlist: the model's own candidates for sources; None where it has none.
     """
 
     preset: PresetConfig
     network: Network
     preprocessor: Preprocessor | None
+    shortlist: Shortlist | None = None
 
     @property
     def special_ids(self) -> SpecialIds:
@@ -74,4 +77,4 @@ class ModelParts:
         preprocessor = self.preprocessor
         if preprocessor is not None:
             preprocessor = preprocessor.in_languages(src_lang, tgt_lang)
-        return ModelParts(preset, self.network, preprocessor)
+        return ModelParts(preset, self.network, preprocessor, self.shortlist)

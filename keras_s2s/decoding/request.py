@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from keras_s2s.decoding.planning import Search, plan_search
 from keras_s2s.decoding.read_sources import source_rows
 from keras_s2s.decoding.read_targets import forced_first, prefix_rows, target_starts
 from keras_s2s.decoding.seeds import row_seeds
+from keras_s2s.decoding.shortlisting import open_shortlist, row_candidates
 from keras_s2s.samplers.output import GenerationOutput, merged
 from keras_s2s.samplers.phrases import Constraints
 from keras_s2s.samplers.resolve import for_streams, refuse_to_stream
@@ -53,6 +54,7 @@ class Request:
         prefixes: ids that each source's sequences begin with; None where no prefix was given.
         seeds: int32 `[B]`, one for each source.
         constraints: what each source's results must have; None where nothing was asked for.
+        candidates: the ids that each source's results may have; None where all.
 
     Example:
         >>> parts = ModelParts(model.preset, model.network, model.preprocessor)
@@ -69,6 +71,7 @@ class Request:
     prefixes: list[list[int]] | None
     seeds: np.ndarray
     constraints: list[Constraints] | None
+    candidates: list[np.ndarray] | None = None
 
     @classmethod
     def prepare(
@@ -98,6 +101,9 @@ class Request:
             TypeError: sources, a sampler or a rule of the wrong type.
         """
         single = isinstance(x, str)
+        shortlist = open_shortlist(parts, search.options.get("shortlist"))
+        options = {name: v for name, v in search.options.items() if name != "shortlist"}
+        search = replace(search, options=options)
         sources, is_text = source_rows(parts, x, src_lang, tgt_lang, overlong)
         first = forced_first(parts, tgt_lang, search.options)
         prefixes = prefix_rows(
@@ -117,7 +123,15 @@ class Request:
             if constraints is not None:
                 check_room(constraints, places, limits, given)
             groups.append(LanguageGroup(places, plan, limits))
-        return cls(sources, single, is_text, sampler, groups, prefixes, seeds, constraints)
+        candidates = None
+        if shortlist is not None:
+            ends = groups[0].plan.ends
+            candidates = row_candidates(
+                parts, shortlist, sources, starts, ends, prefixes, constraints, options
+            )
+        return cls(
+            sources, single, is_text, sampler, groups, prefixes, seeds, constraints, candidates
+        )
 
     def generate(
         self, generator: Generator, *, batch_size: int = 32, want_attention: bool = False
@@ -138,7 +152,11 @@ class Request:
             for group in self.groups
         ]
         places = [group.places for group in self.groups]
-        return merged(results, places, self.groups[0].plan.pad)
+        output = merged(results, places, self.groups[0].plan.pad)
+        if self.candidates is None:
+            return output
+        sizes = np.asarray([len(ids) for ids in self.candidates], "int32")
+        return replace(output, candidates=sizes)
 
     def stream(
         self, generator: Generator, preprocessor: Preprocessor, *, stride: int = 1
@@ -177,6 +195,7 @@ class Request:
             "prefixes": None if prefixes is None else [prefixes[i] for i in group.places],
             "seeds": self.seeds[list(group.places)],
             "places": group.places,
+            "candidates": self.candidates and [self.candidates[i] for i in group.places],
         }
 
 

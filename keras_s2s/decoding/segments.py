@@ -62,6 +62,7 @@ class RunningBatch:
         self.steps = steps
         self.capacity = driver.capacity_for(FIRST_CAPACITY, steps)
         self._fixed, self._changing = driver.start(inputs, self.capacity)
+        self._candidates = driver.candidates(self._fixed)
         copies = driver.loop.sampler.copies
         draws = np.repeat(places, copies) * copies + np.tile(np.arange(copies), len(places))
         self.places = np.where(np.repeat(places, copies) == FILLER, FILLER, draws)
@@ -82,7 +83,7 @@ class RunningBatch:
             self._changing = self.driver.grow(self._fixed, self._changing, self.capacity)
         end = min(self.capacity, self.steps, self.index + steps)
         self._changing, self.index, finished, finite = self.driver.segment(
-            self._fixed, self._changing, self.index, end
+            self._fixed, self._changing, self.index, end, self._candidates
         )
         wrong = self.places[~finite & (self.places != FILLER)]
         if wrong.size:
@@ -121,6 +122,7 @@ class RunningBatch:
 
     def _placed(self, places: np.ndarray, size: int) -> None:
         """Sets the places of the first of `size` rows; the others are fillers."""
+        self._candidates = self.driver.candidates(self._fixed)
         self.places = np.full(size, FILLER)
         self.places[: len(places)] = places
         self.live = np.arange(len(places))

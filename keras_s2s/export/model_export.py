@@ -60,6 +60,11 @@ def export_model(
             f"a SavedModel multiplies in the type of the weights, and the model has compute_type="
             f"{compute_type}, so that their results differ: set model.compute_type = None first"
         )
+    if search.options.get("shortlist"):
+        raise ExportError(
+            "an exported graph has no inputs for the candidates of a shortlist; leave it out, or "
+            "serve the model itself: keras-s2s serve --shortlist FILE"
+        )
     src_lang, tgt_lang = languages
     parts = parts.in_languages(src_lang, tgt_lang)
     if format == "tf_saved_model" and parts.preprocessor is None:

@@ -219,13 +219,64 @@ class OutputProjection(ExplicitMaskLayer):
         )
 
     def call(self, hidden: Tensor) -> Tensor:
-        if self.transform is not None:
-            hidden = kernels.call(self.transform, hidden)
-        if self.scale:
-            hidden = hidden * hidden.shape[-1] ** -0.5
+        hidden = self._projected(hidden)
         if self.table is not None:
             return kernels.logits(self.table, hidden, self.bias)
         return kernels.with_bias(kernels.linear(self.dense, hidden), self.bias)
+
+    def _projected(self, hidden: Tensor) -> Tensor:
+        """Returns what is multiplied with the vectors of ids."""
+        if self.transform is not None:
+            hidden = kernels.call(self.transform, hidden)
+        return hidden * hidden.shape[-1] ** -0.5 if self.scale else hidden
+
+    def check_some_ids(self) -> None:
+        """Raises an error where the logits of some ids alone cannot be computed.
+
+        Raises:
+            ValueError: the matrix is quantised.
+        """
+        layer: Any = self.dense if self.table is None else self.table
+        mode = getattr(layer, "quantization_mode", None)
+        if mode is not None:
+            raise ValueError(
+                f"a shortlist needs the vectors of single ids, and {layer.path} is quantised as "
+                f"{mode!r}; generate with the model as it was before model.quantize(), or without "
+                "a shortlist (shortlist=False)"
+            )
+
+    def of_ids(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what `over` needs to compute the logits of some ids.
+
+        Args:
+            ids: int `[U]`.
+
+        Returns:
+            their vectors `[D, U]`, and their biases `[U]`, float32; zeros where there is no bias.
+        """
+        if self.table is not None:
+            vectors = ops.transpose(ops.take(self.table.embeddings, ids, axis=0))
+        else:
+            assert self.dense is not None
+            vectors = ops.take(self.dense.kernel, ids, axis=1)
+        bias = (
+            ops.zeros_like(ids, dtype="float32")
+            if self.bias is None
+            else ops.cast(ops.take(self.bias, ids, axis=0), "float32")
+        )
+        return ops.cast(vectors, self.compute_dtype), bias
+
+    def over(self, hidden: Tensor, vectors: Tensor, bias: Tensor) -> Tensor:
+        """Returns the logits of the ids of which `of_ids` returned vectors and biases.
+
+        Args:
+            hidden: float tensor `[..., D]`.
+            vectors, bias: `[D, U]` and `[U]`.
+
+        Returns:
+            float32 `[..., U]`.
+        """
+        return kernels.with_bias(ops.matmul(self._projected(hidden), vectors), bias)
 
     def factors(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Returns what the logits are made of: `call(hidden)` is `vectors @ matrix.T + bias`.
@@ -233,10 +284,7 @@ class OutputProjection(ExplicitMaskLayer):
         Returns:
             vectors `[..., D]`, the matrix `[V, D]`, and the bias `[V]` or None.
         """
-        if self.transform is not None:
-            hidden = kernels.call(self.transform, hidden)
-        if self.scale:
-            hidden = hidden * hidden.shape[-1] ** -0.5
+        hidden = self._projected(hidden)
         if self.table is not None:
             matrix = ops.convert_to_tensor(self.table.embeddings)
         else:

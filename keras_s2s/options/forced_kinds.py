@@ -1,4 +1,4 @@
-"""Kinds of options that say what results must have."""
+"""Kinds of options that say what results must have, or may have."""
 
 from __future__ import annotations
 
@@ -94,6 +94,29 @@ class Glossary(Kind):
     @property
     def written(self) -> str:
         return "a TSV, CSV or JSON file"
+
+
+class ShortlistFile(Kind):
+    """A shortlist of candidates: a file, an object, or whether to use a model's own."""
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> Any:
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        usable = isinstance(value, str | bool) or hasattr(value, "candidates")
+        if usable and value != "":
+            return value
+        raise ValueError(
+            f"{name}={value!r} must be a file, a Shortlist (keras_s2s.learn_shortlist), or True "
+            "for the model's own"
+        )
+
+    @property
+    def shown(self) -> str:
+        return "a file, a `Shortlist`, or bool"
+
+    @property
+    def written(self) -> str:
+        return "a shortlist of Marian, or a vmap.txt of CTranslate2"
 
 
 def _for_each(name: str, value: Any, constraint: Callable[[str, Any], Any]) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from keras_s2s.options.forced_kinds import ForcedIds, ForcedTexts, Glossary
+from keras_s2s.options.forced_kinds import ForcedIds, ForcedTexts, Glossary, ShortlistFile
 from keras_s2s.options.kinds import (
     Choice,
     EndIds,
@@ -360,6 +360,15 @@ def _table() -> tuple[GenerationOption, ...]:
             configured=False,
             detail="A file of pairs (TSV, CSV or JSON), a mapping, or pairs; of several targets of "
             "a term one must occur.",
+        ),
+        own(
+            "shortlist",
+            ShortlistFile(),
+            "candidates for the ids of results, by the ids of their sources",
+            configured=False,
+            detail="A shortlist file of Marian or CTranslate2, or what `learn_shortlist` returned; "
+            "True takes the one that lay beside a model of Marian. Log-probabilities and scores "
+            "are over the candidates, those of `score` over all ids.",
         ),
         GenerationOption(
             "processors",

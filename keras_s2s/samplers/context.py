@@ -24,6 +24,8 @@ class Sources(NamedTuple):
         limits: int32 `[B]`, most ids of its sequences, those of the prefix counted.
         starts: int32 `[B]`, the decoder start of its sequences.
         phrases: what its results must have; () where the strategy does not read it.
+        allowed: bool `[B, V]`, the ids that its results may have; () where the plan has no
+            shortlist.
     """
 
     ids: Tensor
@@ -35,6 +37,7 @@ class Sources(NamedTuple):
     limits: Tensor
     starts: Tensor
     phrases: Any = ()
+    allowed: Any = ()
 
     @property
     def rows(self) -> Tensor:

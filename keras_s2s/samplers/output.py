@@ -24,6 +24,8 @@ class GenerationOutput:
         texts: a text, or a list of N texts, for each source; None without a tokenizer.
         attentions: float32 `[B, T, S]` or `[B, N, T, S]`, attention to the source at each
             generated id; None unless asked for.
+        candidates: int32 `[B]`, the number of ids that a shortlist left for each source, over
+            which log-probabilities and scores are normalised; None where all ids were.
     """
 
     token_ids: np.ndarray
@@ -32,6 +34,7 @@ class GenerationOutput:
     token_log_probs: np.ndarray
     texts: list[Any] | None = None
     attentions: np.ndarray | None = None
+    candidates: np.ndarray | None = None
 
 
 def merged(

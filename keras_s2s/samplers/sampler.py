@@ -24,6 +24,7 @@ class Plan:
         processors: applied to each step's scores, in order.
         prefixed: some source has a prefix (`Sources.prefix`).
         ends: all ids that end a sequence; EOS alone where none are given.
+        shortlisted: each source has ids that its results may have (`Sources.allowed`).
     """
 
     decoder_start: int
@@ -33,6 +34,7 @@ class Plan:
     processors: tuple[LogitsProcessor, ...] = ()
     prefixed: bool = False
     ends: tuple[int, ...] = ()
+    shortlisted: bool = False
 
     def __post_init__(self) -> None:
         if not self.ends:

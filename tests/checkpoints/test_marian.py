@@ -28,6 +28,8 @@ from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.marian.reader import MarianModel
 from keras_s2s.config import ConfigError
 from keras_s2s.model import Seq2SeqLM
+from keras_s2s.text.shortlists import write_shortlist
+from keras_s2s.text.shortlists.shortlist import from_lists
 
 SOURCES = [[5, 9, 6, 4, 0], [7, 0], [8, 4, 4, 11, 6, 10, 0]]
 TARGETS = [[6, 11, 4, 12, 8, 0], [9, 10, 0], [5, 13, 7, 7, 0]]
@@ -146,12 +148,32 @@ def test_the_folder_of_a_student_is_read_by_its_path(tmp_path):
     (tmp_path / "vocab.ende.yml").write_text(
         yaml.safe_dump({"</s>": 0, "<unk>": 1, **{f"w{i}": i for i in range(2, 19)}})
     )
-    shortlist = np.array([0xF11A48D5013417F5, 0, 19, 19], "<u8").tobytes()
-    (tmp_path / "lex.50.50.ende.s2t.bin").write_bytes(shortlist)
+    lexicon = tmp_path / "lex.50.50.ende.s2t.bin"
+    lexicon.write_bytes(np.array([0xF11A48D5013417F5, 0, 19, 19], "<u8").tobytes())
     model = Seq2SeqLM.from_preset(tmp_path)
     assert model.preprocessor.encode_source(["w3 w4"]) == [[3, 4, 0]]
-    assert any("lex.50.50.ende.s2t.bin is not used" in note for note in model.load_report.notes)
+    assert any("shortlist cannot be read" in note for note in model.load_report.notes)
     assert isinstance(model.generate("w3 w4", max_length=6), str)
+    with pytest.raises(ValueError, match="this one came with none"):
+        model.generate("w3 w4", shortlist=True)
+    table = from_lists({3: [7], 4: [9]}, range(3), target_size=19, shared=True, first=3)
+    write_shortlist(lexicon, table, model.preprocessor)
+    model = Seq2SeqLM.from_preset(tmp_path)
+    assert any("lex.50.50.ende.s2t.bin alone" in note for note in model.load_report.notes)
+    output = model.generate("w3 w4", max_length=6, shortlist=True, return_output=True)
+    assert output.candidates == [8]  # 0 to 2, 3 and 4 themselves, 7, 9, and 5: a multiple of 8
+    assert set(output.token_ids[0]) <= {0, 1, 2, 3, 4, 5, 7, 9}
+    same = model.generate("w3 w4", max_length=6, shortlist=lexicon, return_output=True)
+    np.testing.assert_array_equal(same.token_ids, output.token_ids)
+    # Where a decoder configuration names it, its numbers come after it.
+    (tmp_path / "config.decoder.yml").write_text(
+        "models: [model.ende.intgemm.alphas.bin]\nvocabs: [vocab.ende.yml, vocab.ende.yml]\n"
+        "shortlist: [words.s2t, 2, 1, 0]\n"
+    )
+    (tmp_path / "words.s2t").write_text("w9 w3 0.6\nw8 w3 0.4\n")
+    named = Seq2SeqLM.from_preset(tmp_path)
+    assert named.shortlist.of(3).tolist() == [9] and named.shortlist.first == 2
+    (tmp_path / "config.decoder.yml").unlink()
     (tmp_path / "other.bin").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"several models of Marian .*other\.bin"):
         Seq2SeqLM.from_preset(tmp_path)

@@ -26,6 +26,7 @@ LIGHT = [
     ["generate", "gru_bahdanau", "x"],
     ["evaluate", "nowhere", "--source", "a", "--target", "b"],
     ["convert", "nowhere", "there"],
+    ["shortlist", "nowhere", "--source", "a", "--target", "b", "-o", "c"],
     ["train", "date"],
     ["train", "dates", "--set", "training.epoch=2"],
     ["serve", "--help"],

@@ -24,7 +24,7 @@ from keras_s2s.config.generation import _field
 from keras_s2s.config.strict import Strict
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.options import strategies
-from keras_s2s.options.forced_kinds import ForcedIds, ForcedTexts, Glossary
+from keras_s2s.options.forced_kinds import ForcedIds, ForcedTexts, Glossary, ShortlistFile
 from keras_s2s.options.generation import DEFAULTS, OPTIONS, GenerationOption, checked
 from keras_s2s.options.kinds import (
     Function,
@@ -171,7 +171,7 @@ def value_of(option: Any) -> tuple[str, Any]:
         return "7 12,9|13", [[[7]], [[12, 9], [13]]]
     if isinstance(kind, ForcedTexts):
         return "ein;zwei|drei", [["ein"], ["zwei", "drei"]]
-    if isinstance(kind, Glossary):
+    if isinstance(kind, Glossary | ShortlistFile):
         return "terms.tsv", "terms.tsv"
     if isinstance(kind, Switch) and kind.others:
         return "never", "never"

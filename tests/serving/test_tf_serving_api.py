@@ -129,6 +129,7 @@ def refused(body: Any, status: int = 400, path: str = PREDICT, **limits: Any) ->
         ({"instances": ["a"], "parameters": {"max_length": 10**9}}, "ids of a result"),
         ({"instances": ["a"], "parameters": {"processors": []}}, "'processors' is unknown"),
         ({"instances": ["a"], "parameters": {"glossary": "/etc/passwd"}}, "files are not read"),
+        ({"instances": ["a"], "parameters": {"shortlist": "/etc/passwd"}}, "true or false"),
         ({"instances": ["a"], "parameters": [1]}, "parameters is [1]; expected an object"),
         ({"instances": ["ok", "bad"]}, "a text is bad"),
         ({"instances": ["\ud800"]}, "no Unicode text"),

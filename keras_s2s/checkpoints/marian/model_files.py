@@ -42,6 +42,8 @@ class MarianFiles:
             vocabularies; none where these do it.
         search: the options of `SEARCH`.
         options: the decoder configuration.
+        shortlist: the lexical shortlist, None where there is none, and the numbers that stand
+            behind it in a decoder configuration.
         notes: remarks for the report.
     """
 
@@ -51,6 +53,7 @@ class MarianFiles:
     search: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    shortlist: tuple[Path | None, tuple[Any, ...]] = (None, ())
 
 
 def is_marian_model(path: Path) -> bool:
@@ -104,7 +107,8 @@ def find_files(path: Path) -> MarianFiles:
         _pieces(model.parent, vocabularies),
         {key: options.get(key, value) for key, value in SEARCH.items()},
         options,
-        (*notes, *_shortlists(model.parent), *_unused(config, options)),
+        (*notes, *_unused(config, options)),
+        _shortlist(model.parent, config, options),
     )
 
 
@@ -211,12 +215,17 @@ def _pieces(folder: Path, vocabularies: Sequence[Path] | None) -> tuple[Path, Pa
     return paths if all(each.is_file() for each in paths) else None
 
 
-def _shortlists(folder: Path) -> list[str]:
-    """Returns a remark about the lexical shortlists of students, `lex.50.50.deen.s2t.bin`."""
-    return [
-        f"the lexical shortlist {each.name} is not used: every id is scored"
-        for each in sorted([*folder.glob("lex.*"), *folder.glob("*.s2t.bin")])[:1]
-    ]
+def _shortlist(
+    folder: Path, config: Path | None, options: Mapping[str, Any]
+) -> tuple[Path | None, tuple[Any, ...]]:
+    """Returns the lexical shortlist: as configured, or that of a student, `lex.50.50.deen.s2t.bin`,
+    beside its model.
+    """
+    found = options.get("shortlist")
+    if config is not None and isinstance(found, list) and found and isinstance(found[0], str):
+        return _located(config, found[0]), tuple(found[1:])
+    beside = sorted({*folder.glob("lex.*"), *folder.glob("*.s2t.bin"), *folder.glob("*.s2t")})
+    return (beside[0] if len(beside) == 1 else None), ()
 
 
 def _unused(config: Path | None, options: Mapping[str, Any]) -> list[str]:

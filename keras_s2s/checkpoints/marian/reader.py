@@ -26,9 +26,11 @@ from keras_s2s.checkpoints.stored_tensors import (
     TensorsToVariables,
     refuse_misfits,
 )
-from keras_s2s.config import OriginConfig, PresetConfig, read_config
+from keras_s2s.config import ConfigError, OriginConfig, PresetConfig, read_config
 from keras_s2s.network_size import smallest_count
 from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.shortlists import Shortlist, read_shortlist
+from keras_s2s.text.shortlists.files import is_binary_shortlist
 
 #: Ids of EOS and of unknown text, where there is no vocabulary.
 USUAL_IDS = {"eos": 0, "unk": 1}
@@ -47,6 +49,7 @@ class MarianModel:
     Attributes:
         preset: the model's configuration.
         preprocessor: text <-> ids; None where there is no vocabulary.
+        shortlist: candidates of target ids; None where there is none.
         notes: remarks for the report.
 
     Raises:
@@ -90,10 +93,13 @@ class MarianModel:
         }
         self.preset = read_config(PresetConfig, data, origin=f"{self.path}: {SETTINGS}")
         self.preprocessor = None
+        self.shortlist = None
         self.notes = [*self.files.notes, *reader.notes]
         if sides is not None:
             source, target = (side.tokenizer for side in sides)
             self.preprocessor = Preprocessor(source, target, self.preset.special_ids)
+            self.shortlist, note = _shortlist(self.files, self.preprocessor)
+            self.notes += note
         elif with_text:
             self.notes.append(
                 f"no vocabulary beside {self.path.name}: EOS is taken to be "
@@ -223,6 +229,28 @@ def open_weights(path: Path) -> TensorFile:
                 path, f"the array {name} {spec.shape} has more bytes than the whole file ({size:,})"
             )
     return file
+
+
+def _shortlist(
+    files: MarianFiles, preprocessor: Preprocessor
+) -> tuple[Shortlist | None, list[str]]:
+    """Returns the shortlist of a model, and what the report says of it."""
+    path, numbers = files.shortlist
+    if path is None:
+        return None, []
+    keys = dict(zip(("first", "best"), numbers, strict=False))
+    try:
+        if path.is_file() and is_binary_shortlist(path):
+            keys = {}  # its own header has them
+        elif not all(isinstance(number, int) and number >= 0 for number in keys.values()):
+            raise ConfigError(f"{path}: its numbers {list(numbers)} are no numbers of ids")
+        found = read_shortlist(path, preprocessor, **keys)
+    except ConfigError as error:
+        return None, [f"the lexical shortlist cannot be read: {error}"]
+    return found, [
+        f"results have all ids; those of the lexical shortlist {path.name} alone with "
+        "generate(..., shortlist=True), or --shortlist"
+    ]
 
 
 def _special_ids(sides: tuple[Vocabulary, Vocabulary] | None) -> dict[str, Any]:

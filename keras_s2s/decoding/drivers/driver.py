@@ -70,9 +70,34 @@ class Driver(ABC):
     @abstractmethod
     def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Tree, Tree]: ...
 
+    def candidates_for(self, wanted: int) -> int:
+        """Returns the number of candidates of a batch of which `wanted` ids are wanted."""
+        return wanted
+
+    def candidates(self, fixed: Tree) -> Tree:
+        """Returns the candidates of a batch, to be passed to `segment` until its sources change; ()
+        where the plan has no shortlist.
+        """
+        if not self.loop.plan.shortlisted:
+            return ()
+        allowed = ops.any(fixed[0].allowed, axis=0)
+        wanted = int(np.asarray(ops.convert_to_numpy(allowed)).sum())
+        return self._candidates(fixed, min(self.candidates_for(wanted), allowed.shape[0]))
+
     @abstractmethod
-    def segment(self, fixed: Tree, changing: Tree, begin: int, end: int) -> Segment:
+    def _candidates(self, fixed: Tree, size: int) -> Tree:
+        """Runs `Loop.candidates`."""
+
+    @abstractmethod
+    def segment(
+        self, fixed: Tree, changing: Tree, begin: int, end: int, candidates: Tree = ()
+    ) -> Segment:
         """Runs the steps `begin` to `end`, fewer if every source is done before.
+
+        Args:
+            fixed, changing: of the batch.
+            begin, end: numbers of steps.
+            candidates: what `candidates` returned.
 
         Returns:
             what has changed, and which sources are done.

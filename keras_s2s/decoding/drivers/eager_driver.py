@@ -29,10 +29,15 @@ class EagerDriver(Driver):
         tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
         return self._eagerly(self.loop.start, tensors, capacity)
 
-    def segment(self, fixed: Tree, changing: Tree, begin: int, end: int) -> Segment:
+    def _candidates(self, fixed: Tree, size: int) -> Tree:
+        return self._eagerly(self.loop.candidates, fixed, size)
+
+    def segment(
+        self, fixed: Tree, changing: Tree, begin: int, end: int, candidates: Tree = ()
+    ) -> Segment:
         def steps(changing: Tree) -> Segment:
             for index in range(begin, end):
-                changing = self.loop.advance(fixed, changing, index)
+                changing = self.loop.advance(fixed, changing, index, candidates)
                 finished = self.loop.finished(changing)
                 # A look at the CPU's memory is free; at a GPU's it would stall every step.
                 if finished.device.type == "cpu" and bool(finished.all()):

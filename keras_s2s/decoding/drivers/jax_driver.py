@@ -12,6 +12,7 @@ from keras import ops
 from keras_s2s.decoding.drivers.driver import Driver, Segment, to_numpy
 from keras_s2s.decoding.drivers.program_cache import keep_programs
 from keras_s2s.decoding.loop import Loop
+from keras_s2s.decoding.padded_inputs import round_up_length
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.kernels.transposed_table import TransposedTable
 from keras_s2s.samplers.sampler import Result
@@ -63,7 +64,7 @@ class JaxDriver(Driver):
 
     def __init__(self, loop: Loop, variables: list[Any], prepared: TransposedTable) -> None:
         super().__init__(loop, variables, prepared)
-        constant = {"grow": ("capacity",), "start": ("capacity",)}
+        constant = {"grow": ("capacity",), "start": ("capacity",), "candidates": ("size",)}
         self._sizes: set[Any] = set()
         self._programs: dict[str, Any] = {
             name: jax_compiled(
@@ -71,6 +72,7 @@ class JaxDriver(Driver):
             )
             for name, function in (
                 ("start", loop.start),
+                ("candidates", loop.candidates),
                 ("segment", self._segment),
                 ("select", loop.select),
                 ("join", loop.join),
@@ -97,11 +99,20 @@ class JaxDriver(Driver):
         # Powers of two, so that programs do not depend on the limit.
         return min(steps, max(LEAST_CAPACITY, 1 << (limit - 1).bit_length()))
 
-    def _segment(self, fixed: Tree, changing: Tree, begin: Any, end: Any, table: Any) -> Tree:
-        with kernels.use(self.prepared.holding(table)):
-            return self._steps(fixed, changing, begin, end)
+    def candidates_for(self, wanted: int) -> int:
+        # Eighths of powers of two, so that few sizes are compiled.
+        return round_up_length(wanted)
 
-    def _steps(self, fixed: Tree, changing: Tree, begin: Any, end: Any) -> Tree:
+    def _candidates(self, fixed: Tree, size: int) -> Tree:
+        return self._run("candidates", fixed, size=size)
+
+    def _segment(
+        self, fixed: Tree, changing: Tree, begin: Any, end: Any, candidates: Tree, table: Any
+    ) -> Tree:
+        with kernels.use(self.prepared.holding(table)):
+            return self._steps(fixed, changing, begin, end, candidates)
+
+    def _steps(self, fixed: Tree, changing: Tree, begin: Any, end: Any, candidates: Tree) -> Tree:
         import jax
 
         def unfinished(carry: Tree) -> Tensor:
@@ -110,7 +121,7 @@ class JaxDriver(Driver):
 
         def body(carry: Tree) -> Tree:
             index, changing = carry
-            return index + 1, self.loop.advance(fixed, changing, index)
+            return index + 1, self.loop.advance(fixed, changing, index, candidates)
 
         index, changing = jax.lax.while_loop(unfinished, body, (begin, changing))
         return changing, index, self.loop.finished(changing), self.loop.finite(changing)
@@ -129,10 +140,13 @@ class JaxDriver(Driver):
     def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Tree, Tree]:
         return self._run("start", dict(inputs), capacity=capacity)
 
-    def segment(self, fixed: Tree, changing: Tree, begin: int, end: int) -> Segment:
+    def segment(
+        self, fixed: Tree, changing: Tree, begin: int, end: int, candidates: Tree = ()
+    ) -> Segment:
         limits = np.int32(begin), np.int32(end)
+        table = None if candidates else self.prepared.tensor
         changing, index, finished, finite = self._run(
-            "segment", fixed, changing, *limits, self.prepared.tensor
+            "segment", fixed, changing, *limits, candidates, table
         )
         return Segment(changing, int(index), np.asarray(finished), np.asarray(finite))
 

@@ -35,34 +35,49 @@ class TensorFlowDriver(Driver):
         inputs = input_specs(loop.moves.frontend)
         if loop.sampler.reads_phrases:
             inputs.update(_phrase_specs())
+        if loop.plan.shortlisted:
+            inputs["allowed"] = tf.TensorSpec([None, loop.moves.vocabulary_size], tf.bool)
         self._start = Graph(loop.start, inputs, scalar)
-        # The trees' shapes, with None where a size may change.
-        fixed, changing = tf.nest.map_structure(
-            lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), self._start.outputs
-        )
-        self._segment = Graph(self._steps, fixed, changing, scalar, scalar)
+
+        def specs(graph: Graph) -> Any:
+            """The shapes of a graph's results, with None where a size may change."""
+            return tf.nest.map_structure(
+                lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), graph.outputs
+            )
+
+        fixed, changing = specs(self._start)
+        self._collect = Graph(loop.candidates, fixed, scalar)
+        candidates = specs(self._collect) if loop.plan.shortlisted else ()
+        self._segment = Graph(self._steps, fixed, changing, scalar, scalar, candidates)
         self._select = Graph(loop.select, fixed, changing, rows)
         whole = (fixed, changing)
         self._join = Graph(loop.join, whole, whole, rows)
         self._grow = Graph(loop.grow, fixed, changing, scalar)
         self._finish = Graph(loop.finish, changing)
 
-    def _steps(self, fixed: Tree, changing: Tree, begin: Any, end: Any) -> Tree:
+    def _steps(
+        self, fixed: Tree, changing: Tree, begin: Any, end: Any, candidates: Tree = ()
+    ) -> Tree:
         with kernels.use(self.prepared.holding(self.prepared.tensor)):
-            return tensorflow_segment(self.loop, fixed, changing, begin, end)
+            return tensorflow_segment(self.loop, fixed, changing, begin, end, candidates)
 
     @property
     def compilations(self) -> int:
-        graphs = (self._start, self._segment, self._select, self._join, self._grow, self._finish)
-        return sum(graph.traced for graph in graphs)
+        graphs = (self._start, self._collect, self._segment, self._select, self._join)
+        return sum(graph.traced for graph in (*graphs, self._grow, self._finish))
+
+    def _candidates(self, fixed: Tree, size: int) -> Tree:
+        return self._collect(fixed, ops.convert_to_tensor(size, "int32"))
 
     def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Tree, Tree]:
         tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
         return self._start(tensors, ops.convert_to_tensor(capacity, "int32"))
 
-    def segment(self, fixed: Tree, changing: Tree, begin: int, end: int) -> Segment:
+    def segment(
+        self, fixed: Tree, changing: Tree, begin: int, end: int, candidates: Tree = ()
+    ) -> Segment:
         limits = [ops.convert_to_tensor(limit, "int32") for limit in (begin, end)]
-        changing, index, finished, finite = self._segment(fixed, changing, *limits)
+        changing, index, finished, finite = self._segment(fixed, changing, *limits, candidates)
         return Segment(changing, int(index), finished.numpy(), finite.numpy())
 
     def select(self, fixed: Tree, changing: Tree, rows: np.ndarray) -> tuple[Tree, Tree]:
@@ -148,7 +163,9 @@ def _phrase_specs() -> dict[str, Any]:
     }
 
 
-def tensorflow_segment(loop: Loop, fixed: Tree, changing: Tree, begin: Any, end: Any) -> Tree:
+def tensorflow_segment(
+    loop: Loop, fixed: Tree, changing: Tree, begin: Any, end: Any, candidates: Tree = ()
+) -> Tree:
     """Runs the steps `begin` to `end` as TensorFlow ops; see `Driver.segment`."""
     import tensorflow as tf
 
@@ -156,7 +173,7 @@ def tensorflow_segment(loop: Loop, fixed: Tree, changing: Tree, begin: Any, end:
         return tf.logical_and(index < end, tf.logical_not(tf.reduce_all(loop.finished(changing))))
 
     def body(index: Tensor, changing: Tree) -> Tree:
-        new = loop.advance(fixed, changing, index)
+        new = loop.advance(fixed, changing, index, candidates)
         # A loop's variables keep one static shape; inference may know more, or less, inside.
         new = tf.nest.map_structure(
             lambda after, before: tf.ensure_shape(tf.cast(after, before.dtype), before.shape),

@@ -57,6 +57,12 @@ def read_parameters(given: Any, limits: Limits) -> dict[str, Any]:
             raise RequestError(
                 400, "parameters: glossary must be an object of terms; files are not read"
             )
+        if name == "shortlist" and not isinstance(value, bool):
+            raise RequestError(
+                400,
+                "parameters: shortlist must be true or false; files are named when the server "
+                "starts (--shortlist)",
+            )
         if name != "seed" and isinstance(value, int) and abs(value) >= 2**31:
             raise RequestError(400, f"parameters: {name}={value:.3g} is out of range")
         try:

@@ -1,0 +1,110 @@
+"""A lexical shortlist: for each source id, the target ids that it may be translated with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+#: Marian's candidates of a batch are a multiple of this, since its products of integers need it.
+MULTIPLE = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Shortlist:
+    """The candidates of target ids for a source, by the ids in it.
+
+    Attributes:
+        offsets: int64 `[S + 1]`; the candidates of source id i are `targets[offsets[i]:offsets[i +
+            1]]`. Ids beyond have none of their own.
+        targets: int32 `[N]`.
+        always: int32 `[A]`, candidates of every source.
+        phrases: candidates of sequences of source ids.
+        target_size: ids of the target's vocabulary.
+        shared: both sides have one vocabulary, so that the ids of a source are candidates, too.
+        multiple: the number of candidates is a multiple of this where the vocabulary has so many:
+            the first ids that are none yet are added, from `first` on.
+        first: ids below it are in `always`.
+
+    Example:
+        >>> table = Shortlist(np.array([0, 0, 2]), np.array([7, 4]), np.array([0]), target_size=9)
+        >>> table.candidates([1, 1, 5])
+        array([0, 4, 7], dtype=int32)
+    """
+
+    offsets: np.ndarray
+    targets: np.ndarray
+    always: np.ndarray
+    phrases: Mapping[tuple[int, ...], np.ndarray] = field(default_factory=dict)
+    target_size: int = 0
+    shared: bool = False
+    multiple: int = 1
+    first: int = 0
+
+    def __repr__(self) -> str:
+        """Returns its sizes in a line."""
+        return (
+            f"<Shortlist, {len(self.targets):,} candidates of {len(self.offsets) - 1:,} source "
+            f"ids, {len(self.always):,} of every source>"
+        )
+
+    def of(self, source_id: int) -> np.ndarray:
+        """Returns the candidates of one source id, int32; without those of every source."""
+        if not 0 <= source_id < len(self.offsets) - 1:
+            return self.targets[:0]
+        return self.targets[self.offsets[source_id] : self.offsets[source_id + 1]]
+
+    def candidates(self, source: Sequence[int], more: Iterable[int] = ()) -> np.ndarray:
+        """Returns the candidates for a source.
+
+        Args:
+            source: its ids, special ids included.
+            more: ids that are candidates, too.
+
+        Returns:
+            int32, each id once, in ascending order.
+        """
+        chosen = np.zeros(self.target_size, bool)
+        chosen[self.always] = True
+        ids = [int(i) for i in dict.fromkeys(source)]
+        for i in ids:
+            chosen[self.of(i)] = True
+            if self.shared and i < self.target_size:
+                chosen[i] = True
+        for length in sorted({len(phrase) for phrase in self.phrases}):
+            for begin in range(len(source) - length + 1):
+                found = self.phrases.get(tuple(int(i) for i in source[begin : begin + length]))
+                if found is not None:
+                    chosen[found] = True
+        lacking = -int(chosen.sum()) % self.multiple
+        if lacking:
+            rest = self.first + np.flatnonzero(~chosen[self.first :])
+            chosen[rest[:lacking]] = True
+        chosen[list(more)] = True
+        return np.flatnonzero(chosen).astype("int32")
+
+
+def from_lists(
+    lists: Mapping[int, Iterable[int]],
+    always: Iterable[int],
+    *,
+    phrases: Mapping[tuple[int, ...], np.ndarray] | None = None,
+    target_size: int,
+    shared: bool = False,
+    multiple: int = 1,
+    first: int = 0,
+) -> Shortlist:
+    """Makes a shortlist from the candidates of each source id; ids without any may be left out."""
+    size = max(lists, default=-1) + 1
+    rows = [np.unique(np.asarray(list(lists.get(i, ())), "int32")) for i in range(size)]
+    return Shortlist(
+        np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype("int64"),
+        np.concatenate([np.zeros(0, "int32"), *rows]).astype("int32"),
+        np.unique(np.asarray(list(always), "int32")).astype("int32"),
+        phrases or {},
+        target_size,
+        shared,
+        multiple,
+        first,
+    )

@@ -1,0 +1,162 @@
+"""Shortlists in generation: against models that have no other ids, and in batches."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from small_models import (
+    VARIANTS,
+    covered,
+    make_model,
+    shrunken_preset,
+    slow_where_compiled,
+    source_mapping,
+    to_numpy,
+)
+
+from keras_s2s.text.shortlists.shortlist import from_lists
+
+SOURCES = [[5, 9, 6, 4, 3], [7, 3], [8, 4, 4, 11, 6, 10, 3], [12, 5, 3]]
+SEARCHES = {
+    "greedy": {"num_beams": 1},
+    "beam": {"num_beams": 4, "num_return_sequences": 3},
+    "diverse": {"num_beams": 4, "num_beam_groups": 2},
+    "draws": {"do_sample": True, "num_return_sequences": 2, "top_p": 0.9},
+    "beam_draws": {"do_sample": True, "num_beams": 3},
+    "contrastive": {"sampler": "contrastive", "top_k": 3},
+    "rules": {"num_beams": 3, "min_length": 5, "no_repeat_ngram_size": 2, "bad_words_ids": [[6]]},
+}
+
+
+def shortlist(size: int = 19):
+    """Five candidates of each id, and 3, which ends results."""
+    lists = {i: [(3 * i + 5 * k) % size for k in range(3)] for i in range(size)}
+    return from_lists(lists, [3, 4], target_size=size)
+
+
+@pytest.fixture(
+    scope="module",
+    params=covered(["marian_like", "gru_bahdanau"], ["marian_like"]),
+)
+def model(request):
+    config = VARIANTS.get(request.param) or shrunken_preset(request.param)
+    return make_model(config, seed=2)
+
+
+def generate(model, sources, **options):
+    options = {"max_length": 7, "return_output": True, **options}
+    return model.generate(source_mapping(sources), **options)
+
+
+def biased(model):
+    """The variable that is added to logits."""
+    (found,) = [v for v in model.variables if v.path.endswith("logits/bias")]
+    return found
+
+
+@pytest.mark.parametrize("search", covered(list(SEARCHES), ["beam", "draws"]))
+def test_results_are_those_of_a_model_with_no_other_ids(model, search):
+    """Each source alone, from a model whose biases forbid all ids that are no candidates."""
+    table = shortlist(model.network.vocabulary_size)
+    draws = SEARCHES[search].get("do_sample", False)
+    options = {**SEARCHES[search], **({"seed": [3, 4, 5, 6]} if draws else {})}
+    together = generate(model, SOURCES, shortlist=table, **options)
+    bias = biased(model)
+    kept = to_numpy(bias).copy()
+    for i, source in enumerate(SOURCES):
+        rows = table.candidates(source)
+        assert together.candidates[i] == len(rows) < model.network.vocabulary_size
+        values = np.full_like(kept, -1e9)
+        values[rows] = kept[rows]
+        bias.assign(values)
+        seeded = {"seed": 3 + i} if draws else {}
+        expected = generate(model, [source], **{**options, **seeded})
+        bias.assign(kept)
+        assert expected.candidates is None
+        length = expected.token_ids.shape[-1]
+        np.testing.assert_array_equal(together.lengths[i], expected.lengths[0])
+        np.testing.assert_array_equal(together.token_ids[i][..., :length], expected.token_ids[0])
+        found = together.token_log_probs[i][..., :length]
+        np.testing.assert_allclose(found, expected.token_log_probs[0], atol=2e-5)
+        np.testing.assert_allclose(together.scores[i], expected.scores[0], atol=2e-5)
+        assert set(np.ravel(together.token_ids[i])) <= {*rows.tolist(), 0}
+
+
+def test_all_ids_as_candidates_change_nothing(model):
+    size = model.network.vocabulary_size
+    whole = from_lists({}, range(size), target_size=size)
+    for options in ({"num_beams": 3}, {"do_sample": True, "seed": 1}):
+        found = generate(model, SOURCES, shortlist=whole, **options)
+        expected = generate(model, SOURCES, **options)
+        assert found.candidates.tolist() == [size] * len(SOURCES)
+        np.testing.assert_array_equal(found.token_ids, expected.token_ids)
+        np.testing.assert_allclose(found.token_log_probs, expected.token_log_probs, atol=1e-5)
+
+
+def test_rows_do_not_depend_on_their_batch(model):
+    """Also where sources end at different steps, leave, and join others that wait."""
+    table = shortlist(model.network.vocabulary_size)
+    sources = [[*SOURCES[i % 4][:-1], 4 + i % 7, 3] for i in range(10)]
+    options = {"shortlist": table, "num_beams": 2, "max_length": 40}
+    alone = generate(model, sources, batch_size=1, **options)
+    for size in (4, 10):
+        found = generate(model, sources, batch_size=size, **options)
+        np.testing.assert_array_equal(found.token_ids, alone.token_ids)
+        np.testing.assert_allclose(found.scores, alone.scores, atol=1e-5)
+
+
+def test_ids_that_are_asked_for_are_candidates(model):
+    table = from_lists({}, [4], target_size=model.network.vocabulary_size)
+    found = generate(model, SOURCES, shortlist=table, force_words_ids=[[6, 7]], num_beams=2)
+    assert found.candidates.tolist() == [4] * 4  # 4, EOS, and the phrase
+    assert all({6, 7} <= set(row.tolist()) for row in found.token_ids)
+    found = generate(model, SOURCES, shortlist=table, decoder_prefix=[[8], [], [9, 6], []])
+    assert found.candidates.tolist() == [3, 2, 4, 2]
+    assert found.token_ids[2, :2].tolist() == [9, 6]
+    assert np.isfinite(found.token_log_probs).all()
+    found = generate(model, SOURCES, shortlist=table, forced_bos_token_id=10)
+    assert found.token_ids[:, 0].tolist() == [10] * 4 and np.isfinite(found.scores).all()
+
+
+def test_what_a_shortlist_cannot_do_is_refused(model, tmp_path):
+    for given, message in (
+        (3, "shortlist=3 must be a file, a Shortlist"),
+        ("", "shortlist='' must be a file"),
+        (True, "this one came with none; give a file, or learn one"),
+        (from_lists({}, [], target_size=99), "candidates among 99 ids, and this model's"),
+        (str(tmp_path / "lex.bin"), "no preprocessor"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            generate(model, SOURCES, shortlist=given)
+    plain = generate(model, SOURCES, shortlist=False)
+    np.testing.assert_array_equal(plain.token_ids, generate(model, SOURCES).token_ids)
+
+
+@pytest.mark.slow
+def test_quantised_tables_are_refused():
+    model = make_model(VARIANTS["marian_like"])
+    model.quantize("int8")
+    with pytest.raises(ValueError, match="quantised as 'int8'"):
+        generate(model, SOURCES, shortlist=shortlist(model.network.vocabulary_size))
+
+
+@slow_where_compiled
+def test_weights_of_now_are_used():
+    model = make_model(VARIANTS["marian_like"], seed=2)
+    table = shortlist(model.network.vocabulary_size)
+    before = generate(model, SOURCES, shortlist=table)
+    bias = biased(model)
+    bias.assign(to_numpy(bias)[::-1].copy())
+    after = generate(model, SOURCES, shortlist=table)
+    assert not np.array_equal(before.token_log_probs, after.token_log_probs)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch compiles nothing")
+def test_few_programs_are_compiled():
+    model = make_model(VARIANTS["marian_like"], seed=2)
+    table = shortlist(model.network.vocabulary_size)
+    generate(model, SOURCES, shortlist=table)
+    before = model.generator.compilations
+    generate(model, SOURCES[::-1], shortlist=table)
+    assert model.generator.compilations == before
