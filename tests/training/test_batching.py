@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from keras import ops
 from small_models import make_model, model_inputs, shrunken_preset, slow_where_compiled
+from training.small_training import small_model
 
 from keras_s2s import Seq2SeqLM, data
 from keras_s2s.config import PresetConfig
@@ -237,3 +238,24 @@ def test_ids_stay_whole_whatever_the_precision_of_floats() -> None:
         keras.config.set_floatx("float32")
     assert value(loss(labels, logits)) == pytest.approx(0.0, abs=1e-3)
     assert value(perplexity.result()) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_training_begins_with_the_first_epoch(workers: int, monkeypatch) -> None:
+    model = small_model()
+    pairs = [([5, 6], [7 + i % 3, model.special_ids.target.eos]) for i in range(10)]
+    batches = data.Batches(pairs, special_ids=model.special_ids, batch_size=4, workers=workers)
+    served = []
+    real = data.Batches._batch
+
+    def batch(self: data.Batches, index: int, epoch: int | None = None) -> Any:
+        served.append(self.epoch if epoch is None else epoch)
+        return real(self, index, epoch)
+
+    monkeypatch.setattr(data.Batches, "_batch", batch)
+    # Keras looks at a batch before the first fit only, to build loss and metrics.
+    for first in (0, 2):
+        served.clear()
+        model.fit(batches, epochs=2, verbose=0)
+        assert sorted(set(served)) == [first, first + 1]
+        assert batches.epoch == first + 2
