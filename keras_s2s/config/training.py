@@ -175,8 +175,8 @@ class TrainingConfig(Strict):
     )
     data_parallel: Positive = Field(
         1,
-        description="Devices that divide each batch, on JAX and TensorFlow; results are those of "
-        "one device, up to rounding.",
+        description="Devices, or on PyTorch processes of torchrun, that divide each batch; results "
+        "are those of one device, up to rounding.",
     )
     seed: Count = 0
     dtype: str | None = Field(None, description="A Keras dtype policy, e.g. mixed_bfloat16.")

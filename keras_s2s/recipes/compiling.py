@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -79,15 +80,14 @@ def devices_of(recipe: RecipeConfig) -> Iterator[None]:
     """Makes the devices of `training.data_parallel` those that models within it are trained on.
 
     Raises:
-        ConfigError: there are fewer, or the backend has processes, whose runs would write into one
-            folder.
+        ConfigError: there are fewer devices, or, on PyTorch, processes.
     """
     count = recipe.training.data_parallel
-    if count > 1 and keras.backend.backend() == "torch":
+    if count > 1 and keras.backend.backend() == "torch" and "WORLD_SIZE" not in os.environ:
         raise ConfigError(
-            f"training.data_parallel: {count} devices, but PyTorch trains in processes, which "
-            "would all write into the folder of the run; use the TensorFlow or JAX backend, or "
-            "call fit yourself within keras_s2s.training.data_parallel"
+            f"training.data_parallel: {count} devices, but PyTorch trains in processes; start them "
+            f"with torchrun --nproc-per-node={count} -m keras_s2s train RECIPE, or use the "
+            "TensorFlow or JAX backend"
         )
     with contextlib.ExitStack() as stack:
         _checked("data_parallel", stack.enter_context, data_parallel(count))

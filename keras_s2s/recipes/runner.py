@@ -33,6 +33,15 @@ from keras_s2s.recipes.data import check_sources, load_splits, make_objective
 from keras_s2s.recipes.distillation import Lesson, distilled
 from keras_s2s.recipes.interruption import how_to_go_on, what_is_kept
 from keras_s2s.recipes.measuring import measure, measure_objective
+from keras_s2s.recipes.processes import (
+    FollowedFolder,
+    check_agreement,
+    follows,
+    leader_first,
+    quiet_where_it_follows,
+    together,
+    train_along,
+)
 from keras_s2s.recipes.progress import Progress, planned_epochs
 from keras_s2s.recipes.records.metrics_log import MetricsLog
 from keras_s2s.recipes.records.pictures import can_draw, draw
@@ -86,7 +95,8 @@ def run_recipe(
             at the beginning; one that has ended is left as it is.
 
     Returns:
-        what `results.json` holds: history, metrics, best epoch, seconds, versions.
+        what `results.json` holds: history, metrics, best epoch, seconds, versions. Of several
+        processes on PyTorch the first one returns it, and all others nothing, `{}`.
 
     Raises:
         ConfigError: the folder holds a model or an unfinished run, and neither `overwrite` nor
@@ -96,13 +106,14 @@ def run_recipe(
         OSError: the folder cannot be written. It is looked at before anything is read.
         KeyboardInterrupt: its message says what was kept.
     """
+    kind = FollowedFolder if follows(recipe) else RunFolder
     keep = recipe.training.checkpoints.keep
-    folder = RunFolder(Path(directory), overwrite=overwrite, resume=resume, keep=keep)
+    folder = kind(Path(directory), overwrite=overwrite, resume=resume, keep=keep)
     results = results or sys.stdout
     if resume and is_complete(folder.directory):
-        return _completed(recipe, folder.directory, results)
+        return {} if follows(recipe) else _completed(recipe, folder.directory, results)
     try:
-        with devices_of(recipe):
+        with quiet_where_it_follows(recipe), devices_of(recipe):
             return _run(recipe, folder, make_model, warm_start, results, overwrite, resume)
     finally:
         folder.leave()
@@ -141,7 +152,8 @@ def _run(
     splits = load_splits(recipe.data, training.seed)
     lesson: Lesson | None = None
     if recipe.distillation is not None:
-        lesson = distilled(recipe, splits["train"], directory, make_model, overwrite=overwrite)
+        with leader_first(recipe):
+            lesson = distilled(recipe, splits["train"], directory, make_model, overwrite=overwrite)
         splits["train"] = lesson.pairs
     train, validation = splits["train"], splits["validation"]
     what = "pairs" if recipe.data.objective is None else "texts"
@@ -229,6 +241,11 @@ def _run(
     for note in notes:
         logger.info("%s", note)
 
+    check_agreement(same, progress)
+    if follows(recipe):
+        train_along(model, batches, progress, epochs, checkpoint)
+        return {}
+
     def save(trained: Seq2SeqLM) -> None:
         folder.save(trained.save_to_preset, _as_yaml(recipe))
 
@@ -306,7 +323,7 @@ def _run(
         steps=len(batches),
         epochs=epochs,
     )
-    callbacks.append(checkpointing)
+    callbacks += [checkpointing, *together()]
     try:
         if not then.get("is_finished"):
             fit_from(

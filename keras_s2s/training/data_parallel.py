@@ -19,6 +19,7 @@ import copy
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import Any
 
 import keras
@@ -116,7 +117,8 @@ def _of_torch(devices: int) -> Iterator[None]:
                 f"data_parallel({devices}): PyTorch trains in processes; start them with torchrun "
                 f"--nproc-per-node={devices} PROGRAM"
             )
-        distributed.init_process_group("gloo")
+        # One process may work alone for hours: a teacher generates, a model is measured.
+        distributed.init_process_group("gloo", timeout=timedelta(days=7))
         begun_here = True
     if distributed.get_world_size() != devices:
         raise ValueError(

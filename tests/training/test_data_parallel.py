@@ -13,10 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from recipes.small_runs import run
 from training.small_training import small_batches, small_model
 
-from keras_s2s.config import ConfigError
 from keras_s2s.data import Batches
 from keras_s2s.training import data_parallel
 
@@ -110,10 +108,3 @@ def test_one_device_changes_nothing() -> None:
     with data_parallel(1):
         model.compile("adam")
         model.fit(small_batches(model, 6, 1), epochs=1, verbose=0)
-
-
-def test_a_recipe_on_pytorch_says_what_to_do(tmp_path: Path) -> None:
-    if BACKEND != "torch":
-        pytest.skip("other backends have devices")
-    with pytest.raises(ConfigError, match=r"training\.data_parallel: 2 devices, but PyTorch"):
-        run(tmp_path / "run", "training.data_parallel=2")

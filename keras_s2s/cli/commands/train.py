@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,10 @@ def train(
 
     config = catalog.load_recipe(recipe, settings or [])
     folder = out or Path("runs") / Path(recipe).stem
-    check_run_folder(folder, overwrite=overwrite, resume=resume)
+    # Of several processes (training.data_parallel on PyTorch) the first one writes the folder, and
+    # may have begun to.
+    if config.training.data_parallel == 1 or os.environ.get("RANK", "0") == "0":
+        check_run_folder(folder, overwrite=overwrite, resume=resume)
     import_backend()
     show_messages()
     from keras_s2s.model import Seq2SeqLM

@@ -73,7 +73,7 @@ def restore(
     Raises:
         CheckpointError: the state is of another model.
     """
-    restore_state(model, checkpoint.arrays)
+    callbacks = restore_training(checkpoint, model)
     keeper.best, keeper.best_epoch = checkpoint.facts["best"], checkpoint.facts["best_epoch"]
     folder.has_earlier_model = checkpoint.facts["has_earlier_model"]
     if folder.clear_interrupted_saves() and not checkpoint.facts["is_finished"]:
@@ -81,6 +81,19 @@ def restore(
         # saved then: the folder may have no whole model. (After the last epoch only a mean of
         # epochs is saved, which is again.)
         keeper.best = None
+    return callbacks
+
+
+def restore_training(checkpoint: RunCheckpoint, model: Any) -> list[keras.callbacks.Callback]:
+    """Puts the state of a model's training back: weights, optimiser, random numbers.
+
+    Returns:
+        callbacks for the `fit` that goes on.
+
+    Raises:
+        CheckpointError: the state is of another model.
+    """
+    restore_state(model, checkpoint.arrays)
     restore_random_state(checkpoint.arrays)
     return [RestoredState(checkpoint.arrays, within_epoch=checkpoint.facts["step"] > 0)]
 

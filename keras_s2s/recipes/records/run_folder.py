@@ -112,11 +112,8 @@ class RunFolder:
             if place.is_file():
                 reason = f"cannot be written: {place} is a file; give a folder"
                 raise NotADirectoryError(errno.ENOTDIR, reason, str(directory))
-        self.directory = directory
+        self._read(directory, keep)
         self.has_earlier_model = check_run_folder(directory, overwrite=overwrite, resume=resume)
-        self.checkpoints = RunCheckpoints(directory / CHECKPOINTS, keep)
-        self._made: list[Path] = []
-        self._facts: str | None = None
         with self._named_errors():
             missing = [p for p in (directory, *directory.parents) if not p.exists()]
             for path in reversed(missing):
@@ -124,6 +121,14 @@ class RunFolder:
                 self._made.insert(0, path)
             with tempfile.TemporaryFile(dir=directory):
                 pass
+
+    def _read(self, directory: Path, keep: int) -> None:
+        """Sets what is known of a folder before it is written."""
+        self.directory = directory
+        self.has_earlier_model = False
+        self.checkpoints = RunCheckpoints(directory / CHECKPOINTS, keep)
+        self._made: list[Path] = []
+        self._facts: str | None = None
 
     @contextlib.contextmanager
     def _named_errors(self) -> Iterator[None]:
