@@ -14,6 +14,7 @@ from keras_s2s.layers.quantised import quantised_layers
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.samplers.checks import whole
 from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.tokenizer import Tokenizer
 from keras_s2s.text.trimming.report import TrimReport
 from keras_s2s.text.trimming.selection import (
     SIDES,
@@ -91,47 +92,16 @@ def trim_vocabulary(
             + ("" if wanted is None else "; languages= says which language tokens stay, but which ")
             + ("" if wanted is None else "tokens a language uses only texts can tell")
         )
-    config, gone = model.preset, frozenset[int]()
+    rows = _rows(model.preset, preprocessor)
     if preprocessor is None:
-        if texts is not None:
-            raise ConfigError(
-                "this model has no preprocessor, so it has no ids for texts; name the ids to keep: "
-                "trim_vocabulary(model, keep=ids)"
-            )
-        if wanted is not None:
-            raise ConfigError("languages: this model has no preprocessor; name ids with keep")
-    rows = _rows(config)
-    both = _vocabularies(config, preprocessor, rows, {"source": frozenset(), "target": frozenset()})
-    if wanted is not None and preprocessor is not None:
-        trimmers = [t for vocabulary in both.values() for t in vocabulary.trimmers]
-        config, gone = _with_languages(config, wanted, trimmers)
-    required = _named_ids(config, rows, gone)
-    both = _vocabularies(config, preprocessor, rows, required)
-    for vocabulary in both.values():
-        vocabulary.gone = gone
-    asked = ids_to_keep(
-        keep,
-        {
-            "source": None if preprocessor is None else preprocessor.source,
-            "target": None if preprocessor is None else preprocessor.target,
-        },
-    )
-    _check_rows(asked, rows, gone, both)
-    request = Request(
-        both,
-        rows,
-        config.special_ids,
-        asked,
-        min_count,
-        frozenset()
-        if preprocessor is None
-        else frozenset(preprocessor.source.id_to_token(i) for i in gone),
-    )
-    made: tuple[Any, Any] | None = None
-    if preprocessor is None:
-        new_ids = request.new_ids(asked)
+        _check_ids_alone(texts, wanted)
+        request = _request(model.preset, None, rows, keep, min_count)
+        made, new_ids = None, request.new_ids(request.keep)
+        config = model.preset
     else:
-        given = Texts.read(texts) if texts is not None else Texts((), ())
+        config, gone = _with_languages(model.preset, preprocessor, rows, wanted)
+        request = _request(config, preprocessor, rows, keep, min_count, gone)
+        given = Texts((), ()) if texts is None else Texts.read(texts)
         made, new_ids = trimmed_text(preprocessor, given, request)
     smaller = _made(model, config, new_ids, made)
     if verbose:
@@ -161,12 +131,13 @@ def _check_plain(model: Seq2SeqLM) -> None:
         )
 
 
-def _rows(config: PresetConfig) -> dict[Side, int]:
+def _rows(config: PresetConfig, preprocessor: Preprocessor | None) -> dict[Side, int]:
+    """Returns how many ids each side has; where sources are no ids, those of the tokenizer."""
     architecture = config.architecture
-    return {
-        "source": architecture.source_vocab_size or 0,
-        "target": architecture.target_vocab_size,
-    }
+    source = architecture.source_vocab_size
+    if source is None:
+        source = 0 if preprocessor is None else preprocessor.source.vocabulary_size
+    return {"source": source, "target": architecture.target_vocab_size}
 
 
 def _vocabularies(
@@ -184,11 +155,63 @@ def _vocabularies(
     return {side: Vocabulary([], rows[side], required[side]) for side in SIDES}
 
 
+def _check_ids_alone(texts: Any, languages: Any) -> None:
+    """Raises an error for what a model without a preprocessor cannot use."""
+    for name, value in (("texts", texts), ("languages", languages)):
+        if value is not None:
+            raise ConfigError(
+                f"{name}: this model has no preprocessor, so that only ids tell what to keep: "
+                "trim_vocabulary(model, keep=ids)"
+            )
+
+
+def _request(
+    config: PresetConfig,
+    preprocessor: Preprocessor | None,
+    rows: dict[Side, int],
+    keep: Keep,
+    min_count: int,
+    gone: frozenset[int] = frozenset(),
+) -> Request:
+    """Returns what is asked for, with all ids that the model's settings name.
+
+    Args:
+        config: of the model, with the languages that stay.
+        preprocessor: of the model, or None.
+        rows: ids that the model has on either side.
+        keep, min_count: as they were given.
+        gone: ids of languages that do not stay.
+    """
+    both = _vocabularies(config, preprocessor, rows, _named_ids(config, rows, gone))
+    tokenizers: dict[Side, Tokenizer | None] = {"source": None, "target": None}
+    tokens: frozenset[str] = frozenset()
+    if preprocessor is not None:
+        tokenizers = {"source": preprocessor.source, "target": preprocessor.target}
+        tokens = frozenset(map(preprocessor.source.id_to_token, gone))
+    asked = ids_to_keep(keep, tokenizers)
+    for side, vocabulary in both.items():
+        vocabulary.gone = gone
+        _check_kept(asked[side], side, vocabulary)
+    return Request(both, rows, config.special_ids, asked, min_count, tokens)
+
+
 def _with_languages(
-    config: PresetConfig, wanted: list[str], trimmers: list[Any]
+    config: PresetConfig,
+    preprocessor: Preprocessor,
+    rows: dict[Side, int],
+    wanted: list[str] | None,
 ) -> tuple[PresetConfig, frozenset[int]]:
-    """Returns the preset with the languages that stay, and the ids of the others."""
+    """Returns the preset with the languages that stay, and the ids of the others.
+
+    Raises:
+        ConfigError: an unknown language, or one that the decoder begins with and that is left out.
+    """
     special = config.special_ids
+    if wanted is None:
+        return config, frozenset()
+    none: dict[Side, frozenset[int]] = {"source": frozenset(), "target": frozenset()}
+    both = _vocabularies(config, preprocessor, rows, none)
+    trimmers = [trimmer for vocabulary in both.values() for trimmer in vocabulary.trimmers]
     languages = chosen_languages(special.languages, wanted, trimmers)
     if languages is None or special.languages is None:
         return config, frozenset()
@@ -230,24 +253,19 @@ def _named_ids(
     return {side: frozenset(found[side]) for side in SIDES}
 
 
-def _check_rows(
-    asked: dict[Side, set[int]],
-    rows: dict[Side, int],
-    gone: frozenset[int],
-    both: dict[Side, Vocabulary],
-) -> None:
-    for side in SIDES:
-        size = both[side].rows if both[side].trimmers or rows[side] else 0
-        for i in sorted(asked[side]):
-            if rows[side] and not 0 <= i < size:
-                raise ConfigError(
-                    f"keep: {i} is no id of the {side}'s vocabulary of {size} (0 to {size - 1})"
-                )
-            if i in gone:
-                raise ConfigError(
-                    f"keep: {i} is the token of a language that languages= leaves out; name that "
-                    "language, too"
-                )
+def _check_kept(asked: set[int], side: Side, vocabulary: Vocabulary) -> None:
+    """Raises an error for ids to keep that a vocabulary does not have."""
+    size = vocabulary.rows
+    for i in sorted(asked):
+        if size and not 0 <= i < size:
+            raise ConfigError(
+                f"keep: {i} is no id of the {side}'s vocabulary of {size} (0 to {size - 1})"
+            )
+        if i in vocabulary.gone:
+            raise ConfigError(
+                f"keep: {i} is the token of a language that languages= leaves out; name that "
+                "language, too"
+            )
 
 
 def _made(
@@ -257,14 +275,15 @@ def _made(
     made: tuple[Any, Any] | None,
 ) -> Seq2SeqLM:
     """Returns the model with new ids."""
-    rows = _rows(config)
+    rows = _rows(config, model.preprocessor)
+    reads_ids = config.architecture.source_vocab_size is not None
     maps = {"source": new_ids.source, "target": new_ids.target}
 
     def renumber(side: Side, i: int, _: str) -> int:
         return maps[side][i] if 0 <= i < rows[side] else i
 
     sizes: dict[str, Any] = {"target_vocab_size": new_ids.sizes["target"]}
-    if rows["source"]:
+    if reads_ids:
         sizes["source_vocab_size"] = new_ids.sizes["source"]
     architecture = config.architecture.model_copy(update=sizes)
     # Sizes last: the old ids belong to the old ones.
@@ -289,9 +308,9 @@ def _made(
     languages = changed.special_ids.languages
     smaller.trim_report = TrimReport(
         tables=tables,
-        source_ids=tuple(old_ids["source"]) if rows["source"] else (),
+        source_ids=tuple(old_ids["source"]) if reads_ids else (),
         target_ids=tuple(old_ids["target"]),
-        source_size=rows["source"],
+        source_size=rows["source"] if reads_ids else 0,
         target_size=rows["target"],
         parameters_before=model.count_params(),
         parameters_after=smaller.count_params(),

@@ -14,6 +14,7 @@ from parity.random_pairs import make_pair, save_pair
 from parity.test_huggingface_text import LANGUAGES, NAMES, TEXTS, make, theirs
 from quantising import quantise
 from small_models import (
+    DEPTH,
     covered,
     make_model,
     model_inputs,
@@ -60,8 +61,8 @@ def small_model(name: str) -> Seq2SeqLM:
         }
     else:
         sides |= {
-            "encoder": transformer(),
-            "decoder": transformer(),
+            "encoder": transformer(num_layers=DEPTH),
+            "decoder": transformer(num_layers=DEPTH),
             "share_embeddings": name == "tied",
             "output": {"tie_embeddings": name == "tied", "bias": name == "tied"},
         }
@@ -116,7 +117,7 @@ def compare(whole: Seq2SeqLM, smaller: Seq2SeqLM, pairs: Any, **languages: Any) 
         np.testing.assert_allclose(log_probs, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", covered(["tied", "separate", "recurrent"], ["tied", "separate"]))
+@pytest.mark.parametrize("name", covered(["tied", "separate", "recurrent"], ["tied"]))
 def test_a_smaller_model(name, tmp_path):
     whole = small_model(name)
     weights = [np.array(ops.convert_to_numpy(w.value)) for w in whole.weights]
@@ -143,11 +144,18 @@ def test_a_smaller_model(name, tmp_path):
     assert whole.generate(sources, "greedy") == output.texts
 
     smaller.save_to_preset(tmp_path / "own")
-    loaded = Seq2SeqLM.from_preset(tmp_path / "own")
-    assert loaded.generate(used, "greedy") == again.texts
+    assert_same(Seq2SeqLM.from_preset(tmp_path / "own"), smaller)
     smaller.save(tmp_path / "m.keras")
-    loaded = keras.saving.load_model(tmp_path / "m.keras")
-    assert loaded.generate(used, "greedy") == again.texts
+    assert_same(keras.saving.load_model(tmp_path / "m.keras"), smaller)
+
+
+def assert_same(loaded: Seq2SeqLM, saved: Seq2SeqLM) -> None:
+    assert loaded.preprocessor is not None and saved.preprocessor is not None
+    assert loaded.preprocessor.encodes_like(saved.preprocessor)
+    for mine, other in zip(loaded.weights, saved.weights, strict=True):
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(mine.value), ops.convert_to_numpy(other.value)
+        )
 
 
 @slow_where_compiled
