@@ -17,6 +17,7 @@ from keras_s2s.config import (
     shared_keys,
 )
 from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.pretrained.base import encoded_size
 from keras_s2s.text.special_tokens import SPECIAL_TOKENS
 
 
@@ -176,7 +177,10 @@ def check_vocabularies(architecture: ArchitectureConfig, preprocessor: Preproces
     Raises:
         ConfigError: with both sizes.
     """
-    for name, size in _vocabularies(preprocessor, architecture.frontend.type).items():
+    sizes = {"target_vocab_size": encoded_size(preprocessor.target)}
+    if architecture.frontend.type == "tokens":
+        sizes["source_vocab_size"] = encoded_size(preprocessor.source)
+    for name, size in sizes.items():
         if size > getattr(architecture, name):
             raise ConfigError(
                 f"architecture.{name} is {getattr(architecture, name)}, but the tokenizer has "

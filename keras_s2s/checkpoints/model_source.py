@@ -82,9 +82,15 @@ def check_source(source: Any, what: str) -> None:
         TypeError: it is neither a str nor a path.
     """
     if not isinstance(source, str | os.PathLike):
+        shown = repr(source).partition("\n")[0][:60]
+        hint = (
+            ". A model of transformers is read from the folder that its save_pretrained writes"
+            if hasattr(source, "save_pretrained")
+            else ""
+        )
         raise TypeError(
-            f"{what} is {source!r}, a {type(source).__name__}; expected the name of an entry of "
-            "the zoo, a folder (str or Path), hf://organisation/name, or a model of keras_hub"
+            f"{what} is {shown}, a {type(source).__name__}; expected the name of an entry of the "
+            "zoo, a folder (str or Path), hf://organisation/name, or a model of keras_hub" + hint
         )
 
 

@@ -14,6 +14,12 @@ from keras_s2s import catalog
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.files.weight_files import open_weights
 from keras_s2s.checkpoints.huggingface.config_file import read_json
+from keras_s2s.checkpoints.huggingface.given_config import (
+    check_changes,
+    check_mapping,
+    configuration_keys,
+    is_configuration,
+)
 from keras_s2s.checkpoints.huggingface.half import ENDS, HalfCheckpoint, Side
 from keras_s2s.checkpoints.huggingface.hub import HUB_PREFIX, fetch_folder
 from keras_s2s.checkpoints.huggingface.pair import (
@@ -85,8 +91,15 @@ class EncoderDecoder(Source):
             self.preprocessor = Preprocessor(
                 source.tokenizer, target.tokenizer, self.config.special_ids
             )
-        tokenizers = [side.tokenizer for side in text if side is not None]
-        self.notes = [*pair.notes, *(note for each in tokenizers for note in each.notes)]
+        sides = [side for side in text if side is not None]
+        filled = [
+            f"the {side.side}'s tokenizer has no PAD that the model has; rows are filled with id "
+            f"{pad}"
+            for side in sides
+            if (pad := getattr(self.config.special_ids, side.side).pad) != side.tokenizer.pad_id
+        ]
+        of_tokenizers = [note for side in sides for note in side.tokenizer.notes]
+        self.notes = [*pair.notes, *filled, *of_tokenizers]
 
     def load(self, variables: Sequence[Any], *, strict: bool) -> LoadReport | None:
         tensors = self.pair.load(variables, strict=strict)
@@ -207,6 +220,8 @@ def warm_start(
     with_text: bool = True,
     tie_encoder_decoder: bool = False,
     special_ids: Mapping[str, Any] | None = None,
+    encoder_config: Mapping[str, Any] | None = None,
+    decoder_config: Mapping[str, Any] | None = None,
     name: str | None = None,
 ) -> EncoderDecoder:
     """Opens an encoder and a decoder, and puts them together.
@@ -214,17 +229,25 @@ def warm_start(
     Args:
         encoder, decoder: each the name of a half or a model in the zoo, a Hugging Face folder, or
             the name of one on the hub, `hf://organisation/name`; a KerasHub folder, or a backbone
-            of KerasHub itself.
+            of KerasHub itself; without weights also a configuration of transformers, or a mapping
+            of its keys.
         with_weights: False reads configurations alone.
         with_text: False leaves the tokenizers' files alone.
         tie_encoder_decoder: the decoder has the encoder's weights.
         special_ids: ids that go before those of the folders.
+        encoder_config, decoder_config: keys of transformers' `config.json` of a half that go before
+            those of its folder.
         name: of the model, for messages.
 
     Raises:
         CheckpointError: halves that do not fit or cannot be read.
+        ConfigError: an unknown key.
     """
     _check_ids(special_ids)
+    changes: dict[Side, dict[str, Any]] = {
+        "encoder": check_mapping("encoder_config", encoder_config),
+        "decoder": check_mapping("decoder_config", decoder_config),
+    }
     with contextlib.ExitStack() as files:
         halves: dict[Side, HalfCheckpoint] = {}
         folders: dict[Side, Path | None] = {}
@@ -236,22 +259,25 @@ def warm_start(
                 kerashub[side], folders[side] = found, None
                 halves[side] = HalfCheckpoint(
                     side,
-                    found.config,
+                    {**found.config, **changes[side]},
                     found.name,
                     _named_by_side(side, found.tensors) if with_weights else None,
                 )
                 if found.ignored:
                     halves[side].notes.append(f"{side}: not used: {', '.join(found.ignored)}")
                 continue
-            check_source(source, side)
             config, folder = _find(source, side, with_weights=with_weights)
             tensors = None
             if with_weights:
                 assert folder is not None
                 tensors = stored_tensors(files.enter_context(_open(folder)))
                 tensors = _named_by_side(side, tensors)
-            halves[side] = HalfCheckpoint(side, config, str(source), tensors)
+            name_of_half = f"{side} configuration" if is_configuration(source) else str(source)
+            config = {**config, **changes[side]}
+            halves[side] = HalfCheckpoint(side, config, name_of_half, tensors)
             folders[side] = folder
+        for side, half in halves.items():
+            check_changes(f"{side}_config", half, changes[side])
         pair = Pair(
             halves["encoder"],
             halves["decoder"],
@@ -273,10 +299,16 @@ def _named_by_side(side: Side, tensors: Mapping[str, StoredTensor]) -> dict[str,
     }
 
 
-def _find(
-    source: str | Path, side: Side, *, with_weights: bool
-) -> tuple[dict[str, Any], Path | None]:
+def _find(source: Any, side: Side, *, with_weights: bool) -> tuple[dict[str, Any], Path | None]:
     """Returns the `config.json` of a half, and its folder."""
+    if is_configuration(source):
+        if with_weights:
+            raise CheckpointError(
+                f"{side} is a configuration, which has no weights; pass load_weights=False for "
+                "random ones, or the folder of a checkpoint"
+            )
+        return configuration_keys(source), None
+    check_source(source, side)
     written = str(source)
     if written.startswith(HUB_PREFIX):
         folder = fetch_folder(written, with_weights=with_weights)

@@ -36,6 +36,8 @@ class WarmStartedModel(SavableModel):
         load_weights: bool = True,
         tie_encoder_decoder: bool = False,
         special_ids: Mapping[str, Any] | None = None,
+        encoder_config: Mapping[str, Any] | None = None,
+        decoder_config: Mapping[str, Any] | None = None,
         preprocessor: Preprocessor | None = None,
         generation: GenerationConfig | Mapping[str, Any] | None = None,
         dtype: str | None = None,
@@ -56,18 +58,23 @@ class WarmStartedModel(SavableModel):
                 `keras_hub` backbone.
             decoder: BERT, RoBERTa and its relatives (made causal), GPT-2, or the decoder of a
                 BART-like model; named in the same ways.
-            load_weights: False draws every weight, and reads configurations alone.
+            load_weights: False draws every weight, and reads configurations alone; encoder and
+                decoder may be configurations then, `transformers.BertConfig()` or a mapping of its
+                keys, `{"model_type": "bert", "num_hidden_layers": 2}`.
             tie_encoder_decoder: the decoder has the weights of the encoder, but for its
                 cross-attention. Both must have equal sizes.
             special_ids: ids that go before those of the folders and their tokenizers, e.g.
                 `{"target": {"decoder_start": 101, "eos": 102}}`.
+            encoder_config, decoder_config: changes to the `config.json` of a half, in its keys,
+                e.g. `{"hidden_dropout_prob": 0.0}`; with fewer layers than the folder has, the
+                first ones are taken.
             preprocessor: text <-> ids, in place of the folders' tokenizers.
             generation, dtype, verbose, name: as in `from_preset`.
             strict: False leaves weights that a folder lacks at random; by default only those are
                 new that a single encoder or decoder cannot have.
 
         Raises:
-            ConfigError: an unknown name (with the nearest one), or sizes that do not fit.
+            ConfigError: an unknown name or key (with the nearest one), or sizes that do not fit.
             CheckpointError: files that are missing or broken, a model type that cannot be this
                 side, or an id that nothing states.
 
@@ -82,6 +89,8 @@ class WarmStartedModel(SavableModel):
             with_text=preprocessor is None,
             tie_encoder_decoder=tie_encoder_decoder,
             special_ids=special_ids,
+            encoder_config=encoder_config,
+            decoder_config=decoder_config,
         ) as found:
             return cls._from_source(
                 found,

@@ -12,7 +12,7 @@ from keras_s2s.checkpoints.huggingface.writer import SHARD_BYTES, write_huggingf
 from keras_s2s.config import PresetConfig
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.replaced_directory import replaced_directory
-from keras_s2s.text.huggingface_writer import write_pretrained_tokenizers
+from keras_s2s.text.huggingface_writer import files_with_class, write_pretrained_tokenizers
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.pretrained.base import PretrainedTokenizer
 from keras_s2s.text.pretrained.token_list import TokenListTokenizer
@@ -58,7 +58,11 @@ def export_huggingface(
 
 
 def _write_tokenizers(folder: Path, config: PresetConfig, preprocessor: Preprocessor) -> None:
-    """Writes the tokenizers; those of two halves that differ each into a folder of its own."""
+    """Writes the tokenizers; those of two halves that differ each into a folder of its own.
+
+    The encoder's is written beside `config.json`, too: from a folder without tokenizer files
+    AutoTokenizer makes one that knows no word.
+    """
     if not is_pair(config) or preprocessor.joint:
         write_pretrained_tokenizers(folder, preprocessor)
         return
@@ -70,8 +74,10 @@ def _write_tokenizers(folder: Path, config: PresetConfig, preprocessor: Preproce
                 "package (model.save_to_preset), or export it as tf_saved_model"
             )
         (folder / side).mkdir()
-        for name, content in tokenizer.files.contents.items():
+        for name, content in files_with_class(tokenizer).items():
             (folder / side / name).write_bytes(content)
+            if side == "encoder":
+                (folder / name).write_bytes(content)
 
 
 def _spells_ids(preprocessor: Preprocessor) -> bool:

@@ -105,6 +105,19 @@ def huggingface_files(preprocessor: Preprocessor) -> dict[str, bytes]:
     )
 
 
+def files_with_class(tokenizer: PretrainedTokenizer) -> dict[str, bytes]:
+    """Returns the files that a tokenizer was read from, with the name of its class.
+
+    Files that are not beside the `config.json` of their own model need it: AutoTokenizer knows the
+    class of a model type.
+    """
+    contents = dict(tokenizer.files.contents)
+    options = tokenizer.files.config()
+    if options.get("tokenizer_class") is None:
+        contents[TOKENIZER_CONFIG] = _json({**options, "tokenizer_class": tokenizer.class_name})
+    return contents
+
+
 def _as_given(preprocessor: Preprocessor, tokenizer: PretrainedTokenizer) -> dict[str, bytes]:
     """Returns the files that a tokenizer was read from, with the preprocessor's default
     languages.

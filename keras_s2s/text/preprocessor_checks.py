@@ -9,6 +9,7 @@ from keras_s2s.config import (
     SpecialIds,
     TargetIds,
 )
+from keras_s2s.text.pretrained.base import encoded_size
 from keras_s2s.text.tokenizer import Tokenizer
 
 
@@ -30,7 +31,7 @@ def check_side(side: str, special: SourceIds | TargetIds, tokenizer: Tokenizer) 
                 "different models"
             )
         known = own.get(name)
-        if known is not None and known != i:
+        if known is not None and known != i and known < encoded_size(tokenizer):
             raise ConfigError(
                 f"special_ids.{side}.{name} is {i} ({tokenizer.id_to_token(i)!r}), but the "
                 f"{side} tokenizer's is {known} ({tokenizer.id_to_token(known)!r}); "

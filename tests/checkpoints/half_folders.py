@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +37,15 @@ def decoder_folder(folder: Path, family: str = "gpt2", **changes: Any) -> Path:
     randomise(model, 2)
     model.save_pretrained(folder / f"{family}-decoder")
     return folder / f"{family}-decoder"
+
+
+WORDS = ["a", "dog", "runs", "the", "man", "sees", "ein", "hund", "läuft", "##s", "."]
+
+
+def with_wordpiece(folder: Path) -> Path:
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": True})
+    )
+    return folder

@@ -9,7 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from checkpoints.half_folders import START_AND_END, decoder_folder, encoder_folder
+from checkpoints.half_folders import (
+    START_AND_END,
+    decoder_folder,
+    encoder_folder,
+    with_wordpiece,
+)
 from checkpoints.weight_writers import laid_out, recorded, write_h5, write_msgpack
 from parity.random_pairs import (
     IDS,
@@ -531,17 +536,6 @@ def test_files_of_the_classes_that_transformers_dropped(tmp_path, kind):
 # --------------------------------------------------------------------------------------
 # Texts
 # --------------------------------------------------------------------------------------
-
-WORDS = ["a", "dog", "runs", "the", "man", "sees", "ein", "hund", "läuft", "##s", "."]
-
-
-def with_wordpiece(folder: Path) -> Path:
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": True})
-    )
-    return folder
 
 
 @slow_where_compiled

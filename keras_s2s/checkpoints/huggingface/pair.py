@@ -191,9 +191,14 @@ class Pair:
         for key, what in (("decoder_start", "the decoder's first input"), ("eos", "what ends it")):
             if target.get(key) is None:
                 theirs = {"decoder_start": "decoder_start_token_id", "eos": "eos_token_id"}[key]
+                remedy = (
+                    "pass special_ids={'target': {'" + key + "': ID}} to from_encoder_decoder"
+                    if self.two_folders
+                    else f"write {theirs} into {self.name}/config.json"
+                )
                 raise CheckpointError(
                     f"{self.name}: nothing states {what}: neither {theirs} in a configuration, nor "
-                    "the decoder's tokenizer; pass special_ids={'target': {'" + key + "': ID}}"
+                    f"the decoder's tokenizer; {remedy}"
                 )
         data = merge(self.data, {"special_ids": ids})
         if of_tokenizers.get("languages"):

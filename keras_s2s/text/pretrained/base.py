@@ -255,3 +255,15 @@ def tidy_spaces(text: str) -> str:
 
 #: What `tidy_spaces` looks for, in order; it is replaced by itself without the spaces.
 SPACED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
+
+
+def encoded_size(tokenizer: Tokenizer) -> int:
+    """Returns one more than the greatest id that encoding gives.
+
+    Tokens that were added to a tokenizer alone have ids that its model does not have; texts with
+    one of them are refused.
+    """
+    size = tokenizer.vocabulary_size
+    if isinstance(tokenizer, PretrainedTokenizer) and tokenizer.size is not None:
+        return min(size, tokenizer.size)
+    return size

@@ -21,7 +21,7 @@ from keras_s2s.text.pretrained.auto import (
     template_ids,
     tokenizer_class,
 )
-from keras_s2s.text.pretrained.base import PretrainedTokenizer
+from keras_s2s.text.pretrained.base import PretrainedTokenizer, encoded_size
 from keras_s2s.text.pretrained.tokenizer_files import VOCABULARY_FILES, TokenizerFiles
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ class TextSide:
         start: suggestion for the decoder's first input: `decoder_start_token_id` of the folder's
             `config.json`, or else `[CLS]` or BOS; None where there is no such token.
         end: suggestion for the end of targets: `eos`, or else `[SEP]` or EOS.
-        pad: PAD, or else what the folder's `config.json` says, or else `end`.
+        pad: PAD, where the model has it, or else what the folder's `config.json` says, or else
+            `end`.
         languages: codes of a multilingual model, or None.
     """
 
@@ -243,9 +244,16 @@ def side_of(tokenizer: PretrainedTokenizer, side: Side, given: Mapping[str, Any]
         eos=eos,
         start=_first(given.get("decoder_start_token_id"), tokenizer.cls_id, tokenizer.bos_id),
         end=end,
-        pad=_first(tokenizer.pad_id, given.get("pad_token_id"), end),
+        pad=_first(_of_model(tokenizer.pad_id, tokenizer), given.get("pad_token_id"), end),
         languages=languages_of(tokenizer),
     )
+
+
+def _of_model(i: int | None, tokenizer: PretrainedTokenizer) -> int | None:
+    """Returns an id that the model has; None for one of a token that was added to the tokenizer
+    alone.
+    """
+    return None if i is None or i >= encoded_size(tokenizer) else i
 
 
 def _config(folder: Path) -> dict[str, Any]:
