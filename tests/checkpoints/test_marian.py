@@ -125,6 +125,7 @@ def test_defaults_are_those_of_the_decoder_configuration(tmp_path):
                 "beam-size": 5,
                 "normalize": 0.7,
                 "word-penalty": 0.1,
+                "beam-threshold": 5,
             }
         )
     )
@@ -135,7 +136,8 @@ def test_defaults_are_those_of_the_decoder_configuration(tmp_path):
         assert generation.early_stopping == "shrink" and generation.suppress_tokens == [UNK]
         assert model.preprocessor.joint
         assert model.preprocessor.encode_source(["w5 w9 never w4"]) == [[5, 9, 1, 4, 0]]
-        assert any("word-penalty 0.1" in note for note in model.load_report.notes)
+        notes = " ".join(model.load_report.notes)
+        assert "word-penalty 0.1" in notes and "not used: beam-threshold" in notes
     target = model.preprocessor.special_ids.target
     assert (target.decoder_start, target.eos, target.pad) == (0, 0, 0)
 

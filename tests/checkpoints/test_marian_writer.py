@@ -125,3 +125,50 @@ def test_vocabularies_are_written(tmp_path):
     again = Seq2SeqLM.from_preset(folder)
     assert again.preprocessor.encode_source(['" no 1.0 ~ x']) == [[2, 3, 4, 5, 1, 0]]
     assert again.preprocessor.encode_target(["é b c d e"]) == [[2, 3, 5, 6, 1, 0]]
+
+
+@slow_where_compiled
+@pytest.mark.parametrize("name", ["post_norm", "separate"])
+def test_ctranslate2_runs_what_marian_trained(name, tmp_path):
+    """Its first vector is zeros, too, and its scores of given targets are Marian's."""
+    ctranslate2 = pytest.importorskip("ctranslate2")
+    options = {key.replace("-", "_"): value for key, value in MODELS[name].items()}
+    tensors, settings = random_model(seed=4, **options)
+    plain = PlainMarian(tensors, settings)
+    model = Seq2SeqLM.from_preset(write_npz(tmp_path / "m.npz", tensors, settings))
+    folder = model.export(tmp_path / "out", format="ctranslate2")
+    translator = ctranslate2.Translator(str(folder), inter_threads=1, intra_threads=1)
+    # It adds EOS itself, on both sides.
+    tokens = [[[str(i) for i in row[:-1]] for row in rows] for rows in (SOURCES, TARGETS)]
+    scores = translator.score_batch(*tokens)
+    for found, *pair in zip(scores, SOURCES, TARGETS, strict=True):
+        np.testing.assert_allclose(found.log_probs, forced(plain, *pair), atol=2e-4)
+    best = translator.translate_batch(tokens[0], beam_size=1, max_decoding_length=9)
+    inputs = model.network.frontend.batch(SOURCES, pad=0)
+    greedy = {"num_beams": 1, "max_length": 10, "suppress_tokens": None, "return_output": True}
+    output = model.generate(inputs, **greedy)
+    for row, found in enumerate(best):
+        ids = output.token_ids[row, : output.lengths[row]].tolist()
+        assert [int(token) for token in found.hypotheses[0]] == [i for i in ids if i != 0]
+    again = Seq2SeqLM.from_preset(folder)
+    np.testing.assert_allclose(
+        again.score(SOURCES, TARGETS), model.score(SOURCES, TARGETS), atol=1e-4
+    )
+
+
+@slow_where_compiled
+@pytest.mark.parametrize(
+    ("name", "format", "message"),
+    [
+        ("ssru", "ctranslate2", "architecture.decoder.type is ssru, but CTranslate2 runs Transf"),
+        ("ssru", "huggingface", "architecture.decoder.type is ssru, but transformers has no enc"),
+        ("pre_norm", "ctranslate2", "decoder.residual_keys is True"),
+        ("post_norm", "huggingface", "norm_epsilon is 1e-06, there it is 1e-05"),
+    ],
+)
+def test_what_other_engines_have_not_is_refused_by_its_key(name, format, message, tmp_path):
+    options = {key.replace("-", "_"): value for key, value in MODELS[name].items()}
+    model = Seq2SeqLM.from_preset(write_npz(tmp_path / "m.npz", *random_model(**options)))
+    with pytest.raises(ValueError, match=message):
+        model.export(tmp_path / "out", format=format)
+    assert not (tmp_path / "out").exists()

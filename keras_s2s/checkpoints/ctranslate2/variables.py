@@ -91,7 +91,8 @@ def inexpressible(config: ArchitectureConfig) -> dict[str, Any]:
             found[f"{side}.layer_groups"] = part.layer_groups
             found[f"{side}.residual_keys"] = part.residual_keys
             found[f"{side}.steps"] = part.steps and part.steps.model_dump()
-            found[f"{side}.embedding.zero_start"] = part.embedding.zero_start
+            if side == "encoder":  # a decoder may start from zeros
+                found[f"{side}.embedding.zero_start"] = part.embedding.zero_start
             found[f"{side}.embedding.token_types"] = part.embedding.token_types
             found[f"{side}.embedding.projection"] = part.embedding.projection
     return {key: value for key, value in found.items() if value}

@@ -194,6 +194,8 @@ def _specification(config: ArchitectureConfig) -> Any:
             head_dim=None if usual_heads else part.head_dim,
         )
         made.scale_embeddings = part.embedding.scale
+        if side == "decoder":
+            made.start_from_zero_embedding = part.embedding.zero_start
         if part.embedding.norm:
             # Embeddings have a layer normalisation, whichever the blocks have.
             made.layernorm_embedding = common_spec.LayerNormSpec()

@@ -25,9 +25,8 @@ _HARMLESS = {
     "maxi-batch", "maxi-batch-sort", "mini-batch-words", "workspace", "cpu-threads", "devices",
     "quiet", "quiet-translation", "log", "log-level", "input", "output", "port", "n-best",
     "shortlist", "gemm-precision", "gemm-type", "optimize", "skip-cost", "alignment",
-    "max-length-break", "ssplit-mode", "max-length", "max-length-crop", "max-length-factor",
-    "allow-unk", "allow-special", "seed", "precision", "int8shift", "intgemm-options",
-    "gpus", "num-devices", "word-scores", "no-spm-decode", "no-spm-encode", "beam-threshold",
+    "max-length-break", "ssplit-mode", "allow-unk", "seed", "precision", "int8shift",
+    "intgemm-options", "gpus", "num-devices", "word-scores", "no-spm-decode", "no-spm-encode",
 }  # fmt: skip
 
 
