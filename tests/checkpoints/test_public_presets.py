@@ -41,11 +41,13 @@ PUBLISHED = {
     "bart_large": 406_291_456,
     "bart_large_cnn": 406_290_432,
     "byt5_small": 299_637_760,
+    "codet5_base": 222_882_048,
     "byt5_base": 581_653_248,
     "flan_t5_base": 247_577_856,
     "flan_t5_large": 783_150_080,
     "flan_t5_small": 76_961_152,
     "flan_t5_xl": 2_849_757_184,
+    "flan_t5_xxl": 11_135_332_352,
     "m2m100_418m": 483_905_536,
     "mbart_large_50": 610_879_488,
     "mt5_base": 582_401_280,
@@ -61,7 +63,7 @@ PUBLISHED = {
 
 def test_walk_finds_the_checkpoints():
     pointers = [name for name in list_presets() if isinstance(load_entry(name), PointerConfig)]
-    assert (len(NAMES) >= 50, len(COVER) >= 12, len(pointers) >= 4) == (True, True, True)
+    assert (len(NAMES) >= 80, len(COVER) >= 12, len(pointers) >= 80) == (True, True, True)
     families = {*families_by_model_type().values(), "encoder_decoder"}
     assert {load_entry(name).family for name in pointers} <= families
     for name in [*NAMES, *pointers]:
@@ -136,6 +138,30 @@ def test_published_counts(name):
     preset = load_preset(name)
     bias = preset.architecture.target_vocab_size if preset.architecture.output.bias else 0
     assert preset.parameters == PUBLISHED[name] + bias
+
+
+#: What pages of models say, in millions: DistilBART's own table; 20, 13 and 3 billion, 770 and 60
+#: million elsewhere.
+ROUNDED = {
+    "codet5_large": (770, 0.05),
+    "codet5_small": (60, 0.01),
+    "distilbart_cnn_12_6": (306, 0.002),
+    "distilbart_cnn_6_6": (230, 0.002),
+    "distilbart_xsum_12_1": (222, 0.003),
+    "distilbart_xsum_12_3": (255, 0.002),
+    "distilbart_xsum_12_6": (306, 0.002),
+    "distilbart_xsum_6_6": (230, 0.002),
+    "distilbart_xsum_9_6": (268, 0.002),
+    "mt0_xxl": (13_000, 0.01),
+    "t0_3b": (3_000, 0.06),
+    "ul2": (20_000, 0.03),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_published_roundings(name):
+    millions, share = ROUNDED[name]
+    assert load_preset(name).parameters / 1e6 == pytest.approx(millions, rel=share)
 
 
 @pytest.mark.parametrize("name", NAMES)
