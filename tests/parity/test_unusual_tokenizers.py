@@ -27,7 +27,16 @@ TEXTS = [
     "The quick brown fox jumps over the lazy dog.",
     "안녕하세요, 두 젊은 남자",
     "def maximum(a, b): return max([a, b])",
+    "<2ko> The young man",
 ]
+
+
+def madlad(folder: Path) -> Path:
+    """A T5 whose ids begin `<unk> <s> </s>`, and whose sources begin with a language."""
+    content = sentencepiece_model(special=("<unk>", "<s>", "</s>"), symbols=("<2de>", "<2ko>"))
+    config = {"extra_ids": 0, "pad_token": "<s>", "tokenizer_class": "T5Tokenizer"}
+    return write_folder(folder, "t5", {"spiece.model": content, "tokenizer_config.json": config})
+
 
 #: What writes a folder with tokenizer files; its model type is in its config.json.
 CASES: dict[str, Callable[[Path], Path]] = {
@@ -36,6 +45,7 @@ CASES: dict[str, Callable[[Path], Path]] = {
     "barthez": barthez,
     "kobart": generic,
     "indic_bart": indic_bart,
+    "madlad400": madlad,
 }
 LANGUAGES = {"indic_bart": {"src_lang": "en", "tgt_lang": "hi"}}
 #: Random weights repeat themselves, whatever the source is.
@@ -43,6 +53,13 @@ RULES = {"no_repeat_ngram_size": 1}
 #: What stands around a text where transformers 5 does not write what a model was trained with: it
 #: forgets that of BARThez without a tokenizer.json, and IndicBART's page writes it by hand.
 AROUND = {"barthez": "<s>{}</s>", "indic_bart": "{} </s> <2en>"}
+
+
+def texts_of(name: str) -> list[str]:
+    """The sources of a case; without characters that are not in the vocabulary where transformers
+    5 writes EOS for them (see the last test).
+    """
+    return [text for text in TEXTS if name != "madlad400" or not text.startswith("안")]
 
 
 def tokenizer_of(folder: Path) -> Any:
@@ -64,6 +81,8 @@ def make(name: str, folder: Path) -> tuple[Any, Any, Path]:
     eos = tokenizer.convert_tokens_to_ids("</s>")
     ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": eos}
     ids["decoder_start_token_id"] = eos if model_type == "mbart" else tokenizer.pad_token_id
+    if name == "madlad400":
+        ids["decoder_start_token_id"] = 0
     config = transformers.AutoConfig.for_model(
         model_type, **{**sizes, **ids, "vocab_size": len(tokenizer), "max_position_embeddings": 150}
     )
@@ -81,7 +100,7 @@ def theirs(model: Any, tokenizer: Any, name: str, num_beams: int) -> list[str]:
     if name in LANGUAGES:
         tag = f"<2{LANGUAGES[name]['tgt_lang']}>"
         options["decoder_start_token_id"] = tokenizer.convert_tokens_to_ids(tag)
-    texts = [AROUND.get(name, "{}").format(text) for text in TEXTS]
+    texts = [AROUND.get(name, "{}").format(text) for text in texts_of(name)]
     inputs = tokenizer(
         texts, return_tensors="pt", padding=True, add_special_tokens=name not in AROUND
     )
@@ -98,12 +117,12 @@ def test_greedy_and_beam_search(name, tmp_path):
     ours = Seq2SeqLM.from_preset(folder, verbose=False)
     options: dict[str, Any] = {**LANGUAGES.get(name, {}), **RULES}
     for num_beams in (1, 4):
-        found = ours.generate(TEXTS, num_beams=num_beams, **options)
+        found = ours.generate(texts_of(name), num_beams=num_beams, **options)
         assert found == theirs(model, tokenizer, name, num_beams)
         assert len(set(found)) > 1
     ours.save_to_preset(tmp_path / "own")
-    again = Seq2SeqLM.from_preset(tmp_path / "own").generate(TEXTS, num_beams=4, **options)
-    assert again == found
+    again = Seq2SeqLM.from_preset(tmp_path / "own")
+    assert again.generate(texts_of(name), num_beams=4, **options) == found
 
 
 def test_languages_of_tags(tmp_path):
