@@ -18,6 +18,7 @@ from keras_s2s.options.kinds import (
     StartAndFactor,
     Switch,
     Text,
+    Texts,
     TokenId,
     TokenIds,
     TokenLists,
@@ -47,6 +48,7 @@ _OTHERS: dict[type[Kind], Any] = {
     Text: str,
     TokenId: strict.TokenId,
     TokenIds: list[int],
+    Texts: str | Annotated[list[str], Field(min_length=1)],
     EndIds: strict.TokenId | Annotated[list[strict.TokenId], Field(min_length=1)],
     TokenLists: list[list[int]],
     StartAndFactor: tuple[

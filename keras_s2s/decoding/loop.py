@@ -101,10 +101,12 @@ class Loop:
         phrases: Any = ()
         if self.sampler.reads_phrases:
             phrases = Phrases(*[inputs[name] for name in Phrases._fields])
-        sources = Sources(ids, mask, *[inputs[name] for name in Sources._fields[2:-2]])
+        sources = Sources(ids, mask, *[inputs[name] for name in Sources._fields[2:-3]])
         allowed = inputs["allowed"] if self.plan.shortlisted else ()
-        sources = sources._replace(phrases=phrases, allowed=allowed)
-        state = self.moves.init_state(self.moves.encode(inputs), capacity)
+        memory = self.moves.encode(inputs)
+        positions: Any = memory.mask if self.sampler.reads_attention else ()
+        sources = sources._replace(phrases=phrases, allowed=allowed, positions=positions)
+        state = self.moves.init_state(memory, capacity)
         width, copies = self.sampler.width, self.sampler.copies
         if copies > 1:
             sources, state = self._copied(sources, state, copies)
@@ -150,7 +152,10 @@ class Loop:
         some: dict[str, Any] = {}  # networks of one's own may know nothing of shortlists
         if candidates:
             some["output_ids"] = (candidates.vectors, candidates.bias)
-        out = self.moves.step(tokens, State(source, beam), index, **some)
+        seeing = self.sampler.reads_attention
+        out = self.moves.step(
+            tokens, State(source, beam), index, want_attention=seeing, **some
+        )
         logits = ops.cast(out.logits, "float32")
         finite = self._still_finite(finite, logits, search)
         if candidates:
@@ -158,6 +163,14 @@ class Loop:
         elif self.plan.shortlisted:
             logits = only_allowed(logits, sources.allowed, self.sampler.width)
         more = {"hidden": ops.cast(out.hidden, "float32")} if self.sampler.reads_hidden else {}
+        if seeing:
+            if out.attention is None:
+                raise ValueError(
+                    f"{type(self.sampler).__name__} needs the attention to the source "
+                    "(coverage_penalty), but this model's decoder reads its source as a fixed "
+                    "vector only; leave the option out"
+                )
+            more["attention"] = ops.cast(out.attention, "float32")
         search, tokens, parents = self.sampler.advance(
             search, logits, index, self.plan, sources, **more
         )

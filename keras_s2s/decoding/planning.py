@@ -14,10 +14,12 @@ from keras_s2s.samplers.processors import LogitsProcessor
 from keras_s2s.samplers.resolve import resolve_sampler
 from keras_s2s.samplers.rules import RULES, make_rules
 from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.stop_strings import StopStrings
 from keras_s2s.text.languages import TargetStart, target_start
+from keras_s2s.text.token_bytes import token_bytes
 
-#: The option that says which ids end a result.
-END_IDS = "eos_token_id"
+#: Options that say what ends a result.
+END_IDS, STOP_STRINGS = ENDING = "eos_token_id", "stop_strings"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def plan_search(
     """
     own_config = parts.preset.generation
     strategy_options = {
-        name: v for name, v in search.options.items() if name not in RULES and name != END_IDS
+        name: v for name, v in search.options.items() if name not in {*RULES, *ENDING}
     }
     chosen = resolve_sampler(search.sampler, strategy_options, defaults or own_config)
     # An option that is None is ignored: the preset's is used.
@@ -112,6 +114,7 @@ def plan_search(
         max(limits, default=steps),
         made,
         ends=ends,
+        stops=_stops(parts, search.options),
     )
     chosen.check(plan)
     return chosen, plan, limits
@@ -135,6 +138,29 @@ def end_ids(preset: PresetConfig, options: Mapping[str, Any]) -> tuple[int, ...]
     vocabulary = preset.architecture.target_vocab_size
     ends: tuple[int, ...] = OPTIONS[END_IDS].check(asked, vocabulary)
     return ends
+
+
+def stop_strings(preset: PresetConfig, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the strings that end a result; arguments as of `end_ids`.
+
+    Raises:
+        ValueError: `stop_strings` holds something else than texts.
+    """
+    asked = options.get(STOP_STRINGS)
+    if asked is None:
+        asked = preset.generation.stop_strings
+    strings: tuple[str, ...] = () if asked is None else OPTIONS[STOP_STRINGS].check(asked)
+    return strings
+
+
+def _stops(parts: ModelParts, options: Mapping[str, Any]) -> StopStrings | None:
+    """Returns the table of the strings that end a result; None where there are none."""
+    strings = stop_strings(parts.preset, options)
+    if not strings:
+        return None
+    tokenizer = parts.require_text_output("stop_strings are looked for in text").target
+    vocabulary = parts.preset.architecture.target_vocab_size
+    return StopStrings.of(strings, token_bytes(tokenizer), vocabulary)
 
 
 def _refuse_rules_without_ids(rules: Sequence[LogitsProcessor], frontend: Frontend) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from keras_s2s.decoding.planning import end_ids
+from keras_s2s.decoding.planning import end_ids, stop_strings
 from keras_s2s.documents.sentence_model import SentenceModel
 from keras_s2s.documents.splitting.clauses import ends_clause, fitting_spans
 from keras_s2s.documents.splitting.sentences import Span
@@ -68,15 +68,19 @@ class GeneratedPart(NamedTuple):
     unfinished: bool
 
     @classmethod
-    def of_result(cls, text: str, ids: Sequence[int], ends: Collection[int]) -> GeneratedPart:
+    def of_result(
+        cls, text: str, ids: Sequence[int], ends: Collection[int], stops: Collection[str] = ()
+    ) -> GeneratedPart:
         """Returns that of a result of a model.
 
         Args:
             text: of the result.
             ids: of the result, without padding.
             ends: with one of which finished ones end; empty where that is not known.
+            stops: strings that end one, too.
         """
         ended = not ends or (len(ids) > 0 and int(ids[-1]) in ends)
+        ended = ended or any(stop in text for stop in stops)
         # As it is where it is a text of one line, which all sources are.
         return cls(text.strip(), not ended)
 
@@ -117,13 +121,14 @@ def generated_parts(
     if isinstance(options.get("decoder_prefix"), str):
         options["decoder_prefix"] = [options["decoder_prefix"]] * len(texts)
     output = model.generate(list(texts), return_output=True, **options)
-    ends = end_ids(model.preset, options)
+    ends, stops = end_ids(model.preset, options), stop_strings(model.preset, options)
     found = []
     for i, text in enumerate(output.texts or ()):
         # Of several texts the first, which is the best one.
         at = (i,) if isinstance(text, str) else (i, 0)
         ids = output.token_ids[at][: int(output.lengths[at])]
-        found.append(GeneratedPart.of_result(text if isinstance(text, str) else text[0], ids, ends))
+        best = text if isinstance(text, str) else text[0]
+        found.append(GeneratedPart.of_result(best, ids, ends, stops))
     return found
 
 

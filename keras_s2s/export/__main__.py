@@ -30,13 +30,15 @@ def main(folder: str, directory: str) -> None:
     inputs, logits = functional_graph(network)
     model = keras.Model(inputs, logits)
     load_weights(folder, model.weights)
+    preprocessor = load_preprocessor(folder, config)
+    vocabulary = config.architecture.target_vocab_size
     write_saved_model(
         Path(directory),
         network=network,
         variables=model.weights,
         special_ids=config.special_ids,
-        preprocessor=load_preprocessor(folder, config),
-        request=ExportRequest.from_json(asked),
+        preprocessor=preprocessor,
+        request=ExportRequest.from_json(asked, preprocessor, vocabulary),
     )
 
 

@@ -23,6 +23,7 @@ from keras_s2s.options.kinds import (
     StartAndFactor,
     Switch,
     Text,
+    Texts,
     TokenId,
     TokenIds,
     TokenLists,
@@ -120,6 +121,12 @@ def _table() -> tuple[GenerationOption, ...]:
             detail="They take its place: leave EOS out, and it ends no result. Texts are cut at it "
             "all the same.",
         ),
+        same(
+            "stop_strings",
+            Texts(),
+            "a result ends once its text has one of these",
+            detail="They may lie across ids; what else the last id writes stays.",
+        ),
         # Strategies
         same(
             "num_beams",
@@ -154,6 +161,22 @@ def _table() -> tuple[GenerationOption, ...]:
             Real("must be a finite number"),
             "scores are divided by length to this power; above 0 favours longer results",
             1.0,
+            strategies=WITH_BEAMS,
+        ),
+        own(
+            "length_normalization",
+            Choice(("power", "gnmt")),
+            "what scores are divided by: length to the power of length_penalty, or "
+            "((5 + length) / 6) to it, as in Wu et al. 2016",
+            "power",
+            strategies=WITH_BEAMS,
+        ),
+        own(
+            "coverage_penalty",
+            Real("must be at least 0; 0 is off", least=0),
+            "scores of finished hypotheses lose this much for what they attend to too little: "
+            "times the sum over the source of log(min(attention, 1)), as in Wu et al. 2016",
+            0.0,
             strategies=WITH_BEAMS,
         ),
         same(

@@ -286,6 +286,30 @@ class EndIds(TokenIds):
         return "an id, or a list of ids"
 
 
+class Texts(Kind):
+    """Texts, none of them empty."""
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> tuple[str, ...]:
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, Iterable) or not (texts := list(texts)):
+            raise ValueError(f"{name}={value!r} must be a text, or a list of texts")
+        for text in texts:
+            if not isinstance(text, str) or not text:
+                raise ValueError(f"{name} has {text!r}; expected a text that is not empty")
+        return tuple(dict.fromkeys(texts))
+
+    @property
+    def shown(self) -> str:
+        return "a text, or a list of texts"
+
+    @property
+    def written(self) -> str:
+        return "texts separated by ;, such as 'Ende;###'"
+
+    def parse(self, name: str, text: Any) -> list[str]:
+        return str(text).split(";")
+
+
 class TokenLists(Kind):
     """A list of lists of ids of the target's vocabulary, none of them empty."""
 

@@ -35,10 +35,9 @@ OTHER_NAMES: dict[str, str] = {
     "guidance_scale": _RULE,
     "watermarking_config": _RULE,
     "stopping_criteria": (
-        "max_length, max_new_tokens and early_stopping end a search, and processors can forbid all "
-        "but EOS"
+        "max_length, max_new_tokens, eos_token_id and stop_strings end a result, and processors "
+        "can forbid all but EOS"
     ),
-    "stop_strings": "texts end with EOS, max_length or max_new_tokens; cut the text afterwards",
     "max_time": "time has no limit here; max_length and max_new_tokens limit the work",
     "streamer": "model.stream yields the text piece by piece",
     "generation_config": (

@@ -26,6 +26,8 @@ class Sources(NamedTuple):
         phrases: what its results must have; () where the strategy does not read it.
         allowed: bool `[B, V]`, the ids that its results may have; () where the plan has no
             shortlist.
+        positions: bool `[B, S']`, which positions of the encoder's memory are real; () where the
+            strategy does not read attention.
     """
 
     ids: Tensor
@@ -38,6 +40,7 @@ class Sources(NamedTuple):
     starts: Tensor
     phrases: Any = ()
     allowed: Any = ()
+    positions: Any = ()
 
     @property
     def rows(self) -> Tensor:

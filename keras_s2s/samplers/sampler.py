@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_s2s.samplers.context import Sources, Step
 from keras_s2s.samplers.processors import FORBIDDEN, LogitsProcessor
+from keras_s2s.samplers.stop_strings import StopStrings
 from keras_s2s.typing import Tensor, Tree
 
 
@@ -25,6 +26,7 @@ class Plan:
         prefixed: some source has a prefix (`Sources.prefix`).
         ends: all ids that end a sequence; EOS alone where none are given.
         shortlisted: each source has ids that its results may have (`Sources.allowed`).
+        stops: strings that end one, too; None for none.
     """
 
     decoder_start: int
@@ -35,16 +37,32 @@ class Plan:
     prefixed: bool = False
     ends: tuple[int, ...] = ()
     shortlisted: bool = False
+    stops: StopStrings | None = None
 
     def __post_init__(self) -> None:
         if not self.ends:
             object.__setattr__(self, "ends", (self.eos,))
 
-    def is_end(self, tokens: Tensor) -> Tensor:
-        """Returns which ids end a sequence: bool, shaped like `tokens`."""
+    def ended(
+        self, tokens: Tensor, histories: Tensor, index: Tensor, parents: Tensor | None = None
+    ) -> Tensor:
+        """Returns which sequences end with their newest id.
+
+        Args:
+            tokens: int32 `[B, N]`, the ids of step `index`.
+            histories: int32 `[B, K, C]`, the ids before them.
+            index: number of the step.
+            parents: int32 `[B, N]`, the history that each continues; None: its own.
+
+        Returns:
+            bool `[B, N]`.
+        """
         found = tokens == self.ends[0]
         for end in self.ends[1:]:
             found = ops.logical_or(found, tokens == end)
+        if self.stops is not None:
+            completed = self.stops.completed(tokens, histories, index, parents)
+            found = ops.logical_or(found, completed)
         return found
 
 
@@ -93,7 +111,7 @@ class Sampler(ABC):
     their last axis (see `histories`). A strategy with other arrays as long as the capacity
     overrides `grow`.
 
-    A sequence ends with an id of `Plan.ends`, or where no further id fits:
+    A sequence ends where `Plan.ended` says so, or where no further id fits:
     `sources.at_limit(index)`.
     """
 
@@ -103,6 +121,10 @@ class Sampler(ABC):
     #: whether the strategy reads hidden vectors of the decoder: `begin` is then passed their width
     #: `hidden_dim`, and `advance` the vectors `hidden`.
     reads_hidden = False
+
+    #: whether the strategy reads the decoder's attention: `advance` is then passed the weights
+    #: `attention`, and `Sources.positions` says which of them are real.
+    reads_attention = False
 
     #: whether the strategy reads `Sources.phrases`, what results must have.
     reads_phrases = False
@@ -179,6 +201,7 @@ class Sampler(ABC):
         plan: Plan,
         sources: Sources,
         hidden: Tensor | None = None,
+        attention: Tensor | None = None,
     ) -> Advance:
         """Takes one step.
 
@@ -191,6 +214,8 @@ class Sampler(ABC):
             hidden: float32 `[R, D]`, the decoder's hidden vectors from which the logits were made;
                 passed to strategies with `reads_hidden` only. Others may leave it out of their
                 signature.
+            attention: float32 `[R, S']`, the decoder's attention to the source when it computed
+                the logits; passed to strategies with `reads_attention` only, likewise.
         """
 
     @abstractmethod

@@ -95,7 +95,9 @@ class Case:
 CASES = {
     "recurrent character greedy": Case(RECURRENT, "character", {}, SHORT + LONG, 4, 2.0),
     "recurrent sentencepiece beam": Case(
-        RECURRENT, "sentencepiece_unigram", {"num_beams": 3}, SHORT + LONG, 4, 2.0
+        *(RECURRENT, "sentencepiece_unigram"),
+        {"num_beams": 3, "stop_strings": ["e", "on"], "coverage_penalty": 0.2},
+        *(SHORT + LONG, 4, 2.0),
     ),
     "transformer character n-best": Case(
         TRANSFORMER,

@@ -235,6 +235,7 @@ def _describe(
         "optional_inputs": OPTIONAL,
         "required_ops": required_ops(directory)._asdict(),
         "end_ids": list(request.plan.ends),
+        "stop_strings": [] if request.plan.stops is None else list(request.plan.stops.strings),
         "special_ids": special_ids.model_dump(mode="json"),
         "tokenizers": None
         if preprocessor is None

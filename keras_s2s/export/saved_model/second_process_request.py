@@ -11,6 +11,9 @@ from keras_s2s.samplers.processors import AllowedTokens
 from keras_s2s.samplers.resolve import STRATEGIES
 from keras_s2s.samplers.rules import RULES
 from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.stop_strings import StopStrings
+from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.token_bytes import token_bytes
 
 #: Class name -> class, of what can be written down and made again.
 SAMPLERS: dict[str, type[Sampler]] = {cls.__name__: cls for cls, _ in STRATEGIES.values()}
@@ -46,11 +49,13 @@ class ExportRequest:
         plan = {
             field.name: getattr(self.plan, field.name)
             for field in dataclasses.fields(self.plan)
-            if field.name != "processors"
+            if field.name not in ("processors", "stops")
         }
+        stops = self.plan.stops
         return {
             "sampler": _named(self.sampler, SAMPLERS, "sampler", vars(self.sampler)),
             "plan": plan,
+            "stop_strings": None if stops is None else list(stops.strings),
             "processors": [
                 _named(rule, PROCESSORS, "logits processor", vars(rule))
                 for rule in self.plan.processors
@@ -61,8 +66,21 @@ class ExportRequest:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ExportRequest:
-        """Makes a request from what `to_json` returned."""
+    def from_json(
+        cls, data: dict[str, Any], preprocessor: Preprocessor | None = None, vocabulary: int = 0
+    ) -> ExportRequest:
+        """Makes a request from what `to_json` returned.
+
+        Args:
+            data: the values.
+            preprocessor: of the model; its tokenizer finds strings that end results.
+            vocabulary: ids of the target.
+        """
+        stops = None
+        if data["stop_strings"]:
+            assert preprocessor is not None
+            known = token_bytes(preprocessor.target)
+            stops = StopStrings.of(data["stop_strings"], known, vocabulary)
         rules = tuple(
             PROCESSORS[rule["name"]](**{k: _hashable(v) for k, v in rule["settings"].items()})
             for rule in data["processors"]
@@ -70,7 +88,9 @@ class ExportRequest:
         sampler = data["sampler"]
         return cls(
             SAMPLERS[sampler["name"]](**sampler["settings"]),
-            Plan(**{k: _hashable(v) for k, v in data["plan"].items()}, processors=rules),
+            Plan(
+                **{k: _hashable(v) for k, v in data["plan"].items()}, processors=rules, stops=stops
+            ),
             truncate=data["truncate"],
             cross_attention=data["cross_attention"],
             xla=data["xla"],

@@ -38,6 +38,8 @@ from keras_s2s.typing import Tensor, Tree
 NOTHING = float("-inf")
 #: Score of an empty place in a result: the least float32.
 EMPTY = float(np.finfo(np.float32).min)
+#: Attention that counts for none: its logarithm is finite.
+LEAST_COVERAGE = 1e-10
 #: The longest sequence to the power of the length penalty stays within this factor of 1.
 WIDEST_NORM = 1e30
 
@@ -54,6 +56,11 @@ class Beam(Sampler):
             none can. "shrink" is Marian's search: each hypothesis that ends takes its place with
             it, and a source stops when no place is left.
         num_return_sequences: hypotheses returned for each source, best first.
+        length_normalization: "power" is length to the power of `length_penalty`, "gnmt" that of
+            Wu et al. 2016, `((5 + length) / 6) ** length_penalty`.
+        coverage_penalty: what the scores of finished hypotheses lose for parts of the source that
+            they attend to too little [Wu 2016]: the sum over all positions of
+            `log(min(attention, 1))`, where `attention` is summed over the hypothesis, times this.
 
     Raises:
         ValueError: for values outside these ranges.
@@ -69,6 +76,8 @@ class Beam(Sampler):
         length_penalty: float = DEFAULTS.length_penalty,
         early_stopping: bool | Literal["never", "shrink"] = DEFAULTS.early_stopping,
         num_return_sequences: int = DEFAULTS.num_return_sequences,
+        length_normalization: str = DEFAULTS.length_normalization,
+        coverage_penalty: float = DEFAULTS.coverage_penalty,
     ) -> None:
         num_beams = checked("num_beams", num_beams)
         num_return_sequences = checked("num_return_sequences", num_return_sequences)
@@ -83,10 +92,16 @@ class Beam(Sampler):
         self.length_penalty = float(length_penalty)
         self.early_stopping = early_stopping
         self.num_return_sequences = num_return_sequences
+        self.length_normalization = checked("length_normalization", length_normalization)
+        self.coverage_penalty = checked("coverage_penalty", coverage_penalty)
 
     @property
     def width(self) -> int:
         return self.num_beams
+
+    @property
+    def reads_attention(self) -> bool:  # type: ignore[override]
+        return self.coverage_penalty > 0
 
     @property
     def _shrinks(self) -> bool:
@@ -106,9 +121,14 @@ class Beam(Sampler):
         empty = ops.full(shape, NOTHING, dtype="float32")
         # One beam starts with a score, so that the first step does not find K equal ones.
         first = ops.arange(self.num_beams, dtype="int32") == 0
+        coverage = {}
+        if self.reads_attention:
+            none = ops.zeros_like(ops.cast(sources.positions, "float32"))[:, None]
+            coverage["coverage"] = ops.repeat(none, self.num_beams, axis=1)  # [B, K, S']
         return {
             "live": {
                 **histories(shape, capacity, plan),
+                **coverage,
                 "scores": ops.where(first, ops.zeros_like(empty), empty),
             },
             "done": {
@@ -128,9 +148,10 @@ class Beam(Sampler):
         plan: Plan,
         sources: Sources,
         hidden: Tensor | None = None,
+        attention: Tensor | None = None,
     ) -> Advance:
         best = self._continuations(search, logits, index, plan, sources)
-        return self.proceed(search, best, index, plan, sources)
+        return self.proceed(search, best, index, plan, sources, attention)
 
     def proceed(
         self,
@@ -139,15 +160,19 @@ class Beam(Sampler):
         index: Tensor,
         plan: Plan,
         sources: Sources,
+        attention: Tensor | None = None,
     ) -> Advance:
-        """Continues the search with the chosen `continuations`, as `_continuations` returns
-        them.
+        """Continues the search with the chosen `continuations`, as `_continuations` returns them;
+        `attention` as in `advance`.
         """
         live, beams = search["live"], self.num_beams
+        if attention is not None:
+            here = ops.reshape(attention, ops.shape(live["coverage"]))
+            live = {**live, "coverage": live["coverage"] + here}
         scores, parents, tokens, log_probs = continuations
         length = ops.cast(index, "int32") + 1  # ids of a hypothesis after this step
 
-        ends = plan.is_end(tokens)
+        ends = plan.ended(tokens, live["token_ids"], index, parents)
         given = in_prefix(sources, index, plan)
         if given is not None:
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
@@ -178,6 +203,8 @@ class Beam(Sampler):
         ended = ops.logical_and(ended, scores > NOTHING)
         ended = ops.logical_and(ended, ops.logical_not(search["stopped"])[:, None])
         final = scores / self._norm(length, sources, plan)
+        if attention is not None:
+            final = final + gather(self._coverage(live, sources), parents)
         candidates = {
             **_extend(live, parents, tokens, log_probs, index),
             "scores": ops.where(ended, final, ops.full_like(final, NOTHING)),
@@ -186,7 +213,7 @@ class Beam(Sampler):
         }
         both = {
             name: ops.concatenate([search["done"][name], candidates[name]], axis=1)
-            for name in candidates
+            for name in search["done"]
         }
         best = ops.cast(ops.top_k(both["scores"], beams)[1], "int32")
         new_done = {name: gather(both[name], best) for name in both}
@@ -268,14 +295,22 @@ class Beam(Sampler):
             gather(ops.reshape(row_raw, flat), places),
         )
 
+    def _coverage(self, live: Tree, sources: Sources) -> Tensor:
+        """Computes what hypotheses lose for what they do not attend to, `[B, K]`; at most 0."""
+        attended = ops.clip(live["coverage"], LEAST_COVERAGE, 1.0)
+        real = ops.cast(sources.positions, "float32")[:, None]
+        return self.coverage_penalty * ops.sum(ops.log(attended) * real, axis=-1)
+
     def _norm(self, length: Tensor, sources: Sources, plan: Plan) -> Tensor:
-        """Computes `length ** length_penalty`, float32, of a scalar or `[B, 1]`; a prefix does not
-        count.
+        """Computes what scores are divided by, float32, of a scalar or `[B, 1]` of lengths; a
+        prefix does not count.
         """
         length = ops.cast(length, "float32")
         if plan.prefixed:
             given = ops.cast(sources.prefix_lengths, "float32")[:, None]
             length = ops.maximum(length - given, 1.0)
+        if self.length_normalization == "gnmt":
+            length = (5.0 + length) / 6.0
         return ops.power(length, self.length_penalty)
 
     def _can_improve(
@@ -287,6 +322,7 @@ class Beam(Sampler):
         if self.early_stopping == "never" and self.length_penalty > 0:
             # Its score can only fall while it grows, but its norm is largest at full length.
             length = sources.limits[:, None]
+        # What is not attended to may still be: a coverage penalty can fall to 0.
         best = (live["scores"] / self._norm(length, sources, plan))[:, 0]
         worst = ops.min(done["scores"], axis=1)
         return ops.logical_or(ops.logical_not(ops.all(done["ended"], axis=1)), best > worst)
@@ -321,7 +357,11 @@ def _extend(
     live: Tree, parents: Tensor, tokens: Tensor, log_probs: Tensor, index: Tensor
 ) -> dict[str, Tensor]:
     """Returns the histories of `parents [B, N]` with one id more."""
+    coverage = {}
+    if "coverage" in live:
+        coverage["coverage"] = gather(live["coverage"], parents)
     return {
+        **coverage,
         "token_ids": put(gather(live["token_ids"], parents), tokens, index),
         "log_probs": put(gather(live["log_probs"], parents), log_probs, index),
     }

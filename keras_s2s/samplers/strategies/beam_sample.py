@@ -28,6 +28,7 @@ class BeamSample(DrawsFromShortlist, Beam):
 
     Args:
         num_beams, length_penalty, early_stopping, num_return_sequences: as in `Beam`.
+        length_normalization, coverage_penalty: as in `Beam`.
         temperature, top_k, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff: as in `Random`; at
             least two ids of each beam stay (more where several ids end a sequence), so that one can
             continue when the others end. A
@@ -52,12 +53,16 @@ class BeamSample(DrawsFromShortlist, Beam):
         typical_p: float | None = None,
         epsilon_cutoff: float | None = None,
         eta_cutoff: float | None = None,
+        length_normalization: str = DEFAULTS.length_normalization,
+        coverage_penalty: float = DEFAULTS.coverage_penalty,
     ) -> None:
         super().__init__(
             num_beams,
             length_penalty=length_penalty,
             early_stopping=early_stopping,
             num_return_sequences=num_return_sequences,
+            length_normalization=length_normalization,
+            coverage_penalty=coverage_penalty,
         )
         self._draw_from(
             Shortlist(temperature, top_k, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff)

@@ -33,6 +33,7 @@ class ConstrainedBeam(Beam):
 
     Args:
         num_beams, length_penalty, early_stopping, num_return_sequences: as in `Beam`.
+        length_normalization, coverage_penalty: as in `Beam`.
 
     Raises:
         ValueError: for values outside their ranges.
@@ -60,8 +61,9 @@ class ConstrainedBeam(Beam):
         plan: Plan,
         sources: Sources,
         hidden: Tensor | None = None,
+        attention: Tensor | None = None,
     ) -> Advance:
-        step = super().advance(search, logits, index, plan, sources)
+        step = super().advance(search, logits, index, plan, sources, attention=attention)
         tokens = ops.reshape(step.tokens, (-1, self.num_beams))
         parents = ops.reshape(step.parents, (-1, self.num_beams)) % self.num_beams
         progress = _progress(search).of(parents).after(tokens, sources.phrases)
@@ -83,7 +85,7 @@ class ConstrainedBeam(Beam):
         needed = progress.needed(phrases)
         left = (sources.limits - ops.cast(index, "int32") - 1)[:, None]
         total = ops.where(needed <= left, total, ops.full_like(total, NOTHING))
-        ends = plan.is_end(ids)
+        ends = plan.ended(ids, live["token_ids"], index, parents)
         given = in_prefix(sources, index, plan)
         if given is not None:
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])

@@ -89,6 +89,7 @@ class ContrastiveSearch(Sampler):
         plan: Plan,
         sources: Sources,
         hidden: Tensor | None = None,
+        attention: Tensor | None = None,
     ) -> Advance:
         assert hidden is not None
         index = ops.cast(index, "int32")
@@ -109,7 +110,7 @@ class ContrastiveSearch(Sampler):
             for after, before in zip(new, old, strict=True)
         )
         lengths = search["lengths"] + ops.cast(going_on, "int32")
-        ended = plan.is_end(token)
+        ended = plan.ended(token[:, None], old[0], index - 1)[:, 0]
         given = in_prefix(sources, index - 1, plan)
         if given is not None:
             ended = ops.logical_and(ended, ops.logical_not(given))

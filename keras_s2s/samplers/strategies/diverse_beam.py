@@ -39,6 +39,7 @@ class DiverseBeam(Sampler):
         diversity_penalty: subtracted from an id's score for each earlier beam that chose it at
             this step.
         length_penalty, early_stopping, num_return_sequences: as in `Beam`.
+        length_normalization, coverage_penalty: as in `Beam`.
 
     Raises:
         ValueError: for values outside their ranges.
@@ -56,12 +57,16 @@ class DiverseBeam(Sampler):
         length_penalty: float = DEFAULTS.length_penalty,
         early_stopping: bool | Literal["never", "shrink"] = DEFAULTS.early_stopping,
         num_return_sequences: int = DEFAULTS.num_return_sequences,
+        length_normalization: str = DEFAULTS.length_normalization,
+        coverage_penalty: float = DEFAULTS.coverage_penalty,
     ) -> None:
         search = Beam(
             num_beams,
             length_penalty=length_penalty,
             early_stopping=early_stopping,
             num_return_sequences=num_return_sequences,
+            length_normalization=length_normalization,
+            coverage_penalty=coverage_penalty,
         )  # refuses what is out of range
         num_beam_groups = checked("num_beam_groups", num_beam_groups)
         if num_beams % num_beam_groups:
@@ -74,10 +79,16 @@ class DiverseBeam(Sampler):
         self.length_penalty = search.length_penalty
         self.early_stopping = search.early_stopping
         self.num_return_sequences = search.num_return_sequences
+        self.length_normalization = search.length_normalization
+        self.coverage_penalty = search.coverage_penalty
 
     @property
     def width(self) -> int:
         return self.num_beams
+
+    @property
+    def reads_attention(self) -> bool:  # type: ignore[override]
+        return self.coverage_penalty > 0
 
     @property
     def _group(self) -> Beam:
@@ -88,6 +99,8 @@ class DiverseBeam(Sampler):
             length_penalty=self.length_penalty,
             early_stopping=self.early_stopping,
             num_return_sequences=beams,
+            length_normalization=self.length_normalization,
+            coverage_penalty=self.coverage_penalty,
         )
 
     def check(self, plan: Plan) -> None:
@@ -107,6 +120,7 @@ class DiverseBeam(Sampler):
         plan: Plan,
         sources: Sources,
         hidden: Tensor | None = None,
+        attention: Tensor | None = None,
     ) -> Advance:
         group, vocabulary = self._group, logits.shape[-1]
         beams, width = group.num_beams, min(group.continuations_kept(plan), logits.shape[-1])
@@ -125,7 +139,11 @@ class DiverseBeam(Sampler):
             allowed = process(allowed, live["token_ids"], index, plan, sources, alive(part))
             row_scores, row_ids = top_k(allowed, width)
             best = group.ranked(live, row_scores, row_ids, gather(raw, row_ids), plan)
-            step = group.proceed(part, best, index, plan, sources)
+            seen = None
+            if attention is not None:  # [R, S'] -> [B, K, S']
+                of_all = ops.reshape(attention, (-1, self.num_beams, ops.shape(attention)[-1]))
+                seen = of_all[:, first : first + beams]
+            step = group.proceed(part, best, index, plan, sources, seen)
             after[f"group_{g}"] = step.search
             tokens.append(ops.reshape(step.tokens, (-1, beams)))
             parents.append(ops.reshape(step.parents, (-1, beams)) % beams + first)

@@ -65,6 +65,7 @@ class Greedy(Sampler):
         plan: Plan,
         sources: Sources,
         hidden: Tensor | None = None,
+        attention: Tensor | None = None,
     ) -> Advance:
         alive = ops.logical_not(search["finished"])
         allowed = process(logits, search["token_ids"], index, plan, sources, alive)
@@ -77,7 +78,7 @@ class Greedy(Sampler):
         log_probs = ops.reshape(log_probs, (-1, self.width))
         log_probs = ops.where(finished, ops.zeros_like(log_probs), log_probs)
         # Only a live row can end: a finished row is fed PAD, which may be EOS itself.
-        ends = plan.is_end(tokens)
+        ends = plan.ended(tokens, search["token_ids"], index)
         given = in_prefix(sources, index, plan)
         if given is not None:
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])

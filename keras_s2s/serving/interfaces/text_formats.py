@@ -177,7 +177,8 @@ async def documents(
         if not isinstance(texts, str):
             i = min(rank, len(texts) - 1)
             texts, ids, length = texts[i], ids[i], length[i]
-        return GeneratedPart.of_result(texts, ids[: int(length)], job.model.ends)
+        ended = job.model.ends, job.model.stops
+        return GeneratedPart.of_result(texts, ids[: int(length)], *ended)
 
     def written() -> list[list[GeneratedDocument]]:
         return [

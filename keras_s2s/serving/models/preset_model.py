@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_s2s.analysis.pieces import attended_pieces
 from keras_s2s.config.nearest import did_you_mean
-from keras_s2s.decoding.planning import end_ids
+from keras_s2s.decoding.planning import end_ids, stop_strings
 from keras_s2s.export.saved_model.document_signatures import SOURCE_LENGTHS
 from keras_s2s.export.saved_model.graph_model import ERROR
 from keras_s2s.export.saved_model.score_signatures import TARGET_IDS, TARGET_MASK
@@ -126,6 +126,7 @@ class PresetModel(ServedModel):
         self.overlong = overlong
         self.pad = model.special_ids.target.pad
         self.ends = end_ids(model.preset, self.options)
+        self.stops = stop_strings(model.preset, self.options)
 
     @property
     def signatures(self) -> Mapping[str, Signature]:

@@ -119,6 +119,7 @@ class SavedModel(ServedModel):
             self._special_ids = SpecialIds.model_validate(described["special_ids"])
             self.pad = self._special_ids.target.pad
             self.ends = described.get("end_ids", [self._special_ids.target.eos])
+            self.stops = described.get("stop_strings", ())
             self._longest: int | None = described.get("max_source_length")
             self._defaults = described.get("optional_inputs", {})
         optional = {*self._defaults, *(MASKS.values() if self.divides else ())}

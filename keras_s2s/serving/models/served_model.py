@@ -82,6 +82,7 @@ class ServedModel(abc.ABC):
         version: in addresses; TensorFlow Serving numbers the versions of a model.
         languages: the languages of its texts; None where it has none and none were declared.
         ends: ids with which a finished result ends; empty where they are not known.
+        stops: strings that end one, too.
         divides: a request may be divided among batches.
         pad: fills up `token_ids` of a request.
     """
@@ -92,6 +93,7 @@ class ServedModel(abc.ABC):
     divides: bool = True
     pad: int = 0
     ends: Collection[int] = ()
+    stops: Collection[str] = ()
 
     @property
     @abc.abstractmethod
