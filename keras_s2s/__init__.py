@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from keras_s2s.config import ConfigError
     from keras_s2s.documents import generate_document
     from keras_s2s.model import Seq2SeqLM
+    from keras_s2s.reranking import minimum_bayes_risk, rerank
     from keras_s2s.text.shortlists import learn_shortlist, read_shortlist, write_shortlist
     from keras_s2s.trimming.trim_vocabulary import trim_vocabulary
 
@@ -40,12 +41,14 @@ __all__ = [
     "list_halves",
     "list_presets",
     "list_recipes",
+    "minimum_bayes_risk",
     "plot_attention",
     "plot_exposure_bias",
     "read_shortlist",
     "register_decoder",
     "register_encoder",
     "register_frontend",
+    "rerank",
     "samplers",
     "text",
     "training",
@@ -65,11 +68,13 @@ _HOMES = {
     "list_halves": "catalog",
     "list_presets": "catalog",
     "list_recipes": "catalog",
+    "minimum_bayes_risk": "reranking",
     "plot_attention": "analysis.plots",
     "plot_exposure_bias": "analysis.exposure_bias",
     "register_decoder": "builder",
     "register_encoder": "builder",
     "register_frontend": "builder",
+    "rerank": "reranking",
     "trim_vocabulary": "trimming.trim_vocabulary",
     "word_alignment": "analysis.alignment",
     "learn_shortlist": "text.shortlists",

@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"builder", "decoding", "text_metrics"},
     {"export", "checkpoints", "training", "preset_changes"},
     {"model"},
-    {"analysis", "documents", "callbacks", "trimming"},
+    {"analysis", "documents", "callbacks", "reranking", "trimming"},
     {"recipes"},
     {"serving"},
     {"cli"},

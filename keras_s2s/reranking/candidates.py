@@ -1,0 +1,144 @@
+"""The candidates of each source, and their order by numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from keras_s2s.model import Seq2SeqLM
+
+#: Called with two lists of texts of the same length; returns a number for each pair.
+PairFunction = Callable[[list[str], list[str]], Iterable[float]]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Generated texts of one source; each text once.
+
+    Attributes:
+        texts: in the order in which they were generated.
+        scores: float64 `[N]`, the model's own; of several equal texts the greatest.
+        log_probs: float64 `[N]`, the sum of the model's log-probabilities of the ids of each; of
+            several ids with the same text the logarithm of their sum.
+        counts: int64 `[N]`, how often each was generated.
+    """
+
+    texts: list[str]
+    scores: np.ndarray
+    log_probs: np.ndarray
+    counts: np.ndarray
+
+
+@dataclass(frozen=True)
+class RankedTexts:
+    """Candidates of each source, best first.
+
+    Attributes:
+        texts: the best of each source.
+        candidates: all of each source, best first; each text once.
+        values: float64 `[N]` for each source, by which they are ordered.
+    """
+
+    texts: list[str]
+    candidates: list[list[str]]
+    values: list[np.ndarray]
+
+
+def generated_candidates(
+    model: Seq2SeqLM, sources: Sequence[str], options: dict[str, Any]
+) -> list[Candidates]:
+    """Generates the candidates of each source.
+
+    Args:
+        model: a model with a preprocessor.
+        sources: texts.
+        options: of `generate`.
+
+    Raises:
+        ValueError: the model has no preprocessor.
+    """
+    if model.preprocessor is None:
+        raise ValueError(
+            "reranking compares texts, and this model has no preprocessor; give it one: "
+            "model.preprocessor = text.Preprocessor(...)"
+        )
+    output = model.generate(list(sources), return_output=True, **options)
+    found = []
+    for i, texts in enumerate(output.texts or []):
+        lengths, scores = np.atleast_1d(output.lengths[i]), np.atleast_1d(output.scores[i])
+        ids = np.atleast_2d(output.token_ids[i])
+        sums = np.atleast_2d(output.token_log_probs[i]).sum(axis=-1, dtype="float64")
+        by_text: dict[str, list[int]] = {}
+        for n, text in enumerate([texts] if isinstance(texts, str) else texts):
+            if lengths[n]:  # an empty place: rules have left fewer results
+                by_text.setdefault(text, []).append(n)
+        log_probs = []
+        for places in by_text.values():
+            rows = {tuple(ids[n, : lengths[n]].tolist()): sums[n] for n in places}
+            log_probs.append(np.logaddexp.reduce(list(rows.values())))
+        found.append(
+            Candidates(
+                list(by_text),
+                np.array([max(scores[places]) for places in by_text.values()], "float64"),
+                np.array(log_probs),
+                np.array([len(places) for places in by_text.values()]),
+            )
+        )
+    return found
+
+
+def ranked(found: Sequence[Candidates], values: Sequence[np.ndarray]) -> RankedTexts:
+    """Orders candidates by numbers, greatest first; of equal ones the first stays the first."""
+    orders = [np.argsort(-each, kind="stable") for each in values]
+    candidates = [[c.texts[n] for n in order] for c, order in zip(found, orders, strict=True)]
+    return RankedTexts(
+        [each[0] for each in candidates],
+        candidates,
+        [value[order] for value, order in zip(values, orders, strict=True)],
+    )
+
+
+def pair_values(
+    name: str, function: PairFunction, first: list[str], second: list[str]
+) -> np.ndarray:
+    """Returns what a function of the caller's gives for pairs of texts: float64 `[N]`.
+
+    Args:
+        name: of the argument, for messages.
+        function: is called once, with all pairs; not at all where there are none.
+        first, second: texts of the pairs.
+
+    Raises:
+        ValueError: there is not one finite number for each pair.
+    """
+    if not first:
+        return np.zeros(0)
+    found = np.asarray(list(function(first, second)), dtype="float64")
+    if found.shape != (len(first),):
+        raise ValueError(
+            f"{name} returned an array of shape {found.shape}; expected a number for each of "
+            f"{len(first)} pairs of texts"
+        )
+    if not np.isfinite(found).all():
+        n = int(np.flatnonzero(~np.isfinite(found))[0])
+        what = "NaN" if math.isnan(found[n]) else "an infinite number"
+        raise ValueError(f"{name} returned {what} for {first[n]!r} and {second[n]!r}")
+    return found
+
+
+def as_texts(x: Any) -> list[str]:
+    """Returns the sources of a call.
+
+    Raises:
+        TypeError: they are no texts.
+    """
+    texts = [x] if isinstance(x, str) else list(x)
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"source {i} is {type(text).__name__}; reranking compares texts")
+    return texts
