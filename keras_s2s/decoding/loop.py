@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_s2s.decoding.candidates import Candidates, among_all, only_allowed
@@ -21,6 +22,7 @@ from keras_s2s.layers.contracts import SOURCE_MASK, Frontend
 from keras_s2s.layers.state import Memory, State, StepOutput, join_rows
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.phrases import Phrases
+from keras_s2s.samplers.processors import ROUNDING
 from keras_s2s.samplers.random_numbers import each_own
 from keras_s2s.samplers.sampler import Plan, Result, Sampler
 from keras_s2s.typing import Tensor, Tree
@@ -58,6 +60,11 @@ class Moves(Protocol):
     def select_rows(self, state: State, rows: Tensor) -> State: ...
     def join(self, states: Sequence[State]) -> State: ...
     def grow(self, state: State, capacity: Tensor) -> State: ...
+
+
+def longest_of(length: int, ratio: float) -> int:
+    """Returns the most ids after the prefix of a target, for a source of a length; at least 1."""
+    return max(int(np.floor(np.float32(length) * np.float32(ratio) + np.float32(ROUNDING))), 1)
 
 
 class Loop:
@@ -98,6 +105,12 @@ class Loop:
         if "starts" not in inputs:
             starts = ops.full_like(inputs["places"], self.plan.decoder_start)
             inputs = {**inputs, "starts": starts}
+        if self.plan.max_length_ratio is not None:
+            lengths = ops.sum(ops.cast(inputs[SOURCE_MASK], "float32"), axis=1)
+            longest = ops.floor(lengths * self.plan.max_length_ratio + ROUNDING)
+            longest = ops.maximum(ops.cast(longest, "int32"), 1)
+            limits = ops.minimum(inputs["limits"], inputs["prefix_lengths"] + longest)
+            inputs = {**inputs, "limits": limits}
         phrases: Any = ()
         if self.sampler.reads_phrases:
             phrases = Phrases(*[inputs[name] for name in Phrases._fields])

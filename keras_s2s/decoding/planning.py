@@ -19,7 +19,7 @@ from keras_s2s.text.languages import TargetStart, target_start
 from keras_s2s.text.token_bytes import token_bytes
 
 #: Options that say what ends a result.
-END_IDS, STOP_STRINGS = ENDING = "eos_token_id", "stop_strings"
+END_IDS, STOP_STRINGS, MAX_RATIO = ENDING = "eos_token_id", "stop_strings", "max_length_ratio"
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ def plan_search(
         made,
         ends=ends,
         stops=_stops(parts, search.options),
+        max_length_ratio=_max_length_ratio(own_config, {**own, **rules}, search.options),
     )
     chosen.check(plan)
     return chosen, plan, limits
@@ -151,6 +152,22 @@ def stop_strings(preset: PresetConfig, options: Mapping[str, Any]) -> tuple[str,
         asked = preset.generation.stop_strings
     strings: tuple[str, ...] = () if asked is None else OPTIONS[STOP_STRINGS].check(asked)
     return strings
+
+
+def _max_length_ratio(
+    config: GenerationConfig, rules: Mapping[str, Any], options: Mapping[str, Any]
+) -> float | None:
+    """Returns the most ids of a result as a multiple of those of its source; None for no limit."""
+    asked = options.get(MAX_RATIO)
+    if asked is None:
+        asked = config.max_length_ratio
+    if asked is None:
+        return None
+    most: float = checked(MAX_RATIO, asked)
+    least = rules.get("min_length_ratio") or 0.0
+    if least > most:
+        raise ValueError(f"min_length_ratio={least:g} is more than max_length_ratio={most:g}")
+    return most
 
 
 def _stops(parts: ModelParts, options: Mapping[str, Any]) -> StopStrings | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_s2s.decoding.forced_phrases import check_room, forced_phrases
 from keras_s2s.decoding.generator import Generator
+from keras_s2s.decoding.loop import longest_of
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.planning import Search, plan_search
 from keras_s2s.decoding.read_sources import source_rows
@@ -121,7 +122,14 @@ class Request:
                 refuse_to_stream(sampler)
             _check_seed(seed, sampler)
             if constraints is not None:
-                check_room(constraints, places, limits, given)
+                room = limits
+                if (ratio := plan.max_length_ratio) is not None:
+                    lengths = [len(sources[i]) for i in places]
+                    room = [
+                        min(limit, prefix + longest_of(length, ratio))
+                        for limit, prefix, length in zip(limits, given, lengths, strict=True)
+                    ]
+                check_room(constraints, places, room, given)
             groups.append(LanguageGroup(places, plan, limits))
         candidates = None
         if shortlist is not None:

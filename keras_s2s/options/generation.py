@@ -114,6 +114,12 @@ def _table() -> tuple[GenerationOption, ...]:
             "most ids of a result after the decoder start and its own prefix",
             configured=False,
         ),
+        own(
+            "max_length_ratio",
+            Real("must be above 0", above=0),
+            "most ids of a result after its prefix, as a multiple of those of its source; "
+            "max_length is a limit all the same",
+        ),
         same(
             "eos_token_id",
             EndIds(),
@@ -303,6 +309,14 @@ def _table() -> tuple[GenerationOption, ...]:
             "least ids of a result after its prefix; replaces min_length where both are given",
             0,
             rule="MinNewTokens",
+        ),
+        own(
+            "min_length_ratio",
+            Real("must be at least 0; 0 is off", least=0),
+            "least ids of a result after its prefix, as a multiple of those of its source, EOS and "
+            "other special ids counted",
+            0.0,
+            rule="MinLengthRatio",
         ),
         same(
             "prefix_allowed_tokens_fn",

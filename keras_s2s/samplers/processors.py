@@ -25,6 +25,9 @@ from keras_s2s.typing import Tensor
 #: Score of a forbidden id: no finite number is below the scores of every model and rule.
 FORBIDDEN = float("-inf")
 
+#: Of multiples of lengths: this far from a whole number they are one.
+ROUNDING = 1e-3
+
 #: exp of it is the largest factor of a score.
 LARGEST_EXPONENT = 60.0
 
@@ -288,6 +291,26 @@ class MinNewTokens(LogitsProcessor):
 
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         too_early = step.generated < self.count
+        if nowhere(too_early):
+            return scores
+        return forbid(scores, ops.logical_and(is_token(scores, plan.ends), too_early[:, None]))
+
+
+@dataclass(frozen=True)
+class MinLengthRatio(LogitsProcessor):
+    """Forbids EOS before a result has `ratio` times as many ids as its source, rounded up; those of
+    a prefix do not count.
+    """
+
+    reads_source_ids = True
+
+    ratio: float
+
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
+        lengths = ops.sum(ops.cast(step.sources.mask, "float32"), axis=1)
+        # Not a whole id more for what float32 rounds.
+        least = ops.ceil(lengths * self.ratio - ROUNDING)
+        too_early = step.generated < step.of_rows(ops.cast(least, "int32"))
         if nowhere(too_early):
             return scores
         return forbid(scores, ops.logical_and(is_token(scores, plan.ends), too_early[:, None]))

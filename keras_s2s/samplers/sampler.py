@@ -27,6 +27,8 @@ class Plan:
         ends: all ids that end a sequence; EOS alone where none are given.
         shortlisted: each source has ids that its results may have (`Sources.allowed`).
         stops: strings that end one, too; None for none.
+        max_length_ratio: most ids of a sequence after its prefix, as a multiple of the positions of
+            its source; None for no such limit.
     """
 
     decoder_start: int
@@ -38,6 +40,7 @@ class Plan:
     ends: tuple[int, ...] = ()
     shortlisted: bool = False
     stops: StopStrings | None = None
+    max_length_ratio: float | None = None
 
     def __post_init__(self) -> None:
         if not self.ends:

@@ -17,6 +17,7 @@ from keras_s2s.samplers import (
     ForcedBos,
     ForcedEos,
     MinLength,
+    MinLengthRatio,
     MinNewTokens,
     NoRepeatNgram,
     Renormalize,
@@ -39,6 +40,7 @@ OPTIONS: dict[str, Any] = {
     "prefix_allowed_tokens_fn": allowed,
     "min_new_tokens": 2,
     "min_length": 3,
+    "min_length_ratio": 0.5,
     "bad_words_ids": [[1], (2, 3)],
     "encoder_no_repeat_ngram_size": 4,
     "no_repeat_ngram_size": 3,
@@ -54,6 +56,7 @@ EXPECTED = (
     EncoderNoRepeatNgram(4),
     BadWords(((1,), (2, 3))),
     MinNewTokens(2),  # in place of the other's
+    MinLengthRatio(0.5),
     AllowedTokens(allowed),
     ForcedBos(7),
     ForcedEos(0),
