@@ -364,8 +364,11 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
         stride: int = 1,
         **generation_options: Any,
     ) -> Iterator[Any]:
-        """Generates target sequences piece by piece, with greedy search or sampling; beams that
-        are the model's own default are left out.
+        """Generates target sequences piece by piece; beams that are the model's own default are
+        left out.
+
+        Of a beam search that is asked for, it yields what all hypotheses agree on that may be the
+        best.
 
         Args:
             x: a text, or texts, whose targets are generated side by side.
@@ -375,11 +378,12 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
                 each source.
 
         Yields:
-            pieces of what `generate` returns with one beam: a text for a text, or a list of texts,
-            one for each source, in which those that have nothing new are empty.
+            pieces of what `generate` returns with the same options: a text for a text, or a list of
+            texts, one for each source, in which those that have nothing new are empty.
 
         Raises:
-            ValueError: as `generate` does, and where the caller asks for a beam search.
+            ValueError: as `generate` does, and for a strategy whose ids are not final before its
+                end, or several results of a source.
 
         Example:
             >>> for piece in model.stream("ein Hund"):

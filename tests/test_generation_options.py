@@ -36,6 +36,7 @@ from keras_s2s.samplers import (
     TopP,
     resolve_sampler,
 )
+from keras_s2s.samplers.agreement import agreed
 from keras_s2s.text import Preprocessor
 
 SOURCES = [[5, 9, 6, 4, 3], [7, 3], [8, 4, 4, 11, 6, 3]]
@@ -399,6 +400,46 @@ def test_streams_are_what_generate_returns(kind, options):
     assert list(model.stream([])) == []
 
 
+BEAMS: list[dict[str, Any]] = [
+    {"num_beams": 4, "length_penalty": 0.2},
+    {"num_beams": 2, "early_stopping": True},
+    {"num_beams": 3, "early_stopping": "shrink"},
+    {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5},
+    {"num_beams": 3, "do_sample": True, "top_k": 4, "seed": 5},
+    {"num_beams": 3, "force_words_ids": [[9]]},
+]
+
+
+@pytest.mark.parametrize("options", covered(BEAMS, BEAMS[:1]), ids=str)
+def test_streams_of_beams(options):
+    """What is shown stays, and together it is what `generate` returns."""
+    model = text_model("byte")
+    options = {"max_length": 40, **options}
+    expected = model.generate(TEXTS, **options)
+    parts = list(model.stream(TEXTS, **options))
+    assert all(any(part) for part in parts)
+    assert ["".join(row) for row in zip(*parts, strict=True)] == expected
+    assert list(model.stream(TEXTS, stride=7, **options))[-1]
+
+
+def test_what_beams_agree_on():
+    inf = float("-inf")
+    ids = np.array([[[5, 6, 7, 0], [5, 6, 8, 0], [9, 9, 9, 0]]] * 4, "int32")
+    scores = np.array([[-1, -2, inf], [-1, -2, -3], [-1, inf, inf], [-1, -2, inf]])
+    done = np.zeros((4, 3, 4), "int32")
+    done[2:, 0] = [5, 3, 0, 0]
+    ended = np.zeros((4, 3), bool)
+    ended[2:, 0] = True
+    search = {
+        "live": {"token_ids": ids, "scores": scores},
+        "done": {"token_ids": done, "ended": ended, "lengths": np.full((4, 3), 2, "int32")},
+        "stopped": np.array([False, False, False, True]),
+    }
+    found, lengths = agreed([search], 3)
+    assert lengths.tolist() == [2, 0, 1, 2]
+    assert found[0, :2].tolist() == [5, 6] and found[3, :2].tolist() == [5, 3]
+
+
 SEARCHES: list[dict[str, Any]] = [
     {"num_beams": 4},
     {"num_beams": 4, "num_return_sequences": 3},
@@ -443,11 +484,8 @@ def test_beams_of_the_model_give_way_in_a_stream(defaults):
 
 def test_streams_that_cannot_be_are_refused_at_once(model):
     for options, message in (
-        ({"num_beams": 2}, r"stream.*Beam with num_beams=2.*generate"),
-        ({"num_beams": 2, "do_sample": True}, r"stream.*BeamSample with num_beams=2"),
-        ({"num_beams": 4, "num_beam_groups": 2}, r"stream.*DiverseBeam with num_beams=4"),
-        ({"sampler": "beam"}, r"stream.*Beam with num_beams"),
-        ({"sampler": BeamSample(2)}, r"stream.*BeamSample"),
+        ({"num_beams": 2, "num_return_sequences": 2}, r"stream.*Beam with num_return_sequences=2"),
+        ({"sampler": "contrastive"}, r"stream.*ContrastiveSearch does not say"),
         ({"do_sample": True, "num_return_sequences": 2}, r"stream.*num_return_sequences=2"),
         ({"stride": 0}, "stride=0"),
         ({"stride": 1.5}, r"stride=1\.5"),

@@ -225,21 +225,21 @@ class Generator:
         limits: Sequence[int] | None = None,
         seeds: np.ndarray | None = None,
         places: Sequence[int] | None = None,
+        constraints: Sequence[Constraints] | None = None,
         candidates: Sequence[np.ndarray] | None = None,
         stride: int = 1,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields ids as they are generated, all sources in one batch.
 
         Args:
-            sources, sampler, plan, seed, prefixes, limits, seeds, places, candidates: as in
-                `generate`; the ids of the sampler are final when they are chosen
-                (`Sampler.streams`).
+            sources, sampler, plan, seed, prefixes, limits, seeds, places, constraints, candidates:
+                as in `generate`; the sampler says which ids are final (`Sampler.streams`).
             stride: steps between two results.
 
         Yields:
             `(ids int32 [B, T], lengths int32 [B])`, T growing.
         """
-        given = (seed, prefixes, limits, seeds, places, None, candidates)
+        given = (seed, prefixes, limits, seeds, places, constraints, candidates)
         job = Job.of(sources, sampler, plan, *given)
         inputs = job.inputs(self._padded, range(len(sources)))
         with self._turn():
@@ -254,8 +254,10 @@ class Generator:
                     raise self._non_finite(driver, found, job) from None
             if result is None:
                 return
-            check_not_empty(result.lengths[: len(sources)], places)
-            yield result.token_ids[: len(sources), 0], result.lengths[: len(sources), 0]
+            ids, lengths, done = [part[: len(sources)] for part in result]
+            # Beams that agree on nothing yet are not empty.
+            check_not_empty(np.where(done, lengths, 1)[:, None], places)
+            yield ids, lengths
 
     @_in_turn
     def score(

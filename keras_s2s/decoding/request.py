@@ -153,7 +153,6 @@ class Request:
         results = [
             generator.generate(
                 **self._arguments(group),
-                constraints=self.constraints and [self.constraints[i] for i in group.places],
                 batch_size=batch_size,
                 want_attention=want_attention,
             )
@@ -204,6 +203,7 @@ class Request:
             "seeds": self.seeds[list(group.places)],
             "places": group.places,
             "candidates": self.candidates and [self.candidates[i] for i in group.places],
+            "constraints": self.constraints and [self.constraints[i] for i in group.places],
         }
 
 

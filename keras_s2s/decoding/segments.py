@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import keras
 import numpy as np
+from keras import ops
 
 from keras_s2s.decoding.diagnosis import NonFiniteLogits
 from keras_s2s.decoding.drivers.driver import Driver
@@ -96,6 +98,17 @@ class RunningBatch:
         """Returns the results so far, for every row."""
         return self.driver.finish(self._changing)
 
+    def final(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the ids of each row's best sequence that are final, and how many."""
+        sampler = self.driver.loop.sampler
+        if type(sampler).final_ids is not Sampler.final_ids and len(self.live):
+            search = keras.tree.map_structure(ops.convert_to_numpy, self._changing[0])
+            found = sampler.final_ids(search, self.index)
+            assert found is not None
+            return found
+        result = self.result()
+        return result.token_ids[:, 0], result.lengths[:, 0]
+
     def done(self) -> list[Finished]:
         """Returns the results of sources that are done and still have a row; nothing if there are
         none.
@@ -133,16 +146,32 @@ def _filled(rows: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate([rows, np.repeat(rows[:1], size - len(rows))]).astype("int32")
 
 
+class Partial(NamedTuple):
+    """What is known of the best sequence of each source.
+
+    Attributes:
+        token_ids: int32 `[B, C]`.
+        lengths: int32 `[B]`, how many of them are final.
+        done: bool `[B]`, whether these are all.
+    """
+
+    token_ids: np.ndarray
+    lengths: np.ndarray
+    done: np.ndarray
+
+
 def partial_results(
     driver: Driver, inputs: Mapping[str, np.ndarray], stride: int
-) -> Iterator[Result]:
-    """Yields the results after every `stride` steps, and at the end."""
+) -> Iterator[Partial]:
+    """Yields what is final after every `stride` steps, and at the end."""
     places = np.arange(len(inputs["places"]))
     steps = int(inputs["limits"].max()) + driver.loop.sampler.lookahead
     batch = RunningBatch(driver, places, inputs, steps)
     while len(batch.live):
         batch.advance(stride)
-        yield batch.result()
+        done = np.ones(len(batch), bool)
+        done[batch.live] = False
+        yield Partial(*batch.final(), done)
 
 
 def gathered(parts: Sequence[Finished], count: int, sampler: Sampler, pad: int) -> Result:

@@ -131,13 +131,13 @@ def resolve_sampler(
 def for_streams(defaults: GenerationConfig) -> GenerationConfig:
     """Returns a model's default options for text that is shown while it is generated.
 
-    A beam search knows its best hypothesis only at its end. Where it is the default, greedy search
-    is used instead, or random sampling where it draws, with one sequence for each source.
+    A beam search shows only what its hypotheses agree on. Where it is the default, greedy search is
+    used instead, or random sampling where it draws, with one sequence for each source.
     """
     changes: dict[str, Any] = {"num_beams": 1, "num_beam_groups": 1, "num_return_sequences": 1}
     if defaults.sampler is not None:
         own = STRATEGIES[defaults.sampler][0]()
-        if not own.streams:
+        if not own.streams or own.width > 1:
             changes |= {"sampler": None, "do_sample": own.draws}
     return defaults.model_copy(update=changes)
 
@@ -151,19 +151,15 @@ def refuse_to_stream(sampler: Sampler) -> None:
     if sampler.streams:
         return
     asked = type(sampler).__name__
-    if sampler.width == 1 and sampler.num_return_sequences == 1:
+    if sampler.num_return_sequences == 1:
         raise ValueError(
             f"stream() shows sequences while they grow, and {asked} does not say that its ids are "
             "final when they are chosen (its property `streams`); call generate()"
         )
-    if (beams := getattr(sampler, "num_beams", 1)) > 1:
-        asked += f" with num_beams={beams}"
-    else:
-        asked += f" with num_return_sequences={sampler.num_return_sequences}"
     raise ValueError(
-        f"stream() shows one sequence of each source while it grows, by greedy search or sampling, "
-        f"and {asked} was asked for: the best hypothesis is known only at its end. Leave it out, "
-        "or call generate()"
+        f"stream() shows one sequence of each source while it grows, and {asked} with "
+        f"num_return_sequences={sampler.num_return_sequences} was asked for. Leave it out, or call "
+        "generate()"
     )
 
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 from keras import ops
 
 from keras_s2s.samplers.context import Sources, Step
@@ -165,9 +166,22 @@ class Sampler(ABC):
         """Whether ids can be shown before the sequence has ended.
 
         True for a sampler that has one sequence for each source (`width`, `copies` and
-        `num_return_sequences` are 1), and never changes an id that it has chosen.
+        `num_return_sequences` are 1), and never changes an id that it has chosen; or for one that
+        says which of them are final (`final_ids`).
         """
         return False
+
+    def final_ids(self, search: Tree, index: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Returns the ids of each source's best sequence that nothing changes any more.
+
+        Args:
+            search: the state before step `index`, as NumPy arrays.
+
+        Returns:
+            `(ids int32 [B, C], lengths int32 [B])`, for all sources; None where all that `finish`
+            returns are final.
+        """
+        return None
 
     def key(self) -> tuple[Any, ...]:
         """Returns all settings on which the computation depends; strategies with equal keys share

@@ -318,13 +318,14 @@ def test_beam_sampling_keeps_two_ids_of_each_beam():
     ("sampler", "draws", "streams"),
     [
         (Greedy(), False, True),
-        (Beam(1), False, False),
-        (DiverseBeam(2), False, False),
+        (Beam(1), False, True),
+        (Beam(2, num_return_sequences=2), False, False),
+        (DiverseBeam(2), False, True),
         (Random(), True, True),
         (Random(num_return_sequences=2), True, False),
         (TopK(), True, True),
         (TopP(), True, True),
-        (BeamSample(2), True, False),
+        (BeamSample(2), True, True),
     ],
     ids=repr,
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 from keras import ops
 
 from keras_s2s.options.generation import DEFAULTS, checked
 from keras_s2s.options.strategies import STRATEGIES
+from keras_s2s.samplers.agreement import agreed
 from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
@@ -89,6 +91,13 @@ class DiverseBeam(Sampler):
     @property
     def reads_attention(self) -> bool:  # type: ignore[override]
         return self.coverage_penalty > 0
+
+    @property
+    def streams(self) -> bool:
+        return self.num_return_sequences == 1
+
+    def final_ids(self, search: Tree, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return agreed(list(search.values()), index)
 
     @property
     def _group(self) -> Beam:
