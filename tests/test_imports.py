@@ -70,6 +70,7 @@ INSIDE_FUNCTIONS = {
     "jaxlib",
     "keras_hub",
     "keras_nlp",
+    "llguidance",
     "matplotlib",
     "rouge_score",
     "sacrebleu",

@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from keras import ops
-from small_models import randomise, transformer, variant
+from small_models import COMPILES, randomise, transformer, variant
 
 import keras_s2s as s2s
 from keras_s2s.model import Seq2SeqLM
-from keras_s2s.reranking.minimum_bayes_risk import sentence_chrf
+from keras_s2s.reranking.expected_utility import sentence_chrf
 from keras_s2s.text import Preprocessor
+
+if COMPILES:
+    # What is tested here begins where generation ends.
+    pytestmark = pytest.mark.slow
 
 SOURCES = ["ab", "cdd", "bca"]
 
