@@ -31,6 +31,7 @@ OPTIONAL = {
     "rouge_score",
     "sacrebleu",
     "sentencepiece",
+    "llguidance",
     "sentencex",
     "tensorflow_text",
     "tokenizers",

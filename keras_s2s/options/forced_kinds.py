@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral
@@ -65,6 +66,40 @@ class ForcedTexts(Kind):
 
     def parse(self, name: str, text: Any) -> Any:
         return [each.split("|") for each in text.split(";")]
+
+
+class Pattern(Kind):
+    """A text that says which results there may be, in a language of its own."""
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> str:
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"{name}={value!r} must be a text that is not empty")
+        return value
+
+    @property
+    def shown(self) -> str:
+        return "a text"
+
+
+class Schema(Kind):
+    """A JSON schema: a mapping, or its text."""
+
+    def check(self, name: str, value: Any, vocabulary: int | None = None) -> str:
+        try:
+            schema = json.loads(value) if isinstance(value, str) else value
+            if not isinstance(schema, Mapping):
+                raise TypeError("it is no object")
+            return json.dumps(schema)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name}={value!r} must be a JSON schema: {error}") from None
+
+    @property
+    def shown(self) -> str:
+        return "a JSON schema: a mapping, or its text"
+
+    @property
+    def written(self) -> str:
+        return "its text"
 
 
 class Glossary(Kind):

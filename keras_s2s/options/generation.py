@@ -8,10 +8,16 @@ rule (a `LogitsProcessor`) that takes the value.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from keras_s2s.options.forced_kinds import ForcedIds, ForcedTexts, Glossary, ShortlistFile
+from keras_s2s.options.forced_kinds import (
+    ForcedIds,
+    ForcedTexts,
+    Glossary,
+    Pattern,
+    Schema,
+    ShortlistFile,
+)
 from keras_s2s.options.kinds import (
     Choice,
     EndIds,
@@ -29,57 +35,8 @@ from keras_s2s.options.kinds import (
     TokenLists,
     Whole,
 )
+from keras_s2s.options.option import GenerationOption
 from keras_s2s.options.strategies import STRATEGIES, WITH_BEAMS, WITH_DRAWS, WITH_SEVERAL
-
-
-@dataclass(frozen=True)
-class GenerationOption:
-    """An option of `generate`.
-
-    Attributes:
-        name: the keyword in Python; on the command line `--name-with-hyphens`.
-        kind: the values that it takes.
-        meaning: what it does, a phrase.
-        detail: further sentences for the docstring.
-        default: the value where neither the caller nor the model's configuration has one; None
-            where the option is then not used.
-        strategies: names of the strategies whose constructors take it.
-        rule: name of the class in `samplers.processors` that is made from the value (for a
-            switch that is on, without arguments); None for an option that makes no rule.
-        chooses: the strategy depends on it, where no sampler is named.
-        forces: it says what results must have; strategies that read phrases can obey it, and one of
-            them is chosen where no sampler is named.
-        configured: a model may have a default of its own (a field of `GenerationConfig`).
-        nullable: a model's own default may be null, although the option has a default.
-        huggingface: the name in Hugging Face's generation configuration; None where it has none.
-    """
-
-    name: str
-    kind: Kind
-    meaning: str
-    default: Any = None
-    strategies: tuple[str, ...] = ()
-    rule: str | None = None
-    chooses: bool = False
-    forces: bool = False
-    configured: bool = True
-    nullable: bool = False
-    huggingface: str | None = None
-    detail: str = ""
-
-    def check(self, value: Any, vocabulary: int | None = None) -> Any:
-        """Returns `value` in its usual type, or raises a `ValueError` that names the option."""
-        return self.kind.check(self.name, value, vocabulary)
-
-    def asks(self, value: Any) -> bool:
-        """Returns whether a rule is made from a checked value of the option."""
-        return value is not None and value != () and value != self.default
-
-    @property
-    def flag(self) -> str:
-        """The option on the command line."""
-        return "--" + self.name.replace("_", "-")
-
 
 #: Each beam is a row of every cache: more than any search uses, fewer than fill the memory.
 _ROWS = Whole(1, 2**14)
@@ -406,6 +363,27 @@ def _table() -> tuple[GenerationOption, ...]:
             detail="A shortlist file of Marian or CTranslate2, or what `learn_shortlist` returned; "
             "True takes the one that lay beside a model of Marian. Log-probabilities and scores "
             "are over the candidates, those of `score` over all ids.",
+        ),
+        own(
+            "regex",
+            Pattern(),
+            "a regular expression that results match, from beginning to end",
+            configured=False,
+            detail="It is for what follows a prefix. Needs the extra `grammar` (llguidance).",
+        ),
+        own(
+            "json_schema",
+            Schema(),
+            "a JSON schema that results obey, which are written without blanks",
+            configured=False,
+            detail="As `regex`.",
+        ),
+        own(
+            "grammar",
+            Pattern(),
+            "a grammar of results in llguidance's form of Lark",
+            configured=False,
+            detail="As `regex`.",
         ),
         GenerationOption(
             "processors",

@@ -50,6 +50,9 @@ class LogitsProcessor(ABC):
     #: whether the rule reads `step.sources.ids`, which not every source has.
     reads_source_ids = False
 
+    #: whether the rule calls Python at each step, which an exported graph cannot.
+    on_host = False
+
     @abstractmethod
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         """Applies the rule to scores.
@@ -388,6 +391,8 @@ class AllowedTokens(LogitsProcessor):
             (a 1-D int32 array, the decoder start in front); returns the ids allowed next, at
             least one. It is not called for sequences that have ended, nor within a given prefix.
     """
+
+    on_host = True
 
     function: Callable[[int, np.ndarray], Iterable[int]]
 

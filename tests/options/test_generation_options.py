@@ -24,7 +24,14 @@ from keras_s2s.config.generation import _field
 from keras_s2s.config.strict import Strict
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.options import strategies
-from keras_s2s.options.forced_kinds import ForcedIds, ForcedTexts, Glossary, ShortlistFile
+from keras_s2s.options.forced_kinds import (
+    ForcedIds,
+    ForcedTexts,
+    Glossary,
+    Pattern,
+    Schema,
+    ShortlistFile,
+)
 from keras_s2s.options.generation import DEFAULTS, OPTIONS, GenerationOption, checked
 from keras_s2s.options.kinds import (
     Function,
@@ -33,6 +40,7 @@ from keras_s2s.options.kinds import (
     StartAndFactor,
     Switch,
     Text,
+    Texts,
     TokenId,
     TokenIds,
     TokenLists,
@@ -179,6 +187,14 @@ def value_of(option: Any) -> tuple[str, Any]:
         return "3", 3
     if isinstance(kind, Text):
         return "Ein", "Ein"
+    if isinstance(kind, Texts):
+        return "Ende;###", ["Ende", "###"]
+    if isinstance(kind, Pattern):
+        return "[0-9]+", "[0-9]+"
+    if isinstance(kind, Schema):
+        return '{"type": "integer"}', '{"type": "integer"}'
+    if option.name == "length_normalization":
+        return "gnmt", "gnmt"
     if option.name == "sampler":
         return "beam", "beam"
     return ("2", 2) if kind.words is int else ("0.5", 0.5)

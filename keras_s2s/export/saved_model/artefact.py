@@ -35,7 +35,6 @@ from keras_s2s.export.saved_model.required_ops import required_ops
 from keras_s2s.export.saved_model.score_signatures import score_signatures
 from keras_s2s.export.saved_model.second_process_request import ExportRequest
 from keras_s2s.network import Network
-from keras_s2s.samplers.processors import AllowedTokens
 from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.text.preprocessor import Preprocessor
 
@@ -112,10 +111,11 @@ def export_saved_model(
         preprocessor = None
     if preprocessor is not None:
         check_preprocessor(preprocessor)
-    if any(isinstance(rule, AllowedTokens) for rule in plan.processors):
+    if any(getattr(rule, "on_host", False) for rule in plan.processors):
         raise ExportError(
-            "prefix_allowed_tokens_fn calls Python at every step, which an exported graph cannot; "
-            "write the rule as a LogitsProcessor with keras.ops and pass it as processors=[...]"
+            "prefix_allowed_tokens_fn, regex, json_schema and grammar call Python at every step, "
+            "which an exported graph cannot; serve the model itself (keras-s2s serve), or write "
+            "the rule as a LogitsProcessor with keras.ops and pass it as processors=[...]"
         )
     if sampler.reads_phrases:
         raise ExportError(
