@@ -166,9 +166,7 @@ class Loop:
         if candidates:
             some["output_ids"] = (candidates.vectors, candidates.bias)
         seeing = self.sampler.reads_attention
-        out = self.moves.step(
-            tokens, State(source, beam), index, want_attention=seeing, **some
-        )
+        out = self.moves.step(tokens, State(source, beam), index, want_attention=seeing, **some)
         logits = ops.cast(out.logits, "float32")
         finite = self._still_finite(finite, logits, search)
         if candidates:

@@ -1,4 +1,4 @@
-"""The ids that a beam search will return whatever follows: those that all its hypotheses share."""
+"""The ids that a beam search returns for sure: those that all its hypotheses share."""
 
 from __future__ import annotations
 

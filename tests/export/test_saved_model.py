@@ -96,7 +96,7 @@ CASES = {
     "recurrent character greedy": Case(RECURRENT, "character", {}, SHORT + LONG, 4, 2.0),
     "recurrent sentencepiece beam": Case(
         *(RECURRENT, "sentencepiece_unigram"),
-        {"num_beams": 3, "stop_strings": ["e", "on"], "coverage_penalty": 0.2},
+        {"num_beams": 3, "stop_strings": ["G", "+س", "2"], "coverage_penalty": 0.02},
         *(SHORT + LONG, 4, 2.0),
     ),
     "transformer character n-best": Case(

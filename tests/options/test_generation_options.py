@@ -216,7 +216,7 @@ def test_the_command_line_takes_every_option(command, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "check_files", lambda *arguments: None)
     ids = SimpleNamespace(languages=None)
     fake = SimpleNamespace(preprocessor=SimpleNamespace(special_ids=ids))
-    monkeypatch.setattr(module, "load_text_model", lambda model: fake)
+    monkeypatch.setattr(module, "load_text_model", lambda model, **options: fake)
     monkeypatch.setattr(module, "import_backend", lambda: None)
     monkeypatch.setattr(module, "show_messages", lambda: None)
     if command == "generate":
