@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.data.batches import Batches
-from keras_s2s.data.model_limits import ModelLimits
+from keras_s2s.data.checks.model_limits import ModelLimits
 from keras_s2s.decoding.forced_scoring import make_pass
 from keras_s2s.training.losses.loss import token_cross_entropy
 from keras_s2s.training.scheduled_sampling import no_teacher_forcing

@@ -4,8 +4,8 @@ forcing.
 
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.dates.splits import DateSplits, make_dates
-from keras_s2s.data.encoding import BatchReport
 from keras_s2s.data.errors import DataError
+from keras_s2s.data.examples.encoding import BatchReport
 from keras_s2s.data.explain import explain_batch
 from keras_s2s.data.files.lines import LineReport, TextLines, read_lines
 from keras_s2s.data.files.pairs import PairReport, TextPairs, read_pairs

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_s2s.data.flat_ids import flat_ids
+from keras_s2s.data.checks.flat_ids import flat_ids
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.text.languages import Language

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from keras_s2s.data.flat_ids import flat_ids
+from keras_s2s.data.checks.flat_ids import flat_ids
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.read_sources import (
     checked_rows,

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from keras_s2s.config import ConfigError, DataConfig, FilesConfig, ObjectiveConfig, TaskConfig
+from keras_s2s.data.checks.model_limits import ModelLimits
 from keras_s2s.data.dates.splits import make_dates
 from keras_s2s.data.files.lines import read_lines
 from keras_s2s.data.files.pairs import read_pairs
 from keras_s2s.data.files.questions import read_questions
-from keras_s2s.data.model_limits import ModelLimits
 from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
 from keras_s2s.data.objectives.span_corruption import SpanCorruption

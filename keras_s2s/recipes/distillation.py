@@ -23,7 +23,7 @@ import keras
 
 from keras_s2s.atomic_writing import write_atomically
 from keras_s2s.config import ConfigError, DistillationConfig, RecipeConfig
-from keras_s2s.data.model_limits import ModelLimits
+from keras_s2s.data.checks.model_limits import ModelLimits
 from keras_s2s.recipes.checkpoints.identity import (
     differences,
     texts_fingerprint,

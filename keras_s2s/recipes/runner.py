@@ -16,8 +16,8 @@ import yaml
 from keras_s2s.catalog import load_recipe
 from keras_s2s.config import GENERATION_MONITORS, RecipeConfig
 from keras_s2s.data.batches import Batches
-from keras_s2s.data.model_limits import ModelLimits
-from keras_s2s.data.sampled_pairs import check_sampling
+from keras_s2s.data.checks.model_limits import ModelLimits
+from keras_s2s.data.examples.sampled_pairs import check_sampling
 from keras_s2s.recipes.checkpoints.averaging import LastEpochs
 from keras_s2s.recipes.checkpoints.checkpointing import Checkpointing
 from keras_s2s.recipes.checkpoints.identity import (

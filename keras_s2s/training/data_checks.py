@@ -9,9 +9,9 @@ from typing import Any
 
 from keras_s2s.config import SpecialIds
 from keras_s2s.data.batches import Batches
-from keras_s2s.data.checked_batches import checked_batches
-from keras_s2s.data.given_texts import is_texts, refuse_texts
-from keras_s2s.data.model_limits import ModelLimits
+from keras_s2s.data.checks.checked_batches import checked_batches
+from keras_s2s.data.checks.given_texts import is_texts, refuse_texts
+from keras_s2s.data.checks.model_limits import ModelLimits
 from keras_s2s.text.preprocessor import Preprocessor
 
 

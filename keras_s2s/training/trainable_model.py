@@ -9,7 +9,7 @@ import keras
 
 from keras_s2s.config import PresetConfig
 from keras_s2s.data.batches import Batches
-from keras_s2s.data.model_limits import ModelLimits
+from keras_s2s.data.checks.model_limits import ModelLimits
 from keras_s2s.fair_lock import FairLock
 from keras_s2s.layers.transformer.checkpointing import checkpoint_gradients, checkpoints_gradients
 from keras_s2s.text.preprocessor import Preprocessor

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_s2s.data.buckets import LENGTH_MULTIPLE, assign_buckets, choose_buckets
+from keras_s2s.data.epochs.buckets import LENGTH_MULTIPLE, assign_buckets, choose_buckets
 
 lengths = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=40)
 

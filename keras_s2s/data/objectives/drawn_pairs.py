@@ -12,11 +12,11 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_s2s.config import SpecialIds
-from keras_s2s.data.encoding import CHUNK, BatchReport, OverlongPairs, ids_of_data
 from keras_s2s.data.errors import DataError
+from keras_s2s.data.examples.encoding import CHUNK, BatchReport, OverlongPairs, ids_of_data
+from keras_s2s.data.examples.ragged import RaggedIds
 from keras_s2s.data.files.pairs import is_blank
 from keras_s2s.data.objectives.objective import Objective
-from keras_s2s.data.ragged import RaggedIds
 from keras_s2s.layers.frontends import TOKEN_IDS
 from keras_s2s.text.tables import texts_of
 

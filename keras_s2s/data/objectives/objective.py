@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from keras_s2s.data.flat_ids import flat_ids
+from keras_s2s.data.checks.flat_ids import flat_ids
 
 if TYPE_CHECKING:
     from keras_s2s.text.tokenizer import Tokenizer

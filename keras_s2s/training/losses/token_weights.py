@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_s2s.data.model_limits import IGNORED_LABEL, check_inputs
+from keras_s2s.data.checks.model_limits import IGNORED_LABEL, check_inputs
 from keras_s2s.typing import Tensor
 
 

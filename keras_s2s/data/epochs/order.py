@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_s2s.data.buckets import Bucket
+from keras_s2s.data.epochs.buckets import Bucket
 
 
 class PlannedBatch(NamedTuple):

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_s2s.data.buckets import BatchUnit, Bucket, assign_buckets, choose_buckets
-from keras_s2s.data.encoding import EncodedPairs
-from keras_s2s.data.epoch_order import PlannedBatch, plan_epoch
+from keras_s2s.data.epochs.buckets import BatchUnit, Bucket, assign_buckets, choose_buckets
+from keras_s2s.data.epochs.order import PlannedBatch, plan_epoch
+from keras_s2s.data.examples.encoding import EncodedPairs
+from keras_s2s.data.examples.sampled_pairs import SampledPairs
 from keras_s2s.data.objectives.drawn_pairs import DrawnPairs
-from keras_s2s.data.sampled_pairs import SampledPairs
 
 #: Where lengths are drawn anew and batches are made by tokens, this share of batches is added to
 #: those of the first epoch, so that others do not need more.

@@ -1,0 +1,1 @@
+"""The epochs of a data set: buckets of lengths, and which examples are in which batch."""

@@ -1,0 +1,1 @@
+"""Examples: pairs as ids, kept compactly, and drawn anew in every epoch."""
