@@ -71,7 +71,10 @@ class EncoderDecoder(Source):
         source, target = text
         ids: dict[str, Any] = {}
         if source is not None and target is not None:
-            ids["source"] = _known(bos=source.bos, eos=source.eos) | {
+            # Around a text stands what the tokenizer puts there, or nothing.
+            ids["source"] = {
+                "bos": source.bos,
+                "eos": source.eos,
                 "unk": source.tokenizer.unk_id,
                 "pad": source.pad,
             }
@@ -108,10 +111,6 @@ class EncoderDecoder(Source):
 
     def close(self) -> None:
         self._files.close()
-
-
-def _known(**ids: int | None) -> dict[str, int]:
-    return {key: i for key, i in ids.items() if i is not None}
 
 
 # --------------------------------------------------------------------------------------

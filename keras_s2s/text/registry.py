@@ -6,6 +6,7 @@ from pathlib import Path
 
 from keras_s2s.config import ConfigError
 from keras_s2s.text.pretrained.base import PretrainedTokenizer
+from keras_s2s.text.pretrained.bert_generation import BertGenerationTokenizer
 from keras_s2s.text.pretrained.blenderbot_small import BlenderbotSmallTokenizer
 from keras_s2s.text.pretrained.byt5 import ByT5Tokenizer
 from keras_s2s.text.pretrained.m2m_100 import M2M100Tokenizer
@@ -43,6 +44,7 @@ PRETRAINED_TOKENIZERS: dict[str, type[PretrainedTokenizer]] = {
     "m2m_100": M2M100Tokenizer,
     "plbart": PLBartTokenizer,
     "byt5": ByT5Tokenizer,
+    "bert_generation": BertGenerationTokenizer,
     "blenderbot_small": BlenderbotSmallTokenizer,
     "sentencepiece_file": SentencePieceFileTokenizer,
 }

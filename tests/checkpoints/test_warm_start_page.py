@@ -107,6 +107,44 @@ def test_saved_there_and_generated_here(bert_folder, tmp_path):
         assert found == tokenizer.batch_decode(expected, skip_special_tokens=True)
 
 
+@slow_where_compiled
+def test_translation_with_the_tokenizer_of_bert_generation(tmp_path):
+    """Nothing stands around a source, whatever ids the configuration has for its ends."""
+    from hugging_face_folders import sentencepiece_model
+
+    model = sentencepiece_model(size=600, special=("<pad>", "</s>", "<s>", "<unk>"))
+    (tmp_path / "spiece.model").write_bytes(model)
+    tokenizer = transformers.BertGenerationTokenizer(str(tmp_path / "spiece.model"))
+    ids = dict(pad_token_id=0, bos_token_id=2, eos_token_id=1)
+    size = {"vocab_size": len(tokenizer), **ids}
+    config = transformers.EncoderDecoderConfig.from_encoder_decoder_configs(
+        half_config("bert_generation", "encoder", **size),
+        half_config("bert_generation", "decoder", **size),
+        decoder_start_token_id=2,
+        **ids,
+    )
+    other = transformers.EncoderDecoderModel(config).eval()
+    randomise(other, 9, scale=0.4)
+    other.save_pretrained(tmp_path)
+    text = "Zwei Männer"
+    read = tokenizer(text, return_tensors="pt", add_special_tokens=False)
+    for named in (False, True):
+        if named:
+            tokenizer.save_pretrained(tmp_path)
+        found = Seq2SeqLM.from_preset(tmp_path, verbose=False)
+        assert [list(row) for row in found.preprocessor.encode_source([text])] == read[
+            "input_ids"
+        ].tolist()
+        target = found.special_ids.target
+        assert (target.decoder_start, target.eos, target.pad, target.bos) == (2, 1, 0, None)
+        expected = other.generate(
+            **read, max_length=9, num_beams=2, **ids, decoder_start_token_id=2
+        )
+        assert found.generate([text], max_length=9, num_beams=2) == tokenizer.batch_decode(
+            expected, skip_special_tokens=True
+        )
+
+
 SMALL = dict(
     vocab_size=50,
     hidden_size=16,

@@ -302,3 +302,24 @@ def albert_json_alone(folder: Path) -> Path:
 def albert_json_cased(folder: Path) -> Path:
     config = {"do_lower_case": False, "keep_accents": False, "remove_space": False}
     return json_alone(folder, albert_cased(folder / "made"), config=config)
+
+
+# --------------------------------------------------------------------------------------
+# SentencePiece's own ids
+# --------------------------------------------------------------------------------------
+
+
+@case
+def bert_generation(folder: Path) -> Path:
+    model = sentencepiece_model(size=600, special=("<pad>", "</s>", "<s>", "<unk>"))
+    return write_folder(folder, "bert-generation", {"spiece.model": model})
+
+
+@case
+def bert_generation_bare(folder: Path) -> Path:
+    """A model without PAD and separator, which get ids after its own."""
+    files = {
+        "spiece.model": sentencepiece_model(unknown=True),
+        "tokenizer_config.json": {"tokenizer_class": "BertGenerationTokenizer"},
+    }
+    return write_folder(folder, "bert-generation", files)

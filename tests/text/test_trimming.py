@@ -38,6 +38,7 @@ REFUSED = ("byt5", "byt5_added", "blenderbot_small")
 OF_HALVES = [
     *("bert_mapped", "bert_json_cased", "roberta_prefix", "gpt2_with_bos", "gpt2_json_with_bos"),
     *("xlm_roberta_mapped", "camembert", "camembert_json", "albert", "albert_json_cased"),
+    *("bert_generation", "bert_generation_bare"),
 ]
 FEW = [*TEXTS[:6], "e\u0301 日本 qqj"]
 

@@ -14,6 +14,7 @@ from keras_s2s.config import ConfigError, LanguagesConfig, SpecialIds
 from keras_s2s.text.languages import languages_of
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.pretrained.base import PretrainedTokenizer
+from keras_s2s.text.pretrained.bert_generation import BertGenerationTokenizer
 from keras_s2s.text.pretrained.blenderbot_small import BlenderbotSmallTokenizer
 from keras_s2s.text.pretrained.byt5 import ByT5Tokenizer
 from keras_s2s.text.pretrained.m2m_100 import M2M100Tokenizer
@@ -41,6 +42,7 @@ CLASS_OF_MODEL_TYPE: dict[str, str] = {
     "albert": "AlbertTokenizer",
     "bart": "RobertaTokenizer",
     "bert": "BertTokenizer",
+    "bert-generation": "BertGenerationTokenizer",
     "blenderbot": "BlenderbotTokenizer",
     "blenderbot-small": "BlenderbotSmallTokenizer",
     "byt5": "ByT5Tokenizer",
@@ -79,6 +81,7 @@ _PYTHON: dict[str, type[PretrainedTokenizer]] = {
     "MarianTokenizer": MarianTokenizer,
     "M2M100Tokenizer": M2M100Tokenizer,
     "PLBartTokenizer": PLBartTokenizer,
+    "BertGenerationTokenizer": BertGenerationTokenizer,
     "ByT5Tokenizer": ByT5Tokenizer,
     "BlenderbotSmallTokenizer": BlenderbotSmallTokenizer,
 }

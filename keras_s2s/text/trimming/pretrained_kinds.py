@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from keras_s2s.text.pretrained.added_tokens import PythonTokenizer
 from keras_s2s.text.pretrained.auto import make_tokenizer
 from keras_s2s.text.pretrained.base import PretrainedTokenizer
+from keras_s2s.text.pretrained.bert_generation import BertGenerationTokenizer
 from keras_s2s.text.pretrained.m2m_100 import M2M100Tokenizer
 from keras_s2s.text.pretrained.marian import MarianTokenizer
 from keras_s2s.text.pretrained.pipelines.pipeline_tokenizer import PipelineTokenizer
@@ -230,6 +231,14 @@ class PLBartTrimmer(PythonTrimmer):
     @property
     def always(self) -> frozenset[int]:
         return super().always.union(self.tokenizer._fixed.values())
+
+
+class BertGenerationTrimmer(PythonTrimmer):
+    """Trims BERT-generation's pieces, which are numbered as ids."""
+
+    def __init__(self, tokenizer: BertGenerationTokenizer, side: Side) -> None:
+        super().__init__(tokenizer, side)
+        self.models = {T5_MODEL: ModelFile(tokenizer.model_bytes, lambda number, _: number)}
 
 
 class SentencePieceFileTrimmer(FilesTrimmer[SentencePieceFileTokenizer]):

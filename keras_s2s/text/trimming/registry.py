@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras_s2s.config import ConfigError
+from keras_s2s.text.pretrained.bert_generation import BertGenerationTokenizer
 from keras_s2s.text.pretrained.m2m_100 import M2M100Tokenizer
 from keras_s2s.text.pretrained.marian import MarianTokenizer
 from keras_s2s.text.pretrained.pipelines.pipeline_tokenizer import PipelineTokenizer
@@ -21,6 +22,7 @@ from keras_s2s.text.trained.sentencepiece import (
 from keras_s2s.text.trained.word import WordTokenizer
 from keras_s2s.text.trained.wordpiece import WordPieceTokenizer
 from keras_s2s.text.trimming.pretrained_kinds import (
+    BertGenerationTrimmer,
     M2M100Trimmer,
     MarianTrimmer,
     PipelineTrimmer,
@@ -47,6 +49,7 @@ TRIMMERS: dict[type[Tokenizer], type[Trimmer[Any]]] = {
     MarianTokenizer: MarianTrimmer,
     M2M100Tokenizer: M2M100Trimmer,
     PLBartTokenizer: PLBartTrimmer,
+    BertGenerationTokenizer: BertGenerationTrimmer,
     SentencePieceFileTokenizer: SentencePieceFileTrimmer,
 }
 
