@@ -75,7 +75,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--engines",
         type=engines,
         help=f"of {', '.join(ENGINES)}; a beginning such as keras_s2s means all of them "
-        "(default: all that are installed; on a GPU keras_s2s-torch, keras_s2s-jax, transformers)",
+        "in the type of --dtype (default: all of these that are installed; on a GPU "
+        "keras_s2s-torch, keras_s2s-jax, transformers)",
     )
     add("--threads", type=positive, help="cores of an engine (default: all)")
     add("--device", choices=("cpu", "gpu"), default="cpu")
@@ -131,7 +132,11 @@ def engines(text: str) -> list[str]:
     """Names of engines; a beginning stands for all that begin so."""
     found: list[str] = []
     for part in text.split(","):
-        matches = [name for name in ENGINES if name == part or name.startswith(f"{part}-")]
+        matches = [
+            name
+            for name, spec in ENGINES.items()
+            if name == part or (name.startswith(f"{part}-") and not spec.rounded)
+        ]
         if not matches:
             raise argparse.ArgumentTypeError(f"{part!r} is none of {', '.join(ENGINES)}")
         found += matches
@@ -282,7 +287,9 @@ def make_workloads(options: argparse.Namespace, model: Model, bench: Bench) -> l
 def chosen_engines(options: argparse.Namespace, model: Model, bench: Bench) -> list[str]:
     """Engines to start; those that cannot take part get a status that says why."""
     names = options.engines or [
-        name for name, spec in ENGINES.items() if options.device == "cpu" or spec.gpu
+        name
+        for name, spec in ENGINES.items()
+        if (options.device == "cpu" or spec.gpu) and not spec.rounded
     ]
     found = []
     for name in names:

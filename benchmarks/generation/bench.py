@@ -6,9 +6,18 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from generation.engines import ENGINES, OURS, Settings, first_backend, missing
+from generation.engines import (
+    ENGINES,
+    OURS,
+    CTranslate2,
+    Settings,
+    converted,
+    first_backend,
+    missing,
+)
 from generation.machine import busy_seconds
 from generation.worker import Worker, WorkerError
 from generation.workload import Workload
@@ -57,7 +66,8 @@ class Bench:
                 self._guard(name, lambda name=name, spec=spec: self._start(name, spec.backend))
 
     def _start(self, name: str, backend: str | None) -> None:
-        if name == "ctranslate2":
+        done = converted(Path(self.settings.folder)).is_dir()
+        if issubclass(ENGINES[name].make, CTranslate2) and not done:
             self.helper("convert", {})
         self.workers[name] = Worker(name, self.settings, backend)
         self.status[name] = "ran"

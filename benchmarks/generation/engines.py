@@ -96,6 +96,9 @@ class Engine(ABC):
 class KerasS2S(Engine):
     """This project, on the backend that KERAS_BACKEND names."""
 
+    #: `model.compute_type`
+    compute_type: str | None = None
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         import keras
@@ -103,6 +106,7 @@ class KerasS2S(Engine):
         require_device(keras.backend.backend(), settings)
         keras.config.set_dtype_policy(settings.dtype)
         self.built = keras_s2s_model(self.folder)
+        self.built.compute_type = self.compute_type
 
     def prepare(self, job: Job, rows: list[list[int]]) -> Any:
         ids, mask = pad(rows, self.model.pad)
@@ -130,6 +134,18 @@ class KerasS2S(Engine):
 
     def compilations(self) -> int | None:
         return self.built.generator.compilations
+
+
+class KerasS2SInt8(KerasS2S):
+    """This project with products in int8."""
+
+    compute_type = "int8"
+
+
+class KerasS2SBFloat16(KerasS2S):
+    """This project with products in bfloat16."""
+
+    compute_type = "bfloat16"
 
 
 class Transformers(Engine):
@@ -188,6 +204,8 @@ class Transformers(Engine):
 class CTranslate2(Engine):
     """CTranslate2 in float32, on what the worker "convert" wrote."""
 
+    compute_type = "float32"
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         import ctranslate2
@@ -195,7 +213,7 @@ class CTranslate2(Engine):
         self.built = ctranslate2.Translator(
             str(converted(self.folder)),
             device="cpu",
-            compute_type="float32",
+            compute_type=self.compute_type,
             inter_threads=1,
             intra_threads=settings.threads,
         )
@@ -216,6 +234,12 @@ class CTranslate2(Engine):
 
     def ids(self, result: Any) -> list[list[int]]:
         return [[token(name) for name in found.hypotheses[0]] for found in result]
+
+
+class CTranslate2Int8(CTranslate2):
+    """CTranslate2 with products in int8, of weights that it rounds itself while it loads them."""
+
+    compute_type = "int8"
 
 
 class KerasHub(Engine):
@@ -322,6 +346,8 @@ class Spec:
         gpu: whether it takes part on a GPU unless asked for by name.
         any_dtype: whether it runs other types than float32.
         own_weights: whether it has weights of its own, so that ids cannot be compared.
+        rounded: whether it multiplies rounded numbers; it takes part where it is asked for by its
+            whole name.
     """
 
     make: type[Engine]
@@ -330,15 +356,29 @@ class Spec:
     gpu: bool = True
     any_dtype: bool = True
     own_weights: bool = False
+    rounded: bool = False
 
 
 ENGINES: dict[str, Spec] = {
     "keras_s2s-torch": Spec(KerasS2S, ("torch",), "torch"),
+    "keras_s2s-torch-int8": Spec(
+        KerasS2SInt8, ("torch",), "torch", gpu=False, any_dtype=False, rounded=True
+    ),
+    "keras_s2s-torch-bfloat16": Spec(
+        KerasS2SBFloat16, ("torch",), "torch", gpu=False, any_dtype=False, rounded=True
+    ),
     "keras_s2s-jax": Spec(KerasS2S, ("jax",), "jax"),
     "keras_s2s-tensorflow": Spec(KerasS2S, ("tensorflow",), "tensorflow", gpu=False),
     "transformers": Spec(Transformers, ("torch", "transformers")),
     "ctranslate2": Spec(
         CTranslate2, ("ctranslate2", "torch", "transformers"), gpu=False, any_dtype=False
+    ),
+    "ctranslate2-int8": Spec(
+        CTranslate2Int8,
+        ("ctranslate2", "torch", "transformers"),
+        gpu=False,
+        any_dtype=False,
+        rounded=True,
     ),
     "keras_hub-jax": Spec(
         KerasHub, ("keras_hub", "jax"), "jax", gpu=False, any_dtype=False, own_weights=True

@@ -15,7 +15,15 @@ from rich.table import Table
 from generation.bench import Cell, percent
 from generation.engines import ENGINES, OURS
 
-PEERS = ("ctranslate2", "transformers", "keras_hub-jax", "keras_hub-tensorflow")
+#: The last is a peer of our own rounded products alone.
+PEERS = (
+    "ctranslate2",
+    "ctranslate2-int8",
+    "transformers",
+    "keras_hub-jax",
+    "keras_hub-tensorflow",
+    "keras_s2s-torch",
+)
 
 #: Key of a measurement: workload, cell, engine.
 Key = tuple[str, Cell, str]
@@ -66,7 +74,7 @@ def ratios(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     A ratio is taken within a round, where both met the machine in the same state, so it may
     differ a little from the quotient of two medians. The engine "best" is the backend with the
-    highest median rate in its cell.
+    highest median rate in its cell, of those that do not round where one of them ran.
     """
     times = seconds_by_round(samples)
     found = []
@@ -75,9 +83,11 @@ def ratios(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ours = {name: value for name, value in here.items() if name.startswith(OURS)}
         if not ours:
             continue
-        best = min(ours, key=lambda name: statistics.median(ours[name].values()))
+        exact = [name for name in ours if not ENGINES[name].rounded]
+        best = min(exact or ours, key=lambda name: statistics.median(ours[name].values()))
+        rounded = [name for name in ours if name not in exact]
         for peer in (peer for peer in PEERS if peer in here):
-            for name in [*ours, "best"]:
+            for name in rounded if peer in ours else [*ours, "best"]:
                 mine, theirs = ours[best if name == "best" else name], here[peer]
                 shared = sorted(set(mine) & set(theirs))
                 if not shared:
