@@ -42,6 +42,7 @@ FOLDERS = {**huggingface_tokenizer_cases.CASES, **language_model_tokenizer_cases
 QUICK = [
     *("bart_mapped", "gpt2_prefix", "bert_mapped", "t5_listed", "pegasus", "mbart", "nllb"),
     *("m2m_100", "plbart_multi", "marian_separate", "byt5", "blenderbot_small"),
+    "bert_generation",
 ]
 #: Folders with a token that is found between spaces only.
 REFUSED = ["t5_added_tokens", "byt5_added"]

@@ -1,5 +1,5 @@
 """Tokenizers that look SentencePiece's pieces up in a vocabulary of their own, in TensorFlow ops:
-Marian, M2M-100, PLBART.
+Marian, M2M-100, PLBART, BERT-generation.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Any
 from keras_s2s.export.in_graph.added_tokens import InGraphPythonTokenizer
 from keras_s2s.export.in_graph.tables import Surfaces, id_table
 from keras_s2s.export.in_graph.text_ops import import_tensorflow_text, strip
+from keras_s2s.text.pretrained.bert_generation import BertGenerationTokenizer
 from keras_s2s.text.pretrained.m2m_100 import M2M100Tokenizer
 from keras_s2s.text.pretrained.marian import MarianTokenizer
 from keras_s2s.text.pretrained.plbart import PLBartTokenizer
@@ -21,7 +22,10 @@ _NO_PIECE = "\uffff\uffff"
 class _PieceList(InGraphPythonTokenizer):
     """Splits with a SentencePiece model, and finds the ids of pieces in a table."""
 
-    def __init__(self, tokenizer: MarianTokenizer | M2M100Tokenizer | PLBartTokenizer) -> None:
+    def __init__(
+        self,
+        tokenizer: MarianTokenizer | M2M100Tokenizer | PLBartTokenizer | BertGenerationTokenizer,
+    ) -> None:
         super().__init__(tokenizer)
         self.processor = _processor(tokenizer.model_bytes)
         model = tokenizer.processor
@@ -64,6 +68,10 @@ class InGraphPLBartTokenizer(_PieceList):
     def _join(self, ids: Any) -> Any:
         surfaces = [token.replace(_SPACE, " ").encode() for token in self.tokens]
         return strip(Surfaces(surfaces).join(ids))
+
+
+class InGraphBertGenerationTokenizer(InGraphPLBartTokenizer):
+    """`BertGenerationTokenizer` in TensorFlow ops."""
 
 
 class InGraphMarianTokenizer(_PieceList):

@@ -17,6 +17,7 @@ from keras_s2s.export.in_graph.byt5 import InGraphByT5Tokenizer
 from keras_s2s.export.in_graph.byte import InGraphByteTokenizer
 from keras_s2s.export.in_graph.character import InGraphCharacterTokenizer
 from keras_s2s.export.in_graph.piece_lists import (
+    InGraphBertGenerationTokenizer,
     InGraphM2M100Tokenizer,
     InGraphMarianTokenizer,
     InGraphPLBartTokenizer,
@@ -44,6 +45,7 @@ IN_GRAPH_TOKENIZERS: dict[str, type[InGraphTokenizer]] = {
     "marian": InGraphMarianTokenizer,
     "m2m_100": InGraphM2M100Tokenizer,
     "plbart": InGraphPLBartTokenizer,
+    "bert_generation": InGraphBertGenerationTokenizer,
     "byt5": InGraphByT5Tokenizer,
     "blenderbot_small": InGraphBlenderbotSmallTokenizer,
     "sentencepiece_file": InGraphSentencePieceTokenizer,

@@ -54,6 +54,11 @@ class BertGenerationTokenizer(PythonTokenizer):
         return self.files.require(T5_MODEL, self.class_name)
 
     @property
+    def known_tokens(self) -> set[str]:
+        """The tokens that are no pieces of the model."""
+        return set(self.added.ids)
+
+    @property
     def template(self) -> tuple[list[int], list[int]]:
         """No ids around a text."""
         return [], []
