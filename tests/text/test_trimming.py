@@ -137,8 +137,12 @@ def test_transformers_splits_texts_as_before(name, saved, tmp_path):
             assert mine.decode(expected) == getattr(
                 old, "source" if way == "text" else "target"
             ).decode(whole(**{way: text}, add_special_tokens=False).input_ids)
-    # What it puts around a text is what it was.
-    if name not in ("m2m_100", "m2m_100_bare"):
+    # What it puts around a text is what it was. transformers decides otherwise for the last two
+    # where there is a tokenizer.json, which folders of these models come without.
+    assert [again.bos, again.eos] == [
+        None if i is None else new_ids.source[i] for i in (old.bos, old.eos)
+    ]
+    if name not in ("m2m_100", "m2m_100_bare", "barthez", "indic_bart"):
         ids = [new_ids.source[i] for i in whole(FEW[0]).input_ids]
         assert theirs(FEW[0]).input_ids == ids
 

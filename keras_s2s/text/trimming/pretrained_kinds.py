@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -111,6 +112,16 @@ class PipelineTrimmer(FilesTrimmer[PipelineTokenizer]):
             if i in special and token not in named and token not in new_ids.gone
         ]
 
+    @functools.cached_property
+    def _model_files(self) -> dict[str, ModelFile]:
+        """The SentencePiece models that the folder has, by the names of their files."""
+        contents = self.tokenizer.files.contents
+        return {
+            name: ModelFile(contents[name], lambda _, text: self.pieces.ids.get(text))
+            for name in (T5_MODEL, FAIRSEQ_MODEL)
+            if name in contents
+        }
+
     def files(self, new_ids: NewIds) -> dict[str, bytes]:
         mine = self.renumbering(new_ids)
         data = self.pieces.rewritten(mine)
@@ -118,10 +129,7 @@ class PipelineTrimmer(FilesTrimmer[PipelineTokenizer]):
             data["padding"] = {**data["padding"], "pad_id": mine[data["padding"]["pad_id"]]}
         contents = {TOKENIZER_JSON: json.dumps(data, ensure_ascii=False).encode()}
         files, vocab = self.tokenizer.files, data["model"]["vocab"]
-        for name in (T5_MODEL, FAIRSEQ_MODEL):
-            if name in files:
-                model = ModelFile(files.contents[name], lambda _, text: self.pieces.ids.get(text))
-                contents[name] = model.written(mine)
+        contents |= {name: model.written(mine) for name, model in self._model_files.items()}
         if VOCAB in files:
             contents[VOCAB] = json.dumps(vocab, ensure_ascii=False).encode()
         if MERGES in files:
@@ -178,26 +186,32 @@ class MarianTrimmer(PythonTrimmer):
             for name in (VOCAB, TARGET_VOCAB)
             if name in files
         }
+        separate = files.declared().options.get("separate_vocabs", False)
+        # Both sides are written alike: they share all files.
+        self._of_both = {
+            name: _by_vocabulary(files.contents[name], self.vocabularies[used])
+            for name, used in (
+                (MARIAN_SOURCE, VOCAB),
+                (MARIAN_TARGET, TARGET_VOCAB if separate else VOCAB),
+            )
+        }
         own = MARIAN_SOURCE if side == "source" else MARIAN_TARGET
-        self.models = {own: _by_vocabulary(files.contents[own], tokenizer.vocabulary)}
+        self.models = {own: self._of_both[own]}
+        self._separate = bool(separate)
 
     def declared_ids(self, new_ids: NewIds) -> Mapping[int, int]:
         return new_ids.source  # transformers has one list of special tokens
 
     def files(self, new_ids: NewIds) -> dict[str, bytes]:
-        # Both sides are written alike: they share all files.
         contents = {
             name: renumbered_vocabulary(
                 vocabulary, new_ids.source if name == VOCAB else new_ids.target
             )
             for name, vocabulary in self.vocabularies.items()
         }
-        separate = self.tokenizer.files.declared().options.get("separate_vocabs", False)
-        for name in (MARIAN_SOURCE, MARIAN_TARGET):
-            of_target = separate and name == MARIAN_TARGET
-            ids, used = (new_ids.target, TARGET_VOCAB) if of_target else (new_ids.source, VOCAB)
-            model = _by_vocabulary(self.tokenizer.files.contents[name], self.vocabularies[used])
-            contents[name] = model.written(ids)
+        for name, model in self._of_both.items():
+            of_target = self._separate and name == MARIAN_TARGET
+            contents[name] = model.written(new_ids.target if of_target else new_ids.source)
         return contents
 
 

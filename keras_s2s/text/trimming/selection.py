@@ -284,11 +284,12 @@ def trimmed_tokenizers(
         ("source", preprocessor.source, source, new_ids.source),
         ("target", preprocessor.target, target, new_ids.target),
     ):
-        known = min(_known(old), old.vocabulary_size)
+        known, size = min(_known(old), old.vocabulary_size), new.vocabulary_size
         for i, now in ids.items():
-            if i >= known or (token := old.id_to_token(i)) == NO_TOKEN.format(i):
+            # Without the checks of `id_to_token`, which some kinds look through all ids for.
+            if i >= known or (token := old._token(i)) == NO_TOKEN.format(i):
                 continue
-            found = new.id_to_token(now) if now < new.vocabulary_size else None
+            found = new._token(now) if now < size else None
             if found != token:
                 raise ConfigError(
                     f"the {side}'s {old.kind} tokenizer cannot be trimmed: its token {token!r} "

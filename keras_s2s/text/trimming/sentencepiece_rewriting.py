@@ -81,17 +81,14 @@ class ModelPieces:
         return others.union(end(sorted(self.normal), key=self.scores.__getitem__) for end in ends)
 
 
-def with_pieces(content: bytes, kept: Iterable[int]) -> bytes:
+def with_pieces(content: bytes, pieces: ModelPieces, kept: Iterable[int]) -> bytes:
     """Returns a `.model` file with the pieces `kept` alone, in their order.
 
     Args:
         content: a `.model` file.
+        pieces: what `ModelPieces.read` returned for it.
         kept: numbers of pieces; those that are not normal ones have to be among them.
-
-    Raises:
-        ConfigError: the bytes are not a SentencePiece model.
     """
-    pieces = ModelPieces.read(content)
     numbers = sorted(set(kept) | (set(range(len(pieces.texts))) - pieces.normal))
     new_ids = {old: new for new, old in enumerate(numbers)}
     written: list[bytes] = []

@@ -128,6 +128,7 @@ class ModelFile:
         """
         return with_pieces(
             self.content,
+            self.pieces,
             (number for number, i in enumerate(self._ids) if i is None or i in new_ids),
         )
 
