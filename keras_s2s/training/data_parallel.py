@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -50,7 +51,8 @@ def data_parallel(devices: int) -> Iterator[None]:
         devices: how many; 1 changes nothing.
 
     Raises:
-        ValueError: there are fewer devices or processes; the message says how to get them.
+        ValueError: there are fewer devices or processes, with how to get them; several hosts on
+            TensorFlow.
 
     Example:
         >>> with data_parallel(1):
@@ -90,6 +92,8 @@ def _of_jax(devices: int) -> Any:
 def _of_tensorflow(devices: int) -> Any:
     import tensorflow as tf
 
+    if _has_several_workers(os.environ.get("TF_CONFIG", "")):
+        raise ValueError(f"data_parallel({devices}): {_SEVERAL_HOSTS}")
     kind = "GPU" if len(tf.config.list_physical_devices("GPU")) >= devices else "CPU"
     if kind == "CPU":
         physical = tf.config.list_physical_devices("CPU")[0]
@@ -104,6 +108,24 @@ def _of_tensorflow(devices: int) -> Any:
                 ) from None
     strategy = tf.distribute.MirroredStrategy([f"{kind}:{i}" for i in range(devices)])
     return strategy.scope()
+
+
+#: Shown by the minimal case in tests/training/multi_worker_case.py.
+_SEVERAL_HOSTS = (
+    "TensorFlow on several hosts (MultiWorkerMirroredStrategy, TF_CONFIG) fails in fit of Keras 3 "
+    "(keras#20585); train on one host, or on PyTorch with torchrun"
+)
+
+
+def _has_several_workers(config: str) -> bool:
+    """Returns whether TensorFlow's description of a cluster, in JSON, has more than one task that
+    trains.
+    """
+    try:
+        cluster = json.loads(config)["cluster"]
+        return sum(len(cluster.get(kind, ())) for kind in ("chief", "worker")) > 1
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False  # no cluster; what is wrong with it TensorFlow says itself
 
 
 @contextlib.contextmanager
@@ -143,6 +165,12 @@ def check_parallel(model: Any) -> None:
     Raises:
         ValueError: with what it is.
     """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        several = tf.distribute.MultiWorkerMirroredStrategy
+        if isinstance(model.distribute_strategy, several):
+            raise ValueError(f"fit: {_SEVERAL_HOSTS}")
     if replicas() == 1 or keras.backend.backend() == "jax":
         return
     from keras_s2s.training.losses.metrics import TokenMean

@@ -17,6 +17,7 @@ from training.small_training import small_batches, small_model
 
 from keras_s2s.data import Batches
 from keras_s2s.training import data_parallel
+from keras_s2s.training.data_parallel import check_parallel
 
 TESTS = Path(__file__).resolve().parents[1]
 BACKEND = keras.backend.backend()
@@ -108,3 +109,25 @@ def test_one_device_changes_nothing() -> None:
     with data_parallel(1):
         model.compile("adam")
         model.fit(small_batches(model, 6, 1), epochs=1, verbose=0)
+
+
+CLUSTER = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
+
+
+def test_several_hosts_on_tensorflow_are_refused(monkeypatch) -> None:
+    if BACKEND != "tensorflow":
+        pytest.skip("of TensorFlow")
+    monkeypatch.setenv("TF_CONFIG", json.dumps(CLUSTER))
+    with pytest.raises(ValueError, match=r"data_parallel\(2\): .*keras#20585"), data_parallel(2):
+        pass
+    import tensorflow as tf
+
+    class Several(tf.distribute.MultiWorkerMirroredStrategy):  # type: ignore
+        def __init__(self) -> None:
+            pass
+
+    model = small_model()
+    model.compile("adam")
+    monkeypatch.setattr(type(model), "distribute_strategy", property(lambda self: Several()))
+    with pytest.raises(ValueError, match=r"fit: .*keras#20585"):
+        check_parallel(model)
