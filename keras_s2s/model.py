@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_s2s.builder import build_network, dtype_policy, functional_graph
 from keras_s2s.checkpoints.ctranslate2.vocabulary import TokenizerChoice
@@ -22,10 +21,9 @@ from keras_s2s.checkpoints.warm_started_model import WarmStartedModel
 from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
 from keras_s2s.decoding.compute_types import check_available
 from keras_s2s.decoding.generator import Generator
-from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.planning import Search
-from keras_s2s.decoding.read_targets import pair_rows
 from keras_s2s.decoding.request import Request, output_texts
+from keras_s2s.decoding.scoring_model import ScoringModel
 from keras_s2s.export.model_export import export_model
 from keras_s2s.fair_lock import FairLock
 from keras_s2s.network_size import refuse_beyond_memory
@@ -48,7 +46,7 @@ from keras_s2s.training.trainable_model import TrainableModel
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
-class Seq2SeqLM(TrainableModel, WarmStartedModel):
+class Seq2SeqLM(TrainableModel, WarmStartedModel, ScoringModel):
     """An encoder-decoder model that is trained on text pairs and generates target sequences.
 
     It is a functional `keras.Model`: inputs of its frontend (for token ids `encoder_token_ids` and
@@ -230,44 +228,6 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
 
     # ------------------------------------------------------------------ generation
 
-    @property
-    def generator(self) -> Generator:
-        """The generator of this model, with the programs that it has compiled."""
-        with self._turns:
-            if self._generator is None:
-                self._generator = Generator(self.network, self, self.special_ids, self._turns)
-            self._generator.special_ids = self.special_ids  # of the preprocessor given last
-            return self._generator
-
-    @property
-    def compute_type(self) -> ComputeType | None:
-        """How `generate`, `stream` and `score` compute matrix products: "int8", "bfloat16", or None
-        for the type of the weights.
-
-        For PyTorch on the CPU. Rounded and packed copies of the weights are made when they are
-        first used, and again when the weights have changed. Weights and training stay as they are,
-        and nothing of it is saved.
-
-        Raises:
-            ValueError: set to what this backend or processor does not have, or for a model that is
-                not in float32, is quantised by Keras, or is on a GPU.
-
-        Example:
-            >>> model.compute_type = "int8"
-            >>> model.generate("ein Hund")
-            'a dog'
-            >>> model.compute_type = None
-        """
-        return self.generator.compute_type  # type: ignore[return-value]
-
-    @compute_type.setter
-    def compute_type(self, compute_type: ComputeType | None) -> None:
-        self.generator.compute_type = compute_type
-
-    @property
-    def _parts(self) -> ModelParts:
-        return ModelParts(self.preset, self.network, self._preprocessor, self.shortlist)
-
     @describes_options
     def generate(
         self,
@@ -406,66 +366,6 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel):
         )
         pieces = request.stream(self.generator, preprocessor, stride=stride)
         return (texts[0] for texts in pieces) if request.single else pieces
-
-    def score(
-        self,
-        sources: str | Sequence[Any],
-        targets: str | Sequence[Any],
-        *,
-        src_lang: Language = None,
-        tgt_lang: Language = None,
-        return_token_log_probs: bool = False,
-        return_attention: bool = False,
-        batch_size: int = 32,
-        overlong: Overlong = "error",
-    ) -> Any:
-        """Returns the log-probability of given targets, given their sources.
-
-        Args:
-            sources, targets: texts, or lists of ids; target ids as labels (no decoder start). Where
-                sources are feature vectors: arrays `[S, F]`, with targets of either kind.
-            src_lang, tgt_lang: languages of texts, as in `generate`. Ids have theirs in them, but
-                for a language that the decoder starts with: that `tgt_lang` names, too.
-            return_token_log_probs: also return the log-probability of each id.
-            return_attention: also return the attention of each target id to the source ids, while
-                the decoder reads the target: that of its top layer, the mean of its heads.
-            batch_size: pairs scored at a time; results do not depend on it.
-            overlong: as in `generate`, of sources and targets.
-
-        Returns:
-            float32 `[B]` (a float for a single text), the sum over each target's ids, EOS
-            included. Where more is asked for, a tuple: these sums; with `return_token_log_probs`
-            a list of B float32 arrays `[T]`; with `return_attention` a list of B float32 arrays
-            `[T, S]`, whose rows sum to 1. T and S are each pair's own lengths in ids.
-
-        Raises:
-            ValueError: ids outside a vocabulary, rows that are empty or too long, numbers of
-                rows that differ, or `return_attention` for a decoder without attention.
-            TypeError: texts on one side and ids on the other.
-
-        Example:
-            >>> model.score("ein Hund", "a dog")
-            -0.0...
-            >>> log_prob, attention = model.score("ein Hund", "a dog", return_attention=True)
-        """
-        batch_size = whole("batch_size", batch_size)
-        pairs = pair_rows(
-            self._parts, sources, targets, src_lang=src_lang, tgt_lang=tgt_lang, overlong=overlong
-        )
-        log_probs, attention = self.generator.score(
-            pairs.sources,
-            pairs.targets,
-            starts=pairs.starts,
-            batch_size=batch_size,
-            want_attention=return_attention,
-        )
-        sums = np.asarray([part.sum() for part in log_probs], np.float32)
-        result: list[Any] = [float(sums[0]) if isinstance(sources, str) else sums]
-        if return_token_log_probs:
-            result.append(log_probs)
-        if return_attention:
-            result.append(attention)
-        return tuple(result) if len(result) > 1 else result[0]
 
     # ------------------------------------------------------------------ export
 

@@ -60,7 +60,6 @@ def test_rows_prefixes_limits_and_seeds_of_a_call_are_known_before_it_runs(parts
         (Search(), {"decoder_prefix": [[VOCABULARY], []]}, "decoder_prefix 0 holds the id"),
         (Search(), {"src_lang": "en"}, "src_lang='en' is for texts"),
         (Search("greedy"), {"seed": 1}, "Greedy draws nothing"),
-        (Search("beam"), {"streams": True}, "num_beams=4"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_runs(parts, search, options, message):
