@@ -93,7 +93,8 @@ LIKENESSES: tuple[Likeness, ...] = (
         ),
         "weights ({file})",
         "huggingface",
-        "config.json is missing (beside a model.safetensors of ours: preset.yaml)",
+        "config.json is missing (beside a model.safetensors of ours: preset.yaml; beside a "
+        "recurrent model of PyTorch: torch_rnn.yaml)",
     ),
     Likeness(
         ("model.weights.h5", "*.weights.h5"),

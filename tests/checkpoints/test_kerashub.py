@@ -207,7 +207,10 @@ def test_ids_and_texts_are_those_of_kerashub(name, tmp_path):
     theirs = task(name)
     theirs.save_to_preset(tmp_path)
     model = Seq2SeqLM.from_preset(tmp_path, verbose=False)
-    assert model.load_report.tokenizer is not None and not model.load_report.notes
+    assert model.load_report.tokenizer is not None
+    # These models have few positions; nothing else is to be said.
+    notes = [note for note in model.load_report.notes if "positions for" not in note]
+    assert notes == []
     tokenizer = theirs.preprocessor.tokenizer
     texts = random_texts(1000, [])
     ids = model.preprocessor.source.encode_batch(texts)

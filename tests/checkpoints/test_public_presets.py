@@ -256,7 +256,7 @@ def test_a_wrong_name(name, part):
     with pytest.raises(ConfigError) as error:
         Seq2SeqLM.from_preset(name)
     assert part in str(error.value)
-    assert len(str(error.value)) < 300
+    assert len(str(error.value)) < 500  # the formats that are read, but not all presets
 
 
 def test_offline_says_what_to_do(monkeypatch, tmp_path):

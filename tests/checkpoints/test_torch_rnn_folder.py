@@ -558,7 +558,7 @@ def test_a_tokenizer_goes_along_and_training_is_written(tmp_path):
 
 def test_a_folder_without_the_description(tmp_path):
     save_file(filled(plain()), tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match=r"nor torch_rnn\.yaml"):
+    with pytest.raises(CheckpointError, match=r"torch_rnn\.yaml"):
         load(tmp_path)
 
 

@@ -71,7 +71,7 @@ def test_help_mistakes_and_the_zoo_import_no_backend():
     assert "is imported" not in result.stderr
     codes = [line for line in result.stdout.splitlines() if line.startswith("exit code")]
     codes = [int(line.split()[-1]) for line in codes]
-    assert codes == [0, 0, 0, 0, 2, 2, 1, 1, 1, 1, 1, 1, 0, 1, 2, 1, 0, 0, 1]
+    assert codes == [0, 0, 0, 0, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0, 1, 2, 1, 0, 0, 1]
 
 
 @slow_where_compiled

@@ -81,7 +81,9 @@ def test_expansion_past_eos(monkeypatch, sampler):
     advance = type(sampler).advance
 
     def endless(self, search, logits, index, plan, sources):
-        return advance(self, search, logits, index, dataclasses.replace(plan, eos=-1), sources)
+        return advance(
+            self, search, logits, index, dataclasses.replace(plan, eos=-1, ends=(-1,)), sources
+        )
 
     monkeypatch.setattr(type(sampler), "advance", endless)
     probe.model._generator = None

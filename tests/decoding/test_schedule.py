@@ -43,7 +43,13 @@ class Scripted(Driver):
         self._hold(len(inputs["places"]))
         return inputs["places"], 0
 
-    def segment(self, fixed: Any, changing: Any, begin: int, end: int) -> Any:
+    def candidates(self, fixed: Any) -> Any:
+        return ()
+
+    def _candidates(self, fixed: Any, size: int) -> Any:
+        raise AssertionError("there are no shortlists")
+
+    def segment(self, fixed: Any, changing: Any, begin: int, end: int, candidates: Any = ()) -> Any:
         assert changing == begin, "sources at different steps were joined"
         last = min(end, max(begin + 1, int(self.lengths[fixed].max())))
         self.sizes += [len(fixed)] * (last - begin)

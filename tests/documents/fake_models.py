@@ -49,6 +49,11 @@ class FunctionModel:
         self.attention = attention
         self.preprocessor = CharacterText()
         self.special_ids = self.preprocessor.special_ids
+        self.preset = SimpleNamespace(
+            special_ids=self.special_ids,
+            generation=SimpleNamespace(eos_token_id=None, stop_strings=None),
+            architecture=SimpleNamespace(target_vocab_size=EOS + 1),
+        )
         self.network = SimpleNamespace(
             max_source_length=max_source_length,
             max_target_length=None,
