@@ -183,6 +183,17 @@ INFILLING: dict[str, Any] = {
     },
 }
 
+DISTILLED: dict[str, Any] = {
+    **{key: value for key, value in RECIPE.items() if key != "text"},
+    "model": "transformer_tiny",
+    "distillation": {
+        "teacher": "runs/teacher",
+        "generation": {"num_beams": 5},
+        "teacher_tokenizer": True,
+        "batch_size": 16,
+    },
+}
+
 WARM_START: dict[str, Any] = {
     **{key: value for key, value in RECIPE.items() if key not in ("text", "model")},
     "warm_start": {"encoder": "bert_base_uncased", "decoder": "gpt2", "tie_encoder_decoder": False},
@@ -226,6 +237,7 @@ EXAMPLES = [
     (RecipeConfig, PRETRAINING),
     (RecipeConfig, INFILLING),
     (RecipeConfig, WARM_START),
+    (RecipeConfig, DISTILLED),
     (HalfConfig, HALF),
     (PresetConfig, BERT_LIKE),
     (PresetConfig, STUDENT),

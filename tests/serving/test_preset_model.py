@@ -221,8 +221,11 @@ def test_parameters_that_do_not_fit(
 
 
 def test_streams(model: Seq2SeqLM) -> None:
-    # By name: a beam search, this model's default, cannot be streamed.
-    for parameters in ({"sampler": "greedy"}, {"sampler": "random", "seed": 4}):
+    for parameters in (
+        {"sampler": "greedy"},
+        {"sampler": "random", "seed": 4},
+        {"num_beams": 3},
+    ):
         body = {"instances": TEXTS[:3], "parameters": parameters}
         reply = posted(served(model), "/v1/models/small:stream", body)
         texts = ["", "", ""]
@@ -232,7 +235,7 @@ def test_streams(model: Seq2SeqLM) -> None:
         if "seed" in parameters:
             parameters = {**parameters, "seed": [4, 5, 6]}
         assert texts == model.generate(TEXTS[:3], **parameters)
-    body = {"instances": ["a"], "parameters": {"num_beams": 3}}
+    body = {"instances": ["a"], "parameters": {"num_beams": 3, "num_return_sequences": 2}}
     assert posted(served(model), "/v1/models/small:stream", body).status_code == 400
 
 

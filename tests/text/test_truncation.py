@@ -92,8 +92,13 @@ def check(pair: Pair) -> None:
         assert rows == pair.their_targets(length), length
 
 
+#: transformers' own classes for these folders put no special ids around a text; see
+#: `parity/test_unusual_tokenizers.py`.
+WITHOUT_SPECIAL_IDS = ("barthez", "indic_bart")
+
+
 @slow_where_compiled
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if name not in WITHOUT_SPECIAL_IDS])
 def test_equal_to_transformers(name, tmp_path):
     check(Pair(name, tmp_path))
 

@@ -29,6 +29,7 @@ from keras_s2s.options.kinds import (
     StartAndFactor,
     Switch,
     Text,
+    Texts,
     TokenId,
     TokenIds,
     TokenLists,
@@ -239,7 +240,7 @@ def test_sources_that_are_no_ids(joint):
 
 def test_every_option_with_ids_is_known():
     """An option of another kind needs a place in `preset_ids`, if its values are ids."""
-    no_ids: tuple[Any, ...] = (Choice, Real, Seed, StartAndFactor, Switch, Text, Whole)
+    no_ids: tuple[Any, ...] = (Choice, Real, Seed, StartAndFactor, Switch, Text, Texts, Whole)
     ids = (TokenId, TokenIds, TokenLists)
     kinds = {option.name: option.kind for option in OPTIONS.values() if option.configured}
     assert len(kinds) > 20
