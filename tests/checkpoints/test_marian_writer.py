@@ -157,6 +157,40 @@ def test_ctranslate2_runs_what_marian_trained(name, tmp_path):
 
 
 @slow_where_compiled
+@pytest.mark.parametrize(("name", "with_text"), [("separate", True), ("post_norm", False)])
+def test_ctranslate2_folders_of_it_are_read_back(name, with_text, tmp_path):
+    pytest.importorskip("ctranslate2")
+    options = {key.replace("-", "_"): value for key, value in MODELS[name].items()}
+    tensors, settings = random_model(**options)
+    if with_text:
+        for side, size in zip(("src", "trg"), settings["dim-vocabs"], strict=True):
+            words = ["</s>", "<unk>", *(f"w{i}" for i in range(2, size))]
+            (tmp_path / f"vocab.{side}.yml").write_text(
+                yaml.safe_dump({word: i for i, word in enumerate(words)})
+            )
+        names = ["vocab.src.yml", "vocab.trg.yml"]
+        (tmp_path / "m.npz.yml").write_text(yaml.safe_dump({"vocabs": names}))
+    model = Seq2SeqLM.from_preset(write_npz(tmp_path / "m.npz", tensors, settings))
+    assert (model.preprocessor is not None) == with_text
+    again = Seq2SeqLM.from_preset(model.export(tmp_path / "out", format="ctranslate2"))
+    assert again.special_ids.target.model_dump() == model.special_ids.target.model_dump()
+    assert again.preset.architecture.target_vocab_size == settings["dim-vocabs"][1]
+    sources, targets = SOURCES, TARGETS
+    if with_text:  # a folder without tokenizers has tokens that are the ids in decimal
+        sources = [" ".join(f"w{i}" for i in row if i > 1) for row in SOURCES]
+        targets = [" ".join(f"w{i}" for i in row if i > 1) for row in TARGETS]
+        plain = PlainMarian(tensors, settings)
+        expected = [
+            sum(forced(plain, [*(i for i in s if i > 1), 0], [*(i for i in t if i > 1), 0]))
+            for s, t in zip(SOURCES, TARGETS, strict=True)
+        ]
+        np.testing.assert_allclose(again.score(sources, targets), expected, atol=2e-4)
+    np.testing.assert_allclose(
+        again.score(sources, targets), model.score(sources, targets), atol=1e-6
+    )
+
+
+@slow_where_compiled
 @pytest.mark.parametrize(
     ("name", "format", "message"),
     [

@@ -128,7 +128,14 @@ def read_ctranslate2_folder(
 
         start = decoder_start_token or settings.decoder_start_token
         zero_start = bool(file.scalar("decoder/start_from_zero_embedding", False))
-        if zero_start:
+        tokenizers = own_tokenizers(folder, tokenizer)
+        # A folder of ours starts with a token that it has; other folders may have none to give.
+        grows = zero_start and settings.pad_token is None
+        grows = grows and not (tokenizers and tokenizers[1].vocabulary_size <= len(target))
+        if zero_start and not grows:
+            stored["decoder"]["embedding"]["zero_start"] = True
+            start = start if start in target else settings.eos_token
+        if grows:
             start = next(name for name in _start_names() if name not in target)
             target = [*target, start]
             source = target if stored["share_embeddings"] else source
@@ -143,16 +150,15 @@ def read_ctranslate2_folder(
                 f"{folder}: the decoder starts with {start!r}, which is not in the target "
                 "vocabulary; give one that is as decoder_start_token="
             )
-        tokenizers = own_tokenizers(folder, tokenizer)
         ids = special_ids(settings, source, target, start, tokenizers)
         ids = ids.model_copy(update={"languages": own_languages(tokenizer, tokenizers, ids)})
-        config = _preset(path, stored, ids.model_dump(), grown=int(zero_start))
+        config = _preset(path, stored, ids.model_dump(), grown=int(grows))
         table = entries(_preset(path, stored, None).architecture)
         check_variables(file, table, stored)
     preprocessor = make_preprocessor(
         folder, tokenizers or split_of(tokenizer), settings, source, target, ids
     )
-    weights = CTranslate2Weights(path, tuple(table), zero_start)
+    weights = CTranslate2Weights(path, tuple(table), grows)
     return CTranslate2Model(config, preprocessor, weights)
 
 
@@ -204,13 +210,13 @@ class CTranslate2Weights:
     Attributes:
         path: of the file.
         table: the entries of its variables.
-        zero_start: whether its decoder starts from a zero vector, as Marian's does. Here that is
+        grows: whether its decoder starts from a zero vector, as Marian's does, and that becomes
             an id of its own, the last: its vector is zero, and it is never generated.
     """
 
     path: Path
     table: tuple[Entry, ...]
-    zero_start: bool
+    grows: bool
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
         with CTranslate2File(self.path) as file:
@@ -221,7 +227,7 @@ class CTranslate2Weights:
                 missing = entry.optional and name not in file
                 array = np.zeros(entry.shape, np.float32) if missing else file.array(name)
                 for ours, part in entry.split(array):
-                    if self.zero_start and ours in _START:
+                    if self.grows and ours in _START:
                         part = _with_last(part, _START[ours], axis=int(entry.transposed))
                     yield ours, part
         if self._adds_bias:
@@ -230,7 +236,7 @@ class CTranslate2Weights:
 
     @property
     def _adds_bias(self) -> bool:
-        return self.zero_start and all("logits/bias" not in entry.paths for entry in self.table)
+        return self.grows and all("logits/bias" not in entry.paths for entry in self.table)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Returns the shapes of this package's variables by path."""
@@ -238,7 +244,7 @@ class CTranslate2Weights:
         for entry in self.table:
             rows = entry.shape[0] // len(entry.paths)
             for ours in entry.paths:
-                grown = int(self.zero_start and ours in _START)
+                grown = int(self.grows and ours in _START)
                 shape = (rows + grown, *entry.shape[1:])
                 found.setdefault(ours, shape[::-1] if entry.transposed else shape)
         if self._adds_bias:
