@@ -33,11 +33,13 @@ def sentencepiece_model(
     symbols: tuple[str, ...] = (),
     control: tuple[str, ...] = (),
     unknown: bool = False,
+    byte_pieces: bool = False,
 ) -> bytes:
     """A `.model` file whose first pieces are `special`, in this order.
 
     `symbols` stay whole in a text; `control` follow the special ones and never come from text.
-    With `unknown`, rare characters are left out of the vocabulary.
+    With `unknown`, rare characters are left out of the vocabulary; with `byte_pieces`, characters
+    that it lacks become pieces of a byte each.
     """
     import sentencepiece
 
@@ -56,6 +58,7 @@ def sentencepiece_model(
         user_defined_symbols=list(symbols),
         control_symbols=list(control),
         character_coverage=0.98 if unknown else 1.0,
+        byte_fallback=byte_pieces,
         num_threads=1,
         minloglevel=4,
         **ids,

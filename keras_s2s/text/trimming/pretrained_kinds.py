@@ -95,7 +95,10 @@ class PipelineTrimmer(FilesTrimmer[PipelineTokenizer]):
 
     @property
     def always(self) -> frozenset[int]:
-        return self.pieces.always.union(special_ids(self.tokenizer))
+        # The files beside the pipeline keep their bytes and user-defined pieces, which the pipeline
+        # may not need; a class that reads the file alone numbers ids by its pieces.
+        of_files = (model.always for model in self._model_files.values())
+        return self.pieces.always.union(special_ids(self.tokenizer), *of_files)
 
     def with_parts(self, ids: Iterable[int]) -> set[int]:
         return self.pieces.with_parts(ids)
