@@ -6,6 +6,7 @@ it answers for some sources in three searches, eight sources in a batch.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -140,6 +141,60 @@ def test_defaults_are_those_of_the_decoder_configuration(tmp_path):
         assert "word-penalty 0.1" in notes and "not used: beam-threshold" in notes
     target = model.preprocessor.special_ids.target
     assert (target.decoder_start, target.eos, target.pad) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("beam-size", "many", "beam-size: expected a whole number above 0, got 'many'"),
+        ("beam-size", 0, "beam-size: expected a whole number above 0, got 0"),
+        ("beam-size", True, "beam-size: expected a whole number above 0, got True"),
+        ("normalize", "much", "normalize: expected a number, got 'much'"),
+        ("word-penalty", float("nan"), "word-penalty: expected a number, got nan"),
+    ],
+)
+def test_values_of_a_search_are_refused_by_file_and_key(key, value, message, tmp_path):
+    write_npz(tmp_path / "m.npz", *random_model())
+    config = tmp_path / "m.npz.decoder.yml"
+    config.write_text(yaml.safe_dump({"models": ["m.npz"], key: value}))
+    with pytest.raises(ConfigError) as caught:
+        Seq2SeqLM.from_preset(tmp_path)
+    assert str(caught.value) == f"{config}: {message}"
+
+
+def test_vocabularies_that_are_smaller_or_have_a_token_twice_are_noted(tmp_path):
+    write_npz(tmp_path / "m.npz", *random_model())
+    (tmp_path / "m.npz.decoder.yml").write_text("models: [m.npz]\nshortlist: 5\n")
+    words = [f"w{i}: {i}\n" for i in range(2, 19)]
+    (tmp_path / "vocab.yml").write_text("</s>: 0\n<unk>: 1\n" + "".join(words))
+    notes = MarianModel(tmp_path).notes
+    assert not any("vocab.yml" in note for note in notes)
+    (alone,) = [note for note in notes if "shortlist" in note]
+    assert "m.npz.decoder.yml is not used: expected a list of a path and numbers, got 5" in alone
+    (tmp_path / "vocab.yml").write_text("</s>: 0\n<unk>: 1\n" + "".join(words[:9]) + "w4: 3\n")
+    found = MarianModel(tmp_path)
+    notes = [note for note in found.notes if "vocab.yml" in note]
+    assert len(notes) == 2  # both sides have the same
+    assert "vocab.yml has 10 tokens, but the table of embeddings 19 rows" in notes[0]
+    assert "second time, whose last id is taken: 'w4'" in notes[1]
+
+
+def test_a_sentencepiece_model_of_fewer_pieces_is_noted(tmp_path):
+    tensors, settings = random_model(dim_vocabs=[40, 40])
+    write_npz(tmp_path / "m.npz", tensors, settings)
+    sentencepiece = pytest.importorskip("sentencepiece")
+    content = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["abc bca cab acb bac", "abba baab cabba"] * 20),
+        model_writer=content,
+        vocab_size=24,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    (tmp_path / "vocab.spm").write_bytes(content.getvalue())
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=content.getvalue()).get_piece_size()
+    (note,) = [note for note in MarianModel(tmp_path).notes if "vocab.spm" in note]
+    assert f"vocab.spm has {pieces} tokens, but the table of embeddings 40 rows" in note
 
 
 def test_the_folder_of_a_student_is_read_by_its_path(tmp_path):

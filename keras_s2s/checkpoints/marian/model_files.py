@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -104,7 +105,7 @@ def find_files(path: Path) -> MarianFiles:
         model,
         vocabularies,
         _pieces(model.parent, vocabularies),
-        {key: options.get(key, value) for key, value in SEARCH.items()},
+        _search(config, options),
         options,
         (*notes, *_unused(config, options)),
         _shortlist(model.parent, config, options),
@@ -221,10 +222,30 @@ def _shortlist(
     beside its model.
     """
     found = options.get("shortlist")
-    if config is not None and isinstance(found, list) and found and isinstance(found[0], str):
+    if config is not None and _is_shortlist(found):
+        assert found is not None
         return _located(config, found[0]), tuple(found[1:])
     beside = sorted({*folder.glob("lex.*"), *folder.glob("*.s2t.bin"), *folder.glob("*.s2t")})
     return (beside[0] if len(beside) == 1 else None), ()
+
+
+def _is_shortlist(found: Any) -> bool:
+    return isinstance(found, list) and bool(found) and isinstance(found[0], str)
+
+
+def _search(config: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options of `SEARCH`, whose values are numbers."""
+    found = {key: options.get(key, value) for key, value in SEARCH.items()}
+    for key, value in found.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if key == "beam-size":
+            if not isinstance(value, int) or not number or value < 1:
+                raise ConfigError(
+                    f"{config}: {key}: expected a whole number above 0, got {value!r}"
+                )
+        elif not number or not math.isfinite(value):
+            raise ConfigError(f"{config}: {key}: expected a number, got {value!r}")
+    return found
 
 
 def _unused(config: Path | None, options: Mapping[str, Any]) -> list[str]:
@@ -234,4 +255,10 @@ def _unused(config: Path | None, options: Mapping[str, Any]) -> list[str]:
         notes.append(f"word-penalty {options['word-penalty']} in {config} is not used")
     if unused:
         notes.append(f"{config} has keys that are not used: {', '.join(map(str, unused))}")
+    shortlist = options.get("shortlist")
+    if shortlist is not None and not _is_shortlist(shortlist):
+        notes.append(
+            f"shortlist in {config} is not used: expected a list of a path and numbers, got "
+            f"{shortlist!r}"
+        )
     return notes

@@ -96,6 +96,7 @@ class MarianModel:
         self.shortlist = None
         self.notes = [*self.files.notes, *reader.notes]
         if sides is not None:
+            self.notes += dict.fromkeys(note for side in sides for note in side.notes)
             source, target = (side.tokenizer for side in sides)
             self.preprocessor = Preprocessor(source, target, self.preset.special_ids)
             self.shortlist, note = _shortlist(self.files, self.preprocessor)

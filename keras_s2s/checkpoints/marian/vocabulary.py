@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -43,12 +44,14 @@ class Vocabulary:
         eos: ends texts, and fills batches up: Marian has no PAD.
         unk: text outside of the vocabulary.
         never: ids that Marian suppresses in what it writes.
+        notes: remarks for the report.
     """
 
     tokenizer: Tokenizer
     eos: int
     unk: int | None
     never: tuple[int, ...]
+    notes: tuple[str, ...] = ()
 
 
 def read_vocabularies(
@@ -80,11 +83,11 @@ def read_vocabularies(
 def _read(path: Path, size: int) -> Vocabulary:
     if path.suffix == ".spm":
         return _sentencepiece(path, size)
-    tokens = read_tokens(path, size)
+    tokens, notes = read_tokens(path, size)
     eos, unk = _required(path, tokens, EOS), _required(path, tokens, UNK)
     words = [token or f"<id {i}>" for i, token in enumerate(tokens)]
     tokenizer = TokenListTokenizer(words, "space", {"eos": eos, "unk": unk})
-    return Vocabulary(tokenizer, eos, unk, _never(unk, tokenizer))
+    return Vocabulary(tokenizer, eos, unk, _never(unk, tokenizer), notes)
 
 
 def _sentencepiece(path: Path, size: int) -> Vocabulary:
@@ -94,7 +97,18 @@ def _sentencepiece(path: Path, size: int) -> Vocabulary:
     if tokenizer.eos_id is None:
         raise CheckpointError(f"{path}: the SentencePiece model has no {EOS}, which Marian needs")
     unk = tokenizer.unk_id
-    return Vocabulary(tokenizer, tokenizer.eos_id, unk, _never(unk, tokenizer))
+    notes = _fewer(path, tokenizer.known, size)
+    return Vocabulary(tokenizer, tokenizer.eos_id, unk, _never(unk, tokenizer), notes)
+
+
+def _fewer(path: Path, count: int, size: int) -> tuple[str, ...]:
+    """Returns what the report says of a vocabulary that is smaller than its table."""
+    if count >= size:
+        return ()
+    return (
+        f"the vocabulary {path.name} has {count:,} tokens, but the table of embeddings {size:,} "
+        "rows: ids without a token have no text; is it the vocabulary of this model?",
+    )
 
 
 def _never(unk: int | None, tokenizer: Tokenizer) -> tuple[int, ...]:
@@ -102,8 +116,8 @@ def _never(unk: int | None, tokenizer: Tokenizer) -> tuple[int, ...]:
     return tuple(sorted({i for i in ids if i is not None}))
 
 
-def read_tokens(path: Path, size: int) -> list[str]:
-    """Returns the tokens of a list in id order; "" for ids without one.
+def read_tokens(path: Path, size: int) -> tuple[list[str], tuple[str, ...]]:
+    """Returns the tokens of a list in id order, "" for ids without one; and remarks for the report.
 
     Args:
         path: a mapping of tokens to ids in YAML or JSON, or a text file with a token in each line.
@@ -117,19 +131,12 @@ def read_tokens(path: Path, size: int) -> list[str]:
     except UnicodeDecodeError as error:
         raise CheckpointError(f"{path}: not UTF-8 (byte {error.start})") from None
     ids: dict[str, int] = {}
+    twins = list[str]()
     if path.suffix in (".yml", ".yaml", ".json"):
-        # Every scalar stays text: `no` and `1.0` are tokens like others.
-        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-        try:
-            data = yaml.load(text, Loader=loader)
-        except (yaml.YAMLError, RecursionError) as error:
-            raise CheckpointError(f"{path}: not valid YAML: {error}") from None
-        if not isinstance(data, dict):
-            raise CheckpointError(f"{path}: expected a mapping of tokens to ids")
-        for token, i in data.items():
-            if not isinstance(token, str) or not isinstance(i, str) or not i.isdecimal():
-                raise CheckpointError(f"{path}: {token!r}: {i!r} is no token with its id")
-            ids[token] = int(i)
+        for token, i in _pairs(path, text):
+            if token in ids:
+                twins.append(token)
+            ids[token] = i
     else:
         lines = text.split("\n")
         lines = lines[:-1] if lines[-1] == "" else lines
@@ -142,7 +149,31 @@ def read_tokens(path: Path, size: int) -> list[str]:
     for token, i in ids.items():
         if i < size:
             tokens[i] = token
-    return tokens
+    notes = list(_fewer(path, sum(1 for token in tokens if token), size))
+    if twins:
+        notes.append(
+            f"{path.name} has keys for the second time, whose last id is taken: "
+            + ", ".join(repr(token) for token in twins[:5])
+            + (f" and {len(twins) - 5} more" if len(twins) > 5 else "")
+        )
+    return tokens, tuple(notes)
+
+
+def _pairs(path: Path, text: str) -> Iterator[tuple[str, int]]:
+    """Yields the tokens of a YAML mapping with their ids, also those that occur again."""
+    # Every scalar stays text: `no` and `1.0` are tokens like others.
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    try:
+        root = yaml.compose(text, Loader=loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(root, yaml.MappingNode):
+        raise CheckpointError(f"{path}: expected a mapping of tokens to ids")
+    for key, value in root.value:
+        token, i = key.value, value.value
+        if not isinstance(token, str) or not isinstance(i, str) or not i.isdecimal():
+            raise CheckpointError(f"{path}: {token!r}: {i!r} is no token with its id")
+        yield token, int(i)
 
 
 def _required(path: Path, tokens: list[str], name: str) -> int:
@@ -158,7 +189,8 @@ def _required(path: Path, tokens: list[str], name: str) -> int:
 def _opus(files: MarianFiles, sizes: tuple[int, int]) -> tuple[Vocabulary, Vocabulary]:
     """Reads OPUS-MT's vocabularies: the ids of pieces that `source.spm` and `target.spm` cut."""
     assert files.vocabularies is not None and files.pieces is not None
-    lists = [read_tokens(path, size) for path, size in zip(files.vocabularies, sizes, strict=True)]
+    read = [read_tokens(path, size) for path, size in zip(files.vocabularies, sizes, strict=True)]
+    lists = [tokens for tokens, _ in read]
     separate = lists[0] != lists[1]
     settings: dict[str, Any] = {"tokenizer_class": CLASS, "separate_vocabs": separate}
     contents = {
@@ -172,8 +204,10 @@ def _opus(files: MarianFiles, sizes: tuple[int, int]) -> tuple[Vocabulary, Vocab
     origin = str(files.model.parent)
     found = []
     sides: tuple[Literal["source", "target"], ...] = ("source", "target")
-    for side, path, tokens, size in zip(sides, files.vocabularies, lists, sizes, strict=True):
+    for side, path, size, (tokens, notes) in zip(
+        sides, files.vocabularies, sizes, read, strict=True
+    ):
         tokenizer = MarianTokenizer(TokenizerFiles(contents, origin), CLASS, size, side)
         eos, unk = _required(path, tokens, EOS), _required(path, tokens, UNK)
-        found.append(Vocabulary(tokenizer, eos, unk, _never(unk, tokenizer)))
+        found.append(Vocabulary(tokenizer, eos, unk, _never(unk, tokenizer), notes))
     return found[0], found[1]
