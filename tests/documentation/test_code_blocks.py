@@ -19,7 +19,9 @@ import yaml
 from documentation import supplies
 from small_models import COMPILES
 
-from keras_s2s.config import DataConfig, TextConfig, TrainingConfig
+from keras_s2s.catalog import load_preset
+from keras_s2s.config import DataConfig, DistillationConfig, TextConfig, TrainingConfig
+from keras_s2s.preset_changes import changed
 from keras_s2s.recipes.runner import load_splits
 
 sybil = pytest.importorskip("sybil")
@@ -45,7 +47,7 @@ BLOCKS = {
     "docs/index.md": {"python": 1},
     "docs/migration.md": {"python": 9},
     "docs/serving.md": {"bash": 1},
-    "docs/training.md": {"python": 12, "yaml": 1},
+    "docs/training.md": {"python": 12, "yaml": 2},
     "docs/warm_start.md": {"python": 1},
 }
 
@@ -120,8 +122,16 @@ class Page:
             Path(named[1]).write_text(text, encoding="utf-8")
             return
         parts = yaml.safe_load(text)
+        if "model" in parts:
+            preset, architecture = load_preset(parts.pop("model")), parts.pop("architecture", {})
+            changed(preset, architecture, None, origin="the page")
+        kinds = {
+            "data": DataConfig,
+            "distillation": DistillationConfig,
+            "text": TextConfig,
+            "training": TrainingConfig,
+        }
         for name, part in parts.items():
-            kinds = {"data": DataConfig, "text": TextConfig, "training": TrainingConfig}
             kinds[name].model_validate(part)
         if "dir" in parts.get("data", {}):
             assert all(load_splits(DataConfig.model_validate(parts["data"]), seed=0).values())
