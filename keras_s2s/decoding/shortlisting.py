@@ -40,8 +40,9 @@ def open_shortlist(parts: ModelParts, given: Any) -> Shortlist | None:
         return None
     if given is True and parts.shortlist is None:
         raise ValueError(
-            "shortlist=True is the shortlist that a model came with, and this one came with none; "
-            "give a file, or learn one: keras_s2s.learn_shortlist(pairs, model.preprocessor)"
+            "shortlist=True is the shortlist that a model came with, and this one has none; a "
+            "shortlist is no part of what is saved or exported: give its file, or learn one: "
+            "keras_s2s.learn_shortlist(pairs, model.preprocessor)"
         )
     if not parts.network.frontend.has_token_ids:
         raise ValueError(

@@ -21,6 +21,7 @@ from keras_s2s.text.trimming.selection import (
     Keep,
     Texts,
     Vocabulary,
+    checked_keep,
     chosen_languages,
     ids_to_keep,
     vocabularies,
@@ -36,14 +37,15 @@ def trim_vocabulary(
     texts: Iterable[Any] | None = None,
     *,
     languages: Iterable[str] | None = None,
-    keep: Keep = (),
+    keep: Keep | None = None,
     min_count: int = 1,
     verbose: bool = True,
 ) -> Seq2SeqLM:
     """Returns a smaller model, without the ids that texts never use.
 
     Token tables, output projection and its bias lose their rows, and the tokenizers their tokens;
-    what stays has new ids, in the old order. A text whose tokens all stay is split as before, the
+    what stays has new ids, in the old order. The lexical shortlist of a model has them, too, and
+    `compute_type` stays. A text whose tokens all stay is split as before, the
     logits of what stays are those of the whole model, and no text of `texts` gets an unknown token
     that it did not have. Other texts are split into the tokens that are left: give as many texts as
     there are, such as the training data of a language pair. This model stays as it is.
@@ -72,9 +74,11 @@ def trim_vocabulary(
         which old id each id had. It is not compiled.
 
     Raises:
-        ConfigError: a tokenizer that cannot be trimmed, an unknown language or token, a default
-            of the model that `languages` leaves out, a model with adapters or quantised layers.
-        TypeError, ValueError: texts that are none, with the number of the entry.
+        ConfigError: no text at all and nothing to keep, a tokenizer that cannot be trimmed, an
+            unknown language or token, a default of the model that `languages` leaves out, a model
+            with adapters or quantised layers.
+        TypeError, ValueError: an argument of another type, or texts that are none, with the
+            number of the entry.
 
     Example:
         >>> pairs = [("ein Hund", "a dog"), ("eine Katze", "a cat")]
@@ -84,6 +88,7 @@ def trim_vocabulary(
     """
     min_count = whole("min_count", min_count)
     _check_plain(model)
+    keep = checked_keep(keep)
     wanted = None if languages is None else _codes(languages)
     preprocessor = model.preprocessor
     if texts is None and not keep:
@@ -102,6 +107,8 @@ def trim_vocabulary(
         config, gone = _with_languages(model.preset, preprocessor, rows, wanted)
         request = _request(config, preprocessor, rows, keep, min_count, gone)
         given = Texts((), ()) if texts is None else Texts.read(texts)
+        if texts is not None:
+            _check_some(given, request, reads_ids=model.preset.architecture.source_vocab_size)
         made, new_ids = trimmed_text(preprocessor, given, request)
     smaller = _made(model, config, new_ids, made)
     if verbose:
@@ -112,13 +119,40 @@ def trim_vocabulary(
 def _codes(languages: Iterable[str]) -> list[str]:
     if isinstance(languages, str):
         raise TypeError(f"languages is {languages!r}; expected a list of codes: [{languages!r}]")
+    if not isinstance(languages, Iterable):
+        raise TypeError(f"languages is {languages!r}; expected a list of codes")
     codes = list(languages)
     if not codes:
         raise ConfigError("languages is empty; leave it out to keep all of them")
+    for code in codes:
+        if not isinstance(code, str):
+            raise TypeError(f"languages has {code!r}, which is no code; expected texts")
     return codes
 
 
+def _check_some(texts: Texts, request: Request, *, reads_ids: int | None) -> None:
+    """Raises an error where a vocabulary would have no token of a text, nor one to keep."""
+    sides: list[Side] = ["target"] if reads_ids is None else list(SIDES)
+    found = {
+        side: bool(request.keep[side]) or any(text.strip() for text in texts.of(side))
+        for side in sides
+    }
+    if all(found.values()) or (request.is_shared and any(found.values())):
+        return
+    empty = next(side for side in sides if not found[side])
+    what = f"all {len(texts.of(empty))} texts are empty" if texts.of(empty) else "there are none"
+    raise ConfigError(
+        f"texts: no text to keep the {empty}'s vocabulary of: {what}; give texts, or tokens with "
+        "keep=. A generator that was read before has no texts left"
+    )
+
+
 def _check_plain(model: Seq2SeqLM) -> None:
+    if not isinstance(model, Seq2SeqLM):
+        raise TypeError(
+            f"model is a {type(model).__name__}, expected a Seq2SeqLM; a folder is read by "
+            "Seq2SeqLM.from_preset(FOLDER)"
+        )
     layers = model._flatten_layers()
     if adapters := adapters_of(layers):
         raise ConfigError(
@@ -305,6 +339,9 @@ def _made(
         for side in SIDES
     }
     tables = copy_rows(model, smaller, model.network, old_ids)
+    smaller.compute_type = model.compute_type
+    if model.shortlist is not None:
+        smaller.shortlist = model.shortlist.renumbered(new_ids.source, new_ids.target)
     languages = changed.special_ids.languages
     smaller.trim_report = TrimReport(
         tables=tables,

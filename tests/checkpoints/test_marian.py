@@ -211,7 +211,7 @@ def test_the_folder_of_a_student_is_read_by_its_path(tmp_path):
     assert model.preprocessor.encode_source(["w3 w4"]) == [[3, 4, 0]]
     assert any("shortlist cannot be read" in note for note in model.load_report.notes)
     assert isinstance(model.generate("w3 w4", max_length=6), str)
-    with pytest.raises(ValueError, match="this one came with none"):
+    with pytest.raises(ValueError, match="this one has none"):
         model.generate("w3 w4", shortlist=True)
     table = from_lists({3: [7], 4: [9]}, range(3), target_size=19, shared=True, first=3)
     write_shortlist(lexicon, table, model.preprocessor)

@@ -123,7 +123,7 @@ def test_what_a_shortlist_cannot_do_is_refused(model, tmp_path):
     for given, message in (
         (3, "shortlist=3 must be a file, a Shortlist"),
         ("", "shortlist='' must be a file"),
-        (True, "this one came with none; give a file, or learn one"),
+        (True, "this one has none; .* give its file, or learn one"),
         (from_lists({}, [], target_size=99), "candidates among 99 ids, and this model's"),
         (str(tmp_path / "lex.bin"), "no preprocessor"),
     ):

@@ -84,6 +84,52 @@ class Shortlist:
         chosen[list(more)] = True
         return np.flatnonzero(chosen).astype("int32")
 
+    def renumbered(self, source: Mapping[int, int], target: Mapping[int, int]) -> Shortlist:
+        """Returns the shortlist of a model with a part of the ids.
+
+        Candidates that do not stay are left out. Which ids make up a `multiple` may change.
+
+        Args:
+            source: new id of each source id that stays.
+            target: the same of the target's, in the order of the old ones.
+
+        Example:
+            >>> offsets, targets = np.array([0, 0, 2]), np.array([7, 4])
+            >>> table = Shortlist(offsets, targets, np.array([0]), target_size=9)
+            >>> table.renumbered({1: 0}, {0: 0, 7: 1}).candidates([0])
+            array([0, 1], dtype=int32)
+        """
+        table = np.full(self.target_size, -1, "int32")
+        for old, new in target.items():
+            if old < self.target_size:
+                table[old] = new
+
+        def moved(ids: np.ndarray) -> np.ndarray:
+            new = table[ids]
+            return new[new >= 0]
+
+        lists = {new: moved(self.of(old)) for old, new in source.items() if len(self.of(old))}
+        # An id of both sides may have become two.
+        shared = self.shared and dict(source) == dict(target)
+        if self.shared and not shared:
+            for old, new in source.items():
+                own = moved(np.array([old] if old < self.target_size else [], "int32"))
+                lists[new] = np.concatenate([lists.get(new, own), own])
+        phrases = {
+            tuple(source[i] for i in phrase): moved(found)
+            for phrase, found in self.phrases.items()
+            if all(i in source for i in phrase)
+        }
+        return from_lists(
+            lists,
+            moved(self.always),
+            phrases=phrases,
+            target_size=int((table >= 0).sum()),
+            shared=shared,
+            multiple=self.multiple,
+            first=int((table[: self.first] >= 0).sum()),
+        )
+
 
 def from_lists(
     lists: Mapping[int, Iterable[int]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from keras_s2s.text.languages import language_id
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.pretrained.base import PretrainedTokenizer
 from keras_s2s.text.pretrained.marian import MarianTokenizer
-from keras_s2s.text.tables import pairs_of
+from keras_s2s.text.tables import is_table, pairs_of
 from keras_s2s.text.tokenizer import Tokenizer, check_texts
 from keras_s2s.text.trimming.registry import trimmer_of
 from keras_s2s.text.trimming.trimmer import NewIds, Side, Trimmer
@@ -40,11 +41,19 @@ class Texts:
         Raises:
             TypeError, ValueError: an element is neither; the message has its number.
         """
+        expected = (
+            "expected a list of texts, or of pairs (source, target). The texts of a file: "
+            "data.read_lines(FILE)"
+        )
         if isinstance(texts, str):
+            raise TypeError(f"texts is the text {texts[:60]!r}; {expected}")
+        if isinstance(texts, Mapping):
             raise TypeError(
-                f"texts is the text {texts[:60]!r}; expected a list of texts, or of pairs "
-                "(source, target). The texts of a file: data.read_lines(FILE)"
+                f"texts is a mapping with the keys {', '.join(map(repr, list(texts)[:8]))}; "
+                "expected pairs: zip(texts['source'], texts['target'], strict=True)"
             )
+        if isinstance(texts, bytes) or not (is_table(texts) or isinstance(texts, Iterable)):
+            raise TypeError(f"texts is {str(texts)[:60]!r}, a {type(texts).__name__}; {expected}")
         sources: list[str] = []
         targets: list[str] = []
         for number, entry in enumerate(pairs_of(texts)):
@@ -199,6 +208,31 @@ def counted(texts: Texts, preprocessor: Preprocessor) -> dict[Side, Counter[int]
     return counts
 
 
+def checked_keep(keep: Keep | None) -> list[str | int] | dict[str, list[str | int]]:
+    """Returns what a caller asks to keep as lists; an empty one where it is nothing.
+
+    Raises:
+        ConfigError: an unknown key.
+        TypeError: something that is no list of tokens and ids.
+    """
+    if keep is None:
+        return []
+    if not isinstance(keep, Mapping):
+        return _entries(keep, "keep")
+    if unknown := [key for key in keep if key not in SIDES]:
+        raise ConfigError(f"keep: unknown key {unknown[0]!r}; expected source, target")
+    by_side = {side: _entries(entries, f"keep[{side!r}]") for side, entries in keep.items()}
+    return by_side if any(by_side.values()) else []
+
+
+def _entries(entries: Any, name: str) -> list[str | int]:
+    if isinstance(entries, str):
+        raise TypeError(f"{name} is the text {entries[:60]!r}; expected a list of tokens and ids")
+    if isinstance(entries, bytes) or not isinstance(entries, Iterable):
+        raise TypeError(f"{name} is {str(entries)[:60]!r}; expected a list of tokens and ids")
+    return list(entries)
+
+
 def ids_to_keep(keep: Keep, tokenizers: Mapping[Side, Tokenizer | None]) -> dict[Side, set[int]]:
     """Returns the ids that a caller asks for.
 
@@ -211,15 +245,12 @@ def ids_to_keep(keep: Keep, tokenizers: Mapping[Side, Tokenizer | None]) -> dict
         TypeError: an entry that is neither a token nor an id.
     """
     found: dict[Side, set[int]] = {"source": set(), "target": set()}
-    if isinstance(keep, str):
-        raise TypeError(f"keep is the text {keep[:60]!r}; expected a list of tokens and ids")
-    by_side: dict[tuple[Side, ...], Iterable[str | int]] = {SIDES: ()}
-    if isinstance(keep, Mapping):
-        if unknown := set(keep) - set(SIDES):
-            raise ConfigError(f"keep: unknown key {sorted(unknown)[0]!r}; expected source, target")
-        by_side = {(side,): keep[side] for side in SIDES if side in keep}
-    else:
-        by_side[SIDES] = keep
+    lists = checked_keep(keep)
+    by_side: dict[tuple[Side, ...], list[str | int]] = (
+        {(side,): lists[side] for side in SIDES if side in lists}
+        if isinstance(lists, dict)
+        else {SIDES: lists}
+    )
     for sides, entries in by_side.items():
         for entry in entries:
             if isinstance(entry, str):
@@ -229,7 +260,7 @@ def ids_to_keep(keep: Keep, tokenizers: Mapping[Side, Tokenizer | None]) -> dict
                         f"keep: {entry!r} is no token of the vocabulary; tokens are spelled as "
                         "preprocessor.source.id_to_token returns them"
                     )
-            elif isinstance(entry, bool) or not hasattr(entry, "__index__"):
+            elif isinstance(entry, bool) or not _is_id(entry):
                 raise TypeError(f"keep: {entry!r} is neither a token nor an id")
             else:
                 ids = dict.fromkeys(sides, int(entry))
@@ -237,6 +268,14 @@ def ids_to_keep(keep: Keep, tokenizers: Mapping[Side, Tokenizer | None]) -> dict
                 if i is not None:
                     found[side].add(i)
     return found
+
+
+def _is_id(entry: Any) -> bool:
+    try:
+        operator.index(entry)
+    except TypeError:
+        return False
+    return True
 
 
 def _token_id(tokenizer: Tokenizer | None, token: str) -> int | None:
