@@ -16,6 +16,7 @@ from keras_s2s.catalog.model_formats import readable_sources
 from keras_s2s.catalog.strict_yaml import read_yaml
 from keras_s2s.catalog.unknown_models import what_is
 from keras_s2s.config import ConfigError
+from keras_s2s.config.file_errors import unreadable
 from keras_s2s.config.nearest import close_words, did_you_mean, either
 
 #: More names than this are not listed in an error.
@@ -23,6 +24,13 @@ MANY = 20
 
 #: A model's name on the hub, `organisation/name`.
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
+#: Its page, or its name behind another spelling of hf://.
+_HUB_ADDRESS = re.compile(
+    r"(?:(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|hf:/*)"
+    r"(\w[\w.-]*/\w[\w.-]*)",
+    re.IGNORECASE,
+)
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -170,8 +178,19 @@ def no_such_model(name_or_path: str | Path, *, zoo: Path | None = None) -> Confi
         gru_bahdana: no such folder, and no preset has this name; did you mean 'gru_bahdanau'?
     """
     written = str(name_or_path)
+    if on_hub := _HUB_ADDRESS.match(written):
+        return ConfigError(
+            f"{written}: no such folder; a model on the hub is written as hf://{on_hub[1]}"
+        )
     path = Path(name_or_path).expanduser()
-    if path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        shown = written if len(written) < 100 else f"{written[:80]}..."
+        if isinstance(error, PermissionError):
+            return ConfigError(unreadable(Path(shown), error))
+        return ConfigError(f"{shown}: no such folder ({error.strerror})")
+    if is_file:
         return ConfigError(what_is(Path(written)))
     message = f"{written}: no such folder"
     if not _has_folders(written):
@@ -183,8 +202,8 @@ def no_such_model(name_or_path: str | Path, *, zoo: Path | None = None) -> Confi
     near = close_words(written, beside, n=3) + close_words(path.name, list_presets(zoo=zoo), n=3)
     if near:
         message += f"; did you mean {either(dict.fromkeys(near))}?"
-        on_hub = _HUB_NAME.fullmatch(written) and not path.parent.is_dir()
-        return ConfigError(message + (f" On the hub: hf://{written}" if on_hub else ""))
+        is_name = _HUB_NAME.fullmatch(written) and not path.parent.is_dir()
+        return ConfigError(message + (f" On the hub: hf://{written}" if is_name else ""))
     return ConfigError(f"{message}; give {readable_sources(names_only=True)} (keras-s2s zoo list)")
 
 

@@ -11,6 +11,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
+from keras_s2s.catalog.marian_files import is_foreign
+
 
 class ModelFormat(NamedTuple):
     """A format of models.
@@ -180,7 +182,8 @@ def markdown_table() -> Iterator[str]:
 def format_of_folder(folder: Path) -> ModelFormat | None:
     """Returns the format of which a folder has the marks; None where it has those of none.
 
-    Nothing is opened but `config.json`: whether the folder is whole, its reader finds out.
+    Nothing is read but `config.json`, and names inside of Marian's files: whether the folder is
+    whole, its reader finds out.
     """
     try:
         names = [entry.name for entry in folder.iterdir()]
@@ -193,7 +196,9 @@ def format_of_folder(folder: Path) -> ModelFormat | None:
             elif "/" in mark:
                 found = (folder / mark).is_file()
             else:
-                found = any(fnmatchcase(name, mark) for name in names)
+                found = any(
+                    fnmatchcase(name, mark) and not is_foreign(folder / name) for name in names
+                )
             if found:
                 return each
     return model_format("kerashub") if _is_kerashub(config_of(folder)) else None

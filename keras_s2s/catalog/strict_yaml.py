@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 from keras_s2s.config import ConfigError
+from keras_s2s.config.file_errors import unreadable
+from keras_s2s.config.git_pointers import is_pointer, pointer_message
 
 
 class _Strict:
@@ -88,8 +90,10 @@ def read_yaml(path: str | Path) -> Any:
             "save the file as UTF-8"
         ) from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(unreadable(path, error)) from None
     data = parse_yaml(text, origin=str(path))
+    if isinstance(data, str) and is_pointer(path):
+        raise ConfigError(pointer_message(path))
     if data is None:
         raise ConfigError(f"{path}: the file is empty")
     return data

@@ -209,6 +209,12 @@ LIKENESSES: tuple[Likeness, ...] = (
         "config.json (Hugging Face, beside a model.safetensors) is missing",
     ),
     Likeness(
+        ("*.npz",),
+        "arrays of NumPy ({file})",
+        "marian",
+        "the array special:model.yml is missing, with which Marian says what a model is",
+    ),
+    Likeness(
         ("*.zip", "*.tar", "*.tar.gz", "*.tgz", "*.argosmodel"),
         "an archive ({file})",
         "marian",
@@ -255,6 +261,8 @@ def what_is(file: Path) -> str:
         message = f"{file}: {likeness}"
     else:
         message = f"{file} is a file, and no model of Marian (.npz, .bin, .decoder.yml)"
+        if file.suffix == ".bin":
+            message += f": it {_beginning(file)}"
     if (found := format_of_folder(file.parent)) and found.read:
         # A file of a model: its folder is meant.
         return f"{file} is a file; give its folder, {file.parent}, which looks like {found.title}"
@@ -288,6 +296,19 @@ def _names(folder: Path) -> list[str]:
         return sorted(entry.name for entry in folder.iterdir())
     except OSError:
         return []
+
+
+def _beginning(file: Path) -> str:
+    """Returns how long a file is, and what it begins with."""
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(8)
+        size = file.stat().st_size
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if not start:
+        return "is empty; fetch it again"
+    return f"has {size:,} bytes and begins with {start.hex(' ')}"
 
 
 def _config_message(folder: Path) -> str:

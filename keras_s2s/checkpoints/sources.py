@@ -30,6 +30,7 @@ from keras_s2s.checkpoints.torch_rnn.reader import TorchRNNFolder
 from keras_s2s.checkpoints.warm_start import is_encoder_decoder_folder, open_encoder_decoder
 from keras_s2s.config import PointerConfig, PresetConfig, merge, read_config
 from keras_s2s.text.pretrained.auto import load_pretrained_tokenizers
+from keras_s2s.text.pretrained.missing_files import missing_tokenizer
 
 HUB = "hf://"
 
@@ -109,6 +110,11 @@ class HuggingFace(Source):
             target_size=architecture.target_vocab_size,
         )
         if tokenizers is None:
+            config = self.folder.config
+            missing = missing_tokenizer(
+                self.folder.path, config.get("model_type"), config.get("tokenizer_class")
+            )
+            self.notes = [*self.notes, *missing]
             return
         source, target = tokenizers.source, tokenizers.target
         self.notes = list(dict.fromkeys([*self.notes, *source.notes, *target.notes]))
@@ -287,6 +293,8 @@ def open_source(
     written, pointer = str(source), None
     if written.startswith(HUB):
         path, name = fetch_folder(written, with_weights=with_weights), written
+    elif not _can_be_there(written):
+        raise catalog.no_such_model(source)
     elif Path(source).is_dir():
         path, name = Path(source), written
     elif is_marian_model(Path(source)):
@@ -308,6 +316,15 @@ def open_source(
     if pointer is not None:
         found.notes = [*found.notes, *disagreements(pointer, found.config)]
     return found
+
+
+def _can_be_there(path: str) -> bool:
+    """Returns whether the system can tell what a path is: it is not too long, nor kept secret."""
+    try:
+        Path(path).is_dir()
+    except OSError:
+        return False
+    return True
 
 
 def _open_folder(

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from keras_s2s.checkpoints.ctranslate2.model_file import CTranslate2File
 from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.checkpoints.files.tensor_file import refuse_pointer
 from keras_s2s.config import ConfigError, LanguagesConfig, SourceIds, SpecialIds, TargetIds
 from keras_s2s.text.languages import languages_of
 from keras_s2s.text.preprocessor import FOLDER, Preprocessor
@@ -68,6 +69,7 @@ def read_settings(folder: Path, file: CTranslate2File) -> TextSettings:
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
+            refuse_pointer(path)
             raise CheckpointError(f"{path}: not a JSON file ({error})") from None
         if not isinstance(config, dict):
             raise CheckpointError(
@@ -137,6 +139,7 @@ def _read_tokens(folder: Path, name: str, unk_token: str) -> list[str] | None:
         try:
             tokens = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
+            refuse_pointer(path)
             raise CheckpointError(f"{path}: not a JSON file ({error})") from None
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise CheckpointError(f"{path}: expected a JSON list of tokens")

@@ -12,6 +12,7 @@ from typing import IO, Literal, NamedTuple
 import numpy as np
 
 from keras_s2s.checkpoints.errors import CheckpointError
+from keras_s2s.config.file_errors import unreadable
 from keras_s2s.config.git_pointers import is_pointer, pointer_message
 
 #: The library whose names and layouts a file has.
@@ -100,11 +101,19 @@ def broken(path: Path, what: str, remedy: str | None = None) -> CheckpointError:
 
 
 def refuse_pointer(path: Path) -> None:
-    """Raises an error for a file of git LFS that only points to the real one.
+    """Raises an error for a file of git LFS that only points to the real one, or one that may not
+    be opened.
 
     Raises:
-        CheckpointError: `path` is such a pointer.
+        CheckpointError: `path` is such a pointer, a folder, or not for this user to read.
     """
+    try:
+        with path.open("rb"):
+            pass
+    except (PermissionError, IsADirectoryError) as error:
+        raise CheckpointError(unreadable(path, error)) from None
+    except OSError:
+        pass  # the reader says that it is missing
     if is_pointer(path):
         raise CheckpointError(pointer_message(path))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keras_s2s.catalog.marian_files import is_foreign
 from keras_s2s.catalog.strict_yaml import read_yaml
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.checkpoints.files.marian_bin_file import is_marian_bin
@@ -113,11 +114,13 @@ def find_files(path: Path) -> MarianFiles:
 
 
 def _decoder_configs(folder: Path) -> list[Path]:
-    return sorted([*folder.glob("*" + DECODER_CONFIG), *folder.glob("decoder.yml")])
+    found = {*folder.glob("*" + DECODER_CONFIG), *folder.glob("decoder.yml")}
+    return sorted(each for each in found if not is_foreign(each))
 
 
 def _models(folder: Path) -> list[Path]:
     npz = [each for each in folder.glob("*.npz") if not each.name.endswith(NO_MODELS)]
+    npz = [each for each in npz if not is_foreign(each)]
     return sorted([*npz, *(each for each in folder.glob("*.bin") if is_marian_bin(each))])
 
 

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import yaml
 
+from keras_s2s.catalog.marian_files import SETTINGS
 from keras_s2s.catalog.strict_yaml import parse_yaml
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.config import ConfigError
 
-#: The array of the settings.
-SETTINGS = "special:model.yml"
 #: Bytes of settings that are read at most; those of Marian have about 1,500.
 LARGEST_SETTINGS = 2**20
 
