@@ -43,7 +43,8 @@ class TrimReport:
         languages: codes that stay; None where the model has no languages.
 
     Example:
-        >>> model.trim_report.target_ids[:3]
+        >>> smaller = s2s.trim_vocabulary(model, pairs, verbose=False)
+        >>> smaller.trim_report.target_ids[:3]
         (0, 1, 2)
     """
 
