@@ -62,7 +62,8 @@ def check_not_empty(lengths: np.ndarray, places: Sequence[int] | None = None) ->
         raise ValueError(
             f"source {source}: the rules of this generation forbid every id at some step, so that "
             "no sequence is left. Loosen what forbids ids (suppress_tokens, bad_words_ids, "
-            "no_repeat_ngram_size, processors of your own), or what forbids to end (min_length). A "
+            "no_repeat_ngram_size, processors of your own, a regex, json_schema or grammar whose "
+            "characters the vocabulary lacks), or what forbids to end (min_length). A "
             "strategy of your own must not choose an id whose score is FORBIDDEN; with "
             "decoder_prefix every other id is"
         )

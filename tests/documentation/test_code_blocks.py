@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from documentation import supplies
+from rounded_types import is_here
 from small_models import COMPILES
 
 from keras_s2s.catalog import load_preset
@@ -88,12 +89,14 @@ class Page:
 
     def run(self) -> None:
         for example in self.document.examples():
+            text = self.document.text[example.start : example.end]
+            here = "compute_type=" not in text or is_here("int8")
             try:
-                example.evaluate()
+                if here:  # else the processor lacks the instructions
+                    example.evaluate()
             except Exception as error:
                 error.add_note(f"in the code block at {example.path}:{example.line}")
                 raise
-            text = self.document.text[example.start : example.end]
             language = FENCE.match(text)
             assert language is not None
             self.ran[language[1]] = self.ran.get(language[1], 0) + 1
