@@ -21,6 +21,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # PyTorch's threads cost more than they give on tensors as small as the ones here.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# On a GPU float32 products are of float32: TF32 has ten bits.
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
+
 # XLA compiles hundreds of tiny programs here, each for one call: optimising them is the work.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 

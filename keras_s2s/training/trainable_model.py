@@ -410,8 +410,8 @@ class TrainableModel(PartlyTrainedModel):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Returns the logits of inputs; hidden vectors within a fused training step."""
-        if training and current_step() is not None:
-            return self.network.hidden(inputs)
+        if training and (step := current_step()) is not None:
+            return step.hidden(inputs)
         return super().call(inputs, training=training, mask=mask)
 
     # Generation in other threads waits for steps, and steps wait for it.

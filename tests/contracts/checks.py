@@ -364,9 +364,25 @@ def check_teacher_forcing_alignment(model: Seq2SeqLM) -> None:
     assert sorted(seen) == sorted(target for _, target in pairs), "labels are not the targets"
 
 
+def check_dropout(model: Seq2SeqLM, batches: Batches) -> None:
+    """Training steps with the same weights drop anew each time; evaluation drops nothing."""
+    rate = float(model.optimizer.learning_rate)
+    model.optimizer.learning_rate = 0.0
+    first, again = (model.evaluate(batches, verbose=0)[0] for _ in range(2))
+    losses = model.fit(batches, epochs=4, verbose=0, shuffle=False).history["loss"]
+    model.optimizer.learning_rate = rate
+    assert first == again
+    layers = model._flatten_layers()
+    if any(isinstance(layer, keras.layers.Dropout) and layer.rate for layer in layers):
+        assert len({first, *losses}) == 5, f"nothing is dropped, or always the same: {losses}"
+    else:
+        np.testing.assert_allclose(losses, first, rtol=1e-5)
+
+
 def check_fit_learns(model: Seq2SeqLM, epochs: int = 3) -> None:
     """A few batches of a copy task lower the loss."""
     model.compile(optimizer=keras.optimizers.Adam(0.02))
+    check_dropout(model, copy_batches(model, shuffle=False))
     history = model.fit(copy_batches(model), epochs=epochs, verbose=0, shuffle=False).history
     losses = history["loss"]
     assert np.isfinite(losses).all()

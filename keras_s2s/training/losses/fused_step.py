@@ -24,13 +24,23 @@ class FusedStep:
     """The parts of a model that a fused step needs.
 
     Args:
-        output: the output projection.
+        inputs: of the model.
+        output: the output projection, in the graph of the model.
         metrics: token accuracy and perplexity, whose `fused_sum` names one of `TokenSums`.
     """
 
-    def __init__(self, output: OutputProjection, metrics: Sequence[keras.metrics.Metric]) -> None:
+    def __init__(
+        self, inputs: Any, output: OutputProjection, metrics: Sequence[keras.metrics.Metric]
+    ) -> None:
         self.output = output
         self.metrics = list(metrics)
+        # A part of the model's own graph: a graph tells each layer whether it trains. On JAX a
+        # training step is no call of the model, from which layers could take that.
+        self._hidden = keras.Model(inputs, output.input)
+
+    def hidden(self, inputs: Any) -> Tensor:
+        """Returns the decoder's hidden vectors `[B, T, D]` in training."""
+        return self._hidden(inputs, training=True)
 
     def mean_loss(
         self, hidden: Tensor, labels: Tensor, weights: Tensor, label_smoothing: float
@@ -101,7 +111,7 @@ def fused_step(
         raise ValueError(f"fused_loss=True: {cause}; leave fused_loss out")
     if cause is not None or not asked:
         return None
-    return FusedStep(model.network.output, metrics)
+    return FusedStep(model.input, model.network.output, metrics)
 
 
 def _why_not(output: OutputProjection, loss: Any, metrics: Sequence[Any]) -> str | None:
