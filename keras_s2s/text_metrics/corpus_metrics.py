@@ -87,7 +87,8 @@ class TextMetrics:
 
         references = [self.references]
         if chosen is not None:
-            return BLEU(tokenize=chosen, references=references)
+            # "none" is for texts that are tokenised, about which sacreBLEU would warn.
+            return BLEU(tokenize=chosen, references=references, force=chosen == "none")
         way, why = segmentation(tgt_lang, self.references)
         name, note = tokenizer_for(way)
         if name != "13a":

@@ -100,6 +100,14 @@ def test_a_chosen_tokenizer_wins() -> None:
         assert f"|tok:{name}|" in str(measured["bleu_signature"])
 
 
+@pytest.mark.parametrize(("tokenize", "warnings"), [("none", 0), (None, 1)])
+def test_tokenised_texts_raise_a_warning_where_they_are_not_asked_for(tokenize, warnings, caplog):
+    texts = ["a dog runs ."] * 100
+    corpus_metrics(texts, texts, ["bleu"], bleu_tokenize=tokenize)
+    found = [record for record in caplog.records if "tokenized period" in record.message]
+    assert len(found) == warnings
+
+
 @pytest.mark.parametrize("name", ["flores200", "flores101", "spm", "spBLEU-1K"])
 def test_nothing_is_downloaded(name: str, tmp_path, monkeypatch) -> None:
     from sacrebleu.tokenizers import tokenizer_spm
