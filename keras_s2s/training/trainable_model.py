@@ -1,4 +1,9 @@
-"""A Keras model whose losses and metrics are means over real tokens."""
+"""What a user calls to train a model: `compile`, `fit`, `evaluate` and the like.
+
+Keras' own methods do the work; these check and complete their arguments, so that losses and metrics
+are means over real tokens, and data that the model cannot take are refused before the first step.
+What happens in a step is `training_step.py`; the batches come from `data/batches.py`.
+"""
 
 from __future__ import annotations
 
@@ -10,52 +15,33 @@ import keras
 from keras_s2s.config import PresetConfig
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.checks.model_limits import ModelLimits
-from keras_s2s.fair_lock import FairLock
 from keras_s2s.layers.transformer.checkpointing import checkpoint_gradients, checkpoints_gradients
 from keras_s2s.text.preprocessor import Preprocessor
-from keras_s2s.training.callbacks import CompilingMessage
 from keras_s2s.training.compiling import compile_arguments
 from keras_s2s.training.data_checks import DataChecks, named_arguments, refuse_class_weight
 from keras_s2s.training.data_parallel import (
     check_parallel,
     check_rows,
-    first_replica,
-    parallel_step,
-    replicas,
     share_of_rows,
     sum_gradients,
     whole,
 )
-from keras_s2s.training.empty_epochs import EmptyEpochs
+from keras_s2s.training.fit_callbacks import with_own_callbacks
 from keras_s2s.training.kept_weights import kept_weights
-from keras_s2s.training.losses.fused_step import FusedStep, current_step, fused, fused_step
+from keras_s2s.training.losses.fused_step import fused_step
 from keras_s2s.training.losses.metrics import LossTracker
-from keras_s2s.training.losses.r_drop import checked_alpha, rows_twice, with_divergence
-from keras_s2s.training.losses.token_weights import token_weights
-from keras_s2s.training.optimizers.accumulation import (
-    TokenAccumulation,
-    share_of_replica,
-    token_accumulation,
-    with_factor,
-)
-from keras_s2s.training.optimizers.freezing import (
-    frozen_report,
-    refuse_other_weights,
-)
+from keras_s2s.training.losses.r_drop import checked_alpha
+from keras_s2s.training.optimizers.accumulation import token_accumulation
+from keras_s2s.training.optimizers.freezing import frozen_report, refuse_other_weights
 from keras_s2s.training.optimizers.learning_rates import rates_report, with_learning_rates
 from keras_s2s.training.partly_trained_model import PartlyTrainedModel
-from keras_s2s.training.restored_epoch import RestoredEpoch
-from keras_s2s.training.scheduled_sampling import (
-    ScheduledSampling,
-    as_sampling,
-    with_mixed_inputs,
-)
+from keras_s2s.training.scheduled_sampling import ScheduledSampling, as_sampling
 from keras_s2s.training.share_schedules import ShareSchedule
-from keras_s2s.training.taken_turns import taking_turns
-from keras_s2s.training.tensorflow_passes import PassHooks, needs_no_tuning, untuned
+from keras_s2s.training.tensorflow_passes import needs_no_tuning, untuned
+from keras_s2s.training.training_step import TrainingStepModel
 
 
-class TrainableModel(PartlyTrainedModel):
+class TrainableModel(PartlyTrainedModel, TrainingStepModel):
     """Base class of the model: `compile`, `fit`, `evaluate` and the like for sequences of ids.
 
     A functional Keras model with the inputs of its frontend (for token ids `encoder_token_ids` and
@@ -67,21 +53,12 @@ class TrainableModel(PartlyTrainedModel):
     Attributes:
         preset: architecture and special ids.
         _preprocessor: text <-> ids; None for a model that works on ids.
-        _turns: the lock that a step holds.
-        _fused_step: set where `compile` fuses output projection, loss and metrics.
-        _r_drop: weight of the divergence between two passes; 0 makes one pass.
-        _sampling: which decoder inputs of a step are true; None is all of them.
-        _accumulation: set where a step of the optimiser is over several batches.
+        _fused_loss: the argument of `compile`, to be saved.
     """
 
     preset: PresetConfig
     _preprocessor: Preprocessor | None
-    _turns: FairLock
-    _fused_step: FusedStep | None = None
     _fused_loss: bool | str = "auto"
-    _r_drop: float = 0.0
-    _sampling: ScheduledSampling | None = None
-    _accumulation: TokenAccumulation | None = None
 
     @property
     def _data_checks(self) -> DataChecks:
@@ -278,18 +255,18 @@ class TrainableModel(PartlyTrainedModel):
             # It shuffles by its own seed; Keras would shuffle again by a global one.
             given.setdefault("shuffle", False)
         callbacks = given.get("callbacks") or []
-        if needs_no_tuning(x) and isinstance(callbacks, list | tuple):
-            given["x"] = untuned(x)
-            callbacks = given["callbacks"] = [PassHooks(x), *callbacks]
+        if isinstance(callbacks, list | tuple):  # and not Keras' own CallbackList
+            compiles = self.train_function is None and not self.run_eagerly
+            given["callbacks"] = with_own_callbacks(
+                callbacks,
+                x,
+                initial_epoch=given.get("initial_epoch", 0),
+                announce=compiles and bool(given.get("verbose", "auto")),
+            )
+            if needs_no_tuning(x):
+                given["x"] = untuned(x)
         if needs_no_tuning(validation):
             given["validation_data"] = untuned(validation)
-        is_first = self.train_function is None and not self.run_eagerly
-        if is_first and given.get("verbose", "auto") and isinstance(callbacks, list | tuple):
-            callbacks = [CompilingMessage(), *callbacks]
-        if isinstance(x, Batches) and isinstance(callbacks, list | tuple):
-            callbacks = [*callbacks, RestoredEpoch(x, given.get("initial_epoch", 0))]
-        if isinstance(callbacks, list | tuple):
-            given["callbacks"] = [*callbacks, EmptyEpochs()]
         check_parallel(self)
         check_rows(x, "x")
         if isinstance(validation, Batches):
@@ -298,13 +275,6 @@ class TrainableModel(PartlyTrainedModel):
                 given["validation_data"] = whole(given["validation_data"], x)
         with kept_weights(self), share_of_rows(x):
             return super().fit(**given)
-
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Builds loss and metrics, by what one replica gets of a batch; called by Keras."""
-        if replicas() > 1 and keras.backend.backend() == "tensorflow" and iterator is not None:
-            # Keras would take the mean over replicas, which masks do not have.
-            data_batch, iterator = first_replica(next(next(iter(iterator))[2])), None
-        super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Returns the logits `[N, T, V]` of given decoder inputs, as `keras.Model.predict` does.
@@ -355,95 +325,3 @@ class TrainableModel(PartlyTrainedModel):
         """
         self._data_checks.checked(x, y, sample_weight, "x", "model.evaluate({})")
         return super().test_on_batch(x, y, sample_weight, return_dict=return_dict)
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """Computes the loss of a batch: the mean over its tokens, and losses that layers add.
-
-        Args:
-            x: the inputs; `decoder_padding_mask` says which target positions are real.
-            y: labels int `[B, T]`; -100 is left out.
-            y_pred: logits `[B, T, V]`.
-            sample_weight: of tokens `[B, T]`, or of rows `[B]` or `[B, 1]`.
-            training: as in Keras.
-        """
-        y, weights = token_weights(x, y, sample_weight)
-        loss = super().compute_loss(x, y, y_pred, weights, training=training)
-        loss = with_divergence(loss, y_pred, weights)
-        if isinstance(self._loss_tracker, LossTracker):
-            self._loss_tracker.next_step_has(keras.ops.sum(weights))
-        return with_factor(loss)
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Computes the metrics of a batch over its real tokens; arguments as in `compute_loss`."""
-        if current_step() is not None:
-            # The loss has updated them; TensorFlow asks for them before Keras has looked at them.
-            if self._compile_metrics is not None and not self._compile_metrics.built:
-                self._compile_metrics.build(y, y_pred)
-            return self.get_metrics_result()
-        y, weights = token_weights(x, y, sample_weight)
-        return super().compute_metrics(x, y, y_pred, weights)
-
-    def train_step(self, *arguments: Any) -> Any:
-        """Trains on one batch, as Keras' own step of the running backend, with the decoder inputs
-        that `teacher_forcing` asks for, and with each row twice where `r_drop` does.
-        """
-        *state, data = arguments
-        if self._sampling is not None:
-            data = with_mixed_inputs(self._sampling, self, state, data)
-        with (
-            rows_twice(self._r_drop, data) as data,
-            fused(self._fused_step),
-            parallel_step(),
-        ):
-            if self._accumulation is None:
-                with share_of_replica(data):
-                    return super().train_step(*state, data)
-            with self._accumulation.step(state, data) as state:
-                return super().train_step(*state, data)
-
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Returns the logits of inputs; hidden vectors within a fused training step."""
-        if training and (step := current_step()) is not None:
-            return step.hidden(inputs)
-        return super().call(inputs, training=training, mask=mask)
-
-    # Generation in other threads waits for steps, and steps wait for it.
-
-    def make_train_function(self, force: bool = False) -> Any:
-        """Makes Keras' training step, which takes turns with generation in other threads."""
-        return self._make_step("train", force)
-
-    def make_test_function(self, force: bool = False) -> Any:
-        """Makes Keras' evaluation step, which takes turns with generation in other threads."""
-        return self._make_step("test", force)
-
-    def make_predict_function(self, force: bool = False) -> Any:
-        """Makes Keras' prediction step, which takes turns with generation in other threads."""
-        return self._make_step("predict", force)
-
-    def _make_step(self, kind: str, force: bool) -> Any:
-        name = f"{kind}_function"
-        if getattr(self, name) is None or force:
-            getattr(super(), f"make_{name}")(force=force)
-            setattr(self, name, taking_turns(getattr(self, name), kind, self, self._turns))
-        return getattr(self, name)
-
-    def _get_jax_state(self, *args: Any, **kwargs: Any) -> Any:
-        """Returns the state for Keras on JAX; the variables keep their arrays until a step takes
-        them.
-        """
-        with self._turns:
-            self._jax_state = None
-            return super()._get_jax_state(*args, **{**kwargs, "purge_model_variables": False})
-
-    def jax_state_sync(self) -> None:
-        """Puts the newest weights into the variables; called by Keras on JAX, and by generation."""
-        with self._turns:
-            super().jax_state_sync()
