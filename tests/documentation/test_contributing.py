@@ -26,6 +26,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WALKS = {
     "A new family": {"yaml": 2, "bash": 2},
     "A new strategy or rule": {"python": 2, "bash": 1},
+    "A new attention score": {"diff": 7, "bash": 1},
     "A new encoder, frontend or decoder": {"python": 2, "bash": 1},
     "A new kind of tokenizer": {"python": 1, "diff": 4, "bash": 1},
 }

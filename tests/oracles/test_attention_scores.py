@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from keras import ops
 from small_models import randomise_layer, to_numpy
 
+from keras_s2s.config import AttentionConfig
 from keras_s2s.layers import (
     AdditiveAttention,
     BilinearAttention,
     ConcatAttention,
     DotAttention,
 )
+from keras_s2s.layers.recurrent import attention
 
 B, T, S, D, E, U = 2, 3, 4, 6, 5, 7
 RNG = np.random.default_rng(0)
@@ -49,6 +53,12 @@ SCORES = {
     "general": (BilinearAttention, {}, general, E),
     "dot": (DotAttention, {}, dot, D),
 }
+
+
+def test_every_score_of_a_configuration_has_a_layer_and_a_formula():
+    named = get_args(AttentionConfig.model_fields["score"].annotation)
+    assert len(named) >= 4
+    assert set(named) == set(attention.SCORES) == set(SCORES)
 
 
 @pytest.mark.parametrize("masked", [True, False])

@@ -30,6 +30,10 @@ class CellsConfig(Strict):
         return self
 
 
+#: Scores that compare query and key in a hidden layer, whose width is `units`.
+WITH_UNITS = ("additive", "concat")
+
+
 class AttentionConfig(Strict):
     """How a recurrent decoder attends to the encoder's outputs."""
 
@@ -47,13 +51,13 @@ class AttentionConfig(Strict):
     )
 
     @model_validator(mode="after")
-    def _feeding_needs_current(self) -> AttentionConfig:
+    def _settings_have_an_effect(self) -> AttentionConfig:
         if self.input_feeding and self.query == "previous":
             raise ValueError(
                 "input_feeding goes with query: current; with query: previous the context "
                 "already enters the cell"
             )
-        if self.units is not None and self.score in ("dot", "general"):
+        if self.units is not None and self.score not in WITH_UNITS:
             raise ValueError(f"units has no meaning for score: {self.score}")
         return self
 

@@ -1,16 +1,22 @@
 """Attention of a recurrent decoder over the encoder's outputs.
 
 There are four scores. In all of them keys are projected once per source, queries are scored against
-them, and the context is the weighted mean of the values.
+them, and the context is the weighted mean of the values. A further score is a subclass of
+`Attention` and a line in `SCORES`, by which the decoder (`decoder.py`) finds what its configuration
+names (`config/parts/recurrent.py`); CONTRIBUTING.md adds one.
+
+The attention of Transformers is in `layers/transformer/multi_head_attention.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_s2s.config import AttentionConfig
 from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.masks import masked_softmax
 from keras_s2s.typing import Tensor
@@ -133,3 +139,22 @@ class BilinearAttention(Attention):
 
     def score(self, query: Tensor, keys: Tensor) -> Tensor:
         return ops.matmul(query, ops.swapaxes(keys, 1, 2))
+
+
+#: Score that a configuration names -> its layer, made with the width of its hidden layer, if any.
+SCORES: dict[str, Callable[[int], Attention]] = {
+    "additive": lambda units: AdditiveAttention(units=units, name="attention"),
+    "concat": lambda units: ConcatAttention(units=units, name="attention"),
+    "dot": lambda units: DotAttention(name="attention"),
+    "general": lambda units: BilinearAttention(name="attention"),
+}
+
+
+def make_attention(config: AttentionConfig, hidden_dim: int) -> Attention:
+    """Returns the attention layer that a configuration names.
+
+    Args:
+        config: of the attention.
+        hidden_dim: of the decoder; the width of a score's hidden layer where `units` is not set.
+    """
+    return SCORES[config.score](config.units or hidden_dim)

@@ -7,32 +7,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_s2s.config import AttentionConfig, BridgeConfig, RecurrentDecoderConfig
+from keras_s2s.config import BridgeConfig, RecurrentDecoderConfig
 from keras_s2s.layers.contracts import Decoder
-from keras_s2s.layers.recurrent.attention import (
-    AdditiveAttention,
-    Attention,
-    BilinearAttention,
-    ConcatAttention,
-    DotAttention,
-)
+from keras_s2s.layers.recurrent.attention import make_attention
 from keras_s2s.layers.recurrent.bridge import Bridge, context_vector
 from keras_s2s.layers.recurrent.cells import STATES, recurrent_layer
 from keras_s2s.layers.recurrent.scan import scan
 from keras_s2s.layers.state import Memory, State, fold_beams, unfold_beams
 from keras_s2s.typing import Tensor, Tree
-
-
-def make_attention(config: AttentionConfig, hidden_dim: int) -> Attention:
-    """Returns the attention layer that a configuration names."""
-    units = config.units or hidden_dim
-    makers = {
-        "additive": lambda: AdditiveAttention(units=units, name="attention"),
-        "concat": lambda: ConcatAttention(units=units, name="attention"),
-        "dot": lambda: DotAttention(name="attention"),
-        "general": lambda: BilinearAttention(name="attention"),
-    }
-    return makers[config.score]()
 
 
 @keras.saving.register_keras_serializable("keras_s2s")
