@@ -24,7 +24,7 @@ from keras_s2s.samplers import (
     TopK,
     TopP,
 )
-from keras_s2s.samplers.candidates import Shortlist
+from keras_s2s.samplers.warper import LogitsWarper
 
 DRAWS = 100_000
 EOS, START, NEVER = 1, 2, -1
@@ -133,7 +133,7 @@ def test_shortlists_are_those_of_transformers(seed, keep):
             if name in settings and (name, settings[name]) != ("top_p", 1.0):
                 more = {} if name == "temperature" else kept
                 expected = getattr(library, make)(settings[name], **more)(None, expected)
-        found, ids = Shortlist(**{"temperature": 1.0, **settings}, keep=keep)(
+        found, ids = LogitsWarper(**{"temperature": 1.0, **settings}, keep=keep)(
             ops.convert_to_tensor(scores)
         )
         found = ops.convert_to_numpy(found)

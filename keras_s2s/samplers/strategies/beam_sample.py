@@ -9,16 +9,16 @@ from keras import ops
 from keras_s2s.options.generation import DEFAULTS
 from keras_s2s.options.strategies import STRATEGIES
 from keras_s2s.samplers.blockwise_top_k import top_k
-from keras_s2s.samplers.candidates import COLD, DrawsFromShortlist, Shortlist
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.random_numbers import gumbel
 from keras_s2s.samplers.sampler import Plan, log_normaliser, process
 from keras_s2s.samplers.strategies.beam import Beam, alive
+from keras_s2s.samplers.warper import COLD, LogitsWarper, WarpsLogits
 from keras_s2s.typing import Tensor, Tree
 
 
-class BeamSample(DrawsFromShortlist, Beam):
+class BeamSample(WarpsLogits, Beam):
     """Beam sampling: draws 2K continuations of a source at each step (more where several ids end
     a sequence), then continues as beam search.
 
@@ -64,8 +64,8 @@ class BeamSample(DrawsFromShortlist, Beam):
             length_normalization=length_normalization,
             coverage_penalty=coverage_penalty,
         )
-        self._draw_from(
-            Shortlist(temperature, top_k, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff)
+        self._warp_with(
+            LogitsWarper(temperature, top_k, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff)
         )
 
     @property
@@ -77,8 +77,8 @@ class BeamSample(DrawsFromShortlist, Beam):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         live, raw = search["live"], logits - log_normaliser(logits)
         allowed = process(raw, live["token_ids"], index, plan, sources, alive(search))
-        shortlist = self.shortlist(temperature=max(self.temperature, COLD), keep=1 + len(plan.ends))
-        row_scores, row_ids = shortlist(allowed)
+        warper = self.warper(temperature=max(self.temperature, COLD), keep=1 + len(plan.ends))
+        row_scores, row_ids = warper(allowed)
         width = row_scores.shape[-1]
         if row_ids is None:
             row_ids = ops.broadcast_to(ops.arange(width, dtype="int32")[None], ops.shape(raw))

@@ -6,15 +6,15 @@ from keras import ops
 
 from keras_s2s.options.generation import DEFAULTS, checked
 from keras_s2s.options.strategies import STRATEGIES
-from keras_s2s.samplers.candidates import DrawsFromShortlist, Shortlist
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.random_numbers import draw, uniform
 from keras_s2s.samplers.strategies.greedy import Greedy
+from keras_s2s.samplers.warper import LogitsWarper, WarpsLogits
 from keras_s2s.typing import Tensor
 
 
-class Random(DrawsFromShortlist, Greedy):
+class Random(WarpsLogits, Greedy):
     """Random sampling: draws the next id from the model's distribution.
 
     Every row has a seed of its own, and the draw of a step is a function of that seed and the
@@ -55,8 +55,8 @@ class Random(DrawsFromShortlist, Greedy):
         eta_cutoff: float | None = None,
         num_return_sequences: int = DEFAULTS.num_return_sequences,
     ) -> None:
-        self._draw_from(
-            Shortlist(temperature, top_k, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff)
+        self._warp_with(
+            LogitsWarper(temperature, top_k, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff)
         )
         self.num_return_sequences = checked("num_return_sequences", num_return_sequences)
 
@@ -71,7 +71,7 @@ class Random(DrawsFromShortlist, Greedy):
         return self.num_return_sequences
 
     def choose(self, scores: Tensor, index: Tensor, sources: Sources) -> Tensor:
-        scores, ids = self.shortlist()(scores)
+        scores, ids = self.warper()(scores)
         rank = draw(scores, uniform(sources.seeds, index))
         if ids is None:
             return ops.cast(rank, "int32")

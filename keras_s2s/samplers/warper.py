@@ -1,4 +1,8 @@
-"""Restricts the ids that a draw may choose from: temperature, top-k, top-p, and cutoffs."""
+"""The logits warper of samplers that draw: temperature, top-k, top-p, and the other cutoffs.
+
+transformers calls each of these a warper; here one object applies them in transformers' order. Rules
+come before it (`processors.py`), the draw of an id after it (`random_numbers.py`).
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,8 @@ COLD = 1e-3
 COLDEST = 1e-30
 
 
-class Shortlist:
-    """The settings of samplers that draw, applied in the order of the arguments.
+class LogitsWarper:
+    """Changes and cuts the distribution that ids are drawn from, in the order of the arguments.
 
     Args:
         temperature: divides the scores; below 1 sharpens, above 1 flattens.
@@ -131,8 +135,8 @@ class Shortlist:
         return forbid(scores, ops.logical_and(unlikely, scores < least))
 
 
-class DrawsFromShortlist:
-    """Keeps the settings of a `Shortlist` as attributes, by which a sampler is compared."""
+class WarpsLogits:
+    """Keeps the settings of a `LogitsWarper` as attributes of a sampler, which is compared by them."""
 
     temperature: float
     top_k: int | None
@@ -142,14 +146,14 @@ class DrawsFromShortlist:
     epsilon_cutoff: float | None
     eta_cutoff: float | None
 
-    def _draw_from(self, shortlist: Shortlist) -> None:
-        for name in DrawsFromShortlist.__annotations__:
-            setattr(self, name, getattr(shortlist, name))
+    def _warp_with(self, warper: LogitsWarper) -> None:
+        for name in WarpsLogits.__annotations__:
+            setattr(self, name, getattr(warper, name))
 
-    def shortlist(self, **changes: Any) -> Shortlist:
-        """Returns the settings, with `changes`."""
-        own = {name: getattr(self, name) for name in DrawsFromShortlist.__annotations__}
-        return Shortlist(**{**own, **changes})
+    def warper(self, **changes: Any) -> LogitsWarper:
+        """Returns the warper of these settings, with `changes`."""
+        own = {name: getattr(self, name) for name in WarpsLogits.__annotations__}
+        return LogitsWarper(**{**own, **changes})
 
 
 def _surprisals(scores: Tensor) -> tuple[Tensor, Tensor]:
