@@ -1,7 +1,7 @@
 """The logits warper of samplers that draw: temperature, top-k, top-p, and the other cutoffs.
 
-transformers calls each of these a warper; here one object applies them in transformers' order. Rules
-come before it (`processors.py`), the draw of an id after it (`random_numbers.py`).
+transformers calls each of these a warper; here one object applies them, in transformers' order.
+Rules come before it (`processors.py`), and the draw of an id after it (`random_numbers.py`).
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class LogitsWarper:
 
 
 class WarpsLogits:
-    """Keeps the settings of a `LogitsWarper` as attributes of a sampler, which is compared by them."""
+    """Keeps the settings of a `LogitsWarper` as attributes, by which a sampler is compared."""
 
     temperature: float
     top_k: int | None
