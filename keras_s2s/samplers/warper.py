@@ -1,7 +1,7 @@
 """The logits warper of samplers that draw: temperature, top-k, top-p, and the other cutoffs.
 
 transformers calls each of these a warper; here one object applies them, in transformers' order.
-Rules come before it (`processors.py`), and the draw of an id after it (`random_numbers.py`).
+Rules come before it (`processors/`), and the draw of an id after it (`random_numbers.py`).
 """
 
 from __future__ import annotations

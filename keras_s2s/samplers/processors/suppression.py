@@ -1,0 +1,62 @@
+"""Rules that forbid given ids or words, everywhere or at the beginning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from keras import ops
+
+from keras_s2s.samplers.context import Step
+from keras_s2s.samplers.processors.base import LogitsProcessor
+from keras_s2s.samplers.processors.forced_ids import ForcedBos
+from keras_s2s.samplers.processors.operations import forbid, is_token, nowhere
+from keras_s2s.typing import Tensor
+
+
+@dataclass(frozen=True)
+class BadWords(LogitsProcessor):
+    """Forbids words of one or more ids each; EOS alone is not a word."""
+
+    words: tuple[tuple[int, ...], ...]
+
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
+        words = [word for word in self.words if word not in {(end,) for end in plan.ends}]
+        single = [word[0] for word in words if len(word) == 1]
+        if single:
+            scores = forbid(scores, is_token(scores, single))
+        history, _ = step.history()
+        last = ops.cast(step.index, "int32")
+        for word in (word for word in words if len(word) > 1):
+            begun: Any = last >= len(word) - 2
+            for back, token in enumerate(reversed(word[:-1])):
+                there = ops.take(history, ops.maximum(last - back, 0), axis=1)
+                begun = ops.logical_and(begun, there == token)  # [R]
+            scores = forbid(scores, ops.logical_and(begun[:, None], is_token(scores, [word[-1]])))
+        return scores
+
+
+@dataclass(frozen=True)
+class Suppress(LogitsProcessor):
+    """Forbids ids."""
+
+    tokens: tuple[int, ...]
+
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
+        return forbid(scores, is_token(scores, self.tokens))
+
+
+@dataclass(frozen=True)
+class BeginSuppress(LogitsProcessor):
+    """Forbids ids as the first that is generated, after a prefix or a forced BOS."""
+
+    tokens: tuple[int, ...]
+
+    def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
+        first = ops.equal(step.generated, 0)
+        if any(isinstance(rule, ForcedBos) for rule in plan.processors):
+            lengths = step.of_rows(step.sources.prefix_lengths)
+            first = ops.equal(step.generated, ops.cast(lengths == 0, "int32"))
+        if nowhere(first):
+            return scores
+        return forbid(scores, ops.logical_and(first[:, None], is_token(scores, self.tokens)))
