@@ -302,6 +302,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel, ScoringModel):
         texts = None
         if self.preprocessor is not None:
             texts = output_texts(output, self.preprocessor)
+            request.check_texts(output, self.preprocessor)
         if return_output:
             return replace(output, texts=texts)
         if texts is None or not request.is_text:

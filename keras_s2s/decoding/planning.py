@@ -7,24 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_s2s.config import GenerationConfig, PresetConfig
+from keras_s2s.decoding.grammars import GRAMMARS, grammar_rule
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.layers.contracts import Frontend
 from keras_s2s.options.generation import OPTIONS, checked
-from keras_s2s.samplers.grammar import FollowsGrammar
 from keras_s2s.samplers.processors import LogitsProcessor
 from keras_s2s.samplers.resolve import resolve_sampler
 from keras_s2s.samplers.rules import RULES, make_rules
 from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.samplers.stop_strings import StopStrings
-from keras_s2s.text.grammar_tokens import GrammarTokens, compiled_grammar
 from keras_s2s.text.languages import TargetStart, target_start
 from keras_s2s.text.token_bytes import token_bytes
 
 #: Options that say what ends a result.
 END_IDS, STOP_STRINGS, MAX_RATIO = ENDING = "eos_token_id", "stop_strings", "max_length_ratio"
-
-#: Options that say which texts results may be.
-GRAMMARS = ("regex", "json_schema", "grammar")
 
 
 @dataclass(frozen=True)
@@ -113,7 +109,7 @@ def plan_search(
     _refuse_rules_without_ids(made, parts.network.frontend)
     ends = end_ids(parts.preset, search.options)
     # Before the others: forced ids win over it.
-    made = (*_grammar_rule(parts, search.options, ends), *made)
+    made = (*grammar_rule(parts, search.options, ends), *made)
     plan = Plan(
         start.decoder_start,
         ends[0],
@@ -175,26 +171,6 @@ def _max_length_ratio(
     if least > most:
         raise ValueError(f"min_length_ratio={least:g} is more than max_length_ratio={most:g}")
     return most
-
-
-def _grammar_rule(
-    parts: ModelParts, options: Mapping[str, Any], ends: Sequence[int]
-) -> tuple[LogitsProcessor, ...]:
-    """Returns the rule that results follow a grammar; () where a call asks for none."""
-    asked = [name for name in GRAMMARS if options.get(name) is not None]
-    if not asked:
-        return ()
-    name = asked[0]
-    if len(asked) > 1:
-        raise ValueError(f"{' and '.join(asked)} both say what results are; pass one of them")
-    value = OPTIONS[name].check(options[name])
-    tokenizer = parts.require_text_output(f"{name} is about text").target
-    vocabulary = parts.preset.architecture.target_vocab_size
-    try:
-        acceptor = GrammarTokens(compiled_grammar(name, value), tokenizer, vocabulary, ends)
-    except ValueError as error:
-        raise ValueError(f"{name}={options[name]!r}: {error}") from None
-    return (FollowsGrammar(acceptor.digest, acceptor),)
 
 
 def _stops(parts: ModelParts, options: Mapping[str, Any]) -> StopStrings | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_s2s.decoding.forced_phrases import check_room, forced_phrases
 from keras_s2s.decoding.generator import Generator
+from keras_s2s.decoding.grammars import check_texts, refuse_with_shortlist, result_rows
 from keras_s2s.decoding.loop import longest_of
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.planning import Search, plan_search
@@ -103,6 +104,8 @@ class Request:
         """
         single = isinstance(x, str)
         shortlist = open_shortlist(parts, search.options.get("shortlist"))
+        if shortlist is not None:
+            refuse_with_shortlist(search.options)
         options = {name: v for name, v in search.options.items() if name != "shortlist"}
         search = replace(search, options=options)
         sources, is_text = source_rows(parts, x, src_lang, tgt_lang, overlong)
@@ -122,14 +125,8 @@ class Request:
                 refuse_to_stream(sampler)
             _check_seed(seed, sampler)
             if constraints is not None:
-                room = limits
-                if (ratio := plan.max_length_ratio) is not None:
-                    lengths = [len(sources[i]) for i in places]
-                    room = [
-                        min(limit, prefix + longest_of(length, ratio))
-                        for limit, prefix, length in zip(limits, given, lengths, strict=True)
-                    ]
-                check_room(constraints, places, room, given)
+                lengths = [len(sources[i]) for i in places]
+                check_room(constraints, places, _room(plan, limits, given, lengths), given)
             groups.append(LanguageGroup(places, plan, limits))
         candidates = None
         if shortlist is not None:
@@ -179,7 +176,7 @@ class Request:
             a text for each source; at least one of them is not empty.
         """
         streams = [
-            text_pieces(preprocessor, generator.stream(**self._arguments(group), stride=stride))
+            text_pieces(preprocessor, self._streamed(group, generator, preprocessor, stride))
             for group in self.groups
             if group.places
         ]
@@ -190,6 +187,40 @@ class Request:
                     texts[i] = piece
             if any(texts):
                 yield texts
+
+    def _streamed(
+        self, group: LanguageGroup, generator: Generator, preprocessor: Preprocessor, stride: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the ids of a group as they are generated, and checks the last ones."""
+        last = None
+        for last in generator.stream(**self._arguments(group), stride=stride):
+            yield last
+        if last is not None:
+            self._check_texts(group, *last, preprocessor)
+
+    def check_texts(self, output: GenerationOutput, preprocessor: Preprocessor) -> None:
+        """Checks that results are what a regex, schema or grammar of the call allows.
+
+        Args:
+            output: of `generate`.
+            preprocessor: ids -> text.
+
+        Raises:
+            ValueError: a text is not, since the tokenizer has changed it.
+        """
+        for group in self.groups:
+            found = output.token_ids[group.places], output.lengths[group.places]
+            self._check_texts(group, *found, preprocessor)
+
+    def _check_texts(
+        self, group: LanguageGroup, ids: np.ndarray, lengths: np.ndarray, preprocessor: Preprocessor
+    ) -> None:
+        given = [0 if self.prefixes is None else len(self.prefixes[i]) for i in group.places]
+        sizes = [len(self.sources[i]) for i in group.places]
+        room = dict(zip(group.places, _room(group.plan, group.limits, given, sizes), strict=True))
+        begin = dict(zip(group.places, given, strict=True))
+        rows = result_rows(group.places, ids, lengths)
+        check_texts(group.plan, preprocessor, [(i, row, begin[i], room[i]) for i, row in rows])
 
     def _arguments(self, group: LanguageGroup) -> dict[str, Any]:
         """Returns the arguments of `Generator` for a group."""
@@ -205,6 +236,23 @@ class Request:
             "candidates": self.candidates and [self.candidates[i] for i in group.places],
             "constraints": self.constraints and [self.constraints[i] for i in group.places],
         }
+
+
+def _room(
+    plan: Plan, limits: Sequence[int], given: Sequence[int], lengths: Sequence[int]
+) -> list[int]:
+    """Returns the most ids of each source's sequences, also as the plan's ratio limits them.
+
+    Args:
+        plan: of the sources.
+        limits: most ids without that ratio.
+        given: ids of each prefix.
+        lengths: of the sources.
+    """
+    if (ratio := plan.max_length_ratio) is None:
+        return list(limits)
+    rows = zip(limits, given, lengths, strict=True)
+    return [min(limit, prefix + longest_of(length, ratio)) for limit, prefix, length in rows]
 
 
 def output_texts(output: GenerationOutput, preprocessor: Preprocessor) -> list[Any]:

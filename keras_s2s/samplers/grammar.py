@@ -21,6 +21,9 @@ class Acceptor(Protocol):
     def allowed(self, before: Sequence[int], ids: Sequence[int]) -> np.ndarray:
         """Returns which ids may follow `ids`, after a prefix `before`: bool `[V]`."""
 
+    def matches(self, text: str) -> bool:
+        """Returns whether a text is one of the grammar."""
+
 
 @dataclass(frozen=True)
 class FollowsGrammar(LogitsProcessor):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from small_models import COMPILES, covered, randomise, slow_where_compiled, transformer, variant
 
+from keras_s2s.config import SpecialIds
 from keras_s2s.export import ExportError
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.text import Preprocessor
@@ -172,3 +173,45 @@ def test_what_cannot_be_meant(model, tmp_path):
             model.generate("ab", **options)
     with pytest.raises(ExportError, match="regex, json_schema and grammar call Python"):
         model.export(tmp_path / "out", format="tf_saved_model", regex="a+")
+
+
+@pytest.fixture(scope="module")
+def tidy_model(tmp_path_factory) -> Seq2SeqLM:
+    """A model whose tokenizer writes `a n't` as `an't`."""
+    from hugging_face_folders import Loaded
+    from huggingface_tokenizer_cases import CASES
+
+    found = Loaded(CASES["t5_listed"](tmp_path_factory.mktemp("t5"))).ours
+    ids = {"source": {"pad": 0, "eos": 1}, "target": {"decoder_start": 0, "pad": 0, "eos": 1}}
+    text = Preprocessor(found.source, found.target, SpecialIds.model_validate(ids))
+    architecture = variant({"shared": transformer()}).architecture.model_dump()
+    size = text.target.vocabulary_size
+    architecture |= {"source_vocab_size": size, "target_vocab_size": size}
+    model = Seq2SeqLM.from_architecture(architecture, preprocessor=text)
+    randomise(model, seed=3, scale=1.5)
+    return model
+
+
+@slow_where_compiled
+def test_a_text_that_the_tokenizer_changes_is_an_error(tidy_model):
+    options: dict[str, Any] = {"max_length": 30}
+    for more in ({}, {"num_beams": 2, "num_return_sequences": 2}):
+        with pytest.raises(ValueError, match=r"source 0: the result \"[ab]an't\" does not match"):
+            tidy_model.generate(["ab", "e"], regex="[ab]a n't", **options, **more)
+    with pytest.raises(ValueError, match="changes spaces around them"):
+        list(tidy_model.stream("ab", regex="[ab]a n't", **options))
+    # Another text of it is as its ids say, and so is one that was cut.
+    assert tidy_model.generate("ab", regex="a[ab]c", **options)[0] == "a"
+    assert tidy_model.generate("ab", regex="(a n't ){20}", max_length=9)
+    prefixed = {"decoder_prefix": ["c", ""], "regex": "a?c b"}
+    assert len(tidy_model.generate(["ab", "e"], **prefixed, **options)) == 2
+
+
+def test_no_grammar_beside_a_shortlist(model):
+    from keras_s2s.text.shortlists import learn_shortlist
+
+    shortlist = learn_shortlist([("ab", "ab")], model.preprocessor)
+    with pytest.raises(ValueError, match="regex and shortlist exclude each other"):
+        model.generate("ab", regex="a+", shortlist=shortlist)
+    found = model.generate("ab", regex="[ab]c", shortlist=False, max_length=9)
+    assert re.fullmatch("[ab]c", found)
