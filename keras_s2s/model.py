@@ -1,5 +1,11 @@
 """The public model: a Keras model that is trained on text pairs and generates text.
 
+Here are `from_preset`, `generate`, `stream` and `export`. The other methods come from base classes,
+one for each subject: `compile`, `fit` and `evaluate` from `training/trainable_model.py`, what Keras
+calls in a step from `training/training_step.py`, `freeze` and `enable_lora` from
+`training/partly_trained_model.py`, `score` from `decoding/scoring_model.py`, `save_to_preset` from
+`checkpoints/savable_model.py`, `from_encoder_decoder` from `checkpoints/warm_started_model.py`.
+
 The file is longer than others because it is the manual of its methods.
 """
 
