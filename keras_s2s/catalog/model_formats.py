@@ -208,7 +208,7 @@ def config_of(folder: Path) -> dict[str, object]:
     """Returns the content of `config.json`; empty where there is none that can be read."""
     try:
         data = json.loads((folder / "config.json").read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
 

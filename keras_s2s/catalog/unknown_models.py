@@ -4,6 +4,7 @@ lacks for it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -20,6 +21,8 @@ from keras_s2s.catalog.torch_pickles import writer_of
 from keras_s2s.config.git_pointers import is_pointer, pointer_message
 
 _SHOWN = 12
+#: How deep models are looked for inside a folder, in how many folders, and how many are named.
+_DEPTH, _FOLDERS, _INSIDE = 3, 200, 3
 
 
 class Likeness(NamedTuple):
@@ -313,10 +316,11 @@ def _beginning(file: Path) -> str:
 
 def _config_message(folder: Path) -> str:
     """Returns the message about a `config.json` that names no model."""
-    keys = ", ".join(list(config_of(folder))[:8]) or "nothing that can be read"
+    keys = [key for key in config_of(folder) if key != "model_type"]  # which is null
+    named = ", ".join(keys[:8]) or "nothing that can be read"
     return (
         "config.json names no model_type, and no class of keras_hub, but "
-        f"{keys}. Nearest is {model_format('huggingface').title}, whose config.json has a "
+        f"{named}. Nearest is {model_format('huggingface').title}, whose config.json has a "
         "model_type; save the model again with save_pretrained, or fetch its config.json again"
     )
 
@@ -326,18 +330,30 @@ def _all_needs() -> str:
     return "; ".join(needs[:-1]) + f"; or {needs[-1]}"
 
 
-def _models_inside(entries: Sequence[Path], depth: int = 3) -> list[tuple[Path, str]]:
-    """Returns the folders inside that have the marks of a format, and its title."""
+def _models_inside(entries: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Returns the nearest folders inside that have the marks of a format, and its title."""
     found: list[tuple[Path, str]] = []
-    for entry in [each for each in entries if each.is_dir()][:50]:
-        if (form := format_of_folder(entry)) is not None:
-            found.append((entry, form.title))
-        elif depth > 1:
-            try:
-                found += _models_inside(sorted(entry.iterdir()), depth - 1)
-            except OSError:
+    looked_at = 0
+    for _ in range(_DEPTH):
+        below: list[Path] = []
+        for folder in filter(_is_folder, entries):
+            if looked_at == _FOLDERS or len(found) == _INSIDE:
+                return found
+            looked_at += 1
+            if (form := format_of_folder(folder)) is not None:
+                found.append((folder, form.title))
                 continue
-    return found[:3]
+            with contextlib.suppress(OSError):
+                below += sorted(folder.iterdir())
+        entries = below
+    return found
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # one that may not be looked into
+        return False
 
 
 def _inside_message(folder: Path, inside: Sequence[tuple[Path, str]]) -> str:

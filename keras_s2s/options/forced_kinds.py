@@ -90,7 +90,7 @@ class Schema(Kind):
             if not isinstance(schema, Mapping):
                 raise TypeError("it is no object")
             return json.dumps(schema)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{name}={value!r} must be a JSON schema: {error}") from None
 
     @property

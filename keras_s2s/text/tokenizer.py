@@ -422,7 +422,7 @@ def read_description(directory: str | Path, prefix: str) -> dict[str, Any]:
         raise MissingFileError(f"{path} does not exist; expected a tokenizer saved there")
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a JSON file ({error})") from None
     if not isinstance(description, dict):
         raise ConfigError(f"{path}: expected a mapping of keys, got {type(description).__name__}")

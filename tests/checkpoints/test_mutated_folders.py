@@ -58,6 +58,24 @@ def test_two_thousand(made, tmp_path, first):
     run(made, tmp_path, ALL[first : first + 100])
 
 
+def test_json_that_is_nested_too_deeply(made, tmp_path):
+    """Each file of each format; Python's reader raises an error of its own for it."""
+    failures, changed = [], 0
+    for name in sorted(made):
+        for path in sorted(made[name].rglob("*.json")):
+            folder = Path(shutil.copytree(made[name], tmp_path / "folder"))
+            (folder / path.relative_to(made[name])).write_text("[" * 100_000)
+            changed += 1
+            try:
+                with limits():
+                    outcome(folder)
+            except Exception as error:
+                failures.append(f"{name}, {path.name}: {type(error).__name__}: {error!s:.300}")
+            shutil.rmtree(folder)
+    assert not failures, "\n".join(failures)
+    assert changed > 10
+
+
 def run(made: dict[str, Path], tmp_path: Path, seeds: range) -> None:
     """Change and load a folder for each seed; every failure is listed."""
     failures, outcomes = [], []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from keras_s2s.catalog.model_formats import (
     written_formats,
 )
 from keras_s2s.catalog.torch_pickles import writer_of
-from keras_s2s.catalog.unknown_models import LIKENESSES
+from keras_s2s.catalog.unknown_models import LIKENESSES, what_is_in
 from keras_s2s.cli import main
 from keras_s2s.config import ConfigError
 from keras_s2s.export.formats import FORMATS
@@ -399,6 +401,36 @@ def test_broken_files_of_pytorch(tmp_path):
             changed[rng.integers(len(changed))] = rng.integers(256)
         path.write_bytes(changed[: rng.integers(1, len(changed) + 1)])
         assert writer_of(path) in (None, "OpenNMT-py")
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_broken_files_in_other_archives(tmp_path, way):
+    """PyTorch compresses nothing, but other programs do; each way has errors of its own."""
+    path = tmp_path / "model.ckpt"
+    content = {"state_dict": {str(i): i for i in range(300)}, "pytorch-lightning_version": "2"}
+    with zipfile.ZipFile(path, "w", way) as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(content))
+    assert writer_of(path) == "Lightning"
+    whole = path.read_bytes()
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        changed = bytearray(whole)
+        for _ in range(rng.integers(1, 5)):
+            changed[rng.integers(len(changed))] = rng.integers(256)
+        path.write_bytes(changed)
+        assert writer_of(path) in (None, "Lightning")
+
+
+def test_many_folders_inside(tmp_path):
+    """The nearest model is named, and the search ends."""
+    for i in range(30):
+        for j in range(20):
+            (tmp_path / f"a{i:02}" / f"b{j:02}").mkdir(parents=True)
+    below = tmp_path / "a00" / "b00" / "deep"
+    for folder in (below, tmp_path / "z"):
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(T5))
+    assert f"; {tmp_path / 'z'} looks like a Hugging Face folder; give" in what_is_in(tmp_path)
 
 
 # --------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def read_settings(folder: Path, file: CTranslate2File) -> TextSettings:
     if path.is_file():
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             refuse_pointer(path)
             raise CheckpointError(f"{path}: not a JSON file ({error})") from None
         if not isinstance(config, dict):
@@ -138,7 +138,7 @@ def _read_tokens(folder: Path, name: str, unk_token: str) -> list[str] | None:
     if (path := folder / f"{name}.json").is_file():
         try:
             tokens = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             refuse_pointer(path)
             raise CheckpointError(f"{path}: not a JSON file ({error})") from None
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):

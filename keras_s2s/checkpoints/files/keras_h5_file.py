@@ -99,7 +99,7 @@ def _paths(folder: Path) -> list[Path]:
         }
         # Names of files beside it, whatever they say.
         paths = [folder / Path(name).name for name in sorted(names)]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise broken(listing, f"not a list of weight files ({error!r})") from None
     missing = [path.name for path in paths if not path.is_file()]
     if missing:

@@ -32,7 +32,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such file") from None
     except OSError as error:
         raise CheckpointError(unreadable(path, error)) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if is_pointer(path):
             raise CheckpointError(pointer_message(path)) from None
         raise CheckpointError(f"{path}: not a JSON file: {error}") from None

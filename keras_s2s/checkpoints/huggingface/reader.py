@@ -54,7 +54,7 @@ def is_huggingface_folder(path: str | Path) -> bool:
         return False
     try:
         config = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError):
+    except (ValueError, OSError, RecursionError):
         return True  # broken: the reader reports it
     # CTranslate2's has no model_type.
     return not isinstance(config, dict) or "model_type" in config

@@ -18,7 +18,7 @@ def is_kerashub_folder(path: str | Path) -> bool:
     file = Path(path) / CONFIG
     try:
         config = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError):
+    except (ValueError, OSError, RecursionError):
         return False
     if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
         return False

@@ -262,7 +262,7 @@ def _config(folder: Path) -> dict[str, Any]:
         return {}
     try:
         config = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a JSON file ({error})") from None
     if not isinstance(config, dict):
         raise ConfigError(f"{path}: expected a mapping of keys, got {type(config).__name__}")

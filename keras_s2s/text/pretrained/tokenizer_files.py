@@ -166,7 +166,7 @@ class TokenizerFiles:
         """
         try:
             data = json.loads(self.require(name, class_name))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{self.origin}/{name}: not a JSON file ({error})") from None
         if not isinstance(data, dict):
             raise ConfigError(
