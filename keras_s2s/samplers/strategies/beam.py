@@ -11,7 +11,7 @@ extended, and a live one never replaces it.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from keras import ops
@@ -43,6 +43,22 @@ EMPTY = float(np.finfo(np.float32).min)
 LEAST_COVERAGE = 1e-10
 #: The longest sequence to the power of the length penalty stays within this factor of 1.
 WIDEST_NORM = 1e30
+
+
+class Continuations(NamedTuple):
+    """Hypotheses of each source with one id more, best first: `[B, N]` each.
+
+    Attributes:
+        scores: float32, accumulated.
+        parents: int32, the beams that they continue.
+        tokens: int32, their new ids.
+        log_probs: float32, the model's own of these ids.
+    """
+
+    scores: Tensor
+    parents: Tensor
+    tokens: Tensor
+    log_probs: Tensor
 
 
 class Beam(Sampler):
@@ -164,96 +180,127 @@ class Beam(Sampler):
     def proceed(
         self,
         search: Tree,
-        continuations: tuple[Any, ...],
+        found: Continuations,
         index: Tensor,
         plan: Plan,
         sources: Sources,
         attention: Tensor | None = None,
     ) -> Advance:
-        """Continues the search with the chosen `continuations`, as `_continuations` returns them;
-        `attention` as in `advance`.
+        """Continues the search with the continuations that were found; `attention` as in
+        `advance`.
         """
-        live, beams = search["live"], self.num_beams
+        live = search["live"]
         if attention is not None:
             here = ops.reshape(attention, ops.shape(live["coverage"]))
             live = {**live, "coverage": live["coverage"] + here}
-        scores, parents, tokens, log_probs = continuations
-        length = ops.cast(index, "int32") + 1  # ids of a hypothesis after this step
-
-        ends = plan.ended(tokens, live["token_ids"], index, parents)
-        given = in_prefix(sources, index, plan)
-        if given is not None:
-            ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
-
-        # Those among the first K may end.
-        ranks = ops.arange(scores.shape[1], dtype="int32")[None]
-        first = ranks < beams
-        if self._shrinks:
-            free = beams - ops.sum(ops.cast(search["done"]["ended"], "int32"), axis=1)
-            first = ranks < free[:, None]
+        ends = ended(live, found, index, plan, sources)
+        may_end = self._may_end(search, found)
 
         # The best K that do not end stay alive; at the limit they are not used any more.
-        leaving = ops.logical_or(ends, ops.logical_not(first)) if self._shrinks else ends
-        going_on = ops.where(leaving, ops.full_like(scores, NOTHING), scores)
-        live_scores, keep = ops.top_k(going_on, beams)
-        keep = ops.cast(keep, "int32")
-        kept_parents, kept_tokens = gather(parents, keep), gather(tokens, keep)
-        new_live = {
-            **_extend(live, kept_parents, kept_tokens, gather(log_probs, keep), index),
-            "scores": live_scores,
-        }
+        leaving = ops.logical_or(ends, ops.logical_not(may_end)) if self._shrinks else ends
+        kept = self._still_alive(found, leaving)
+        new_live = {**_extend(live, kept, index), "scores": kept.scores}
 
         # Those that end, by EOS or because no further id fits, compete for the finished places.
-        # Continuations of an empty beam, or of forbidden ids, do not.
-        at_limit = sources.at_limit(index)
-        ends = ops.logical_or(ends, at_limit[:, None])
-        ended = ops.logical_and(ends, first)
-        ended = ops.logical_and(ended, scores > NOTHING)
-        ended = ops.logical_and(ended, ops.logical_not(search["stopped"])[:, None])
-        final = scores / self._norm(length, sources, plan)
-        if attention is not None:
-            final = final + gather(self._coverage(live, sources), parents)
-        candidates = {
-            **_extend(live, parents, tokens, log_probs, index),
-            "scores": ops.where(ended, final, ops.full_like(final, NOTHING)),
-            "lengths": ops.zeros_like(tokens) + length,
-            "ended": ended,
-        }
-        both = {
-            name: ops.concatenate([search["done"][name], candidates[name]], axis=1)
-            for name in search["done"]
-        }
-        best = ops.cast(ops.top_k(both["scores"], beams)[1], "int32")
-        new_done = {name: gather(both[name], best) for name in both}
+        ending = ops.logical_or(ends, sources.at_limit(index)[:, None])
+        ending = ops.logical_and(ending, may_end)
+        new_done = self._best_finished(search, live, found, ending, index, plan, sources)
 
-        # A source stops when no id fits any more, or no better hypothesis is expected.
-        stopped = ops.logical_or(search["stopped"], at_limit)
-        # Rules may have left no hypothesis to continue, and places may be gone.
-        stopped = ops.logical_or(stopped, ops.logical_not(live_scores[:, 0] > NOTHING))
-        if not self._shrinks:
-            better = self._can_improve(new_live, new_done, length, plan, sources)
-            stopped = ops.logical_or(stopped, ops.logical_not(better))
-        if self.early_stopping is True:
-            stopped = ops.logical_or(stopped, ops.all(new_done["ended"], axis=1))
-
-        batch = ops.shape(parents)[0]
-        offsets = ops.arange(batch, dtype="int32")[:, None] * beams
+        stopped = self._stopped(search, new_live, new_done, index, plan, sources)
+        batch = ops.shape(kept.parents)[0]
+        offsets = ops.arange(batch, dtype="int32")[:, None] * self.num_beams
         return Advance(
             {"live": new_live, "done": new_done, "stopped": stopped},
-            ops.reshape(kept_tokens, (-1,)),
-            ops.reshape(kept_parents + offsets, (-1,)),
+            ops.reshape(kept.tokens, (-1,)),
+            ops.reshape(kept.parents + offsets, (-1,)),
         )
+
+    def _may_end(self, search: Tree, found: Continuations) -> Tensor:
+        """Returns which continuations may end: those among the first K, or, where beams that end
+        take their places with them, as many as places are left. Bool, `[1, N]` or `[B, N]`.
+        """
+        ranks = ops.arange(found.scores.shape[1], dtype="int32")[None]
+        if not self._shrinks:
+            return ranks < self.num_beams
+        taken = ops.sum(ops.cast(search["done"]["ended"], "int32"), axis=1)
+        return ranks < (self.num_beams - taken)[:, None]
+
+    def _still_alive(self, found: Continuations, leaving: Tensor) -> Continuations:
+        """Returns the best K continuations that do not leave the search."""
+        going_on = ops.where(leaving, ops.full_like(found.scores, NOTHING), found.scores)
+        scores, keep = ops.top_k(going_on, self.num_beams)
+        keep = ops.cast(keep, "int32")
+        _, *others = found
+        return Continuations(scores, *[gather(values, keep) for values in others])
+
+    def _best_finished(
+        self,
+        search: Tree,
+        live: Tree,
+        found: Continuations,
+        ending: Tensor,
+        index: Tensor,
+        plan: Plan,
+        sources: Sources,
+    ) -> dict[str, Tensor]:
+        """Returns the best K finished hypotheses: of those so far, and of continuations that end.
+
+        Args:
+            live: the live hypotheses, with their coverage after this step.
+            ending: bool `[B, N]`. Continuations of an empty beam, or of forbidden ids, do not
+                count, nor those of a source that has stopped.
+        """
+        length = ops.cast(index, "int32") + 1
+        ending = ops.logical_and(ending, found.scores > NOTHING)
+        ending = ops.logical_and(ending, ops.logical_not(search["stopped"])[:, None])
+        final = found.scores / self._norm(length, sources, plan)
+        if "coverage" in live:
+            final = final + gather(self._coverage(live, sources), found.parents)
+        new = {
+            **_extend(live, found, index),
+            "scores": ops.where(ending, final, ops.full_like(final, NOTHING)),
+            "lengths": ops.zeros_like(found.tokens) + length,
+            "ended": ending,
+        }
+        both = {
+            name: ops.concatenate([values, new[name]], axis=1)
+            for name, values in search["done"].items()
+        }
+        best = ops.cast(ops.top_k(both["scores"], self.num_beams)[1], "int32")
+        return {name: gather(values, best) for name, values in both.items()}
+
+    def _stopped(
+        self,
+        search: Tree,
+        live: Tree,
+        done: Tree,
+        index: Tensor,
+        plan: Plan,
+        sources: Sources,
+    ) -> Tensor:
+        """Returns which sources stop, bool `[B]`: no id fits any more, no hypothesis is left to
+        continue, or no better one is expected.
+
+        Args:
+            live, done: the hypotheses after this step.
+        """
+        stopped = ops.logical_or(search["stopped"], sources.at_limit(index))
+        # Rules may have left no hypothesis to continue, and places may be gone.
+        stopped = ops.logical_or(stopped, ops.logical_not(live["scores"][:, 0] > NOTHING))
+        if not self._shrinks:
+            length = ops.cast(index, "int32") + 1
+            better = self._can_improve(live, done, length, plan, sources)
+            stopped = ops.logical_or(stopped, ops.logical_not(better))
+        if self.early_stopping is True:
+            stopped = ops.logical_or(stopped, ops.all(done["ended"], axis=1))
+        return stopped
 
     def _continuations(
         self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> Continuations:
         """Returns the N best continuations of each source, best first; fewer where V is tiny.
 
         The N best of each beam are compared; see `continuations_kept`.
-
-        Returns:
-            accumulated scores, beams they continue, ids, and the model's log-probabilities of
-            those: `[B, N]` each.
         """
         live, width = search["live"], min(self.continuations_kept(plan), logits.shape[-1])
         if plan.processors or plan.prefixed:
@@ -274,14 +321,14 @@ class Beam(Sampler):
 
     def ranked(
         self, live: Tree, row_scores: Tensor, row_ids: Tensor, row_raw: Tensor, plan: Plan
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> Continuations:
         """Returns the best continuations of each source, from those of each beam `[R, N]`."""
         width = row_scores.shape[-1]
         total = self._accumulated(live, row_scores, width)
         scores, places = ops.top_k(
             total, min(self.continuations_kept(plan), self.num_beams * width)
         )
-        return (scores, *self._at(places, row_ids, row_raw, width))
+        return Continuations(scores, *self._at(places, row_ids, row_raw, width))
 
     def _accumulated(self, live: Tree, row_scores: Tensor, width: int) -> Tensor:
         """Computes the scores of all candidates of a source, `[B, K * width]`."""
@@ -361,15 +408,20 @@ def alive(search: Tree) -> Tensor:
     return ops.logical_and(found, ops.logical_not(search["stopped"])[:, None])
 
 
-def _extend(
-    live: Tree, parents: Tensor, tokens: Tensor, log_probs: Tensor, index: Tensor
-) -> dict[str, Tensor]:
-    """Returns the histories of `parents [B, N]` with one id more."""
+def ended(live: Tree, found: Continuations, index: Tensor, plan: Plan, sources: Sources) -> Tensor:
+    """Returns which continuations end with their new id, bool `[B, N]`; none within a prefix."""
+    ends = plan.ended(found.tokens, live["token_ids"], index, found.parents)
+    given = in_prefix(sources, index, plan)
+    return ends if given is None else ops.logical_and(ends, ops.logical_not(given)[:, None])
+
+
+def _extend(live: Tree, found: Continuations, index: Tensor) -> dict[str, Tensor]:
+    """Returns the histories of continuations, their new ids included."""
     coverage = {}
     if "coverage" in live:
-        coverage["coverage"] = gather(live["coverage"], parents)
+        coverage["coverage"] = gather(live["coverage"], found.parents)
     return {
         **coverage,
-        "token_ids": put(gather(live["token_ids"], parents), tokens, index),
-        "log_probs": put(gather(live["log_probs"], parents), log_probs, index),
+        "token_ids": put(gather(live["token_ids"], found.parents), found.tokens, index),
+        "log_probs": put(gather(live["log_probs"], found.parents), found.log_probs, index),
     }

@@ -13,7 +13,7 @@ from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.random_numbers import gumbel
 from keras_s2s.samplers.sampler import Plan, log_normaliser, process
-from keras_s2s.samplers.strategies.beam import Beam, alive
+from keras_s2s.samplers.strategies.beam import Beam, Continuations, alive
 from keras_s2s.samplers.warper import COLD, LogitsWarper, WarpsLogits
 from keras_s2s.typing import Tensor, Tree
 
@@ -74,7 +74,7 @@ class BeamSample(WarpsLogits, Beam):
 
     def _continuations(
         self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> Continuations:
         live, raw = search["live"], logits - log_normaliser(logits)
         allowed = process(raw, live["token_ids"], index, plan, sources, alive(search))
         warper = self.warper(temperature=max(self.temperature, COLD), keep=1 + len(plan.ends))
@@ -90,4 +90,4 @@ class BeamSample(WarpsLogits, Beam):
         own = ops.reshape(row_ids, (-1, self.num_beams, width)) + beams * logits.shape[-1]
         noise = gumbel(sources.seeds, index, ops.reshape(own, (-1, self.num_beams * width)))
         _, places = top_k(total + noise, min(self.continuations_kept(plan), self.num_beams * width))
-        return (gather(total, places), *self._at(places, row_ids, row_raw, width))
+        return Continuations(gather(total, places), *self._at(places, row_ids, row_raw, width))

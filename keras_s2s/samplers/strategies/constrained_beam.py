@@ -14,7 +14,7 @@ from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.phrases import Phrases, Progress
 from keras_s2s.samplers.processors import FORBIDDEN, forbid, is_token
 from keras_s2s.samplers.sampler import Advance, Plan, in_prefix, log_normaliser, process
-from keras_s2s.samplers.strategies.beam import NOTHING, Beam, alive
+from keras_s2s.samplers.strategies.beam import NOTHING, Beam, Continuations, alive, ended
 from keras_s2s.typing import Tensor, Tree
 
 
@@ -72,23 +72,20 @@ class ConstrainedBeam(Beam):
 
     def _continuations(
         self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> Continuations:
         """Returns the K best that may end, and K that stay alive."""
         live, beams, phrases = search["live"], self.num_beams, sources.phrases
         scores, ids, raw = self._candidates(search, logits, index, plan, sources)
         width = ops.shape(scores)[-1]
         total = self._accumulated(live, scores, width)
         total, places = ops.top_k(total, beams * width)  # best first
-        parents, ids, raw = self._at(places, ids, raw, width)
+        every = Continuations(total, *self._at(places, ids, raw, width))
 
-        progress = _progress(search).of(parents).after(ids, phrases)
+        progress = _progress(search).of(every.parents).after(every.tokens, phrases)
         needed = progress.needed(phrases)
         left = (sources.limits - ops.cast(index, "int32") - 1)[:, None]
         total = ops.where(needed <= left, total, ops.full_like(total, NOTHING))
-        ends = plan.ended(ids, live["token_ids"], index, parents)
-        given = in_prefix(sources, index, plan)
-        if given is not None:
-            ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
+        ends = ended(live, every, index, plan, sources)
 
         # Of those that meet all constraints, the first K may end.
         met = ops.logical_and(needed == 0, total > NOTHING)
@@ -98,13 +95,13 @@ class ConstrainedBeam(Beam):
         # The banks take turns: first the best of each, then the second of each, and so on.
         lives = ops.logical_and(total > NOTHING, ops.logical_not(ends))
         turn = _rank_in_bank(lives, needed) * (1 + _most(phrases)) + needed
-        ended, of_ended = _first(ending, _rank(ending), beams)
-        alive_still, of_alive = _first(lives, turn, beams)
+        some_end, of_ended = _first(ending, _rank(ending), beams)
+        some_live, of_alive = _first(lives, turn, beams)
         chosen = ops.concatenate([of_ended, of_alive], axis=1)
-        usable = ops.concatenate([ended, alive_still], axis=1)
-        found = gather(total, chosen)
-        found = ops.where(usable, found, ops.full_like(found, NOTHING))
-        return found, gather(parents, chosen), gather(ids, chosen), gather(raw, chosen)
+        usable = ops.concatenate([some_end, some_live], axis=1)
+        kept = Continuations(*[gather(values, chosen) for values in every._replace(scores=total)])
+        scores = ops.where(usable, kept.scores, ops.full_like(kept.scores, NOTHING))
+        return kept._replace(scores=scores)
 
     def _candidates(
         self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
