@@ -1,11 +1,16 @@
 """Training data: reads pairs or texts, and makes batches with objectives, buckets and teacher
 forcing.
+
+In the order in which data pass through: `files/` reads pairs, `examples/` makes ids of them (or
+`objectives/` draws pairs from single texts), `epochs/` divides them into batches of few shapes, and
+`batches.py` pads a batch and shifts its targets by `teacher_forcing.py`. `checks/` compares batches
+with the model that is to be trained on them; `dates/` generates the data of a task.
 """
 
 from keras_s2s.data.batches import Batches
 from keras_s2s.data.dates.splits import DateSplits, make_dates
 from keras_s2s.data.errors import DataError
-from keras_s2s.data.examples.encoding import BatchReport
+from keras_s2s.data.examples.encoded_pairs import BatchReport
 from keras_s2s.data.explain import explain_batch
 from keras_s2s.data.files.lines import LineReport, TextLines, read_lines
 from keras_s2s.data.files.pairs import PairReport, TextPairs, read_pairs

@@ -1,4 +1,9 @@
-"""Strategies of generation (greedy, beam, sampling), and rules on the ids that they may choose."""
+"""Strategies of generation (greedy, beam, sampling), and rules on the ids that they may choose.
+
+`sampler.py` is the base class, `strategies/` has a module for each; `processors/` are the rules,
+and `warper.py` the temperature and cutoffs of strategies that draw. All see logits and never a
+model: `decoding/` runs them. The table of their names is in `options/strategies.py`.
+"""
 
 from keras_s2s.samplers.context import Sources, Step
 from keras_s2s.samplers.output import GenerationOutput

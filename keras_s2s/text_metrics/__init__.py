@@ -1,0 +1,1 @@
+"""Metrics of generated texts: BLEU, chrF, ROUGE, exact match and F1."""

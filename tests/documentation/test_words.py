@@ -80,6 +80,13 @@ def test_what_counts_as_a_verb(text: str, expected: bool) -> None:
     assert begins_with_a_verb(text) is expected
 
 
+def test_every_module_says_what_it_is() -> None:
+    described = {where for kind, where, _ in docstrings() if kind == "module"}
+    modules = {path.relative_to(PACKAGE.parent).as_posix() for path in PACKAGE.rglob("*.py")}
+    assert len(modules) > 500
+    assert not modules - described
+
+
 def test_first_sentences_are_no_riddles() -> None:
     found = [f"{where}: {text}" for _, where, text in docstrings() if RIDDLES.search(text)]
     assert not found, "\n".join(found)

@@ -1,0 +1,1 @@
+"""File formats of weights: names and shapes at once, then one tensor at a time."""

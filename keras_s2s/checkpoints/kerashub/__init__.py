@@ -1,0 +1,1 @@
+"""Folders and objects of KerasHub, read by the tables of the zoo's families."""
