@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from keras_s2s.config import SpecialIds, SubwordSamplingConfig
 from keras_s2s.data.errors import DataError
-from keras_s2s.data.examples.encoding import EncodedPairs, OverlongPairs, encode_pairs
+from keras_s2s.data.examples.encoded_pairs import EncodedPairs
+from keras_s2s.data.examples.encoding import OverlongPairs, encode_pairs
 from keras_s2s.data.examples.sampled_pairs import SampledPairs, check_sampling, sampling_config
 from keras_s2s.data.objectives.drawn_pairs import DrawnPairs, encode_texts
 from keras_s2s.data.objectives.objective import Objective, as_objective

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_s2s.data.epochs.buckets import BatchUnit, Bucket, assign_buckets, choose_buckets
 from keras_s2s.data.epochs.order import PlannedBatch, plan_epoch
-from keras_s2s.data.examples.encoding import EncodedPairs
+from keras_s2s.data.examples.encoded_pairs import EncodedPairs
 from keras_s2s.data.examples.sampled_pairs import SampledPairs
 from keras_s2s.data.objectives.drawn_pairs import DrawnPairs
 

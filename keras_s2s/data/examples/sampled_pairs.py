@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_s2s.config import ConfigError, SpecialIds, SubwordSamplingConfig, read_config
-from keras_s2s.data.examples.encoding import BatchReport, EncodedPairs
+from keras_s2s.data.examples.encoded_pairs import BatchReport, EncodedPairs
 from keras_s2s.data.examples.ragged import RaggedIds
 from keras_s2s.layers.contracts import SourceInput
 from keras_s2s.layers.frontends import TOKEN_IDS

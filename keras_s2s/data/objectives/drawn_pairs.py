@@ -13,7 +13,9 @@ from tqdm import tqdm
 
 from keras_s2s.config import SpecialIds
 from keras_s2s.data.errors import DataError
-from keras_s2s.data.examples.encoding import CHUNK, BatchReport, OverlongPairs, ids_of_data
+from keras_s2s.data.examples.encoded_pairs import BatchReport
+from keras_s2s.data.examples.encoding import OverlongPairs
+from keras_s2s.data.examples.given_pairs import CHUNK, ids_of_data
 from keras_s2s.data.examples.ragged import RaggedIds
 from keras_s2s.data.files.pairs import is_blank
 from keras_s2s.data.objectives.objective import Objective
