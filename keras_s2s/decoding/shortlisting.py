@@ -52,10 +52,11 @@ def open_shortlist(parts: ModelParts, given: Any) -> Shortlist | None:
     size = parts.network.vocabulary_size
     found: Any = parts.shortlist if given is True else given
     shortlist: Shortlist = _read(parts, found) if isinstance(found, str) else found
-    if shortlist.target_size > size:
+    known = size if parts.preprocessor is None else parts.preprocessor.target.vocabulary_size
+    if shortlist.target_size > size or (parts.preprocessor and shortlist.target_size != known):
         raise ValueError(
             f"shortlist has candidates among {shortlist.target_size} ids, and this model's target "
-            f"vocabulary has {size}; it belongs to another model"
+            f"vocabulary has {known}; it belongs to another model"
         )
     parts.network.output.check_some_ids()
     return shortlist

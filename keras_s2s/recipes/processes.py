@@ -65,22 +65,31 @@ def check_agreement(facts: Mapping[str, Any], progress: Progress) -> None:
         progress: where it begins.
 
     Raises:
-        ConfigError: processes with other data, another recipe or other checkpoints.
+        ConfigError: processes with other data, another recipe or other checkpoints; it names what
+            differs.
     """
     if not _is_one_of_several():
         return
     import torch
     import torch.distributed as distributed
 
-    begins = [progress.first_epoch, progress.first_step]
-    content = json.dumps([facts, begins], sort_keys=True).encode()
-    own = torch.frombuffer(bytearray(hashlib.sha256(content).digest()), dtype=torch.uint8)
+    compared = {**facts, "checkpoint": [progress.first_epoch, progress.first_step]}
+    names = sorted(compared)  # the same in each process
+    contents = [json.dumps(compared[name], sort_keys=True).encode() for name in names]
+    digests = b"".join(hashlib.sha256(content).digest() for content in contents)
+    own = torch.frombuffer(bytearray(digests), dtype=torch.uint8).reshape(len(names), -1)
     all_of_them = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
     distributed.all_gather(all_of_them, own)
-    if any(not torch.equal(own, other) for other in all_of_them):
+    others = [
+        (rank, other) for rank, other in enumerate(all_of_them) if not torch.equal(own, other)
+    ]
+    if others:
+        rank, other = others[0]
+        differing = [name for name, a, b in zip(names, own, other, strict=True) if (a != b).any()]
         raise ConfigError(
-            "training.data_parallel: the processes read different data or checkpoints; give all of "
-            "them the same recipe, files and folder"
+            f"training.data_parallel: process {rank} differs from process "
+            f"{distributed.get_rank()} in {', '.join(differing)}; give all of them the same "
+            "recipe, files and folder"
         )
 
 

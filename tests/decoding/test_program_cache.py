@@ -113,6 +113,22 @@ def test_a_folder_that_cannot_be_made_keeps_nothing(told: Any, tmp_path: Path) -
     assert told(Config()) == {}
 
 
+def test_without_a_home_nothing_is_kept(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for the user of a container who is not among its users; XDG wants absolute paths."""
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert told(Config()) == {}
+
+
+def test_programs_of_somebody_else_are_not_run(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    assert told(Config()) == {}
+
+
 def test_folders_are_of_a_kind_of_processor(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

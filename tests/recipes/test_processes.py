@@ -108,3 +108,31 @@ def test_one_process_is_not_several(tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(ConfigError, match=message):
         run(tmp_path / "run", "training.data_parallel=2")
     assert not (tmp_path / "run").exists()
+
+
+def test_processes_that_differ_are_told_in_what(monkeypatch) -> None:
+    torch = pytest.importorskip("torch")
+    import torch.distributed as distributed
+
+    from keras_s2s.recipes import processes
+    from keras_s2s.recipes.progress import Progress
+
+    facts = [
+        {"data": {"train": "1"}, "recipe": {"a": 1}, "backend": "torch"},
+        {"data": {"train": "2"}, "recipe": {"a": 2}, "backend": "torch"},
+    ]
+    sent: list[Any] = []
+
+    def gather(into: list[Any], own: Any) -> None:
+        sent.append(own.clone())
+        for place, other in zip(into, [*sent, own], strict=False):
+            place.copy_(other)
+
+    monkeypatch.setattr(processes, "_is_one_of_several", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(distributed, "all_gather", gather)
+    processes.check_agreement(facts[0], Progress())
+    with pytest.raises(ConfigError, match="process 0 differs from process 1 in data, recipe; give"):
+        processes.check_agreement(facts[1], Progress())
+    assert len(sent) == 2 and torch.is_tensor(sent[0])

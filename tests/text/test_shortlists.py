@@ -91,7 +91,7 @@ def test_translations_are_learnt(tmp_path):
         np.testing.assert_array_equal(again.candidates(source), learnt.candidates(source))
     with pytest.raises(ValueError, match="there are none"):
         learn_shortlist([("", "")], preprocessor(eos=None), first=1)
-    with pytest.raises(ValueError, match="best=0 is too small"):
+    with pytest.raises(ValueError, match="best=0 must be a whole number of at least 1"):
         learn_shortlist(pairs, text, best=0)
 
 
@@ -210,6 +210,14 @@ def binary(offsets: list[int], ids: list[int], first: int = 2, **header: int) ->
         (b"w2 w3 much\n", "line 1: 'w2 w3 much'"),
         (b"x y 0.5\nv z 0.5\n", "none of its 3 lines has tokens of this model's vocab"),
         (b"w2\tw3\nw4 w5\n", "line 2: 'w4 w5' has no tab"),
+        (b"x y 0.5", "none of its 1 lines has tokens of this model's vocab"),
+        (b"w2 w3 nan\n", "line 1: 'w2 w3 nan'; expected .* a probability"),
+        (b"w2 w3 -0.5\n", "line 1: 'w2 w3 -0.5'"),
+        (b"x\tw3 w4\nw2\ty z\n", "none of its 3 lines has tokens of this model's vocab"),
+        (b"", "the file is empty"),
+        (b" \n\n", "the file is empty"),
+        (b"\x1f\x8b\x08", "unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
     ],
 )
 def test_broken_files_are_refused(content, message, tmp_path):
@@ -220,6 +228,36 @@ def test_broken_files_are_refused(content, message, tmp_path):
     assert str(path) in str(caught.value)
     with pytest.raises(ConfigError, match="no such file"):
         read_shortlist(tmp_path / "missing", preprocessor())
+    with pytest.raises(ConfigError, match="a folder stands here"):
+        read_shortlist(tmp_path, preprocessor())
+    with pytest.raises(ValueError, match="best=0 must be a whole number of at least 1"):
+        read_shortlist(path, preprocessor(), best=0)
+
+
+def test_files_of_other_systems_are_read(tmp_path):
+    """A mark at the beginning, and lines that end in two characters."""
+    text = "\tw5 w6\nw2\tw12 w13\nw2 w3\tw14\nw2 w3\tw15\n"
+    (tmp_path / "plain.txt").write_text(text)
+    (tmp_path / "other.txt").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    plain, other = (
+        read_shortlist(tmp_path / f"{n}.txt", preprocessor()) for n in ("plain", "other")
+    )
+    expected = [0, 1, 5, 6, 12, 13, 14, 15]
+    assert [each.candidates([2, 3]).tolist() for each in (plain, other)] == [expected, expected]
+
+
+def test_ids_that_cannot_be_are_refused():
+    for arrays, message in (
+        (([0, 1], [9], [0]), "targets of a shortlist has ids from 9 to 9"),
+        (([0, 1], [8], [-1]), "always of a shortlist has ids from -1"),
+        (([0, 2], [8], [0]), "offsets of a shortlist must ascend from 0 to its 1 targets"),
+        (([], [], []), "offsets of a shortlist must ascend"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Shortlist(*[np.array(each, "int64") for each in arrays], target_size=9)
+    table = Shortlist(*[np.array(each) for each in ([0, 1], [8], [0])], target_size=9, multiple=8)
+    # Of a prefix; a model may have more ids than its tokenizer.
+    assert table.candidates([0], more=[11]).tolist() == [*range(7), 8, 11]
 
 
 def test_files_changed_anywhere_are_refused_or_read(tmp_path):

@@ -21,19 +21,21 @@ def keep_programs() -> None:
 
     JAX's own settings come first: `JAX_COMPILATION_CACHE_DIR` names another folder, and
     `JAX_ENABLE_COMPILATION_CACHE=false` keeps nothing. The settings are those of the process, so
-    that later programs of other code are kept, too. A folder that cannot be written keeps nothing.
+    that later programs of other code are kept, too. Nothing is kept where there is no home folder,
+    or the folder cannot be written, or belongs to somebody else: its programs would be run.
     """
     import jax
 
     config = jax.config
     if config.jax_compilation_cache_dir is not None or not config.jax_enable_compilation_cache:
         return
-    folder = programs_folder(jax.default_backend())
     try:
+        folder = programs_folder(jax.default_backend())
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
+        is_ours = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+    except (OSError, RuntimeError):  # no home: a container's user without a name
         return
-    if not os.access(folder, os.W_OK):
+    if not is_ours or not os.access(folder, os.W_OK):
         return
     config.update("jax_compilation_cache_dir", str(folder))
     config.update("jax_persistent_cache_min_compile_time_secs", LEAST_SECONDS)
@@ -50,8 +52,13 @@ def programs_folder(platform_name: str) -> Path:
 
     Args:
         platform_name: JAX's name of the platform: `cpu`, `gpu` or `tpu`.
+
+    Raises:
+        RuntimeError: nothing says where the home folder is.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(home):  # XDG says that others do not count
+        home = str(Path.home() / ".cache")
     kind = f"{platform_name}-{_processor()}" if platform_name == "cpu" else platform_name
     return Path(home) / "keras_s2s" / "jax" / kind
 

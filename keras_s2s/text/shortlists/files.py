@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import defaultdict
 from collections.abc import Iterable
@@ -18,8 +19,10 @@ import numpy as np
 
 from keras_s2s.atomic_writing import write_atomically
 from keras_s2s.config import ConfigError
+from keras_s2s.config.file_errors import unreadable
+from keras_s2s.config.git_pointers import is_pointer, pointer_message
 from keras_s2s.text.preprocessor import Preprocessor
-from keras_s2s.text.shortlists.shortlist import MULTIPLE, Shortlist, from_lists
+from keras_s2s.text.shortlists.shortlist import MULTIPLE, Shortlist, check_numbers, from_lists
 from keras_s2s.text.tokenizer import Tokenizer
 
 MAGIC = 0xF11A48D5013417F5
@@ -49,19 +52,30 @@ def read_shortlist(
         best: of Marian's text form, most candidates of a source id.
 
     Raises:
-        ConfigError: a file of another form, that is damaged, or of other vocabularies.
+        ConfigError: a file of another form, that is damaged, empty, or of other vocabularies.
+        ValueError: `first` or `best` is no whole number, or too small.
     """
+    check_numbers(first=(first, 0), best=(best, 1))
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"{path}: no such file; expected a shortlist of Marian or CTranslate2")
-    if is_binary_shortlist(path):
-        return _read_binary(path, preprocessor)
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        if is_binary_shortlist(path):
+            return _read_binary(path, preprocessor)
+        if is_pointer(path):
+            raise ConfigError(pointer_message(path))
+        # Files of other systems begin with a mark, or have lines that end in two characters.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        raise ConfigError(unreadable(path, error)) from None
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{path}: neither text in UTF-8 (byte {error.start}) nor a binary shortlist of Marian"
+            f"{path}: neither text in UTF-8 (byte {error.start}) nor a binary shortlist of Marian; "
+            "if it is packed (.gz), unpack it"
         ) from None
+    if not any(line.strip() for line in lines):
+        raise ConfigError(f"{path}: the file is empty; expected a shortlist")
+    lines = [line.removesuffix("\r") for line in lines]
     if "\t" in next((line for line in lines if line), ""):
         return _read_map(path, lines, preprocessor)
     return _read_lexicon(path, lines, preprocessor, first, best)
@@ -95,9 +109,9 @@ def _read_binary(path: Path, preprocessor: Preprocessor) -> Shortlist:
             f"{path}: it has the target id {int(targets.max())}, but the vocabulary has {size}; it "
             "belongs to another model"
         )
+    always = np.arange(min(first, size), dtype="int32")
     return _marian(
-        Shortlist(offsets, targets.astype("int32"), np.arange(min(first, size), dtype="int32")),
-        preprocessor,
+        Shortlist(offsets, targets.astype("int32"), always, target_size=size), preprocessor
     )
 
 
@@ -132,6 +146,8 @@ def _read_lexicon(
         try:
             to, begin, weight = line.split(" ")
             probability = float(weight)
+            if not 0 <= probability < math.inf:
+                raise ValueError(weight)
         except ValueError:
             raise ConfigError(
                 f"{path}, line {number}: {line[:60]!r}; expected a target token, a source token "
@@ -154,7 +170,7 @@ def _read_lexicon(
 
 
 def _check_known(path: Path, known: int, lines: int) -> None:
-    if not known and lines > 1:
+    if not known:
         raise ConfigError(
             f"{path}: none of its {lines} lines has tokens of this model's vocabularies; it "
             "belongs to another model"
@@ -237,19 +253,18 @@ def _read_map(path: Path, lines: list[str], preprocessor: Preprocessor) -> Short
         if not tab:
             raise ConfigError(f"{path}, line {number}: {line[:60]!r} has no tab")
         ids = _ids(target, after)
-        if not before:
-            always.update(ids)
-            continue
-        tokens = before.split(" ")
+        tokens = before.split(" ") if before else []
         key = tuple(_ids(source, before))
         if len(key) < len(tokens):  # no source has it
             continue
-        known += 1
-        if len(key) == 1:
+        known += bool(ids)
+        if not key:
+            always.update(ids)
+        elif len(key) == 1:
             lists.setdefault(key[0], []).extend(ids)
         else:
-            phrases[key] = np.asarray(ids, "int32")
-    _check_known(path, known + bool(always), len(lines))
+            phrases[key] = np.union1d(phrases.get(key, []), ids).astype("int32")
+    _check_known(path, known, len(lines))
     size = target.vocabulary_size
     return from_lists(lists, always, phrases=phrases, target_size=size)
 

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 
 #: Marian's candidates of a batch are a multiple of this, since its products of integers need it.
 MULTIPLE = 8
+
+
+def check_numbers(**numbers: tuple[Any, int]) -> None:
+    """Raises an error for arguments that are no whole numbers, or are too small.
+
+    Args:
+        numbers: by the names of the arguments, each with the least that it may be.
+    """
+    for name, (value, least) in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            raise ValueError(
+                f"{name}={value!r} must be a whole number of at least {least} for a shortlist"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +58,27 @@ class Shortlist:
     multiple: int = 1
     first: int = 0
 
+    def __post_init__(self) -> None:
+        """Checks that each source id has a part of `targets`, and that all of them are ids.
+
+        Raises:
+            ValueError: it is not so.
+        """
+        borders = np.asarray(self.offsets)
+        ascending = len(borders) and borders[0] == 0 and borders[-1] == len(self.targets)
+        if not ascending or (np.diff(borders) < 0).any():
+            raise ValueError(
+                f"offsets of a shortlist must ascend from 0 to its {len(self.targets)} targets, "
+                f"got {borders[:8].tolist()}..."
+            )
+        for name in ("targets", "always"):
+            ids = np.asarray(getattr(self, name))
+            if len(ids) and not 0 <= ids.min() <= ids.max() < self.target_size:
+                raise ValueError(
+                    f"{name} of a shortlist has ids from {ids.min()} to {ids.max()}; expected "
+                    f"those of a vocabulary of target_size={self.target_size}"
+                )
+
     def __repr__(self) -> str:
         """Returns its sizes in a line."""
         return (
@@ -65,24 +102,30 @@ class Shortlist:
         Returns:
             int32, each id once, in ascending order.
         """
-        chosen = np.zeros(self.target_size, bool)
+        more = np.asarray(list(more), "int64")
+        # A model may have more ids than its tokenizer.
+        chosen = np.zeros(max(self.target_size, more.max(initial=-1) + 1), bool)
         chosen[self.always] = True
         ids = [int(i) for i in dict.fromkeys(source)]
         for i in ids:
             chosen[self.of(i)] = True
             if self.shared and i < self.target_size:
                 chosen[i] = True
-        for length in sorted({len(phrase) for phrase in self.phrases}):
+        for length in self._phrase_lengths:
             for begin in range(len(source) - length + 1):
                 found = self.phrases.get(tuple(int(i) for i in source[begin : begin + length]))
                 if found is not None:
                     chosen[found] = True
         lacking = -int(chosen.sum()) % self.multiple
         if lacking:
-            rest = self.first + np.flatnonzero(~chosen[self.first :])
+            rest = self.first + np.flatnonzero(~chosen[self.first : self.target_size])
             chosen[rest[:lacking]] = True
-        chosen[list(more)] = True
+        chosen[more] = True
         return np.flatnonzero(chosen).astype("int32")
+
+    @functools.cached_property
+    def _phrase_lengths(self) -> list[int]:
+        return sorted({len(phrase) for phrase in self.phrases})
 
     def renumbered(self, source: Mapping[int, int], target: Mapping[int, int]) -> Shortlist:
         """Returns the shortlist of a model with a part of the ids.

@@ -8,12 +8,13 @@ word, each of them alike. Expectation maximisation finds these distributions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.shortlists.files import BEST, FIRST
-from keras_s2s.text.shortlists.shortlist import MULTIPLE, Shortlist
+from keras_s2s.text.shortlists.shortlist import MULTIPLE, Shortlist, check_numbers
 
 #: Pairs of a source and a target position that are counted at a time.
 BLOCK = 2**21
@@ -42,7 +43,7 @@ def learn_shortlist(
         iterations: steps of expectation maximisation.
 
     Raises:
-        ValueError: no pairs, or numbers that are too small.
+        ValueError: no pairs, one that is no pair of texts, or numbers that are too small.
 
     Example:
         >>> pairs = [("ein Hund", "a dog"), ("ein Mann", "a man")]
@@ -50,12 +51,12 @@ def learn_shortlist(
         >>> shortlist.candidates(model.preprocessor.encode_source(["ein Hund"])[0]).dtype
         dtype('int32')
     """
-    for name, value in (("first", first), ("best", best), ("iterations", iterations)):
-        if value < (0 if name == "first" else 1):
-            raise ValueError(f"{name}={value} is too small for a shortlist")
+    check_numbers(first=(first, 0), best=(best, 1), iterations=(iterations, 1))
     sources, targets = _encoded(pairs, preprocessor)
     if not sources:
-        raise ValueError("a shortlist is learnt from pairs of texts, and there are none")
+        raise ValueError(
+            "a shortlist is learnt from pairs of texts, and there are none without a blank side"
+        )
     size = preprocessor.target.vocabulary_size
     known, ids, probabilities = translation_table(sources, targets, iterations)
     # Likeliest first; of equal ones, the lower id.
@@ -82,10 +83,11 @@ def learn_shortlist(
 def _encoded(
     pairs: Iterable[tuple[str, str]], preprocessor: Preprocessor
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Returns the ids of both sides, without pairs of which one is empty."""
+    """Returns the ids of both sides, without pairs of which one side is blank."""
     sources: list[list[int]] = []
     targets: list[list[int]] = []
-    texts = list(pairs)
+    texts = [_pair(i, pair) for i, pair in enumerate(pairs)]
+    texts = [(source, target) for source, target in texts if source.strip() and target.strip()]
     for begin in range(0, len(texts), TEXTS):
         part = texts[begin : begin + TEXTS]
         for source, target in zip(
@@ -93,10 +95,15 @@ def _encoded(
             preprocessor.encode_target([target for _, target in part]),
             strict=True,
         ):
-            if source and target:
-                sources.append(list(source))
-                targets.append(list(target))
+            sources.append(list(source))
+            targets.append(list(target))
     return sources, targets
+
+
+def _pair(number: int, pair: Any) -> tuple[str, str]:
+    if isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(x, str) for x in pair):
+        return pair[0], pair[1]
+    raise ValueError(f"pair {number} is {pair!r:.60}; expected a text and its translation")
 
 
 def translation_table(
