@@ -7,8 +7,10 @@ from typing import Any
 import keras
 
 from keras_s2s.config import ArchitectureConfig
-from keras_s2s.training.losses.loss import TokenCrossEntropy, as_token_loss
-from keras_s2s.training.losses.metrics import Perplexity, TokenAccuracy, as_token_metrics
+from keras_s2s.training.losses.given_losses import as_token_loss
+from keras_s2s.training.losses.given_metrics import as_token_metrics
+from keras_s2s.training.losses.loss import TokenCrossEntropy
+from keras_s2s.training.losses.metrics import Perplexity, TokenAccuracy
 
 #: Why a model with recurrent layers is not compiled for training, by backend.
 _LOOPS_NOT_COMPILED = {

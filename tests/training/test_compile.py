@@ -13,8 +13,10 @@ from keras import ops
 from small_models import make_model, shrunken_preset, slow_where_compiled
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.training.losses.loss import TokenCrossEntropy, as_token_loss
-from keras_s2s.training.losses.metrics import Perplexity, TokenAccuracy, as_token_metrics
+from keras_s2s.training.losses.given_losses import as_token_loss
+from keras_s2s.training.losses.given_metrics import as_token_metrics
+from keras_s2s.training.losses.loss import TokenCrossEntropy
+from keras_s2s.training.losses.metrics import Perplexity, TokenAccuracy
 
 RNG = np.random.default_rng(5)
 LOGITS = RNG.normal(size=(3, 4, 7)).astype("float32") * 3
