@@ -36,8 +36,8 @@ from keras_s2s.network_size import refuse_beyond_memory
 from keras_s2s.options.compute_types import ComputeType
 from keras_s2s.options.descriptions import describes_options
 from keras_s2s.preset_changes import (
-    changed,
     from_description,
+    with_changes,
     with_preprocessor,
     with_trained_bias,
 )
@@ -182,7 +182,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel, ScoringModel):
                     "architecture= changes the network, so that the folder's weights no longer "
                     "fit; pass load_weights=False with it"
                 )
-            config = changed(
+            config = with_changes(
                 found.config,
                 architecture or {},
                 preprocessor if found.adopts or architecture else None,

@@ -21,7 +21,7 @@ from keras_s2s.text.pretrained.base import encoded_size
 from keras_s2s.text.special_tokens import SPECIAL_TOKENS
 
 
-def changed(
+def with_changes(
     config: PresetConfig,
     architecture: Mapping[str, Any],
     preprocessor: Preprocessor | None,

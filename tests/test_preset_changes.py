@@ -8,7 +8,7 @@ import pytest
 
 from keras_s2s.catalog import load_preset
 from keras_s2s.config import ConfigError
-from keras_s2s.preset_changes import changed, from_description, with_preprocessor
+from keras_s2s.preset_changes import from_description, with_changes, with_preprocessor
 from keras_s2s.text import Preprocessor
 
 SIDE = {"type": "recurrent", "cell": "gru", "hidden_dim": 8}
@@ -22,7 +22,7 @@ ARCHITECTURE = {
 
 def test_differences_win_and_the_declared_count_goes():
     base = load_preset("gru_bahdanau")
-    config = changed(base, {"shared": {"hidden_dim": 8}}, None, origin="gru_bahdanau")
+    config = with_changes(base, {"shared": {"hidden_dim": 8}}, None, origin="gru_bahdanau")
     assert config.architecture.encoder.hidden_dim == config.architecture.decoder.hidden_dim == 8
     assert config.architecture.encoder.bidirectional
     assert (base.parameters is None, config.parameters is None) == (False, True)
@@ -31,17 +31,17 @@ def test_differences_win_and_the_declared_count_goes():
 def test_a_side_of_another_type_has_what_both_types_have():
     base = load_preset("transformer_tiny")
     change = {"decoder": {"type": "ssru", "num_layers": 2}}
-    found = changed(base, change, None, origin="transformer_tiny").architecture
+    found = with_changes(base, change, None, origin="transformer_tiny").architecture
     assert (found.decoder.type, found.decoder.num_layers) == ("ssru", 2)
     for name in ("hidden_dim", "intermediate_dim", "num_heads", "norm_order", "dropout"):
         assert getattr(found.decoder, name) == getattr(base.architecture.decoder, name)
     assert found.encoder == base.architecture.encoder
     # What the other type does not have is no secret.
-    with_ones = changed(
+    with_ones = with_changes(
         base, {"decoder": {"relative_positions": {"num_buckets": 4}}}, None, origin="x"
     )
     with pytest.raises(ConfigError, match=r"architecture\.decoder\.\w+: unknown key"):
-        changed(with_ones, {"decoder": {"type": "recurrent", "cell": "gru"}}, None, origin="x")
+        with_changes(with_ones, {"decoder": {"type": "recurrent", "cell": "gru"}}, None, origin="x")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_side_of_another_type_has_what_both_types_have():
 )
 def test_wrong_differences(architecture, line):
     with pytest.raises(ConfigError) as error:
-        changed(load_preset("gru_bahdanau"), architecture, None, origin="gru_bahdanau")
+        with_changes(load_preset("gru_bahdanau"), architecture, None, origin="gru_bahdanau")
     first, only = str(error.value).splitlines()
     assert first.startswith("gru_bahdanau: ")
     assert only.startswith(f"  {line}")

@@ -11,7 +11,7 @@ from keras_s2s.checkpoints.load_report import LoadReport
 from keras_s2s.checkpoints.savable_model import SavableModel
 from keras_s2s.checkpoints.warm_start import EncoderDecoder, warm_start
 from keras_s2s.config import GenerationConfig
-from keras_s2s.preset_changes import changed
+from keras_s2s.preset_changes import with_changes
 from keras_s2s.text.preprocessor import Preprocessor
 
 
@@ -115,7 +115,7 @@ class WarmStartedModel(SavableModel):
         name: str,
     ) -> Self:
         """Makes a model of two halves, and loads or draws their weights."""
-        config = changed(found.config, {}, None, origin=found.name, generation=generation)
+        config = with_changes(found.config, {}, None, origin=found.name, generation=generation)
         text = preprocessor or found.preprocessor
         model = cls(config, text, dtype=dtype, initialize=False, name=name)
         model.load_report = found.load(model.weights, strict=strict)

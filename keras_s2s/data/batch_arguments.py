@@ -13,7 +13,7 @@ from keras_s2s.data.examples.sampled_pairs import SampledPairs, check_sampling, 
 from keras_s2s.data.objectives.drawn_pairs import DrawnPairs, encode_texts
 from keras_s2s.data.objectives.objective import Objective, as_objective
 from keras_s2s.layers.contracts import Frontend
-from keras_s2s.text.tables import pairs_of
+from keras_s2s.text.data_frames import pairs_of
 
 if TYPE_CHECKING:
     from keras_s2s.text.preprocessor import Preprocessor

@@ -24,8 +24,8 @@ from keras_s2s.samplers.phrases import Constraints
 from keras_s2s.samplers.resolve import for_streams, refuse_to_stream
 from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.text.languages import Language
-from keras_s2s.text.pieces import text_pieces
 from keras_s2s.text.preprocessor import Preprocessor
+from keras_s2s.text.streaming import text_pieces
 from keras_s2s.text.truncation import Overlong
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from keras_s2s.config import SpecialIds, TextConfig, TokenizerKind
+from keras_s2s.text.data_frames import pairs_of
 from keras_s2s.text.id_rows import id_row, id_rows, surround, without_special
 from keras_s2s.text.languages import (
     Language,
@@ -20,7 +21,6 @@ from keras_s2s.text.languages import (
 from keras_s2s.text.preprocessor_checks import apart_from_languages, check_languages, check_side
 from keras_s2s.text.preprocessor_training import text_config, train_side
 from keras_s2s.text.registry import load_tokenizer
-from keras_s2s.text.tables import pairs_of
 from keras_s2s.text.tokenizer import Tokenizer, check_texts, description_path
 from keras_s2s.text.trained.trainer import train_tokenizer
 from keras_s2s.text.truncation import Overlong, Side, fitting

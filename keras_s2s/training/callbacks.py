@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from keras_s2s.text.tables import pairs_of
+from keras_s2s.text.data_frames import pairs_of
 from keras_s2s.text_metrics.corpus_metrics import TextMetrics, check_metrics, first_hypotheses
 from keras_s2s.text_metrics.target_language import target_language
 

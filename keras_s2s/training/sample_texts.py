@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from keras_s2s.text.tables import pairs_of
+from keras_s2s.text.data_frames import pairs_of
 from keras_s2s.text_metrics.corpus_metrics import first_hypotheses
 from keras_s2s.training.event_files import EventFile
 

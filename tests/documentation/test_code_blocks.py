@@ -22,7 +22,7 @@ from small_models import COMPILES
 
 from keras_s2s.catalog import load_preset
 from keras_s2s.config import DataConfig, DistillationConfig, TextConfig, TrainingConfig
-from keras_s2s.preset_changes import changed
+from keras_s2s.preset_changes import with_changes
 from keras_s2s.recipes.runner import load_splits
 
 sybil = pytest.importorskip("sybil")
@@ -127,7 +127,7 @@ class Page:
         parts = yaml.safe_load(text)
         if "model" in parts:
             preset, architecture = load_preset(parts.pop("model")), parts.pop("architecture", {})
-            changed(preset, architecture, None, origin="the page")
+            with_changes(preset, architecture, None, origin="the page")
         kinds = {
             "data": DataConfig,
             "distillation": DistillationConfig,

@@ -19,7 +19,7 @@ from keras_s2s.data.examples.given_pairs import ids_of_pairs
 from keras_s2s.data.examples.ragged import RaggedArrays, RaggedIds
 from keras_s2s.data.teacher_forcing import start_may_be_label
 from keras_s2s.layers.contracts import Frontend, SourceInput
-from keras_s2s.text.tables import pairs_of
+from keras_s2s.text.data_frames import pairs_of
 from keras_s2s.text.truncation import Overlong, Side, truncated
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.files.delimited import QuoteReport, delimited_pairs
 from keras_s2s.data.files.text_files import text_lines
-from keras_s2s.text.tables import is_table, pair_columns, table_rows
+from keras_s2s.text.data_frames import is_table, pair_columns, table_rows
 
 logger = logging.getLogger(__name__)
 

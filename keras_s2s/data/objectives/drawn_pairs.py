@@ -20,7 +20,7 @@ from keras_s2s.data.examples.ragged import RaggedIds
 from keras_s2s.data.files.pairs import is_blank
 from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.layers.frontends import TOKEN_IDS
-from keras_s2s.text.tables import texts_of
+from keras_s2s.text.data_frames import texts_of
 
 if TYPE_CHECKING:
     from keras_s2s.text.preprocessor import Preprocessor

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from keras_s2s.config import ConfigError, LanguagesConfig
+from keras_s2s.text.data_frames import is_table, pairs_of
 from keras_s2s.text.languages import language_id
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.pretrained.base import PretrainedTokenizer
 from keras_s2s.text.pretrained.marian import MarianTokenizer
-from keras_s2s.text.tables import is_table, pairs_of
 from keras_s2s.text.tokenizer import Tokenizer, check_texts
 from keras_s2s.text.trimming.registry import trimmer_of
 from keras_s2s.text.trimming.trimmer import NewIds, Side, Trimmer

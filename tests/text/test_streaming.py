@@ -18,10 +18,10 @@ from text.test_pretrained_tokenizers import CASES
 from text_samples import SAMPLES
 
 from keras_s2s.text import Tokenizer
-from keras_s2s.text.pieces import text_pieces
 from keras_s2s.text.pretrained.auto import load_pretrained_tokenizers
 from keras_s2s.text.pretrained.base import tidy_spaces
 from keras_s2s.text.stable_prefix import settled_spaces
+from keras_s2s.text.streaming import text_pieces
 from keras_s2s.text.trained.wordpiece import detokenize
 
 REAL = [

@@ -1,4 +1,4 @@
-"""Reads rows of a table in memory (a DataFrame of pandas or Polars).
+"""Reads rows of a DataFrame of pandas or Polars, a table in memory.
 
 Tables are recognised by their methods: neither library is imported. Iterating over a table itself
 gives the names of its columns.
