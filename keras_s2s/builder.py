@@ -1,6 +1,8 @@
 """Builds a network from its configuration, with Keras' functional API.
 
-The registries are explicit: a new kind of encoder or decoder is a class and a line here.
+`build_network` makes the layers that an `ArchitectureConfig` describes, `functional_graph` calls
+them on symbolic inputs, which is the graph of the public model (`model.py`). The registries are
+explicit: a new kind of encoder or decoder is a class and a line here.
 """
 
 from __future__ import annotations

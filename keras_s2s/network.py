@@ -2,7 +2,8 @@
 
 A network is a plain object that holds Keras layers. `logits` on symbolic inputs is the functional
 training graph; `encode`, `init_state` and `step` on tensors are used for generation. Both use the
-same layers.
+same layers. `step` calls them through `layers/kernels/operations.py`, so that a generation can put
+faster operations in the place of Keras' `__call__`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Changes the architecture, vocabulary or defaults of a preset."""
+"""Changes the architecture, vocabulary or defaults of a preset.
+
+`Seq2SeqLM` calls these between reading a configuration (`checkpoints/sources.py`, or a description
+that the caller gives) and building the network: with a preprocessor a preset gets the sizes and
+special ids of its tokenizers.
+"""
 
 from __future__ import annotations
 

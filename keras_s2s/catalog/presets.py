@@ -1,4 +1,9 @@
-"""Reads presets of the zoo, merged with everything they are based on."""
+"""Reads presets of the zoo, merged with everything they are based on.
+
+`load_preset` returns a validated `PresetConfig` (`config/preset.py`), from which `builder.py` makes
+a network. `from_preset` comes here by `checkpoints/sources.py`, where its argument is a name of the
+zoo or a YAML file.
+"""
 
 from __future__ import annotations
 

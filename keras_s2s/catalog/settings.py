@@ -1,4 +1,10 @@
-"""Merges layers of settings, and keeps which file each setting came from."""
+"""Merges layers of settings, and keeps which file each setting came from.
+
+A layer is what one YAML file says; its `base:` is the layer below it. `collect_over_bases` walks
+down, and then merges from the bottom up (`overlay`, a merge in which `architecture.shared` stands
+for both sides). Nothing is validated before `Settings.read`, which names file and key in errors.
+`presets.py` and `recipes.py` are what others call.
+"""
 
 from __future__ import annotations
 

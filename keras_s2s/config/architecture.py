@@ -1,4 +1,8 @@
-"""Configuration of a network's architecture: embeddings, encoder, bridge, decoder, output."""
+"""Configuration of a network's architecture: embeddings, encoder, bridge, decoder, output.
+
+What a YAML file may say under `architecture:`. The settings of the parts are in `config/parts/`;
+here they are put together, and checked to fit each other. `builder.py` makes layers of them.
+"""
 
 from __future__ import annotations
 

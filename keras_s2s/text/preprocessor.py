@@ -1,4 +1,10 @@
-"""The preprocessor: encodes sources and targets as ids, and decodes generated ids to text."""
+"""The preprocessor: encodes sources and targets as ids, and decodes generated ids to text.
+
+A tokenizer (`tokenizer.py` is the base class) makes ids of a text alone; the preprocessor holds one
+for each side, and puts the special ids of `config/ids.py` around them: BOS, EOS, languages.
+Training reads texts through it in `data/examples/given_pairs.py`, generation in
+`decoding/read_sources.py`. Decoder inputs are made later (`data/teacher_forcing.py`).
+"""
 
 from __future__ import annotations
 
