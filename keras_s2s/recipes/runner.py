@@ -1,11 +1,14 @@
-"""Runs a recipe: reads data, trains a model, keeps the best epoch and measures it."""
+"""Runs a recipe: reads data, trains a model, keeps the best epoch and measures it.
+
+`_Run.run` has the phases in their order. What a recipe may say is `config/recipe.py`; the callbacks
+that save, log and stop are put together in `run_callbacks.py`.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -14,12 +17,7 @@ import keras
 import yaml
 
 from keras_s2s.catalog import load_recipe
-from keras_s2s.config import GENERATION_MONITORS, RecipeConfig
-from keras_s2s.data.batches import Batches
-from keras_s2s.data.checks.model_limits import ModelLimits
-from keras_s2s.data.examples.sampled_pairs import check_sampling
-from keras_s2s.recipes.checkpoints.averaging import LastEpochs
-from keras_s2s.recipes.checkpoints.checkpointing import Checkpointing
+from keras_s2s.config import RecipeConfig
 from keras_s2s.recipes.checkpoints.identity import (
     check_same_run,
     data_fingerprint,
@@ -29,7 +27,7 @@ from keras_s2s.recipes.checkpoints.identity import (
 )
 from keras_s2s.recipes.checkpoints.resuming import find_checkpoint, fit_from, restore, started_with
 from keras_s2s.recipes.compiling import compile_by, devices_of
-from keras_s2s.recipes.data import check_sources, load_splits, make_objective
+from keras_s2s.recipes.data import load_splits
 from keras_s2s.recipes.distillation import Lesson, distilled
 from keras_s2s.recipes.interruption import how_to_go_on, what_is_kept
 from keras_s2s.recipes.measuring import measure, measure_objective
@@ -39,27 +37,20 @@ from keras_s2s.recipes.processes import (
     follows,
     leader_first,
     quiet_where_it_follows,
-    together,
     train_along,
 )
 from keras_s2s.recipes.progress import Progress, planned_epochs
-from keras_s2s.recipes.records.metrics_log import MetricsLog
 from keras_s2s.recipes.records.pictures import can_draw, draw
 from keras_s2s.recipes.records.provenance import piece, run_facts, versions
 from keras_s2s.recipes.records.run_folder import RECIPE_FILE, RESULTS_FILE, RunFolder, is_complete
 from keras_s2s.recipes.records.summary import print_summary
-from keras_s2s.recipes.records.tensorboard import check_tensorboard, tensorboard_callbacks
+from keras_s2s.recipes.records.tensorboard import check_tensorboard
+from keras_s2s.recipes.run_callbacks import RunCallbacks, run_callbacks
+from keras_s2s.recipes.run_data import RunData, check_limits, make_batches
 from keras_s2s.recipes.warm_start import in_languages, tuned, warm_started
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text_metrics.corpus_metrics import check_metrics
-from keras_s2s.training.callbacks import (
-    GenerationMetrics,
-    Patience,
-    ProgressBar,
-    SaveBest,
-    TimeLimit,
-)
-from keras_s2s.training.optimizers.moving_average import AverageIn
+from keras_s2s.training.callbacks import SaveBest
 
 if TYPE_CHECKING:
     from keras_s2s.model import Seq2SeqLM
@@ -114,295 +105,310 @@ def run_recipe(
         return {} if follows(recipe) else _completed(recipe, folder.directory, results)
     try:
         with quiet_where_it_follows(recipe), devices_of(recipe):
-            return _run(recipe, folder, make_model, warm_start, results, overwrite, resume)
+            run = _Run(
+                recipe,
+                folder,
+                make_model,
+                warm_start,
+                results,
+                overwrite=overwrite,
+                resume=resume,
+            )
+            return run.run()
     finally:
         folder.leave()
 
 
-def _run(
-    recipe: RecipeConfig,
-    folder: RunFolder,
-    make_model: Callable[..., Any],
-    warm_start: Callable[..., Any] | None,
-    results: TextIO,
-    overwrite: bool,
-    resume: bool,
-) -> dict[str, Any]:
-    directory = folder.directory
-    training = recipe.training
-    checkpoint = find_checkpoint(folder) if resume else None
-    then = started_with(checkpoint)
-    progress = Progress(then)
-    has_plots = can_draw()
-    if not has_plots:
-        logger.warning("no pictures will be drawn: pip install matplotlib (keras_s2s[plot])")
+class _Run:
+    """One run of a recipe; each method is a phase of it, in the order in which they come.
 
-    # Before hours of training: metrics that cannot be measured here are an error.
-    check_metrics(recipe.metrics, bleu_tokenize=recipe.evaluation.bleu_tokenize)
-    if training.tensorboard is not None:
-        check_tensorboard(training.tensorboard)
+    Args:
+        recipe, make_model, warm_start, results, overwrite: as of `run_recipe`.
+        folder: of the run.
+        resume: go on from the folder's latest checkpoint.
+    """
 
-    keras.utils.set_random_seed(training.seed)
-    if training.dtype is not None:
-        keras.config.set_dtype_policy(training.dtype)
-    same: dict[str, Any] = {"recipe": recipe_facts(recipe), **environment_facts()}
-    if checkpoint is not None:
-        check_same_run(then, same, directory)  # before much is read
+    def __init__(
+        self,
+        recipe: RecipeConfig,
+        folder: RunFolder,
+        make_model: Callable[..., Any],
+        warm_start: Callable[..., Any] | None,
+        results: TextIO,
+        *,
+        overwrite: bool,
+        resume: bool,
+    ) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.make_model = make_model
+        self.warm_start = warm_start
+        self.results = results
+        self.overwrite = overwrite
+        self.checkpoint = find_checkpoint(folder) if resume else None
+        self.then = started_with(self.checkpoint)
+        self.progress = Progress(self.then)
+        self.has_plots = can_draw()
+        #: What makes two runs the same one.
+        self.same: dict[str, Any] = {}
 
-    splits = load_splits(recipe.data, training.seed)
-    lesson: Lesson | None = None
-    if recipe.distillation is not None:
-        with leader_first(recipe):
-            lesson = distilled(recipe, splits["train"], directory, make_model, overwrite=overwrite)
-        splits["train"] = lesson.pairs
-    train, validation = splits["train"], splits["validation"]
-    what = "pairs" if recipe.data.objective is None else "texts"
-    logger.info("%s", ", ".join(f"{name}: {len(split):,} {what}" for name, split in splits.items()))
-    model = None
-    if recipe.warm_start is not None:
-        model = warm_started(recipe.warm_start, recipe, warm_start)
-    elif recipe.is_tuned:
-        model = tuned(recipe, make_model)
-    if model is not None:
-        in_languages(model, recipe.src_lang, recipe.tgt_lang)
-        preprocessor = model.preprocessor
-    elif lesson is not None and recipe.has_teacher_tokenizer:
-        preprocessor = lesson.preprocessor
-    else:
+    def run(self) -> dict[str, Any]:
+        """Returns what `results.json` holds; see `run_recipe`."""
+        recipe, progress = self.recipe, self.progress
+        self._check_measures()
+        self._set_up()
+        splits, lesson = self._read()
+        model, preprocessor = self._pretrained(splits["train"], lesson)
+        self._check_same(
+            data=data_fingerprint(splits), tokenizer=tokenizer_fingerprint(preprocessor)
+        )
+        data = make_batches(recipe, splits, preprocessor)
+        if model is None:
+            model = self._new_model(preprocessor)
+        check_limits(recipe, model, data)
+        epochs = planned_epochs(recipe.training, len(data.train))
+        notes = self._compile(model, len(data.train), epochs)
+        check_agreement(self.same, progress)
+        if follows(recipe):
+            train_along(model, data.train, progress, epochs, self.checkpoint)
+            return {}
+        callbacks = self._begin(model, data, epochs)
+        self._train(model, data, epochs, callbacks)
+        averaged = self._average(model, data, callbacks)
+        seconds = progress.elapsed()
+        model, metrics, samples = self._measure(data)
+        report = {
+            "recipe": recipe.description,
+            "model": recipe.start,
+            "parameters": model.count_params(),
+            "training": notes,
+            "backend": keras.backend.backend(),
+            "versions": versions(),
+            "best_epoch": (callbacks.keeper.best_epoch or 0) + 1,
+            "epochs": len(progress.history["loss"]),
+            **({"average": averaged} if averaged else {}),
+            **({} if lesson is None else {"distillation": lesson.report}),
+            "training_seconds": round(seconds, 1),
+            "seconds": round(progress.elapsed(), 1),
+            "test_pairs": len(splits["test"]),
+            "metrics": metrics,
+            "history": progress.history,
+        }
+        self._write(model, data, report, samples)
+        return report
+
+    # ------------------------------------------------------------------ before training
+
+    def _check_measures(self) -> None:
+        """Checks, before hours of training, that what the recipe asks for can be measured here."""
+        recipe = self.recipe
+        if not self.has_plots:
+            logger.warning("no pictures will be drawn: pip install matplotlib (keras_s2s[plot])")
+        check_metrics(recipe.metrics, bleu_tokenize=recipe.evaluation.bleu_tokenize)
+        if recipe.training.tensorboard is not None:
+            check_tensorboard(recipe.training.tensorboard)
+
+    def _set_up(self) -> None:
+        """Sets seed and precision; a run that goes on must have the same recipe and backend."""
+        training = self.recipe.training
+        keras.utils.set_random_seed(training.seed)
+        if training.dtype is not None:
+            keras.config.set_dtype_policy(training.dtype)
+        self._check_same(recipe=recipe_facts(self.recipe), **environment_facts())
+
+    def _check_same(self, **facts: Any) -> None:
+        """Adds facts about this run, which those of the checkpoint must equal."""
+        self.same |= facts
+        if self.checkpoint is not None:
+            check_same_run(self.then, self.same, self.folder.directory)
+
+    def _read(self) -> tuple[dict[str, Any], Lesson | None]:
+        """Returns the splits, and what a teacher has generated for them."""
+        recipe = self.recipe
+        splits = load_splits(recipe.data, recipe.training.seed)
+        lesson: Lesson | None = None
+        if recipe.distillation is not None:
+            with leader_first(recipe):
+                lesson = distilled(
+                    recipe,
+                    splits["train"],
+                    self.folder.directory,
+                    self.make_model,
+                    overwrite=self.overwrite,
+                )
+            splits["train"] = lesson.pairs
+        what = "pairs" if recipe.data.objective is None else "texts"
+        sizes = (f"{name}: {len(split):,} {what}" for name, split in splits.items())
+        logger.info("%s", ", ".join(sizes))
+        return splits, lesson
+
+    def _pretrained(self, train: Any, lesson: Lesson | None) -> tuple[Any, Preprocessor]:
+        """Returns the model of a recipe that tunes one, else None; and the preprocessor, its own,
+        that of the teacher, or one that is trained on the data.
+        """
+        recipe = self.recipe
+        model = None
+        if recipe.warm_start is not None:
+            model = warm_started(recipe.warm_start, recipe, self.warm_start)
+        elif recipe.is_tuned:
+            model = tuned(recipe, self.make_model)
+        if model is not None:
+            in_languages(model, recipe.src_lang, recipe.tgt_lang)
+            return model, model.preprocessor
+        if lesson is not None and recipe.has_teacher_tokenizer:
+            return None, lesson.preprocessor
         assert recipe.text is not None
-        preprocessor = Preprocessor.train(train, recipe.text)
-    same |= {"data": data_fingerprint(splits), "tokenizer": tokenizer_fingerprint(preprocessor)}
-    if checkpoint is not None:
-        check_same_run(then, same, directory)
-    options: dict[str, Any] = {
-        "objective": make_objective(recipe.data.objective),
-        "seed": training.seed,
-        "batch_size": training.batch_size,
-        "batch_unit": training.batch_unit,
-        "max_source_length": recipe.data.max_source_length,
-        "max_target_length": recipe.data.max_target_length,
-        "overlong": recipe.data.overlong,
-        "row_multiple": training.data_parallel,
-    }
-    if training.subword_sampling is not None:
-        where = "training.subword_sampling"
-        check_sampling(training.subword_sampling, preprocessor, where=where)
-    batches = Batches(
-        train,
-        preprocessor,
-        num_buckets=training.num_buckets,
-        subword_sampling=training.subword_sampling,
-        **options,
-    )
-    logger.info("%s", batches.describe())
-    checks = Batches(
-        validation,
-        preprocessor,
-        num_buckets=min(2, training.num_buckets),
-        shuffle=False,
-        **options,
-    )
+        return None, Preprocessor.train(train, recipe.text)
 
-    if model is None:
-        model = make_model(
+    def _new_model(self, preprocessor: Preprocessor) -> Any:
+        recipe = self.recipe
+        return self.make_model(
             recipe.model,
             load_weights=False,
             preprocessor=preprocessor,
             architecture=recipe.architecture,
             generation=recipe.generation,
         )
-    # Now, and not after hours of training.
-    limits = ModelLimits.of(model.preset.architecture, model.network.frontend)
-    batches.check_limits(limits, "data.train")
-    checks.check_limits(limits, "data.validation")
-    generating: dict[str, Any] = {}
-    tests = None
-    if recipe.data.objective is not None:
-        tests = Batches(splits["test"], preprocessor, num_buckets=2, shuffle=False, **options)
-        tests.check_limits(limits, "data.test")
-    elif recipe.data.overlong == "truncate":
-        generating["overlong"] = "truncate"
-    else:
-        read = ["test", *(["validation"] if training.monitor in GENERATION_MONITORS else [])]
-        for name in read:
-            check_sources(splits[name], preprocessor, limits, f"data.{name}")
 
-    epochs = planned_epochs(training, len(batches))
-    total_steps = len(batches) * epochs
-    notes = compile_by(training, model, total_steps)
-    logger.info(
-        "%s: %s parameters, %d steps of %d epochs on %s",
-        recipe.start,
-        f"{model.count_params():,}",
-        total_steps,
-        epochs,
-        keras.backend.backend(),
-    )
-    for note in notes:
-        logger.info("%s", note)
-
-    check_agreement(same, progress)
-    if follows(recipe):
-        train_along(model, batches, progress, epochs, checkpoint)
-        return {}
-
-    def save(trained: Seq2SeqLM) -> None:
-        folder.save(trained.save_to_preset, _as_yaml(recipe))
-
-    keeper = SaveBest(save, training.monitor)
-    callbacks: list[Any] = []
-    if checkpoint is None:
-        folder.begin()
-    else:
-        callbacks += restore(checkpoint, model, keeper, folder)
-    pieces = [*then.get("pieces", []), piece(progress)]
-    folder.describe(_as_yaml(recipe), run_facts(training.seed, pieces))
-    moving = None if training.ema is None else AverageIn()
-    if moving is not None:
-        callbacks.append(moving)  # for all that follows, up to `moving.out`
-    measured: GenerationMetrics | None = None
-    if training.monitor in GENERATION_MONITORS:
-        metric = GENERATION_MONITORS[training.monitor]
-        bleu_tokenize = recipe.evaluation.bleu_tokenize if metric == "bleu" else None
-        measured = GenerationMetrics(
-            validation,
-            [metric],
-            tgt_lang=recipe.evaluation.tgt_lang,
-            bleu_tokenize=bleu_tokenize,
-            **generating,
+    def _compile(self, model: Any, steps: int, epochs: int) -> list[str]:
+        """Compiles the model, and returns remarks on how it is trained."""
+        notes = compile_by(self.recipe.training, model, steps * epochs)
+        logger.info(
+            "%s: %s parameters, %d steps of %d epochs on %s",
+            self.recipe.start,
+            f"{model.count_params():,}",
+            steps * epochs,
+            epochs,
+            keras.backend.backend(),
         )
-        callbacks.append(measured)
-    board: list[Any] = []
-    if training.tensorboard is not None:
-        shown, board = tensorboard_callbacks(
-            training.tensorboard, model, validation, directory, **generating
+        for note in notes:
+            logger.info("%s", note)
+        return notes
+
+    # ------------------------------------------------------------------ training
+
+    def _begin(self, model: Any, data: RunData, epochs: int) -> RunCallbacks:
+        """Begins the run folder, or puts the state of the checkpoint back; returns the callbacks of
+        the run.
+        """
+        keeper = SaveBest(self._save, self.recipe.training.monitor)
+        restored: list[Any] = []
+        if self.checkpoint is None:
+            self.folder.begin()
+        else:
+            restored = restore(self.checkpoint, model, keeper, self.folder)
+        pieces = [*self.then.get("pieces", []), piece(self.progress)]
+        facts = run_facts(self.recipe.training.seed, pieces)
+        self.folder.describe(_as_yaml(self.recipe), facts)
+        return run_callbacks(
+            self.recipe,
+            model,
+            self.folder,
+            self.progress,
+            keeper,
+            restored=restored,
+            validation=data.splits["validation"],
+            generating=data.generating,
+            then=self.then,
+            facts={**self.same, "pieces": pieces},
+            steps=len(data.train),
+            epochs=epochs,
         )
-        callbacks += shown
-    bar = ProgressBar(
-        epochs,
-        first_epoch=progress.first_epoch,
-        first_step=progress.first_step,
-        seconds=progress.training_seconds,
-    )
-    callbacks.append(keeper)
-    last_epochs = None
-    if training.average is not None:
-        directory_of_epochs = folder.checkpoints.directory / "epochs"
-        last_epochs = LastEpochs(directory_of_epochs, training.average.last_checkpoints)
-        callbacks.append(last_epochs)
-    if moving is not None:
-        callbacks.append(moving.out)
-    log = MetricsLog(
-        folder,
-        progress,
-        every=training.log_steps,
-        steps=len(batches),
-        size=then.get("metrics_size", 0),
-        waiting=then.get("metrics_waiting"),
-        signatures=lambda: {} if measured is None else measured.logged_signatures,
-    )
-    callbacks += [progress, log, bar, *board]
-    if training.patience is not None:
-        callbacks.append(Patience(keeper, training.patience))
-    if training.max_minutes is not None:
-        started = time.monotonic() - progress.training_seconds
-        callbacks.append(TimeLimit(training.max_minutes, started))
-    checkpointing = Checkpointing(
-        folder.checkpoints,
-        training.checkpoints,
-        progress,
-        lambda: {
-            **same,
-            "versions": versions(),
-            "best": keeper.best,
-            "best_epoch": keeper.best_epoch,
-            "has_earlier_model": folder.has_earlier_model,
-            "pieces": pieces,
-            **log.facts(),
-        },
-        steps=len(batches),
-        epochs=epochs,
-    )
-    callbacks += [checkpointing, *together()]
-    try:
-        if not then.get("is_finished"):
-            fit_from(
-                model,
-                batches,
+
+    def _save(self, trained: Seq2SeqLM) -> None:
+        self.folder.save(trained.save_to_preset, _as_yaml(self.recipe))
+
+    def _train(self, model: Any, data: RunData, epochs: int, callbacks: RunCallbacks) -> None:
+        """Trains to the end.
+
+        Raises:
+            KeyboardInterrupt: its message says what was kept.
+        """
+        keeper, progress, folder = callbacks.keeper, self.progress, self.folder
+        try:
+            if not self.then.get("is_finished"):
+                fit_from(
+                    model,
+                    data.train,
+                    progress,
+                    epochs,
+                    validation_data=data.validation,
+                    verbose=0,
+                    callbacks=callbacks.every,
+                )
+        except KeyboardInterrupt:
+            message = what_is_kept(
                 progress,
-                epochs,
-                validation_data=checks,
-                verbose=0,
-                callbacks=callbacks,
+                len(data.train),
+                folder.directory,
+                best_epoch=keeper.best_epoch,
+                has_earlier_model=folder.has_earlier_model,
             )
-    except KeyboardInterrupt:
-        message = what_is_kept(
-            progress,
-            len(batches),
-            directory,
-            best_epoch=keeper.best_epoch,
-            has_earlier_model=folder.has_earlier_model,
-        )
-        if checkpointing.last is not None or checkpoint is not None:
-            last = checkpointing.last or (progress.first_epoch, progress.first_step)
-            message += f"; {how_to_go_on(*last)}"
-        if keeper.best is None and progress.has_begun and not folder.has_earlier_model:
-            save(model)
-        raise KeyboardInterrupt(message) from None
-    if keeper.best is None:
-        logger.warning("%s was never a number: the training diverged", training.monitor)
-        save(model)
-    history = progress.history
-    averaged: dict[str, Any] = {}
-    if last_epochs is not None:
-        averaged["epochs"] = last_epochs.average(model, len(history["loss"]))
-        if averaged["epochs"]:
-            measured = model.evaluate(checks, verbose=0, return_dict=True)
-            averaged |= {f"val_{name}": float(value) for name, value in measured.items()}
-            line = "the mean of epochs %s is saved: val_loss %.4g"
-            logger.info(line, averaged["epochs"], averaged["val_loss"])
-            save(model)
-        else:
+            written = callbacks.checkpointing.last
+            if written is not None or self.checkpoint is not None:
+                last = written or (progress.first_epoch, progress.first_step)
+                message += f"; {how_to_go_on(*last)}"
+            if keeper.best is None and progress.has_begun and not folder.has_earlier_model:
+                self._save(model)
+            raise KeyboardInterrupt(message) from None
+        if keeper.best is None:
+            monitor = self.recipe.training.monitor
+            logger.warning("%s was never a number: the training diverged", monitor)
+            self._save(model)
+
+    # ------------------------------------------------------------------ after training
+
+    def _average(self, model: Any, data: RunData, callbacks: RunCallbacks) -> dict[str, Any]:
+        """Saves the mean of the last epochs where the recipe asks for it; returns what it is."""
+        if callbacks.last_epochs is None:
+            return {}
+        epochs = callbacks.last_epochs.average(model, len(self.progress.history["loss"]))
+        averaged: dict[str, Any] = {"epochs": epochs}
+        if not epochs:
             logger.warning("there is no mean of epochs; the best epoch stays")
-    training_seconds = progress.elapsed()
-    try:
-        model = make_model(str(directory))  # as a user will load it
-        if tests is None:
-            metrics, samples = measure(model, splits["test"], recipe, **generating)
-        else:
-            metrics, samples = measure_objective(model, tests, recipe)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"interrupted while the model was measured; {directory} has it, without "
-            f"{RESULTS_FILE} and pictures; pass --resume to measure it"
-        ) from None
-    report = {
-        "recipe": recipe.description,
-        "model": recipe.start,
-        "parameters": model.count_params(),
-        "training": notes,
-        "backend": keras.backend.backend(),
-        "versions": versions(),
-        "best_epoch": (keeper.best_epoch or 0) + 1,
-        "epochs": len(history["loss"]),
-        **({"average": averaged} if averaged else {}),
-        **({} if lesson is None else {"distillation": lesson.report}),
-        "training_seconds": round(training_seconds, 1),
-        "seconds": round(progress.elapsed(), 1),
-        "test_pairs": len(splits["test"]),
-        "metrics": metrics,
-        "history": history,
-    }
-    for source, target, hypothesis in samples:
-        mark = "=" if hypothesis == target else "≠"
-        print(f"{source}\n  -> {hypothesis}\n  {mark}  {target}", file=results)
-    texts = [source for source, _, _ in samples] if recipe.data.objective is None else []
-    # Heatmaps are drawn for texts; an objective makes ids.
-    pictures = draw(model, history, texts, directory, **generating) if has_plots else []
-    folder.write(RESULTS_FILE, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-    folder.checkpoints.remove()
-    print_summary(report, directory, pictures, texts[0] if texts else None, results)
-    return report
+            return averaged
+        measured = model.evaluate(data.validation, verbose=0, return_dict=True)
+        averaged |= {f"val_{name}": float(value) for name, value in measured.items()}
+        line = "the mean of epochs %s is saved: val_loss %.4g"
+        logger.info(line, averaged["epochs"], averaged["val_loss"])
+        self._save(model)
+        return averaged
+
+    def _measure(self, data: RunData) -> tuple[Any, dict[str, Any], Any]:
+        """Returns the model as a user will load it, and its metrics and samples of the test split.
+
+        Raises:
+            KeyboardInterrupt: its message says how to measure the model later.
+        """
+        directory = self.folder.directory
+        try:
+            model = self.make_model(str(directory))
+            if data.test is None:
+                found = measure(model, data.splits["test"], self.recipe, **data.generating)
+            else:
+                found = measure_objective(model, data.test, self.recipe)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"interrupted while the model was measured; {directory} has it, without "
+                f"{RESULTS_FILE} and pictures; pass --resume to measure it"
+            ) from None
+        return model, *found
+
+    def _write(self, model: Any, data: RunData, report: dict[str, Any], samples: Any) -> None:
+        """Shows samples, writes results and pictures, and shows a summary."""
+        directory, results = self.folder.directory, self.results
+        for source, target, hypothesis in samples:
+            mark = "=" if hypothesis == target else "≠"
+            print(f"{source}\n  -> {hypothesis}\n  {mark}  {target}", file=results)
+        # Heatmaps are drawn for texts; an objective makes ids.
+        of_texts = self.recipe.data.objective is None
+        texts = [source for source, _, _ in samples] if of_texts else []
+        pictures = []
+        if self.has_plots:
+            pictures = draw(model, report["history"], texts, directory, **data.generating)
+        self.folder.write(RESULTS_FILE, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+        self.folder.checkpoints.remove()
+        print_summary(report, directory, pictures, texts[0] if texts else None, results)
 
 
 def _completed(recipe: RecipeConfig, directory: Path, results: TextIO) -> dict[str, Any]:

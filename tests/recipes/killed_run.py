@@ -14,7 +14,7 @@ import pytest
 from recipes.small_runs import keep_checkpoints, run
 
 from keras_s2s import Seq2SeqLM
-from keras_s2s.recipes import runner
+from keras_s2s.recipes import run_callbacks, runner
 from keras_s2s.recipes.checkpoints import run_checkpoints
 
 OPTIONS = (
@@ -53,11 +53,13 @@ def main(directory: Path, options: tuple[str, ...], resume: bool) -> None:
     patch = pytest.MonkeyPatch()
     keep_checkpoints(patch)
     patch.setattr(run_checkpoints, "_write", slowly)
-    bar = runner.ProgressBar
+    bar = run_callbacks.ProgressBar
     patch.setattr(bar, "on_train_batch_end", telling(bar.on_train_batch_end, "step"))
     patch.setattr(bar, "on_test_begin", telling(bar.on_test_begin, "validation"))
     patch.setattr(Seq2SeqLM, "save_to_preset", telling(Seq2SeqLM.save_to_preset, "saving"))
-    patch.setattr(runner.LastEpochs, "average", telling(runner.LastEpochs.average, "averaging"))
+    patch.setattr(
+        run_callbacks.LastEpochs, "average", telling(run_callbacks.LastEpochs.average, "averaging")
+    )
     patch.setattr(runner, "measure", telling(runner.measure, "measuring"))
     run(directory, *options, resume=resume)
     tell("end")

@@ -15,6 +15,7 @@ from keras_s2s.catalog import load_recipe
 from keras_s2s.config import ConfigError
 from keras_s2s.data import SentencePermutation, SpanCorruption, TextInfilling
 from keras_s2s.recipes import runner as recipes
+from keras_s2s.recipes.data import make_objective
 
 TINY = [
     "architecture.shared.hidden_dim=16",
@@ -84,16 +85,16 @@ def test_barts_objective(folder: Path) -> None:
 
 def test_rules_of_a_recipe() -> None:
     config = load_recipe("pretrain_t5_tiny", []).data.objective
-    (rule,) = recipes.make_objective(config)
+    (rule,) = make_objective(config)
     assert isinstance(rule, SpanCorruption)
     assert (rule.noise_density, rule.mean_span_length, rule.ends_in_span) == (0.15, 3.0, False)
     changes = [*BART, "data.objective.text_infilling.mask_share=0.5"]
     config = load_recipe("pretrain_t5_tiny", changes).data.objective
-    first, second = recipes.make_objective(config)
+    first, second = make_objective(config)
     assert isinstance(first, SentencePermutation)
     assert isinstance(second, TextInfilling)
     assert (second.mask_share, second.mean_span_length) == (0.5, 3.0)
-    assert recipes.make_objective(None) is None
+    assert make_objective(None) is None
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from recipes.small_runs import (
 from small_models import COMPILES, slow_where_compiled
 
 from keras_s2s.config import ConfigError
-from keras_s2s.recipes import runner
+from keras_s2s.recipes import run_callbacks, runner
 from keras_s2s.recipes.checkpoints import run_checkpoints
 from keras_s2s.recipes.checkpoints.run_checkpoints import RunCheckpoints
 
@@ -29,7 +29,7 @@ class Stopped(Exception):
 def stop_after(monkeypatch: Any, hook: str, calls: int) -> None:
     """The next run stops when `hook` of a callback is called for the n-th time."""
     count = 0
-    real = getattr(runner.ProgressBar, hook)
+    real = getattr(run_callbacks.ProgressBar, hook)
 
     def stop(self: Any, *arguments: Any, **keywords: Any) -> None:
         nonlocal count
@@ -38,7 +38,7 @@ def stop_after(monkeypatch: Any, hook: str, calls: int) -> None:
         if count == calls:
             raise Stopped
 
-    monkeypatch.setattr(runner.ProgressBar, hook, stop)
+    monkeypatch.setattr(run_callbacks.ProgressBar, hook, stop)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_run_that_stops_while_it_is_measured(
         with pytest.raises(Stopped):
             run(directory)
     with monkeypatch.context() as patch:
-        patch.setattr(runner.ProgressBar, "on_train_begin", stop)  # nothing is trained again
+        patch.setattr(run_callbacks.ProgressBar, "on_train_begin", stop)  # nothing is trained again
         run(directory, resume=True)
     assert_same_runs(directory, undisturbed)
 

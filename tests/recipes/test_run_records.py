@@ -16,7 +16,7 @@ from small_models import covered, slow_where_compiled
 from keras_s2s import Seq2SeqLM
 from keras_s2s.atomic_writing import BESIDE
 from keras_s2s.config import ConfigError
-from keras_s2s.recipes import runner
+from keras_s2s.recipes import run_callbacks
 from keras_s2s.recipes.checkpoints import averaging
 from keras_s2s.recipes.progress import Progress
 from keras_s2s.recipes.records import metrics_log
@@ -46,7 +46,7 @@ class Stopped(Exception):
 
 def stop_after(monkeypatch: Any, steps: int) -> None:
     count = 0
-    real = runner.ProgressBar.on_train_batch_end
+    real = run_callbacks.ProgressBar.on_train_batch_end
 
     def stop(self: Any, *arguments: Any, **keywords: Any) -> None:
         nonlocal count
@@ -55,7 +55,7 @@ def stop_after(monkeypatch: Any, steps: int) -> None:
         if count == steps:
             raise Stopped
 
-    monkeypatch.setattr(runner.ProgressBar, "on_train_batch_end", stop)
+    monkeypatch.setattr(run_callbacks.ProgressBar, "on_train_batch_end", stop)
 
 
 OPTIONS = {
@@ -108,13 +108,13 @@ def test_records_of_a_resumed_run_are_those_of_one_that_never_stopped(
 @slow_where_compiled
 def test_the_mean_of_the_last_epochs_is_saved(tmp_path: Path, monkeypatch) -> None:
     epochs: list[list[np.ndarray]] = []
-    real = runner.ProgressBar.on_epoch_end
+    real = run_callbacks.ProgressBar.on_epoch_end
 
     def remember(self: Any, epoch: int, logs: Any = None) -> None:
         epochs.append(weights_of(self.model))
         real(self, epoch, logs)
 
-    monkeypatch.setattr(runner.ProgressBar, "on_epoch_end", remember)
+    monkeypatch.setattr(run_callbacks.ProgressBar, "on_epoch_end", remember)
     report = run(tmp_path, "training.average={last_checkpoints: 2}")
     assert len(epochs) == 3
     assert report["average"]["epochs"] == [2, 3]
@@ -168,14 +168,14 @@ def test_a_run_that_is_killed_while_the_mean_is_saved(tmp_path: Path, monkeypatc
         raise Stopped
 
     with monkeypatch.context() as patch:
-        real = runner.LastEpochs.average
+        real = run_callbacks.LastEpochs.average
 
         def average(self: Any, *arguments: Any) -> Any:
             used = real(self, *arguments)
             patch.setattr(Seq2SeqLM, "save_to_preset", lambda _, path: kill(path))
             return used
 
-        patch.setattr(runner.LastEpochs, "average", average)
+        patch.setattr(run_callbacks.LastEpochs, "average", average)
         with pytest.raises(Stopped):
             run(tmp_path / "pieces", *changes)
     run(tmp_path / "pieces", *changes, resume=True)
@@ -246,7 +246,7 @@ def test_patience(tmp_path: Path, monkeypatch) -> None:
 @slow_where_compiled
 def test_the_moving_average_is_saved(tmp_path: Path, monkeypatch) -> None:
     saved: list[list[np.ndarray]] = []
-    real_save, real_bar = Seq2SeqLM.save_to_preset, runner.ProgressBar.on_epoch_end
+    real_save, real_bar = Seq2SeqLM.save_to_preset, run_callbacks.ProgressBar.on_epoch_end
 
     def save(self: Seq2SeqLM, *arguments: Any) -> None:
         saved.append(weights_of(self))
@@ -260,7 +260,7 @@ def test_the_moving_average_is_saved(tmp_path: Path, monkeypatch) -> None:
         real_bar(self, epoch, logs)
 
     monkeypatch.setattr(Seq2SeqLM, "save_to_preset", save)
-    monkeypatch.setattr(runner.ProgressBar, "on_epoch_end", after)
+    monkeypatch.setattr(run_callbacks.ProgressBar, "on_epoch_end", after)
     run(tmp_path, "training.ema=0.8")
     assert saved
     for found, wanted in zip(weights_of(Seq2SeqLM.from_preset(tmp_path)), saved[-1], strict=True):

@@ -17,6 +17,7 @@ from keras_s2s import Seq2SeqLM
 from keras_s2s.catalog import list_recipes, load_recipe
 from keras_s2s.config import ConfigError
 from keras_s2s.data import DataError
+from keras_s2s.recipes import run_callbacks
 from keras_s2s.recipes import runner as recipes
 
 SMALL = [
@@ -108,7 +109,7 @@ def test_an_interrupt_leaves_a_usable_model(tmp_path: Path, monkeypatch) -> None
         if calls == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(recipes.ProgressBar, "on_train_batch_end", interrupt)
+    monkeypatch.setattr(run_callbacks.ProgressBar, "on_train_batch_end", interrupt)
     with pytest.raises(KeyboardInterrupt, match=r"in epoch 1, after 3 of 3 .*as it was"):
         run(tmp_path / "run")
     model = Seq2SeqLM.from_preset(tmp_path / "run")
@@ -119,7 +120,7 @@ def test_an_interrupt_leaves_a_usable_model(tmp_path: Path, monkeypatch) -> None
 def test_an_interrupt_in_the_second_epoch_leaves_the_first(tmp_path: Path, monkeypatch) -> None:
     finished: list[list[np.ndarray]] = []
     calls = 0
-    real = recipes.ProgressBar.on_epoch_end
+    real = run_callbacks.ProgressBar.on_epoch_end
 
     def remember(self: Any, epoch: int, logs: Any = None) -> None:
         finished.append([np.array(weight) for weight in self.model.get_weights()])
@@ -131,8 +132,8 @@ def test_an_interrupt_in_the_second_epoch_leaves_the_first(tmp_path: Path, monke
         if calls == 5:  # an epoch has three batches
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(recipes.ProgressBar, "on_epoch_end", remember)
-    monkeypatch.setattr(recipes.ProgressBar, "on_train_batch_end", interrupt)
+    monkeypatch.setattr(run_callbacks.ProgressBar, "on_epoch_end", remember)
+    monkeypatch.setattr(run_callbacks.ProgressBar, "on_train_batch_end", interrupt)
     message = r"in epoch 2; .* has the model of epoch 1, .*--resume .* epoch 2, step 0"
     with pytest.raises(KeyboardInterrupt, match=message):
         run(tmp_path / "run")
@@ -173,7 +174,7 @@ def test_a_model_of_before_outlives_a_run_that_fails(first, tmp_path: Path, monk
     def interrupt(self: Any, batch: int, logs: Any = None) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recipes.ProgressBar, "on_train_batch_end", interrupt)
+    monkeypatch.setattr(run_callbacks.ProgressBar, "on_train_batch_end", interrupt)
     with pytest.raises(KeyboardInterrupt, match="has the earlier model"):
         run(directory, overwrite=True)
     assert before == {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}

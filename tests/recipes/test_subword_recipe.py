@@ -11,7 +11,7 @@ from recipes.test_resuming import Stopped, stop_after
 from small_models import slow_where_compiled
 
 from keras_s2s.config import ConfigError
-from keras_s2s.recipes import runner
+from keras_s2s.recipes import run_data
 
 BPE = "text={source: {kind: byte_level_bpe, vocab_size: 320}, joint: true}"
 DROPOUT = "training.subword_sampling={dropout: 0.3}"
@@ -21,12 +21,12 @@ DROPOUT = "training.subword_sampling={dropout: 0.3}"
 def test_only_training_pairs_are_drawn_and_two_runs_are_equal(tmp_path: Path, monkeypatch) -> None:
     made: list[Any] = []
 
-    class Seen(runner.Batches):
+    class Seen(run_data.Batches):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             made.append(options.get("subword_sampling"))
 
-    monkeypatch.setattr(runner, "Batches", Seen)
+    monkeypatch.setattr(run_data, "Batches", Seen)
     reports = [
         without_times(run(tmp_path / name, BPE, DROPOUT, "training.epochs=2")) for name in "ab"
     ]
