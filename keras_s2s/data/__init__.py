@@ -13,8 +13,9 @@ from keras_s2s.data.errors import DataError
 from keras_s2s.data.examples.encoded_pairs import BatchReport
 from keras_s2s.data.explain import explain_batch
 from keras_s2s.data.files.lines import LineReport, TextLines, read_lines
-from keras_s2s.data.files.pairs import PairReport, TextPairs, read_pairs
+from keras_s2s.data.files.pairs import read_pairs
 from keras_s2s.data.files.questions import read_questions
+from keras_s2s.data.files.text_pairs import PairReport, TextPairs
 from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
 from keras_s2s.data.objectives.span_corruption import SpanCorruption, corrupt_spans

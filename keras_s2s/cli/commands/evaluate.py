@@ -86,8 +86,9 @@ def evaluate(
     check_files(model, files, output, overlong, compute_type)
     import_backend()
     show_messages()
-    from keras_s2s.data.files.pairs import is_blank, read_aligned
+    from keras_s2s.data.files.pairs import read_aligned
     from keras_s2s.data.files.questions import read_questions
+    from keras_s2s.data.files.text_pairs import is_blank
     from keras_s2s.text_metrics.target_language import target_language
 
     if questions is not None:

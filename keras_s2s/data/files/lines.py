@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_s2s.data.errors import DataError
-from keras_s2s.data.files.pairs import is_blank
 from keras_s2s.data.files.text_files import text_lines
+from keras_s2s.data.files.text_pairs import is_blank
 
 logger = logging.getLogger(__name__)
 

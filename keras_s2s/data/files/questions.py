@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_s2s.data.errors import DataError
-from keras_s2s.data.files.pairs import TextPairs, without_empty
 from keras_s2s.data.files.text_files import text_lines
+from keras_s2s.data.files.text_pairs import TextPairs, without_empty
 from keras_s2s.text.answer import Answer
 
 logger = logging.getLogger(__name__)

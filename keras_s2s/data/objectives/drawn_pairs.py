@@ -17,7 +17,7 @@ from keras_s2s.data.examples.encoded_pairs import BatchReport
 from keras_s2s.data.examples.encoding import OverlongPairs
 from keras_s2s.data.examples.given_pairs import CHUNK, ids_of_data
 from keras_s2s.data.examples.ragged import RaggedIds
-from keras_s2s.data.files.pairs import is_blank
+from keras_s2s.data.files.text_pairs import is_blank
 from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.layers.frontends import TOKEN_IDS
 from keras_s2s.text.data_frames import texts_of
