@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_s2s.options.kinds import Real
 from keras_s2s.reranking.candidates import (
     PairFunction,
     RankedTexts,
@@ -41,16 +42,17 @@ def rerank(
             number for each, greater ones for better candidates. A model's `score` the other way
             round, for example.
         model_weight: the model's own scores (`GenerationOutput.scores`) are multiplied by this and
-            added.
+            added; a finite number.
         return_output: return all candidates and their numbers.
-        generation_options: of `generate`; by default a beam search for 5 results.
+        generation_options: of `generate`; by default a beam search for 5 results, or for
+            `num_beams` of them.
 
     Returns:
         a text for a text, a list for texts; or `RankedTexts`.
 
     Raises:
         ValueError: `function` does not return a finite number for each pair; or as `generate`.
-        TypeError: sources that are no texts.
+        TypeError: sources that are no texts, or a function that is none.
 
     Example:
         >>> def shortest(sources, candidates):
@@ -58,10 +60,14 @@ def rerank(
         >>> rerank(model, "ein Hund", shortest, num_beams=4, num_return_sequences=4)
         'a dog'
     """
+    if not callable(function):
+        raise TypeError(f"function={function!r} must be a function of sources and candidates")
+    weight = Real("must be a finite number").check("model_weight", model_weight)
     sources = as_texts(x)
     options = dict(generation_options)
     if options.get("num_return_sequences") is None:
-        options["num_return_sequences"] = NUM_CANDIDATES
+        beams = options.get("num_beams") or 1
+        options["num_return_sequences"] = NUM_CANDIDATES if beams == 1 else beams
     chooses = ("sampler", "num_beams", "do_sample", "num_beam_groups")
     if all(options.get(name) is None for name in chooses):
         options["num_beams"] = max(NUM_CANDIDATES, options["num_return_sequences"])
@@ -70,7 +76,7 @@ def rerank(
     flat = pair_values("function", function, [a for a, _ in pairs], [b for _, b in pairs])
     borders = np.cumsum([len(c.texts) for c in found])[:-1]
     values = [
-        value + (model_weight * c.scores if model_weight else 0.0)
+        value + (weight * c.scores if weight else 0.0)
         for value, c in zip(np.split(flat, borders), found, strict=True)
     ]
     result = ranked(found, values if found else [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +26,14 @@ class Candidates:
         log_probs: float64 `[N]`, the sum of the model's log-probabilities of the ids of each; of
             several ids with the same text the logarithm of their sum.
         counts: int64 `[N]`, how often each was generated.
+        token_ids: of each text its likeliest ids, an int32 array without padding.
     """
 
     texts: list[str]
     scores: np.ndarray
     log_probs: np.ndarray
     counts: np.ndarray
+    token_ids: list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,17 @@ class RankedTexts:
         texts: the best of each source.
         candidates: all of each source, best first; each text once.
         values: float64 `[N]` for each source, by which they are ordered.
+        log_probs: float64 `[N]` for each source, the logarithm of the probability that the model
+            gives to each candidate, of all ids with its text that were generated.
+        token_ids: for each source the ids of each candidate, int32 `[T]`, EOS included; of several
+            with its text the likeliest.
     """
 
     texts: list[str]
     candidates: list[list[str]]
     values: list[np.ndarray]
+    log_probs: list[np.ndarray]
+    token_ids: list[list[np.ndarray]]
 
 
 def generated_candidates(
@@ -67,6 +75,8 @@ def generated_candidates(
             "reranking compares texts, and this model has no preprocessor; give it one: "
             "model.preprocessor = text.Preprocessor(...)"
         )
+    if "return_output" in options:
+        raise ValueError("return_output is no option of candidates; leave it out of them")
     output = model.generate(list(sources), return_output=True, **options)
     found = []
     for i, texts in enumerate(output.texts or []):
@@ -77,29 +87,45 @@ def generated_candidates(
         for n, text in enumerate([texts] if isinstance(texts, str) else texts):
             if lengths[n]:  # an empty place: rules have left fewer results
                 by_text.setdefault(text, []).append(n)
-        log_probs = []
+        log_probs, likeliest = [], []
         for places in by_text.values():
             rows = {tuple(ids[n, : lengths[n]].tolist()): sums[n] for n in places}
             log_probs.append(np.logaddexp.reduce(list(rows.values())))
+            likeliest.append(np.array(max(rows, key=lambda row: rows[row]), "int32"))
         found.append(
             Candidates(
                 list(by_text),
                 np.array([max(scores[places]) for places in by_text.values()], "float64"),
                 np.array(log_probs),
                 np.array([len(places) for places in by_text.values()]),
+                likeliest,
             )
         )
     return found
 
 
 def ranked(found: Sequence[Candidates], values: Sequence[np.ndarray]) -> RankedTexts:
-    """Orders candidates by numbers, greatest first; of equal ones the first stays the first."""
+    """Orders candidates by numbers, greatest first; of equal ones the first stays the first.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
+    for number, each in enumerate(values):
+        if not np.isfinite(each).all():
+            raise ValueError(
+                f"source {number}: candidates have values that are not finite ({each}), since the "
+                "model gives some of them the probability 0; leave out model_weight, or "
+                "weights='probabilities'"
+            )
     orders = [np.argsort(-each, kind="stable") for each in values]
-    candidates = [[c.texts[n] for n in order] for c, order in zip(found, orders, strict=True)]
+    rows = list(zip(found, orders, strict=True))
+    candidates = [[c.texts[n] for n in order] for c, order in rows]
     return RankedTexts(
         [each[0] for each in candidates],
         candidates,
         [value[order] for value, order in zip(values, orders, strict=True)],
+        [c.log_probs[order] for c, order in rows],
+        [[c.token_ids[n] for n in order] for c, order in rows],
     )
 
 
@@ -118,7 +144,18 @@ def pair_values(
     """
     if not first:
         return np.zeros(0)
-    found = np.asarray(list(function(first, second)), dtype="float64")
+    from keras import ops
+
+    returned: Any = function(first, second)
+    if ops.is_tensor(returned):
+        returned = ops.convert_to_numpy(returned)
+    try:
+        found = np.asarray(list(returned), dtype="float64")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} returned {returned!r:.60}; expected a number for each of {len(first)} pairs "
+            f"of texts ({error})"
+        ) from None
     if found.shape != (len(first),):
         raise ValueError(
             f"{name} returned an array of shape {found.shape}; expected a number for each of "
@@ -137,6 +174,8 @@ def as_texts(x: Any) -> list[str]:
     Raises:
         TypeError: they are no texts.
     """
+    if isinstance(x, Mapping) or not isinstance(x, Iterable):
+        raise TypeError(f"x is a {type(x).__name__}; reranking compares texts: pass one, or a list")
     texts = [x] if isinstance(x, str) else list(x)
     for i, text in enumerate(texts):
         if not isinstance(text, str):

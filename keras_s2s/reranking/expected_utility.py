@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from keras_s2s.options.generation import OPTIONS
 from keras_s2s.options.kinds import whole
 from keras_s2s.reranking.candidates import (
     Candidates,
@@ -17,6 +18,7 @@ from keras_s2s.reranking.candidates import (
     pair_values,
     ranked,
 )
+from keras_s2s.reranking.utilities import utility_of
 
 if TYPE_CHECKING:
     from keras_s2s.model import Seq2SeqLM
@@ -39,7 +41,7 @@ def minimum_bayes_risk(
     x: str | Sequence[str],
     *,
     num_samples: int = 32,
-    utility: PairFunction | None = None,
+    utility: PairFunction | str = "chrf",
     weights: Literal["samples", "probabilities"] = "samples",
     candidates: Mapping[str, Any] | None = None,
     return_output: bool = False,
@@ -55,14 +57,15 @@ def minimum_bayes_risk(
         model: a model with a preprocessor.
         x: a text, or texts.
         num_samples: samples of each source, against which candidates are compared.
-        utility: is called with two lists of texts, candidates and samples, pair by pair; returns a
-            number for each. By default sacreBLEU's chrF of a sentence.
+        utility: "chrf" and "bleu" (sacreBLEU's of a sentence), "rouge" (ROUGE-L), "exact_match";
+            or a function, which is called with two lists of texts, candidates and samples, pair by
+            pair, and returns a number for each.
         weights: "samples" counts each sample as often as it was drawn; "probabilities" counts each
             distinct one with its probability by the model, for results that are not drawn
             (`num_beams=16`, `num_return_sequences` then being `num_samples`).
         candidates: options of `generate` for candidates of their own, such as
-            `{"num_beams": 8, "num_return_sequences": 8}`; without it the samples are the
-            candidates.
+            `{"num_beams": 8, "num_return_sequences": 8}`, beside those of the call that are not
+            about the search (languages, limits, rules); without it the samples are the candidates.
         return_output: return all candidates and their expected utilities.
         generation_options: of `generate`, for the samples; by default sampling from the whole
             distribution. A `seed` makes them repeat.
@@ -71,9 +74,10 @@ def minimum_bayes_risk(
         a text for a text, a list for texts; or `RankedTexts`.
 
     Raises:
-        ValueError: `utility` does not return a finite number for each pair; or as `generate`.
+        ValueError: `utility` is unknown, or does not return a finite number for each pair; or as
+            `generate`.
         TypeError: sources that are no texts.
-        ImportError: sacreBLEU is not installed, and there is no `utility`.
+        ImportError: what computes `utility` is not installed.
 
     Example:
         >>> minimum_bayes_risk(model, "ein Hund", num_samples=8, seed=1)
@@ -81,10 +85,18 @@ def minimum_bayes_risk(
     """
     if weights not in ("samples", "probabilities"):
         raise ValueError(f"weights={weights!r} must be 'samples' or 'probabilities'")
-    if "num_return_sequences" in generation_options:
+    if generation_options.pop("num_return_sequences", None) is not None:
         raise ValueError("the results of a source are num_samples; leave num_return_sequences out")
+    function = utility_of(utility)
     sources = as_texts(x)
-    options = {"num_return_sequences": whole("num_samples", num_samples), **generation_options}
+    whole("num_samples", num_samples)
+    beams = generation_options.get("num_beams") or 1
+    if 1 < beams < num_samples:
+        raise ValueError(
+            f"num_samples={num_samples} is more than num_beams={beams}, and a search has no more "
+            f"results than beams; pass num_samples={beams}, or leave num_beams out"
+        )
+    options = {"num_return_sequences": num_samples, **generation_options}
     chooses = ("sampler", "num_beams", "do_sample", "num_beam_groups")
     if all(options.get(name) is None for name in chooses):
         options = {name: value for name, value in options.items() if value is not None}
@@ -92,12 +104,21 @@ def minimum_bayes_risk(
     samples = generated_candidates(model, sources, options)
     own = samples
     if candidates is not None:
-        own = generated_candidates(model, sources, dict(candidates))
-    values = _expected(own, samples, utility or sentence_chrf, weights)
+        shared = {k: v for k, v in generation_options.items() if not _is_about_the_search(k)}
+        own = generated_candidates(model, sources, {**shared, **candidates})
+    values = _expected(own, samples, function, weights)
     result = ranked(own, values)
     if return_output:
         return result
     return result.texts[0] if isinstance(x, str) else result.texts
+
+
+def _is_about_the_search(name: str) -> bool:
+    """Returns whether an option belongs to the samples, and not to their candidates as well."""
+    option = OPTIONS.get(name)
+    if option is None:  # an argument of `generate` itself: a language, the batch size
+        return False
+    return name in ("sampler", "seed") or option.chooses or bool(option.strategies)
 
 
 def _expected(
@@ -126,24 +147,3 @@ def _weights(samples: Candidates, kind: str) -> np.ndarray:
         return samples.counts / samples.counts.sum()
     likely = np.exp(samples.log_probs - samples.log_probs.max())
     return np.asarray(likely / likely.sum())
-
-
-def sentence_chrf(candidates: list[str], references: list[str]) -> list[float]:
-    """Returns sacreBLEU's chrF of each candidate, from 0 to 100.
-
-    Args:
-        candidates, references: texts, pair by pair.
-
-    Example:
-        >>> sentence_chrf(["a dog"], ["a dog"])
-        [100.0]
-    """
-    try:
-        from sacrebleu.metrics import CHRF
-    except ImportError as error:
-        raise ImportError(
-            f"chrF needs sacreBLEU ({error}): pip install sacrebleu, or pass utility=..."
-        ) from None
-    metric = CHRF()
-    pairs = zip(candidates, references, strict=True)
-    return [metric.sentence_score(text, [reference]).score for text, reference in pairs]

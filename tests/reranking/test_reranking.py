@@ -13,7 +13,7 @@ from small_models import COMPILES, randomise, transformer, variant
 
 import keras_s2s as s2s
 from keras_s2s.model import Seq2SeqLM
-from keras_s2s.reranking.expected_utility import sentence_chrf
+from keras_s2s.reranking.utilities import UTILITIES, exact_match, sentence_chrf
 from keras_s2s.text import Preprocessor
 
 if COMPILES:
@@ -150,6 +150,79 @@ def test_chrf_of_pairs():
     assert sentence_chrf(["abc", "abd"], ["abc", "xyz"]) == [100.0, 0.0]
 
 
+def test_utilities_by_name_are_those_of_the_libraries(model):
+    sacrebleu = pytest.importorskip("sacrebleu")
+    rouge_scorer = pytest.importorskip("rouge_score.rouge_scorer")
+    pairs = [("a man sleeps on it", "a man sleeps"), ("two dogs", "dogs play"), ("one", "one")]
+    first, second = [a for a, _ in pairs], [b for _, b in pairs]
+    scorer = rouge_scorer.RougeScorer(["rougeL"])
+    expected = {
+        "bleu": [sacrebleu.sentence_bleu(a, [b]).score for a, b in pairs],
+        "chrf": [sacrebleu.sentence_chrf(a, [b]).score for a, b in pairs],
+        "rouge": [100 * scorer.score(b, a)["rougeL"].fmeasure for a, b in pairs],
+        "exact_match": [0.0, 0.0, 100.0],
+    }
+    assert set(expected) == set(UTILITIES)
+    for name, values in expected.items():
+        np.testing.assert_allclose(UTILITIES[name](first, second), values, rtol=1e-9)
+    # Their tokenizers follow the script: there are no spaces between these words.
+    for name in ("bleu", "rouge"):
+        (value,) = UTILITIES[name](["今天天气很好"], ["今天天气不好"])
+        assert 0 < value < 100
+    options = {"num_samples": 6, "seed": 4, "max_length": 6}
+    by_name = s2s.minimum_bayes_risk(model, SOURCES, utility="exact_match", **options)
+    assert by_name == s2s.minimum_bayes_risk(model, SOURCES, utility=exact_match, **options)
+
+
+def test_candidates_are_what_was_generated(model):
+    options: dict[str, Any] = {"num_beams": 6, "num_return_sequences": 6, "max_length": 6}
+    found = s2s.rerank(model, SOURCES, overlap, return_output=True, **options)
+    for i, source in enumerate(SOURCES):
+        for text, ids, log_prob in zip(
+            found.candidates[i], found.token_ids[i], found.log_probs[i], strict=True
+        ):
+            assert model.preprocessor.decode_target([ids])[0] == text
+            encoded = model.preprocessor.encode_source([source])
+            scored = model.score(encoded, [ids.tolist()])
+            np.testing.assert_allclose(scored, [log_prob], rtol=1e-4)
+
+
+def test_candidates_have_the_limits_and_rules_of_the_call(model):
+    """And its languages; not its search."""
+    found = s2s.minimum_bayes_risk(
+        model,
+        SOURCES,
+        num_samples=4,
+        utility=overlap,
+        candidates={"num_beams": 3, "num_return_sequences": 3},
+        seed=3,
+        top_k=4,
+        max_length=4,
+        decoder_prefix=["c"] * 3,
+        return_output=True,
+    )
+    texts = model.generate(
+        SOURCES, num_beams=3, num_return_sequences=3, max_length=4, decoder_prefix=["c"] * 3
+    )
+    assert [set(each) for each in found.candidates] == [set(each) for each in texts]
+
+
+def test_as_many_candidates_as_beams(model):
+    options: dict[str, Any] = {"num_beams": 3, "max_length": 6}
+    found = s2s.rerank(model, SOURCES, overlap, return_output=True, **options)
+    assert [len(each) for each in found.candidates] == [3, 3, 3]
+
+
+def test_tensors_as_numbers(model):
+    options: dict[str, Any] = {"num_beams": 3, "max_length": 6}
+
+    def values(first: list[str], second: list[str]) -> Any:
+        return ops.convert_to_tensor(np.array(overlap(first, second), "float32"))
+
+    found = s2s.rerank(model, SOURCES, values, **options)
+    assert found == s2s.rerank(model, SOURCES, overlap, **options)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -161,6 +234,18 @@ def test_chrf_of_pairs():
         (lambda m: s2s.minimum_bayes_risk(m, "ab", weights="all"), "weights='all' must be"),
         (lambda m: s2s.minimum_bayes_risk(m, "ab", num_samples=0), "num_samples=0 must be"),
         (lambda m: s2s.minimum_bayes_risk(m, "ab", num_return_sequences=3), "are num_samples"),
+        (lambda m: s2s.minimum_bayes_risk(m, "ab", num_beams=4), "num_samples=32 is more than num"),
+        (lambda m: s2s.minimum_bayes_risk(m, "ab", utility="blue"), "did you mean 'bleu'"),
+        (
+            lambda m: s2s.minimum_bayes_risk(m, "ab", candidates={"return_output": True}),
+            "return_output is no option of candidates",
+        ),
+        (lambda m: s2s.rerank(m, "ab", lambda a, b: None), "function returned None; expected a"),
+        (lambda m: s2s.rerank(m, "ab", lambda a, b: ["x"] * len(a)), "expected a number for each"),
+        (
+            lambda m: s2s.rerank(m, "ab", overlap, model_weight=float("nan")),
+            "model_weight=nan must",
+        ),
     ],
 )
 def test_what_cannot_be_meant(model, call, message):
@@ -168,3 +253,9 @@ def test_what_cannot_be_meant(model, call, message):
         call(model)
     with pytest.raises(TypeError, match="source 0 is int"):
         s2s.rerank(model, [5], overlap)
+    with pytest.raises(TypeError, match="x is a dict; reranking compares texts"):
+        s2s.rerank(model, {"encoder_token_ids": [[5]]}, overlap)
+    with pytest.raises(TypeError, match="function='chrf' must be a function"):
+        s2s.rerank(model, "ab", "chrf")
+    with pytest.raises(TypeError, match="utility=3 must be a function of pairs, or 'chrf'"):
+        s2s.minimum_bayes_risk(model, "ab", utility=3)

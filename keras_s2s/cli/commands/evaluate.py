@@ -28,6 +28,13 @@ from keras_s2s.cli.lines.notes import LineNotes
 from keras_s2s.cli.lines.output import line_writer, one_line
 from keras_s2s.cli.messages import show_messages
 from keras_s2s.cli.quiet import import_backend
+from keras_s2s.cli.ranking import (
+    MinimumBayesRiskOption,
+    ModelWeightOption,
+    NumSamplesOption,
+    Ranking,
+    RerankOption,
+)
 
 
 @takes_generation_options
@@ -65,6 +72,10 @@ def evaluate(
     batch_size: BatchSizeOption = 64,
     overlong: OverlongOption = "error",
     compute_type: ComputeTypeOption = None,
+    rerank: RerankOption = None,
+    model_weight: ModelWeightOption = None,
+    minimum_bayes_risk: MinimumBayesRiskOption = None,
+    num_samples: NumSamplesOption = None,
     **generation_options: Any,
 ) -> None:
     """Measures a model on a test set, and prints the results as JSON on the last line.
@@ -82,6 +93,8 @@ def evaluate(
     if (source is None) != (target is None) or (source is None) == (questions is None):
         raise ValueError("give --source and --target, or --questions")
     options = read_generation_options(generation_options)
+    written = rerank, model_weight, minimum_bayes_risk, num_samples
+    ranking = Ranking.read(*written, options=options)
     files = [path for path in (source, target, questions) if path is not None]
     check_files(model, files, output, overlong, compute_type)
     import_backend()
@@ -98,6 +111,7 @@ def evaluate(
         assert source is not None and target is not None
         lines, pairs = read_aligned(source, target)
     place = f"{questions}, pair" if questions is not None else f"{source}, line"
+    rank = None if ranking is None else ranking.function()
     loaded = load_text_model(model, compute_type=compute_type)
     preprocessor = loaded.preprocessor
     measured = TextMetrics(
@@ -118,6 +132,7 @@ def evaluate(
         notes,
         overlong=overlong,
         strict=True,
+        rank=rank,
     )
     seconds = time.monotonic() - started
     notes.close(len(lines), "nothing was measured")
@@ -132,4 +147,6 @@ def evaluate(
         if not is_blank(s) and not is_blank(t)
     ]
     values = {**measured.measure(compared), **measured.signatures}
+    if ranking is not None:
+        values |= ranking.facts
     print(json.dumps({**values, "pairs": len(pairs), "seconds": round(seconds, 1)}))

@@ -34,6 +34,13 @@ from keras_s2s.cli.lines.notes import LineNotes
 from keras_s2s.cli.lines.output import json_line, line_writer, plain_lines, scored_lines
 from keras_s2s.cli.messages import show_messages
 from keras_s2s.cli.quiet import import_backend
+from keras_s2s.cli.ranking import (
+    MinimumBayesRiskOption,
+    ModelWeightOption,
+    NumSamplesOption,
+    Ranking,
+    RerankOption,
+)
 
 #: Lines read before texts are generated for the first: enough to sort by length, few enough to
 #: see results while a long input is still being read.
@@ -63,6 +70,10 @@ def generate(
     batch_size: BatchSizeOption = 32,
     overlong: OverlongOption = "error",
     compute_type: ComputeTypeOption = None,
+    rerank: RerankOption = None,
+    model_weight: ModelWeightOption = None,
+    minimum_bayes_risk: MinimumBayesRiskOption = None,
+    num_samples: NumSamplesOption = None,
     scores: Annotated[
         bool, typer.Option("--scores", help="Put its score and a tab before each text.")
     ] = False,
@@ -79,6 +90,8 @@ def generate(
     There are as many lines as sources, or N times as many with N texts for each. They are blank for
     a blank source, and for one that cannot be used; that is named, and the exit code is 1.
     With --document, a document is generated sentence by sentence, and written as a whole.
+    With --rerank or --minimum-bayes-risk there is one line for each source, and --json has all
+    candidates, with what they are ranked by as their scores.
     """
     if document is not None:
         _refuse_with_document(texts, input, overlong, scores, as_json)
@@ -92,25 +105,33 @@ def generate(
     if scores and as_json:
         raise ValueError("--scores and --json exclude each other; --json has the scores, too")
     options = read_generation_options(generation_options)
+    written = rerank, model_weight, minimum_bayes_risk, num_samples
+    ranking = Ranking.read(*written, options=options)
+    if document is not None and ranking is not None:
+        raise ValueError("--rerank and --minimum-bayes-risk are for lines, and not for --document")
     check_files(model, [input, document], output, overlong, compute_type)
     import_backend()
     show_messages()
+    rank = None if ranking is None else ranking.function()
     loaded = load_text_model(model, compute_type=compute_type)
     options = call_options(options, src_lang=src_lang, tgt_lang=tgt_lang, batch_size=batch_size)
     if document is not None and document_format is not None:
         generate_from_document(loaded, document, document_format, output, options)
         return
-    count = texts_per_line(loaded, options)
+    count = 1 if rank is not None else texts_per_line(loaded, options)
     notes, read = LineNotes(), 0
     with open_lines(texts, input) as lines, line_writer(output) as out:
         # The rows of one call draw each their own: with a seed, all lines are one call.
         while chunk := list(islice(lines, None if "seed" in options else CHUNK)):
-            for result in generate_for_lines(loaded, chunk, options, notes, overlong=overlong):
+            for result in generate_for_lines(
+                loaded, chunk, options, notes, overlong=overlong, rank=rank
+            ):
                 if as_json:
                     print(json_line(result), file=out)
                 else:
                     rows = scored_lines if scores else plain_lines
-                    print(*rows(result, count), sep="\n", file=out)
+                    shown = result._replace(texts=result.texts[:count])
+                    print(*rows(shown, count), sep="\n", file=out)
             out.flush()
             read += len(chunk)
     notes.close(read)

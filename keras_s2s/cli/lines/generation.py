@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keras_s2s.cli.lines.input import Line
@@ -12,6 +12,7 @@ from keras_s2s.cli.lines.notes import LineNotes
 
 if TYPE_CHECKING:
     from keras_s2s.documents.splitting.long_texts import SplitText
+    from keras_s2s.reranking import RankedTexts
 
 TRUNCATE = "pass --overlong truncate to cut what is too long, or --overlong split"
 
@@ -21,8 +22,9 @@ class GeneratedText(NamedTuple):
 
     Attributes:
         text: may hold line breaks.
-        score: what the strategy ranks by, see `GenerationOutput.scores`; None where a search
-            has found fewer hypotheses than were asked for, or for a line that was split.
+        score: what the strategy ranks by, see `GenerationOutput.scores`, or what candidates are
+            ranked by; None where a search has found fewer hypotheses than were asked for, or for a
+            line that was split.
         log_prob: the model's log-probability of it, as `score` gives it.
     """
 
@@ -66,6 +68,7 @@ def generate_for_lines(
     *,
     overlong: str = "error",
     strict: bool = False,
+    rank: Callable[..., RankedTexts] | None = None,
 ) -> list[LineResult]:
     """Generates texts for lines in one call of `generate`, without lines that cannot be used.
 
@@ -77,6 +80,7 @@ def generate_for_lines(
         overlong: "truncate" cuts a line that is longer than the model's positions, "split" splits
             it at sentences and clauses and joins the results.
         strict: generate nothing if one of the lines cannot be used.
+        rank: chooses among several results (`Ranking.function`); all candidates are returned.
 
     Returns:
         an entry for each line, in order.
@@ -95,9 +99,8 @@ def generate_for_lines(
         owners = [i for i, source in zip(asked, sources, strict=True) for _ in _parts(source)]
         try:
             with _without_its_own_note():
-                found = _generate(
-                    network, sources, {**options, "overlong": "truncate" if cut else "error"}
-                )
+                call = {**options, "overlong": "truncate" if cut else "error"}
+                found = _generate(network, sources, call, rank)
             break
         except RowError as error:
             reasons = {owners[row]: reason for row, reason in error.reasons.items()}
@@ -137,7 +140,10 @@ def _parts(source: str | SplitText) -> list[str]:
 
 
 def _generate(
-    network: Any, sources: list[str | SplitText], options: Mapping[str, Any]
+    network: Any,
+    sources: list[str | SplitText],
+    options: Mapping[str, Any],
+    rank: Callable[..., RankedTexts] | None,
 ) -> list[list[GeneratedText]]:
     """Returns the generated texts of each source, the best first, from one call of `generate`."""
     if not sources:
@@ -146,12 +152,18 @@ def _generate(
     texts = [part for own in parts for part in own]
     if "decoder_prefix" in options:
         options = {**options, "decoder_prefix": [options["decoder_prefix"]] * len(texts)}
-    output = network.generate(texts, return_output=True, **options)
-    found = [_hypotheses(output, i) for i in range(len(texts))]
+    if rank is None:
+        output = network.generate(texts, return_output=True, **options)
+        found = [_hypotheses(output, i) for i in range(len(texts))]
+    else:
+        ranked = rank(network, texts, **options)
+        found = [_candidates(ranked, i) for i in range(len(texts))]
     results, at = [], 0
     for source, own in zip(sources, parts, strict=True):
         made = found[at : at + len(own)]
         at += len(own)
+        if rank is not None and not isinstance(source, str):
+            made = [each[:1] for each in made]  # the others are others for each part
         results.append(made[0] if isinstance(source, str) else _joined(source, made))
     return results
 
@@ -170,6 +182,12 @@ def _hypotheses(output: Any, i: int) -> list[GeneratedText]:
         log_prob = float(output.token_log_probs[at][:length].sum())
         hypotheses.append(GeneratedText(text, float(output.scores[at]), log_prob))
     return hypotheses
+
+
+def _candidates(ranked: RankedTexts, i: int) -> list[GeneratedText]:
+    """Returns the candidates of a row of a call."""
+    rows = zip(ranked.candidates[i], ranked.values[i], ranked.log_probs[i], strict=True)
+    return [GeneratedText(text, float(value), float(log_prob)) for text, value, log_prob in rows]
 
 
 def _joined(source: SplitText, made: Sequence[Sequence[GeneratedText]]) -> list[GeneratedText]:
