@@ -92,16 +92,43 @@ class ContrastiveSearch(Sampler):
         attention: Tensor | None = None,
     ) -> Advance:
         assert hidden is not None
+        if logits.shape[-1] < self.top_k:
+            raise ValueError(
+                f"top_k={self.top_k} is more than the {logits.shape[-1]} ids there are"
+            )
         index = ops.cast(index, "int32")
-        done = search["done"]
-        batch = ops.shape(done)[0]
+        batch = ops.shape(search["done"])[0]
         # [R, D] -> [B, K, D]
         vectors = ops.normalize(ops.reshape(hidden, (batch, self.top_k, hidden.shape[-1])), axis=-1)
         choice = self._choice(search, vectors, index, plan, sources)
+        search = self._taken(search, choice, vectors, index, plan, sources)
+        # The candidates that follow are those after the chosen row.
+        rows = ops.arange(batch, dtype="int32") * self.top_k + choice[:, 0]
+        search = self._next_candidates(search, ops.take(logits, rows, axis=0), index, plan, sources)
 
+        candidates, done = search["candidates"], search["done"]
+        fed = ops.where(done[:, None], ops.full_like(candidates, plan.pad), candidates)
+        return Advance(search, ops.reshape(fed, (-1,)), ops.repeat(rows, self.top_k))
+
+    def _taken(
+        self,
+        search: Tree,
+        choice: Tensor,
+        vectors: Tensor,
+        index: Tensor,
+        plan: Plan,
+        sources: Sources,
+    ) -> Tree:
+        """Returns the search with the chosen candidates in the histories of their sources.
+
+        Args:
+            choice: int32 `[B, 1]`, the candidate of each source.
+            vectors: float32 `[B, K, D]`, the vectors of the candidates.
+        """
         # The id that was read at this step is number index - 1 of the sequence.
         token = gather(search["candidates"], choice)[:, 0]
         log_prob = gather(search["candidate_log_probs"], choice)[:, 0]
+        done = search["done"]
         going_on = ops.logical_and(index > 0, ops.logical_not(done))
         old = search["token_ids"], search["log_probs"]
         new = put(old[0], token[:, None], index - 1), put(old[1], log_prob[:, None], index - 1)
@@ -109,50 +136,48 @@ class ContrastiveSearch(Sampler):
             ops.where(going_on[:, None, None], after, before)
             for after, before in zip(new, old, strict=True)
         )
-        lengths = search["lengths"] + ops.cast(going_on, "int32")
         ended = plan.ended(token[:, None], old[0], index - 1)[:, 0]
         given = in_prefix(sources, index - 1, plan)
         if given is not None:
             ended = ops.logical_and(ended, ops.logical_not(given))
         ended = ops.logical_or(ended, sources.at_limit(index - 1))
-        done = ops.logical_or(done, ops.logical_and(going_on, ended))
-
         # [B, C, D]
         here = ops.arange(ops.shape(search["context"])[1], dtype="int32") == index
         chosen = gather(vectors, choice)
-        context = ops.where(here[None, :, None], chosen, search["context"])
-
-        if logits.shape[-1] < self.top_k:
-            raise ValueError(
-                f"top_k={self.top_k} is more than the {logits.shape[-1]} ids there are"
-            )
-        # The candidates that follow are those after the chosen row.
-        rows = ops.arange(batch, dtype="int32") * self.top_k + choice[:, 0]
-        logits = ops.take(logits, rows, axis=0)
-        alive = ops.logical_not(done)[:, None]
-        scores = process(logits, tokens, index, plan, sources, alive)
-        best, candidates = top_k(scores, self.top_k)
-        allowed = best > FORBIDDEN
-        probabilities = ops.where(
-            allowed, ops.exp(best - log_normaliser(scores)), ops.zeros_like(best)
-        )
-        # Rules that forbid every id leave no sequence, which a length of 0 says.
-        stuck = ops.logical_not(ops.logical_or(done, ops.any(allowed, axis=1)))
-        done = ops.logical_or(done, stuck)
-        lengths = ops.where(stuck, ops.zeros_like(lengths), lengths)
-        search = {
+        return {
+            **search,
             "token_ids": tokens,
             "log_probs": log_probs,
-            "context": context,
+            "lengths": search["lengths"] + ops.cast(going_on, "int32"),
+            "done": ops.logical_or(done, ops.logical_and(going_on, ended)),
+            "context": ops.where(here[None, :, None], chosen, search["context"]),
+        }
+
+    def _next_candidates(
+        self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
+    ) -> Tree:
+        """Returns the search with the likeliest next ids of each source as candidates.
+
+        Args:
+            logits: float32 `[B, V]`, after the chosen ids.
+        """
+        done, lengths = search["done"], search["lengths"]
+        alive = ops.logical_not(done)[:, None]
+        scores = process(logits, search["token_ids"], index, plan, sources, alive)
+        best, candidates = top_k(scores, self.top_k)
+        allowed = best > FORBIDDEN
+        probabilities = ops.exp(best - log_normaliser(scores))
+        # Rules that forbid every id leave no sequence, which a length of 0 says.
+        stuck = ops.logical_not(ops.logical_or(done, ops.any(allowed, axis=1)))
+        return {
+            **search,
             "candidates": candidates,
-            "probabilities": probabilities,
+            "probabilities": ops.where(allowed, probabilities, ops.zeros_like(best)),
             "allowed": allowed,
             "candidate_log_probs": gather(logits, candidates) - log_normaliser(logits),
-            "lengths": lengths,
-            "done": done,
+            "lengths": ops.where(stuck, ops.zeros_like(lengths), lengths),
+            "done": ops.logical_or(done, stuck),
         }
-        fed = ops.where(done[:, None], ops.full_like(candidates, plan.pad), candidates)
-        return Advance(search, ops.reshape(fed, (-1,)), ops.repeat(rows, self.top_k))
 
     def _choice(
         self, search: Tree, vectors: Tensor, index: Tensor, plan: Plan, sources: Sources
