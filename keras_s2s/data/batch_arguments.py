@@ -10,7 +10,8 @@ from keras_s2s.data.errors import DataError
 from keras_s2s.data.examples.encoded_pairs import EncodedPairs
 from keras_s2s.data.examples.encoding import OverlongPairs, encode_pairs
 from keras_s2s.data.examples.sampled_pairs import SampledPairs, check_sampling, sampling_config
-from keras_s2s.data.objectives.drawn_pairs import DrawnPairs, encode_texts
+from keras_s2s.data.objectives.drawn_pairs import DrawnPairs
+from keras_s2s.data.objectives.encoding import encode_texts
 from keras_s2s.data.objectives.objective import Objective, as_objective
 from keras_s2s.layers.contracts import Frontend
 from keras_s2s.text.data_frames import pairs_of

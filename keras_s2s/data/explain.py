@@ -76,14 +76,6 @@ def explain_batch(
             f"not a batch of (x, y, w) with Batches' names in x ({type(error).__name__}: {error})"
         ) from None
     labels, weights = _array(labels), _array(weights)
-
-    def named(ids: np.ndarray, side: str) -> list[str]:
-        if preprocessor is None:
-            return [str(i) for i in ids]
-        describe = preprocessor.source_tokens if side == "source" else preprocessor.target_tokens
-        tokens = describe(ids.tolist())
-        return [f"{_printable(token)} ({i})" for token, i in zip(tokens, ids, strict=True)]
-
     lines = [
         f"batch of {len(labels)} rows, source length {sources.shape[1]}, "
         f"target length {labels.shape[1]}"
@@ -93,36 +85,66 @@ def explain_batch(
         if not real.any() and not weights[row].any():
             lines.append(f"row {row}: filler, weight 0")
             continue
-        if sources.ndim == 2:
-            cells = named(sources[row][real], "source")
-        else:
-            size = " x ".join(map(str, sources.shape[2:]))
-            cells = [f"{int(real.sum())} vectors of {size} numbers"]
-        if padding := int((~real).sum()):
-            cells.append(f"+ {padding} padding")
+        cells = _source_cells(sources[row], real, preprocessor)
         lines += [f"row {row}", f"  source: {' | '.join(cells)}"]
-
-        used = np.flatnonzero((weights[row] > 0) | input_mask[row].astype(bool))
-        # The first padded position too: there one sees where the weight ends.
-        shown = min((used[-1] + 1 if len(used) else 0) + 1, labels.shape[1])
-        table = [("position", "decoder input", "label", "weight", "")]
-        table += [
-            (str(position), decoder_input, label, f"{weight:g}", "" if real else "padding")
-            for position, decoder_input, label, weight, real in zip(
-                range(shown),
-                named(inputs[row][:shown], "target"),
-                named(labels[row][:shown], "target"),
-                weights[row],
-                input_mask[row],
-                strict=False,
-            )
-        ]
-        lines += _aligned(table)
-        if more := labels.shape[1] - shown:
-            lines.append(f"            ({more} more positions of padding)")
+        lines += _target_lines(
+            inputs[row], labels[row], weights[row], input_mask[row], preprocessor
+        )
     text = Explanation("\n".join(lines))
     print(text)
     return text
+
+
+def _source_cells(
+    source: np.ndarray, real: np.ndarray, preprocessor: Preprocessor | None
+) -> list[str]:
+    """Returns the ids of a source with their tokens, or the number of its vectors."""
+    if source.ndim == 1:
+        cells = _tokens(source[real], "source", preprocessor)
+    else:
+        size = " x ".join(map(str, source.shape[1:]))
+        cells = [f"{int(real.sum())} vectors of {size} numbers"]
+    if padding := int((~real).sum()):
+        cells.append(f"+ {padding} padding")
+    return cells
+
+
+def _target_lines(
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    mask: np.ndarray,
+    preprocessor: Preprocessor | None,
+) -> list[str]:
+    """Returns the table of a row's decoder inputs, labels and weights, `[T]` each."""
+    used = np.flatnonzero((weights > 0) | mask.astype(bool))
+    # The first padded position too: there one sees where the weight ends.
+    shown = min((used[-1] + 1 if len(used) else 0) + 1, len(labels))
+    table = [("position", "decoder input", "label", "weight", "")]
+    table += [
+        (str(position), decoder_input, label, f"{weight:g}", "" if real else "padding")
+        for position, decoder_input, label, weight, real in zip(
+            range(shown),
+            _tokens(inputs[:shown], "target", preprocessor),
+            _tokens(labels[:shown], "target", preprocessor),
+            weights,
+            mask,
+            strict=False,
+        )
+    ]
+    lines = _aligned(table)
+    if more := len(labels) - shown:
+        lines.append(f"            ({more} more positions of padding)")
+    return lines
+
+
+def _tokens(ids: np.ndarray, side: str, preprocessor: Preprocessor | None) -> list[str]:
+    """Returns each id with its token: `e (5)`; without a preprocessor the id alone."""
+    if preprocessor is None:
+        return [str(i) for i in ids]
+    describe = preprocessor.source_tokens if side == "source" else preprocessor.target_tokens
+    tokens = describe(ids.tolist())
+    return [f"{_printable(token)} ({i})" for token, i in zip(tokens, ids, strict=True)]
 
 
 def _array(tensor: Any) -> np.ndarray:

@@ -72,6 +72,7 @@ class ScoringModel(keras.Model):
 
     @property
     def _parts(self) -> ModelParts:
+        """What calls of `generate`, `score` and `export` read of the model."""
         return ModelParts(self.preset, self.network, self._preprocessor, self.shortlist)
 
     def score(
