@@ -143,6 +143,39 @@ class Network:
             logits = self.output.over(hidden[:, 0], *output_ids)
         return StepOutput(logits, state, attention, hidden[:, 0])
 
+    def step_several(
+        self,
+        tokens: Tensor,
+        state: State,
+        starts: Tensor,
+        output_ids: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, State]:
+        """Advances every row by several tokens at once, each from a position of its own.
+
+        Args:
+            tokens: int `[B, T]`.
+            state: the state so far, of B sources with a row each.
+            starts: int `[B]`, number of the step of each row's first token.
+            output_ids: as in `step`.
+
+        Returns:
+            float32 `[B, T, V]`, the logits of the tokens after them, and the state.
+
+        Raises:
+            NotImplementedError: the decoder takes one step at a time.
+        """
+        vectors = kernels.call(self.target_table, tokens)
+        vectors = kernels.call(self.target_embedding, vectors, start=starts, training=False)
+        hidden, state = self.decoder.step_several(vectors, state, starts)
+        if output_ids is None:
+            return kernels.call(self.output, hidden), state
+        return self.output.over(hidden, *output_ids), state
+
+    @property
+    def steps_several(self) -> bool:
+        """Whether `step_several` may be called."""
+        return type(self.decoder).step_several is not Decoder.step_several
+
     def of_ids(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Returns what `step` needs to compute the logits of some ids alone, int `[U]`."""
         return self.output.of_ids(ids)

@@ -621,6 +621,12 @@ class Probe:
         logits, state, attention = self.call("step", function, tokens, state, index)
         return to_numpy(logits), state, to_numpy(attention)
 
+    def step_several(self, tokens: Any, state: Any, starts: Any) -> Any:
+        """`(logits [B, T, V], state)`; the state stays on the backend."""
+        tokens, starts = np.asarray(tokens, "int32"), np.asarray(starts, "int32")
+        logits, state = self.call("step_several", self.network.step_several, tokens, state, starts)
+        return to_numpy(logits), state
+
 
 def to_numpy(tree: Any) -> Any:
     """Every tensor of a tree as a NumPy array; None stays."""

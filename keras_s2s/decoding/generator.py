@@ -189,7 +189,7 @@ class Generator:
         if count:  # without sources nothing is compiled
             self._refresh()
             driver = self._driver(job)
-            steps = max(job.limits) + sampler.lookahead
+            steps = max(job.limits) + sampler.lookahead + sampler.drafts
             with _progress("generate", count * sampler.copies, count > batch_size) as progress:
                 driver.on_compile = functools.partial(_show_note, progress)
                 try:

@@ -56,6 +56,13 @@ class Moves(Protocol):
         want_attention: bool = False,
         output_ids: tuple[Tensor, Tensor] | None = None,
     ) -> StepOutput: ...
+    def step_several(
+        self,
+        tokens: Tensor,
+        state: State,
+        starts: Tensor,
+        output_ids: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, State]: ...
     def reorder(self, state: State, parents: Tensor) -> State: ...
     def select_rows(self, state: State, rows: Tensor) -> State: ...
     def join(self, states: Sequence[State]) -> State: ...
@@ -75,6 +82,9 @@ class Loop:
         sampler: the strategy.
         plan: settings that are fixed before the generation starts.
     """
+
+    #: whether a step may need more room than one position: see `full`.
+    looks_for_room = False
 
     def __init__(self, moves: Moves, sampler: Sampler, plan: Plan) -> None:
         self.moves = moves
@@ -201,6 +211,15 @@ class Loop:
     def finished(self, changing: Tree) -> Tensor:
         """Returns whether each source is done, or has logits that are not finite: `[B]`."""
         return ops.logical_or(self.sampler.finished(changing[0]), ops.logical_not(changing[3]))
+
+    def full(self, changing: Tree) -> Tensor:
+        """Returns whether the next step needs more room than the state has."""
+        return False
+
+    def rests(self, changing: Tree) -> Tensor:
+        """Returns whether no step can be taken: every source is done, or one needs more room."""
+        done = ops.all(self.finished(changing))
+        return ops.logical_or(done, self.full(changing)) if self.looks_for_room else done
 
     def finite(self, changing: Tree) -> Tensor:
         """Returns whether the logits of each source were finite so far: bool `[B]`."""

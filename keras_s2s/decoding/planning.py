@@ -72,6 +72,8 @@ def plan_search(
         name: v for name, v in search.options.items() if name not in {*RULES, *ENDING, *GRAMMARS}
     }
     chosen = resolve_sampler(search.sampler, strategy_options, defaults or own_config)
+    if chosen.drafts:
+        _refuse_drafts(parts, chosen)
     # An option that is None is ignored: the preset's is used.
     rules = {k: v for k, v in search.options.items() if k in RULES and v is not None}
     most = parts.network.max_target_length
@@ -181,6 +183,23 @@ def _stops(parts: ModelParts, options: Mapping[str, Any]) -> StopStrings | None:
     tokenizer = parts.require_text_output("stop_strings are looked for in text").target
     vocabulary = parts.preset.architecture.target_vocab_size
     return StopStrings.of(strings, token_bytes(tokenizer), vocabulary)
+
+
+def _refuse_drafts(parts: ModelParts, sampler: Sampler) -> None:
+    """Raises an error where a model has nothing to draft from, or cannot take several steps."""
+    asked = f"{type(sampler).__name__} (prompt_lookup_num_tokens={sampler.drafts})"
+    frontend = parts.network.frontend
+    if not frontend.has_token_ids:
+        raise ValueError(
+            f"{asked} drafts from the token ids of the source, but sources of this model are "
+            f"{frontend.input.name}; leave prompt_lookup_num_tokens out, which changes no result"
+        )
+    if not parts.network.steps_several:
+        raise ValueError(
+            f"{asked} needs a decoder that takes several steps at once, and takes some of them "
+            f"back: one of a Transformer. {type(parts.network.decoder).__name__} cannot; leave "
+            "prompt_lookup_num_tokens out, which changes no result"
+        )
 
 
 def _refuse_rules_without_ids(rules: Sequence[LogitsProcessor], frontend: Frontend) -> None:

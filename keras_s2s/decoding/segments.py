@@ -48,7 +48,8 @@ class RunningBatch:
         places: int `[B]`, the place of each source among all, or `FILLER`.
         inputs: those of `Loop.start`, as NumPy arrays.
         steps: the most that any source of the generation takes; batches with the same `steps`
-            have the same capacity at the same step.
+            have the same capacity at the same step, unless their results have grown by different
+            numbers of ids.
 
     Attributes:
         places: int `[N]`, the place of each row now in the batch, among all draws of all
@@ -81,8 +82,9 @@ class RunningBatch:
             NonFiniteLogits: the logits of a source are NaN or infinite.
         """
         if self.index == self.capacity:
-            self.capacity = self.driver.capacity_for(2 * self.capacity, self.steps)
-            self._changing = self.driver.grow(self._fixed, self._changing, self.capacity)
+            self._grow(self.driver.capacity_for(2 * self.capacity, self.steps))
+        while self.driver.loop.full(self._changing):
+            self._grow(self.driver.capacity_for(2 * self.capacity, self.steps))
         end = min(self.capacity, self.steps, self.index + steps)
         self._changing, self.index, finished, finite = self.driver.segment(
             self._fixed, self._changing, self.index, end, self._candidates
@@ -93,6 +95,11 @@ class RunningBatch:
             raise NonFiniteLogits(sorted(set((wrong // copies).tolist())), self.index)
         done = finished if self.index < self.steps else np.ones_like(finished)
         self.live = np.flatnonzero(~done & (self.places != FILLER))
+
+    def _grow(self, capacity: int) -> None:
+        if capacity > self.capacity:
+            self.capacity = capacity
+            self._changing = self.driver.grow(self._fixed, self._changing, capacity)
 
     def result(self) -> Result:
         """Returns the results so far, for every row."""
@@ -125,7 +132,9 @@ class RunningBatch:
 
     def join(self, other: RunningBatch) -> None:
         """Adds the sources of a batch at the same step; sources that are done leave both."""
-        assert (self.index, self.capacity) == (other.index, other.capacity)
+        assert self.index == other.index
+        self._grow(other.capacity)
+        other._grow(self.capacity)
         live = np.concatenate([self.live, len(self) + other.live])
         places = np.concatenate([self.places, other.places])[live]
         size = self.driver.rows_when_joined(len(live))
@@ -165,7 +174,8 @@ def partial_results(
 ) -> Iterator[Partial]:
     """Yields what is final after every `stride` steps, and at the end."""
     places = np.arange(len(inputs["places"]))
-    steps = int(inputs["limits"].max()) + driver.loop.sampler.lookahead
+    sampler = driver.loop.sampler
+    steps = int(inputs["limits"].max()) + sampler.lookahead + sampler.drafts
     batch = RunningBatch(driver, places, inputs, steps)
     while len(batch.live):
         batch.advance(stride)

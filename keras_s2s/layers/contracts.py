@@ -255,6 +255,22 @@ class Decoder(ExplicitMaskLayer):
         """
         raise NotImplementedError(f"{type(self).__name__} must define step")
 
+    def step_several(self, vectors: Tensor, state: State, starts: Tensor) -> tuple[Tensor, State]:
+        """Takes several decoding steps at once, of ids that are known; each row its own.
+
+        What follows an id that turns out to be wrong is taken again, from its position on. A
+        decoder whose state cannot go back does not define this, and has no prompt lookup.
+
+        Args:
+            vectors: of the ids, float `[B, T, D]`.
+            state: the state so far, of B sources with one row each, with room for all positions.
+            starts: int `[B]`, the number of the first of these steps in each row.
+
+        Returns:
+            `(hidden [B, T, D'], state)`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes one step at a time")
+
     def spread(self, state: State, num_beams: int) -> State:
         """Gives each source of a new state, which has one row, `num_beams` equal rows."""
         return state_moves.spread(state, num_beams)

@@ -11,7 +11,7 @@ from keras_s2s.config import EmbeddingConfig, OutputTransformConfig
 from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.output_transform import OutputTransform
-from keras_s2s.layers.positions import LearnedPositions
+from keras_s2s.layers.positions import LearnedPositions, places_from
 from keras_s2s.layers.token_types import TokenTypes
 from keras_s2s.typing import Tensor
 
@@ -105,7 +105,9 @@ class InputEmbedding(ExplicitMaskLayer):
 
         Args:
             tokens: float tensor `[B, T, D]`.
-            start: place of the first token in its row, a scalar. Decoding passes its step index.
+            start: place of the first token in its row, a scalar. Decoding passes its step index;
+                or that of each row, int `[B]`, and then places beyond the last of learned positions
+                have its vector.
 
         Returns:
             float tensor `[B, T, D]`; `[B, T, output_dim]` where there is a projection.
@@ -117,8 +119,8 @@ class InputEmbedding(ExplicitMaskLayer):
         self._check_length(x.shape[1])
         dim = x.shape[-1]
         if self.config.zero_start:
-            places = ops.arange(ops.shape(x)[1], dtype="int32") + ops.cast(start, "int32")
-            x = ops.where((places > 0)[None, :, None], x, ops.zeros_like(x))
+            there = places_from(start, ops.shape(x)[1]) > 0
+            x = ops.where(there[..., None], x, ops.zeros_like(x))
         if self.config.scale:
             x = x * ops.cast(dim**0.5, x.dtype)
         if self.norm is not None and self.config.norm_place == "before_positions":
@@ -130,11 +132,13 @@ class InputEmbedding(ExplicitMaskLayer):
             if self.config.position_offset:
                 start = start + self.config.position_offset
             if self.positions is not None:
-                places = ops.arange(length, dtype="int32") + ops.cast(start, "int32")
+                places = places_from(start, length)
+                if len(places.shape) > 1:
+                    places = ops.minimum(places, self.positions.max_positions - 1)
                 table = kernels.call(self.positions, places)
             else:
                 table = kernels.sinusoids(start, length, dim, self.config.sinusoids)
-            x = x + ops.cast(table, x.dtype)[None]
+            x = x + ops.cast(table, x.dtype)
         if self.norm is not None and self.config.norm_place == "after_positions":
             x = kernels.layer_norm(self.norm, x)
         if self.config.activation == "relu":

@@ -54,6 +54,15 @@ def sinusoidal_table(positions: Tensor, dim: int, layout: str = "interleaved") -
     return ops.concatenate([sines, cosines, *ending], axis=-1)
 
 
+def places_from(start: Tensor, length: Tensor) -> Tensor:
+    """Returns `length` places one after the other: int32 `[length]` from a scalar on, `[B, length]`
+    from `start [B]` on.
+    """
+    places = ops.arange(length, dtype="int32")
+    start = ops.cast(start, "int32")
+    return start[:, None] + places if len(start.shape) else places + start
+
+
 @keras.saving.register_keras_serializable("keras_s2s")
 class LearnedPositions(ExplicitMaskLayer):
     """A trained vector for each position.
@@ -76,7 +85,7 @@ class LearnedPositions(ExplicitMaskLayer):
         )
 
     def call(self, positions: Tensor) -> Tensor:
-        """Looks up `positions`, an int tensor `[T]`; returns `[T, dim]`."""
+        """Looks up `positions`, an int tensor `[..., T]`; returns `[..., T, dim]`."""
         return ops.take(self.table, positions, axis=0)
 
     def compute_output_shape(self, positions_shape: Any) -> tuple[Any, ...]:

@@ -41,6 +41,9 @@ from keras_s2s.options.strategies import STRATEGIES, WITH_BEAMS, WITH_DRAWS, WIT
 #: Each beam is a row of every cache: more than any search uses, fewer than fill the memory.
 _ROWS = Whole(1, 2**14)
 
+#: Ids of a draft, or of what is looked for.
+_DRAFTED = Whole(1, 2**10)
+
 
 def _table() -> tuple[GenerationOption, ...]:
     """Returns all options; rules in the order in which they are applied, which is transformers'."""
@@ -203,6 +206,23 @@ def _table() -> tuple[GenerationOption, ...]:
             "leave out ids whose probability is below this, or, where the distribution is flat, "
             "below its square root times exp(-entropy)",
             strategies=WITH_DRAWS,
+        ),
+        same(
+            "prompt_lookup_num_tokens",
+            _DRAFTED,
+            "most ids that are drafted from the source at a step; results are those of greedy "
+            "search, sooner where they copy their source",
+            strategies=("prompt_lookup",),
+            chooses=True,
+            configured=False,
+        ),
+        same(
+            "max_matching_ngram_size",
+            _DRAFTED,
+            "most ids at the end of a result that are looked for in the source, for a draft",
+            2,
+            strategies=("prompt_lookup",),
+            configured=False,
         ),
         own(
             "penalty_alpha",

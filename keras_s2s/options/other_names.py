@@ -12,7 +12,10 @@ _SOURCES = (
 )
 _PREFIX = "what targets begin with is decoder_prefix"
 _OUTPUT = "return_output=True returns texts, ids, scores and lengths"
-_ASSISTED = "there is no assisted (speculative) decoding here; leave it out"
+_ASSISTED = (
+    "there is no assisted (speculative) decoding by another model here; "
+    "prompt_lookup_num_tokens drafts from the source"
+)
 _RUNS = "how decoding is cached and compiled is not an option here; leave it out"
 _RULE = "no option does this; processors take a rule of your own (s2s.samplers.LogitsProcessor)"
 
@@ -63,8 +66,8 @@ OTHER_NAMES: dict[str, str] = {
         [
             *("assistant_model", "is_assistant", "num_assistant_tokens", "use_mtp"),
             *("num_assistant_tokens_schedule", "assistant_confidence_threshold"),
-            *("prompt_lookup_num_tokens", "max_matching_ngram_size", "assistant_early_exit"),
-            *("assistant_lookbehind", "target_lookbehind", "assistant_ensemble_weight"),
+            *("assistant_early_exit", "assistant_lookbehind", "target_lookbehind"),
+            "assistant_ensemble_weight",
             *("speculation_type", "assistant_tokenizer", "tokenizer"),
         ],
         _ASSISTED,

@@ -45,6 +45,13 @@ STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
         Strategy("greedy", "greedy.Greedy", "greedy search", "no option"),
+        Strategy(
+            "prompt_lookup",
+            "prompt_lookup.PromptLookup",
+            "greedy search with drafts from the source",
+            "prompt_lookup_num_tokens=10",
+            defaults={"prompt_lookup_num_tokens": 10},
+        ),
         Strategy("beam", "beam.Beam", "beam search", "num_beams=4", beams=True, defaults=_BEAMS),
         Strategy("random", "random.Random", "sampling", "do_sample=True", draws=True),
         Strategy("top_k", "random.TopK", "top-k sampling", draws=True, defaults={"top_k": 50}),

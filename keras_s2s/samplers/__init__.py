@@ -33,6 +33,7 @@ from keras_s2s.samplers.strategies.constrained_beam import ConstrainedBeam
 from keras_s2s.samplers.strategies.contrastive_search import ContrastiveSearch
 from keras_s2s.samplers.strategies.diverse_beam import DiverseBeam
 from keras_s2s.samplers.strategies.greedy import Greedy
+from keras_s2s.samplers.strategies.prompt_lookup import PromptLookup
 from keras_s2s.samplers.strategies.random import Random, TopK, TopP
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "MinNewTokens",
     "NoRepeatNgram",
     "Plan",
+    "PromptLookup",
     "Random",
     "Renormalize",
     "RepetitionPenalty",

@@ -60,7 +60,8 @@ class Step(NamedTuple):
 
     Attributes:
         tokens: int32 `[R, C]`, the ids of each row so far; real before `index`.
-        index: number of the step, counted from 0: a scalar.
+        index: number of the step, counted from 0: a scalar; or that of each row, int32 `[R]`, where
+            a strategy drafts ids (see `Sampler.drafts`).
         sources: what is known of each source, `[B, ...]`.
         width: K, the rows of each source; R = B*K, the rows of a source side by side.
         alive: bool `[R]`, False where the chosen id is not used: the sequence has ended, its
@@ -90,11 +91,11 @@ class Step(NamedTuple):
             decoder_start: not used any more, for one release: each source has its own.
 
         Returns:
-            int32 `[R, 1 + C]` and bool `[1, 1 + C]`.
+            int32 `[R, 1 + C]` and bool `[1, 1 + C]`, or `[R, 1 + C]` where each row has its index.
         """
         if decoder_start is not None:
             warnings.warn("call Step.history() without arguments", FutureWarning, stacklevel=2)
         start = self.of_rows(self.sources.starts)[:, None]
         ids = ops.concatenate([start, self.tokens], axis=1)
         places = ops.arange(ops.shape(ids)[1], dtype="int32")
-        return ids, (places <= ops.cast(self.index, "int32"))[None]
+        return ids, places <= ops.reshape(ops.cast(self.index, "int32"), (-1, 1))

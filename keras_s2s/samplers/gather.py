@@ -1,4 +1,4 @@
-"""Entries of each row, chosen by their places."""
+"""Entries of each row, chosen by their places, and put there."""
 
 from __future__ import annotations
 
@@ -25,3 +25,27 @@ def gather(values: Tensor, places: Tensor) -> Tensor:
         return tf.gather(values, places, axis=1, batch_dims=1)
     places = ops.reshape(places, (*ops.shape(places), *[1] * (len(values.shape) - 2)))
     return ops.take_along_axis(values, places, axis=1)
+
+
+def entry(values: Tensor, place: Tensor) -> Tensor:
+    """Takes one entry from each row of `values [R, N]`: `[R]`.
+
+    Args:
+        values: tensor `[R, N]`.
+        place: the place in all rows, a scalar; or that in each, int32 `[R]`.
+    """
+    if len(ops.shape(place)):
+        return gather(values, place[:, None])[:, 0]
+    return ops.take(values, place, axis=1)
+
+
+def put_span(buffer: Tensor, values: Tensor, starts: Tensor, counts: Tensor) -> Tensor:
+    """Returns `buffer [B, C]` with the first `counts [B]` of `values [B, T]` from the places
+    `starts [B]` on.
+    """
+    if values.shape[1] == 0:
+        return buffer
+    there = ops.arange(ops.shape(buffer)[1], dtype="int32")[None] - starts[:, None]  # [B, C]
+    found = gather(values, ops.clip(there, 0, ops.shape(values)[1] - 1))
+    new = ops.logical_and(there >= 0, there < counts[:, None])
+    return ops.where(new, ops.cast(found, buffer.dtype), buffer)

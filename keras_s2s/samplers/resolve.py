@@ -38,6 +38,9 @@ CHOOSING = tuple(option.name for option in OPTIONS.values() if option.chooses)
 #: Options that say what results must have.
 FORCING = tuple(option.name for option in OPTIONS.values() if option.forces)
 
+#: The option that drafts ids.
+DRAFTING = "prompt_lookup_num_tokens"
+
 #: Options of strategies, and those that choose one.
 STRATEGY_OPTIONS = frozenset(
     option.name
@@ -86,7 +89,10 @@ def resolve_sampler(
             options[option] = checked(option, options[option])
     settings = {**_fitting(defaults, options), **options}
     if sampler is None:
-        name = _constrained(forcing[0], options) if forcing else _chosen(settings)
+        if forcing:
+            name = _constrained(forcing[0], options)
+        else:
+            name = _drafting(options) if DRAFTING in options else _chosen(settings)
         options.pop("do_sample", None)
         if "num_beams" not in STRATEGIES[name][1] and options.get("num_beams") == 1:
             del options["num_beams"]
@@ -182,7 +188,9 @@ def _chosen(settings: Mapping[str, Any]) -> str:
     """Returns the name of the strategy, where the caller gave none."""
     if "sampler" in settings:
         return str(settings["sampler"])
-    beams, sample, groups = (settings[name] for name in CHOOSING)
+    beams, sample, groups = (
+        settings[name] for name in ("num_beams", "do_sample", "num_beam_groups")
+    )
     checked("do_sample", sample)
     if groups != 1:
         if sample:
@@ -206,6 +214,17 @@ def _constrained(forcing: str, options: Mapping[str, Any]) -> str:
     if options.get("num_beam_groups", 1) != 1:
         raise ValueError(f"{forcing} does not go with num_beam_groups; leave one of them out")
     return name
+
+
+def _drafting(options: Mapping[str, Any]) -> str:
+    """Returns the name of the strategy that drafts ids, a greedy search."""
+    for name in CHOOSING:
+        if name != DRAFTING and name in options and options[name] != OPTIONS[name].default:
+            raise ValueError(
+                f"{DRAFTING}={options[DRAFTING]} drafts ids for greedy search; it does not go with "
+                f"{name}={options[name]}: leave one of them out"
+            )
+    return "prompt_lookup"
 
 
 def _cannot_force(forcing: str, sampler: str) -> str:

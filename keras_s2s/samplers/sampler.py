@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.samplers.context import Sources, Step
+from keras_s2s.samplers.gather import entry
 from keras_s2s.samplers.processors import FORBIDDEN, LogitsProcessor
 from keras_s2s.samplers.stop_strings import StopStrings
 from keras_s2s.typing import Tensor, Tree
@@ -85,6 +86,37 @@ class Advance(NamedTuple):
     parents: Tensor | None
 
 
+class Draft(NamedTuple):
+    """Guesses of the next ids of each source.
+
+    Attributes:
+        ids: int32 `[B, T - 1]`.
+        counts: int32 `[B]`, how many of them are guesses.
+        starts: int32 `[B]`, the number of the step that the first of them is for: how many ids each
+            source has.
+        places: int32 `[B]`, where they stand in the source.
+    """
+
+    ids: Tensor
+    counts: Tensor
+    starts: Tensor
+    places: Tensor
+
+
+class Verified(NamedTuple):
+    """What a sampler decides of a draft.
+
+    Attributes:
+        search: its own state after the step.
+        tokens: int32 `[B]`, the next decoder inputs.
+        taken: int32 `[B]`, how many ids each source has taken.
+    """
+
+    search: Tree
+    tokens: Tensor
+    taken: Tensor
+
+
 class Result(NamedTuple):
     """Finished hypotheses, best first; C is the capacity of the search at its end.
 
@@ -132,6 +164,10 @@ class Sampler(ABC):
 
     #: whether the strategy reads `Sources.phrases`, what results must have.
     reads_phrases = False
+
+    #: most ids that a step drafts for each source. Where it is above 0, `draft` and `verify` take
+    #: the place of `advance`: a step then advances each source by one id or by more.
+    drafts = 0
 
     #: decoder steps that a sequence needs beyond one for each of its ids: contrastive search reads
     #: an id before it chooses it, and so takes one more.
@@ -235,6 +271,27 @@ class Sampler(ABC):
                 the logits; passed to strategies with `reads_attention` only, likewise.
         """
 
+    def draft(self, search: Tree, plan: Plan, sources: Sources, vocabulary: int) -> Draft:
+        """Guesses the next ids of each source, which the decoder then reads in one step.
+
+        Args:
+            search, plan, sources: as in `advance`.
+            vocabulary: ids of the target.
+        """
+        raise NotImplementedError(f"{type(self).__name__} drafts nothing")
+
+    def verify(
+        self, search: Tree, logits: Tensor, draft: Draft, plan: Plan, sources: Sources
+    ) -> Verified:
+        """Takes the ids that the strategy chooses, as far as the draft has them, and one more.
+
+        Args:
+            search, plan, sources: as in `advance`.
+            logits: float32 `[B, T, V]`: after the last id, and after each of the draft.
+            draft: what `draft` returned, or its first `T - 1` ids.
+        """
+        raise NotImplementedError(f"{type(self).__name__} drafts nothing")
+
     @abstractmethod
     def finished(self, search: Tree) -> Tensor:
         """Returns whether each source is done: bool `[B]`."""
@@ -294,6 +351,7 @@ def process(
     Args:
         scores: float32 `[R, V]`, logits or log-probabilities.
         tokens: int32 `[B, K, C]`, the histories.
+        index: number of the step, or int32 `[R]`, see `Step`.
         alive: bool `[B, K]`, see `Step`; or None.
     """
     if not plan.processors and not plan.prefixed:
@@ -306,9 +364,9 @@ def process(
     for processor in plan.processors:
         scores = _of_the_same_shape(processor, processor(scores, step, plan), scores)
     if plan.prefixed:
-        given = step.of_rows(in_prefix(sources, index, plan))
+        given = ops.cast(index, "int32") < step.of_rows(sources.prefix_lengths)
         place = ops.minimum(ops.cast(index, "int32"), ops.shape(sources.prefix)[1] - 1)
-        token = step.of_rows(ops.take(sources.prefix, place, axis=1))
+        token = entry(step.of_rows(sources.prefix), place)
         chosen = ops.arange(scores.shape[-1], dtype="int32")[None] == token[:, None]
         # A given id scores 0: it was not chosen.
         only = ops.where(chosen, ops.zeros_like(scores), ops.cast(FORBIDDEN, scores.dtype))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from keras import ops
 
-from keras_s2s.samplers.gather import gather
+from keras_s2s.samplers.gather import entry, gather
 from keras_s2s.typing import Tensor
 
 #: Bytes of the longest string: a step looks at as many ids.
@@ -87,7 +87,7 @@ class StopStrings:
         Args:
             tokens: int32 `[B, N]`, the ids of step `index`.
             histories: int32 `[B, K, C]`, the ids before them.
-            index: number of the step.
+            index: number of the step; or that of each row, int32 `[B]`, of one history each.
             parents: int32 `[B, N]`, the history that each continues; None: its own.
 
         Returns:
@@ -96,12 +96,14 @@ class StopStrings:
         states, vocabulary = self.table.shape
         table = ops.convert_to_tensor(self.table.reshape(-1))
         index = ops.cast(index, "int32")
+        own = len(index.shape) > 0
         state = ops.zeros_like(histories[:, :, 0])
         for back in range(self.window, 0, -1):
             place = index - back
-            token = ops.take(histories, ops.maximum(place, 0), axis=2)
+            at = ops.maximum(place, 0)
+            token = entry(histories[:, 0], at)[:, None] if own else ops.take(histories, at, axis=2)
             after = ops.take(table, state * vocabulary + token) % states
-            state = ops.where(place >= 0, after, state)
+            state = ops.where(ops.reshape(place >= 0, (-1, 1)), after, state)
         if parents is not None:
             state = gather(state, parents)
         return ops.take(table, state * vocabulary + tokens) >= states

@@ -85,6 +85,35 @@ def check_step_by_step(probe: Probe) -> None:
     assert_state_shapes(probe, state)
 
 
+def check_several_steps(probe: Probe) -> None:
+    """Teacher-forced logits equal those of several steps at once, each row from a step of its own,
+    after wrong ids too.
+    """
+    inputs = batch(probe.model)
+    ids, mask = inputs["decoder_token_ids"], inputs["decoder_padding_mask"]
+    expected, _ = probe.logits_and_attention(inputs)
+    state = probe.start(probe.encode(inputs), TARGET_LENGTH, 1)
+    rng = np.random.default_rng(5)
+    count, compared = 3, 0
+    starts = np.zeros(len(SOURCES), "int32")
+    for right in ([3, 1, 2], [2, 3, 2], [1, 1, 2], [0, 1, 0]):  # of the ids that a row is fed
+        if starts.max() + count > TARGET_LENGTH:
+            state = probe.network.grow(state, TARGET_LENGTH + count)
+        tokens = rng.integers(4, ids.max(), (len(SOURCES), count))
+        for row, (start, good) in enumerate(zip(starts, right, strict=True)):
+            tokens[row, :good] = ids[row, start : start + good]
+        logits, state = probe.step_several(tokens, state, starts)
+        for row, (start, good) in enumerate(zip(starts, right, strict=True)):
+            real = mask[row, start : start + good]
+            wanted = expected[row, start : start + good][real]
+            found = logits[row, :good][real]
+            compared += len(found)
+            if len(found):
+                assert_equal_logits(found, wanted, f"row {row}, steps from {start} on")
+        starts = starts + np.asarray(right, "int32")
+    assert compared == mask.sum()
+
+
 def assert_state_shapes(probe: Probe, state: Any) -> None:
     """The source part has a row for each source, the beam part one for each beam."""
     sources = len(SOURCES)

@@ -18,7 +18,7 @@ from small_models import (
     shrunken_preset,
 )
 
-from keras_s2s.config import PresetConfig
+from keras_s2s.config import PresetConfig, TransformerConfig
 from keras_s2s.samplers import Greedy
 
 PRESETS = architectures()
@@ -92,6 +92,13 @@ def test_walk_finds_the_zoo():
 
 def test_steps_equal_teacher_forcing(probe):
     checks.check_step_by_step(probe)
+
+
+def test_several_steps_equal_teacher_forcing(probe):
+    if isinstance(probe.model.preset.architecture.decoder, TransformerConfig):
+        checks.check_several_steps(probe)
+    else:
+        assert not probe.network.steps_several
 
 
 def test_state_follows_reordered_histories(probe):

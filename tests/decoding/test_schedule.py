@@ -29,7 +29,8 @@ class Scripted(Driver):
 
     def __init__(self, lengths: list[int]) -> None:
         sampler = SimpleNamespace(copies=1, num_return_sequences=1)
-        super().__init__(SimpleNamespace(sampler=sampler), [], None)  # type: ignore[arg-type]
+        loop: Any = SimpleNamespace(sampler=sampler, full=lambda changing: False)
+        super().__init__(loop, [], None)  # type: ignore[arg-type]
         self.lengths = np.asarray(lengths)
         self.sizes: list[int] = []  # rows of each step
         self.held = 0  # rows of all groups there are

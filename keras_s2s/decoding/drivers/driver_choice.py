@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_s2s.decoding.drafted_loop import DraftedLoop
 from keras_s2s.decoding.drivers.driver import Driver
 from keras_s2s.decoding.drivers.eager_driver import EagerDriver
 from keras_s2s.decoding.drivers.jax_driver import JaxDriver
@@ -58,6 +59,6 @@ def make_driver(
         variables: every variable of the network.
         prepared: what `make_kernels` made, to be shared by the drivers of a network.
     """
-    loop = Loop(moves, sampler, plan)
+    loop = (DraftedLoop if sampler.drafts else Loop)(moves, sampler, plan)
     driver = DRIVERS[keras.backend.backend()]
     return driver(loop, variables, prepared if prepared is not None else make_kernels(moves))

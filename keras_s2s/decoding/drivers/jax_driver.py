@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_s2s.decoding.drivers.driver import Driver, Segment, to_numpy
 from keras_s2s.decoding.drivers.program_cache import keep_programs
@@ -117,7 +116,7 @@ class JaxDriver(Driver):
 
         def unfinished(carry: Tree) -> Tensor:
             index, changing = carry
-            return (index < end) & ~ops.all(self.loop.finished(changing))
+            return (index < end) & ~self.loop.rests(changing)
 
         def body(carry: Tree) -> Tree:
             index, changing = carry

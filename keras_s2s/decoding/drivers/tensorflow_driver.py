@@ -170,7 +170,7 @@ def tensorflow_segment(
     import tensorflow as tf
 
     def unfinished(index: Tensor, changing: Tree) -> Tensor:
-        return tf.logical_and(index < end, tf.logical_not(tf.reduce_all(loop.finished(changing))))
+        return tf.logical_and(index < end, tf.logical_not(loop.rests(changing)))
 
     def body(index: Tensor, changing: Tree) -> Tree:
         new = loop.advance(fixed, changing, index, candidates)

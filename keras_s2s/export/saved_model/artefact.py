@@ -123,6 +123,11 @@ def export_saved_model(
             "force_words_ids, glossary), which an exported graph has no inputs for; export another "
             "search, or serve the model itself: keras-s2s serve"
         )
+    if sampler.drafts:
+        raise ExportError(
+            f"{type(sampler).__name__} is not built into exported graphs; export sampler='greedy', "
+            "which finds the same results, or serve the model itself: keras-s2s serve"
+        )
     if importlib.util.find_spec("tensorflow") is None:
         raise ImportError(
             "exporting a SavedModel needs TensorFlow, whichever backend runs: "

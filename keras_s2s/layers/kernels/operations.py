@@ -19,7 +19,7 @@ from keras import ops
 
 from keras_s2s.layers.kernels.dropout import dropout as fast_dropout
 from keras_s2s.layers.masks import masked_softmax
-from keras_s2s.layers.positions import sinusoidal_table
+from keras_s2s.layers.positions import places_from, sinusoidal_table
 from keras_s2s.layers.transformer.relative_positions import RelativePositions, step_biases
 from keras_s2s.typing import Tensor
 
@@ -61,8 +61,9 @@ class Kernels:
         return layer(*arguments, **options)
 
     def sinusoids(self, start: Tensor, length: Tensor, dim: int, layout: str) -> Tensor:
-        places = ops.arange(length, dtype="int32") + ops.cast(start, "int32")
-        return sinusoidal_table(places, dim, layout)
+        places = places_from(start, length)
+        table = sinusoidal_table(ops.reshape(places, (-1,)), dim, layout)
+        return ops.reshape(table, (-1, length, dim)) if len(places.shape) > 1 else table
 
     def relative_biases(
         self, tables: Sequence[RelativePositions], index: Tensor, places: Tensor, beams: Tensor
@@ -147,7 +148,9 @@ def call(layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Tensor:
 
 
 def sinusoids(start: Tensor, length: Tensor, dim: int, layout: str = "interleaved") -> Tensor:
-    """Returns sinusoidal position vectors from position `start` on: `[length, dim]`."""
+    """Returns sinusoidal position vectors from position `start` on: `[length, dim]`; `[B, length,
+    dim]` from `start [B]` on.
+    """
     return _CURRENT.get().sinusoids(start, length, dim, layout)
 
 

@@ -20,7 +20,7 @@ from keras import ops
 
 from keras_s2s.layers.kernels.operations import ACTIVATIONS, Kernels
 from keras_s2s.layers.masks import LOWEST
-from keras_s2s.layers.positions import sinusoidal_table
+from keras_s2s.layers.positions import places_from, sinusoidal_table
 from keras_s2s.layers.transformer.relative_positions import RelativePositions, step_biases
 from keras_s2s.typing import Tensor
 
@@ -217,7 +217,12 @@ class PreparedWeights(Kernels):
             return layer(*arguments, **options)
         return layer.call(*arguments, **options)
 
-    def sinusoids(self, start: int, length: int, dim: int, layout: str) -> Tensor:
+    def sinusoids(self, start: Any, length: int, dim: int, layout: str) -> Tensor:
+        if not isinstance(start, int) and start.device.type != "cpu":
+            return super().sinusoids(start, length, dim, layout)
+        if not isinstance(start, int) and len(start.shape):
+            known = self.sinusoids(0, int(start.max()) + length, dim, layout)
+            return known[places_from(start, length)]
         table = self._sinusoids.get((dim, layout))
         if table is None or start + length > table.shape[0]:
             # The next power of two, so that a growing sequence makes few tables.

@@ -12,10 +12,37 @@ array without copying the rest.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import keras
 from keras import ops
 
 from keras_s2s.typing import Tensor
+
+
+class Spans(NamedTuple):
+    """The positions of a step that takes several of each row, in the place of one `index`; each
+    source has one row.
+
+    Attributes:
+        places: int32 `[B, T]`, the positions, side by side.
+        reach: N, how many positions of the caches are read.
+    """
+
+    places: Tensor
+    reach: Tensor
+
+    @classmethod
+    def of(cls, starts: Tensor, count: Tensor, capacity: Tensor) -> Spans:
+        """Returns the `count` positions from `starts [B]` on, in caches of a capacity.
+
+        PyTorch reads what is filled; to know it costs nothing on the CPU, and would stall a GPU.
+        """
+        starts = ops.cast(starts, "int32")
+        places = starts[:, None] + ops.arange(count, dtype="int32")
+        if keras.backend.backend() == "torch" and starts.device.type == "cpu":
+            capacity = int(starts.max()) + count
+        return cls(places, capacity)
 
 
 def empty(rows: Tensor, num_heads: int, capacity: Tensor, head_dim: int, dtype: str) -> Tensor:
@@ -48,6 +75,8 @@ def write(cache: Tensor, value: Tensor, index: Tensor) -> Tensor:
 
     The result replaces the argument: PyTorch changes it in place.
     """
+    if isinstance(index, Spans):
+        return _write_spans(cache, value, index.places)
     backend = keras.backend.backend()
     if backend == "torch":
         sources, heads, beams, dim = value.shape
@@ -72,6 +101,40 @@ def write(cache: Tensor, value: Tensor, index: Tensor) -> Tensor:
     return ops.reshape(ops.slice_update(lines, [0, 0, index * beams, 0], value), cache.shape)
 
 
+def _write_spans(cache: Tensor, value: Tensor, places: Tensor) -> Tensor:
+    """Puts `value [B, H, T, D]` at positions of each source's own, `places [B, T]`, of `cache [B,
+    H, C, D]`.
+    """
+    backend = keras.backend.backend()
+    if backend == "torch":
+        cache.scatter_(2, places[:, None, :, None].expand(value.shape).long(), value)
+        return cache
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        shape, size = tf.shape(value), tf.shape(cache)
+        lines = shape[0] * shape[1]
+        there = tf.repeat(places, shape[1], axis=0)  # [B*H, T]
+        here = tf.broadcast_to(tf.range(lines)[:, None], tf.shape(there))
+        flat = tf.reshape(cache, [lines, size[2], size[3]])
+        value = tf.reshape(value, [lines, shape[2], shape[3]])
+        flat = tf.tensor_scatter_nd_update(flat, tf.stack([here, there], axis=-1), value)
+        return tf.ensure_shape(tf.reshape(flat, size), cache.shape)
+    import jax
+
+    value = ops.cast(value, cache.dtype)
+
+    def put(line: Tensor, new: Tensor, start: Tensor) -> Tensor:
+        return jax.lax.dynamic_update_slice(line, new, (0, start, 0))
+
+    return jax.vmap(put)(cache, value, places[:, 0])
+
+
+def is_first(index: Tensor) -> Tensor:
+    """Returns whether a step is at the first position; broadcastable to `[B, T, D]` of `Spans`."""
+    return index.places[..., None] == 0 if isinstance(index, Spans) else index == 0
+
+
 def places_read(capacity: Tensor, index: Tensor) -> Tensor:
     """Returns how many of the C positions `slots` reads at step `index`."""
     return int(index) + 1 if keras.backend.backend() == "torch" else capacity
@@ -83,6 +146,8 @@ def slots(cache: Tensor, sources: Tensor, index: Tensor) -> Tensor:
     PyTorch slices off the filled positions, N = (index + 1) * K, a view without cost.
     Compiled backends need one shape for every step and read all N = C * K, under `visible`.
     """
+    if isinstance(index, Spans):
+        return cache[:, :, : index.reach]
     rows, heads, capacity, dim = ops.shape(cache)
     if keras.backend.backend() == "torch":
         beams = rows // sources
@@ -114,6 +179,12 @@ def visible(
     mine = ancestors[..., None] == ops.arange(beams, dtype="int32")  # [R, C, K]
     mine = ops.logical_and(mine, filled[:, None])
     return ops.reshape(mine, (sources, 1, beams, capacity * beams))
+
+
+def visible_in(spans: Spans) -> Tensor:
+    """Returns the mask of `slots` of several positions: bool `[B, 1, T, N]`."""
+    filled = ops.arange(spans.reach, dtype="int32") <= spans.places[..., None]
+    return filled[:, None]
 
 
 def own_slots(ancestors: Tensor, sources: Tensor, index: Tensor) -> Tensor:

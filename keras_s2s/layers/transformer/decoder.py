@@ -15,7 +15,7 @@ from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.masks import causal_mask
 from keras_s2s.layers.state import Memory, State, fold_beams, gather_beams, unfold_beams
 from keras_s2s.layers.transformer import cache
-from keras_s2s.layers.transformer.relative_positions import square_biases
+from keras_s2s.layers.transformer.relative_positions import span_biases, square_biases
 from keras_s2s.layers.transformer.stack import TransformerBlock, TransformerStack
 from keras_s2s.typing import Tensor, Tree
 
@@ -90,16 +90,17 @@ class TransformerDecoderBlock(TransformerBlock):
         want_attention: bool = False,
         self_bias: Tensor | None = None,
     ) -> Tensor:
-        """Computes one target position of every row.
+        """Computes one target position of every row, or several of each source's one row.
 
         Args:
-            x: float tensor `[B, K, hidden_dim]`: the beams of a source stand side by side.
+            x: float tensor `[B, K, hidden_dim]`: the beams of a source stand side by side, or the K
+                positions of its row.
             source: cross-attention `keys` and `values`, `[B, H, S, D]` each.
             caches: self-attention `keys` and `values`, `[R, H, C, D]` each.
             self_mask: which of the caches' slots each row sees, `[B, 1, K, N]`; or None.
             memory_seen: mask and bias of cross-attention (`kernels.as_bias`), each None or
                 broadcastable to `[B, H, K, S]`.
-            index: position of this step, a scalar.
+            index: position of this step, a scalar; or the `cache.Spans` of several.
             want_attention: return the cross-attention weights.
             self_bias: float32, broadcastable to `[B, H, K, N]`, added to the scores of
                 self-attention; or None.
@@ -128,7 +129,7 @@ class TransformerDecoderBlock(TransformerBlock):
                 bias=self_bias,
             )
             if self._residual_keys:
-                output = ops.where(index == 0, self.self_attention.alone(y), output)
+                output = ops.where(cache.is_first(index), self.self_attention.alone(y), output)
             return output, {"keys": keys, "values": values}
 
         return self._block(x, attend_self, source, memory_seen, False, want_attention)
@@ -325,29 +326,57 @@ class TransformerDecoder(TransformerStack, Decoder):
             beam["ancestors"] = cache.own_slots(beam["ancestors"], sources, index)
         capacity = ops.shape(beam["layers"][0]["keys"])[2]
         self_mask = cache.visible(beam.get("ancestors"), capacity, sources, index)
-
         x = fold_beams(x[:, 0], sources)
-        layers = []
-        weights = None
 
         def biases(tables: Any) -> Tensor:
             beams = ops.shape(x)[1] if "ancestors" in beam else 1
             places = cache.places_read(capacity, index)
             return kernels.relative_biases(tables, index, places, beams)
 
-        memory_seen = kernels.as_bias(mask[:, None, None, :])
+        x, state, weights = self._through(
+            x, State(state.source, beam), index, self_mask, biases, want_attention
+        )
+        # [B, H, K, S] -> mean over heads [B, K, S] -> [R, S]
+        attention = unfold_beams(ops.mean(weights, axis=1)) if want_attention else None
+        return unfold_beams(x)[:, None], state, attention
+
+    def step_several(self, x: Tensor, state: State, starts: Tensor) -> tuple[Tensor, State]:
+        """As in `Decoder`; positions that are taken again replace what was there."""
+        count = ops.shape(x)[1]
+        capacity = ops.shape(state.beam["layers"][0]["keys"])[2]
+        spans = cache.Spans.of(starts, count, capacity)
+
+        def biases(tables: Any) -> Any:
+            return span_biases(tables, spans.places, spans.reach)
+
+        x, state, _ = self._through(x, state, spans, cache.visible_in(spans), biases, False)
+        return x, state
+
+    def _through(
+        self,
+        x: Tensor,
+        state: State,
+        index: Any,
+        self_mask: Tensor | None,
+        biases: Any,
+        want_attention: bool,
+    ) -> tuple[Tensor, State, Tensor | None]:
+        """Takes `x [B, K, hidden_dim]` through all blocks, see `TransformerDecoderBlock.step`;
+        `biases` as in `_blocks_with_bias`.
+        """
+        layers = []
+        weights = None
+        memory_seen = kernels.as_bias(state.source["mask"][:, None, None, :])
         blocks = self._blocks_with_bias(self_mask, biases)
         for (block, attended, bias), source, caches in zip(
-            blocks, state.source["layers"], beam["layers"], strict=True
+            blocks, state.source["layers"], state.beam["layers"], strict=True
         ):
             x, caches, weights = block.step(
                 x, source, caches, attended, memory_seen, index, want_attention, bias
             )
             layers.append(caches)
         x = self._ending(x, training=False)
-        # [B, H, K, S] -> mean over heads [B, K, S] -> [R, S]
-        attention = unfold_beams(ops.mean(weights, axis=1)) if want_attention else None
-        return unfold_beams(x)[:, None], State(state.source, {**beam, "layers": layers}), attention
+        return x, State(state.source, {**state.beam, "layers": layers}), weights
 
     def compute_output_spec(
         self,

@@ -73,10 +73,10 @@ class RelativePositions(ExplicitMaskLayer):
         bidirectional: keys after the query have buckets of their own (an encoder's).
 
     Call arguments:
-        buckets: int tensor `[N]`, as `buckets_of` returns it.
+        buckets: int tensor `[...]`, as `buckets_of` returns it.
 
     Returns:
-        float32 `[H, N]` whatever the compute dtype is: it is added to scores in float32.
+        float32 `[H, ...]` whatever the compute dtype is: it is added to scores in float32.
 
     Example:
         >>> layer = RelativePositions({"num_buckets": 8, "max_distance": 16}, num_heads=2)
@@ -106,7 +106,7 @@ class RelativePositions(ExplicitMaskLayer):
         )
 
     def buckets_of(self, distances: Tensor) -> Tensor:
-        """Returns the buckets of `distances`, int `[N]`: key minus query."""
+        """Returns the buckets of `distances`, int `[...]`: key minus query."""
         distances = ops.convert_to_tensor(distances, dtype="int32")
         return buckets(distances, self.config, bidirectional=self.bidirectional)
 
@@ -160,6 +160,23 @@ def step_biases(
         distances = ops.reshape(distances, (-1,))
     known = tables[0].buckets_of(distances)
     return (table(known)[None, :, None] for table in tables)
+
+
+def span_biases(
+    tables: Sequence[RelativePositions], queries: Tensor, places: Tensor
+) -> Iterable[Tensor]:
+    """Returns the biases of queries at places of each row's own: float32 `[B, H, T, places]` of
+    each table.
+
+    Args:
+        tables: of a decoder's layers, or the one that they share.
+        queries: int32 `[B, T]`, their places.
+        places: how many are read, from the first on.
+    """
+    distances = ops.arange(places, dtype="int32") - queries[..., None]
+    known = tables[0].buckets_of(distances)
+    # [H, B, T, N] -> [B, H, T, N]
+    return (ops.transpose(table(known), (1, 0, 2, 3)) for table in tables)
 
 
 def masked_bias(bias: Tensor, mask: Tensor | None) -> Tensor:

@@ -14,7 +14,7 @@ from keras_s2s.typing import Tensor
 
 
 def _only(scores: Tensor, token: int, when: Tensor) -> Tensor:
-    """Forbids all ids but `token` where `when` holds: a bool, a scalar or `[R, 1]`."""
+    """Forbids all ids but `token` where `when` holds: bool `[1, 1]` or `[R, 1]`."""
     if nowhere(when):
         return scores
     chosen = is_token(scores, [token])
@@ -30,7 +30,7 @@ class ForcedBos(LogitsProcessor):
     token: int
 
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
-        return _only(scores, self.token, ops.equal(step.index, 0))
+        return _only(scores, self.token, ops.reshape(ops.equal(step.index, 0), (-1, 1)))
 
 
 @dataclass(frozen=True)
@@ -40,5 +40,5 @@ class ForcedEos(LogitsProcessor):
     token: int
 
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
-        last = step.of_rows(ops.equal(step.sources.limits, step.index + 1))
+        last = ops.equal(step.of_rows(step.sources.limits), step.index + 1)
         return _only(scores, self.token, last[:, None])

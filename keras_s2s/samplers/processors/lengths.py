@@ -28,7 +28,7 @@ class MinLength(LogitsProcessor):
     min_length: int
 
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
-        too_early = ops.cast(step.index, "int32") + 1 < self.min_length
+        too_early = ops.reshape(ops.cast(step.index, "int32") + 1 < self.min_length, (-1, 1))
         if nowhere(too_early):
             return scores
         return forbid(scores, ops.logical_and(is_token(scores, plan.ends), too_early))

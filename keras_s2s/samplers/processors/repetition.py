@@ -8,6 +8,7 @@ from typing import Any
 from keras import ops
 
 from keras_s2s.samplers.context import Step
+from keras_s2s.samplers.gather import entry
 from keras_s2s.samplers.processors.base import LogitsProcessor
 from keras_s2s.samplers.processors.operations import forbid, occur
 from keras_s2s.typing import Tensor
@@ -103,8 +104,9 @@ def _continued(
     # ids to p, and what it wraps around is masked out.
     matches = ops.logical_and(real, (ops.arange(count, dtype="int32") >= size - 1)[None])
     for back in range(1, size):
-        wanted = ops.take(history, ops.maximum(last - (back - 1), 0), axis=1)[:, None]
+        wanted = entry(history, ops.maximum(last - (back - 1), 0))[:, None]
         matches = ops.logical_and(matches, ops.roll(ids, back, axis=1) == wanted)
         matches = ops.logical_and(matches, ops.roll(real, back, axis=1))
-    matches = ops.logical_and(matches, last >= size - 2)  # there are n - 1 ids to match
+    enough = ops.reshape(last >= size - 2, (-1, 1))  # there are n - 1 ids to match
+    matches = ops.logical_and(matches, enough)
     return occur(ids, matches, vocabulary)

@@ -8,6 +8,7 @@ from typing import Any
 from keras import ops
 
 from keras_s2s.samplers.context import Step
+from keras_s2s.samplers.gather import entry
 from keras_s2s.samplers.processors.base import LogitsProcessor
 from keras_s2s.samplers.processors.forced_ids import ForcedBos
 from keras_s2s.samplers.processors.operations import forbid, is_token, nowhere
@@ -30,7 +31,7 @@ class BadWords(LogitsProcessor):
         for word in (word for word in words if len(word) > 1):
             begun: Any = last >= len(word) - 2
             for back, token in enumerate(reversed(word[:-1])):
-                there = ops.take(history, ops.maximum(last - back, 0), axis=1)
+                there = entry(history, ops.maximum(last - back, 0))
                 begun = ops.logical_and(begun, there == token)  # [R]
             scores = forbid(scores, ops.logical_and(begun[:, None], is_token(scores, [word[-1]])))
         return scores

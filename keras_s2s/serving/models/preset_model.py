@@ -61,7 +61,7 @@ SCORES = {
 LENGTHS = {SOURCE_LENGTHS: TensorInfo("int32", (None,)), **ERRORS}
 
 #: Strategies with one result for each source.
-_SINGLE = ("greedy", "contrastive")
+_SINGLE = ("greedy", "prompt_lookup", "contrastive")
 
 
 @dataclass(frozen=True)
