@@ -99,7 +99,8 @@ class Ranking:
             try:
                 utility_of(risk)
             except ValueError as error:
-                raise ValueError(f"{RISK}: {error}, as MODULE:FUNCTION") from None
+                says = str(error).replace("a function of pairs", "MODULE:FUNCTION")
+                raise ValueError(f"{RISK}: {says}") from None
         if risk is not None and options.get("num_return_sequences") is not None:
             raise ValueError(f"--num-return-sequences: {RISK} has {NUM} in its place")
         return ranking

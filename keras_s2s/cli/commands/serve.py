@@ -18,6 +18,7 @@ from keras_s2s.cli.arguments import (
 from keras_s2s.cli.generation_options import read_generation_options, takes_generation_options
 from keras_s2s.cli.messages import show_messages
 from keras_s2s.cli.quiet import BACKENDS, import_backend
+from keras_s2s.cli.ranking import MinimumBayesRiskOption, NumSamplesOption, Ranking
 
 if TYPE_CHECKING:
     from keras_s2s.serving.models.served_model import ServedModel
@@ -56,6 +57,8 @@ def serve(
     ] = None,
     overlong: OverlongOption = "error",
     compute_type: ComputeTypeOption = None,
+    minimum_bayes_risk: MinimumBayesRiskOption = None,
+    num_samples: NumSamplesOption = None,
     max_batch_size: Annotated[
         int, typer.Option(min=1, help="Most texts that are computed together.")
     ] = 32,
@@ -99,6 +102,7 @@ def serve(
     check_overlong(overlong)
     check_compute_type(compute_type)
     options = read_generation_options(generation_options)
+    ranking = Ranking.read(None, None, minimum_bayes_risk, num_samples, options=options)
     arguments = [read_argument(text) for text in models]
     names = [argument.name for argument in arguments]
     pairs = read_languages(languages or [], names)
@@ -127,6 +131,7 @@ def serve(
     check_names(names)
     import_backend()
     show_messages()
+    rank = None if ranking is None else ranking.function()
     from keras_s2s.serving import server
 
     # Before the models are loaded, which may take minutes.
@@ -139,6 +144,7 @@ def serve(
                     overlong=cast(Any, overlong),
                     tokenizer=cast(Any, tokenizer),
                     compute_type=cast(Any, compute_type),
+                    rank=rank,
                 )
                 for argument in arguments
             ]

@@ -26,7 +26,7 @@ from keras_s2s.serving.interfaces.replies import Handler, json_reply
 from keras_s2s.serving.interfaces.text_formats import SPLITTER, TextJob, documents
 from keras_s2s.serving.models.hosting import Host, Serving
 from keras_s2s.serving.models.languages import AUTO, NamedLanguage, language_name
-from keras_s2s.serving.models.served_model import Row, ServedModel
+from keras_s2s.serving.models.served_model import Row, ServedModel, count_results
 
 #: Formats of documents.
 FORMATS: tuple[str, ...] = get_args(DocumentFormat)
@@ -162,6 +162,7 @@ def _obstacles(model: ServedModel) -> dict[str, str]:
 def _results(row: Row) -> list[dict[str, Any]]:
     """Returns the results of a text, best first, from the outputs of its row."""
     texts = [row["text"]] if isinstance(row["text"], str) else row["text"]
+    there = count_results(row)
     results: list[dict[str, Any]] = [{"text": text} for text in texts]
     scores, lengths = (np.ravel(row.get(name, ())) for name in ("scores", "lengths"))
     # A SavedModel of another program may have none of these, or something else by their names.
@@ -172,7 +173,7 @@ def _results(row: Row) -> list[dict[str, Any]]:
         ids = np.atleast_2d(row["token_ids"])
         for result, own, length in zip(results, ids, lengths, strict=True):
             result["ids"] = own[: int(length)].tolist()
-    return results
+    return results[:there]
 
 
 def _attention(pieces: AttendedPieces) -> dict[str, Any]:

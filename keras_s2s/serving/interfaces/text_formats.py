@@ -19,7 +19,7 @@ from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.interfaces.event_stream import Tell
 from keras_s2s.serving.models.hosting import Host
 from keras_s2s.serving.models.languages import AUTO, NamedLanguage
-from keras_s2s.serving.models.served_model import Row, ServedModel
+from keras_s2s.serving.models.served_model import Row, ServedModel, count_results
 
 if TYPE_CHECKING:
     from keras_s2s.documents import DocumentFormat, GeneratedDocument
@@ -107,7 +107,7 @@ async def plain_text(job: TextJob) -> list[list[str]]:
     found = [rows async for rows in job.compute([job.texts[i] for i in real])]
     results = [[text] for text in job.texts]
     for i, row in zip(real, chain.from_iterable(found), strict=True):
-        results[i] = _distinct(row["text"])
+        results[i] = _distinct(row["text"])[: count_results(row)]
     return results
 
 
@@ -175,7 +175,7 @@ async def documents(
         row = results[text]
         texts, ids, length = row["text"], row["token_ids"], row["lengths"]
         if not isinstance(texts, str):
-            i = min(rank, len(texts) - 1)
+            i = min(rank, count_results(row) - 1)
             texts, ids, length = texts[i], ids[i], length[i]
         ended = job.model.ends, job.model.stops
         return GeneratedPart.of_result(texts, ids[: int(length)], *ended)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keras_s2s.checkpoints.ctranslate2.vocabulary import TokenizerChoice
 from keras_s2s.options.compute_types import ComputeType
@@ -13,6 +13,9 @@ from keras_s2s.serving.models.languages import ModelLanguages, client_codes
 from keras_s2s.serving.models.served_model import ServedModel
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.truncation import Overlong
+
+if TYPE_CHECKING:
+    from keras_s2s.reranking import RankedTexts
 
 
 class ModelArgument(NamedTuple):
@@ -118,6 +121,7 @@ def load_served(
     overlong: Overlong = "error",
     tokenizer: TokenizerChoice = None,
     compute_type: ComputeType | None = None,
+    rank: Callable[..., RankedTexts] | None = None,
 ) -> ServedModel:
     """Loads a model to serve.
 
@@ -128,10 +132,11 @@ def load_served(
         overlong: what is done with a source that is longer than the model's positions.
         tokenizer: how text is split for a CTranslate2 folder, as in `from_preset`.
         compute_type: how matrix products are computed, as in `from_preset`.
+        rank: chooses results among several, as in `PresetModel`.
 
     Raises:
-        ValueError: there is no such model, it cannot be served, or `options` for a SavedModel,
-            whose search is fixed.
+        ValueError: there is no such model, it cannot be served, or `options` or `rank` for a
+            SavedModel, whose search is fixed.
         ImportError: TensorFlow is not installed, for a SavedModel.
     """
     # Keras, or TensorFlow alone, is imported here.
@@ -145,6 +150,8 @@ def load_served(
             options = {**options, "tokenizer": tokenizer}
         if compute_type is not None:
             options = {**options, "compute_type": compute_type}
+        if rank is not None:
+            options = {**options, "minimum_bayes_risk": rank}
         if options:
             raise ValueError(
                 f"{argument.path} is a SavedModel, whose search is fixed when it is exported; "
@@ -166,4 +173,4 @@ def load_served(
         known: ModelLanguages | None = ModelLanguages.declared(languages, config)
     else:
         known = model_languages(model.preprocessor)
-    return PresetModel(argument.name, model, options, known, overlong=overlong)
+    return PresetModel(argument.name, model, options, known, overlong=overlong, rank=rank)

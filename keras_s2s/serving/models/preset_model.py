@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from keras_s2s.model import Seq2SeqLM
 from keras_s2s.options.generation import OPTIONS
 from keras_s2s.serving.errors import RequestError
 from keras_s2s.serving.models.languages import ModelLanguages
+from keras_s2s.serving.models.ranked_rows import ranked_rows
 from keras_s2s.serving.models.served_model import (
     DEFAULT_SIGNATURE,
     GENERATE,
@@ -43,6 +44,7 @@ from keras_s2s.text.truncation import Overlong
 
 if TYPE_CHECKING:
     from keras_s2s.documents.sentence_model import SentenceModel
+    from keras_s2s.reranking import RankedTexts
 
 IDS, GENERATE_IDS, TEXT, SCORE, SCORE_IDS = "ids", "generate_ids", "text", "score", "score_ids"
 ATTENTION = "attention"
@@ -100,9 +102,11 @@ class PresetModel(ServedModel):
         options: of `generate`, for requests that do not set them.
         languages: of the model; None where it has none.
         overlong: "truncate" cuts a source that is longer than the model's positions.
+        rank: chooses the results of texts among several; called as `minimum_bayes_risk` is. Sources
+            that are ids are then not generated from, and nothing is streamed.
 
     Raises:
-        ValueError: the model reads neither texts nor ids.
+        ValueError: the model reads neither texts nor ids, or `rank` does not take the options.
     """
 
     def __init__(
@@ -113,6 +117,7 @@ class PresetModel(ServedModel):
         languages: ModelLanguages | None = None,
         *,
         overlong: Overlong = "error",
+        rank: Callable[..., RankedTexts] | None = None,
     ) -> None:
         if not model.network.frontend.reads_text:
             raise ValueError(
@@ -124,14 +129,16 @@ class PresetModel(ServedModel):
         self.options = dict(options or {})
         self.languages = languages
         self.overlong = overlong
+        self.rank = rank
+        if rank is not None:  # now, and not at the first request
+            rank(model, [], **{k: v for k, v in self.options.items() if k != "decoder_prefix"})
         self.pad = model.special_ids.target.pad
         self.ends = end_ids(model.preset, self.options)
         self.stops = stop_strings(model.preset, self.options)
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
-        count = self.options.get("num_return_sequences")
-        count = count or self.model.preset.generation.num_return_sequences or 1
+        count = self._count(self.options)
 
         def outputs(*several: int, text: bool = False) -> dict[str, TensorInfo]:
             named = {
@@ -183,6 +190,11 @@ class PresetModel(ServedModel):
             **by_ids,
         }
 
+    def _count(self, options: Mapping[str, Any]) -> int:
+        """Returns how many results each source has."""
+        asked = options.get("num_return_sequences")
+        return int(asked or self.model.preset.generation.num_return_sequences or 1)
+
     # ------------------------------------------------------------------ requests
 
     def prepare(
@@ -195,6 +207,8 @@ class PresetModel(ServedModel):
         seeds = seeds_of(options.pop("seed", None), rows)
         if "text" in self.signatures[signature].inputs:
             kind, key = TEXT, "text"
+        elif self.rank is not None:
+            raise RequestError(400, f"{signature}: results are chosen by their texts; send text")
         else:
             kind, key = IDS, SOURCE_IDS
         prepared = [
@@ -263,6 +277,7 @@ class PresetModel(ServedModel):
         if alternatives:
             own = self.options
             parameters["num_return_sequences"] = alternatives + 1
+        if alternatives and self.rank is None:
             configured = self.model.preset.generation
             beams = own.get("num_beams") or configured.num_beams or 1
             draws = own.get("do_sample", configured.do_sample) or "top" in str(own.get("sampler"))
@@ -299,6 +314,9 @@ class PresetModel(ServedModel):
         if self.model.preprocessor is None:
             why = f"Model {self.name} has no tokenizer: it reads and returns ids alone."
             return dict.fromkeys(OFFERS, why)
+        if self.rank is not None:
+            why = f"Model {self.name} chooses among several results, so that it shows no draft."
+            return {"stream": why}
         return {}
 
     @property
@@ -335,6 +353,12 @@ class PresetModel(ServedModel):
         if key.kind == ATTENTION:
             return self._attention(rows)
         options = self._call_options(key, rows)
+        if key.kind == TEXT and self.rank is not None:
+            count = self._count(options)
+            options.pop("num_return_sequences", None)
+            texts = [row.source for row in rows]
+            found = self.rank(self.model, texts, batch_size=len(rows), **options)
+            return ranked_rows(found, count if key.every else None, self.pad)
         if key.kind == TEXT:
             x: Any = [row.source for row in rows]
         else:
@@ -394,7 +418,7 @@ class PresetModel(ServedModel):
         ]
 
     def stream(self, rows: Sequence[Row], parameters: Mapping[str, Any]) -> Iterator[list[str]]:
-        if self.model.preprocessor is None:
+        if self.model.preprocessor is None or self.rank is not None:
             return super().stream(rows, parameters)
         prepared = self.prepare(DEFAULT_SIGNATURE, rows, parameters)
         assert isinstance(prepared.key, Call)

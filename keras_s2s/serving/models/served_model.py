@@ -148,7 +148,8 @@ class ServedModel(abc.ABC):
             RequestError: 400: the model cannot be streamed.
             ValueError: a row or an option that it cannot use.
         """
-        raise RequestError(400, f"model {self.name} cannot be streamed")
+        why = f" {self.obstacles['stream']}" if "stream" in self.obstacles else ""
+        raise RequestError(400, f"model {self.name} cannot be streamed.{why}")
 
     def translate(
         self,
@@ -225,6 +226,23 @@ class ServedModel(abc.ABC):
                 for value in values
             ]
         return [value.tolist() if hasattr(value, "tolist") else value for value in values]
+
+
+def count_results(row: Row) -> int:
+    """Returns how many results of a text there are, from the outputs of its row.
+
+    A search may find fewer than were asked for; the places after them are empty.
+
+    Example:
+        >>> count_results({"text": ["a", ""], "lengths": np.array([2, 0])})
+        1
+    """
+    if isinstance(row["text"], str):
+        return 1
+    lengths = np.ravel(row.get("lengths", ()))
+    # A SavedModel of another program may have no lengths, or something else by their name.
+    several = len(row["text"])
+    return max(1, int(np.count_nonzero(lengths))) if lengths.size == several else several
 
 
 def without_padding(values: np.ndarray, lengths: Any) -> np.ndarray:
