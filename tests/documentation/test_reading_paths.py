@@ -20,7 +20,7 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 
 #: "`Plan.ended` in `samplers/sampler.py`"
 PLACED = re.compile(r"`([A-Za-z_][\w.]*)` in\s+`([\w/]+\.py)`")
-NAMES = re.compile(r"`([A-Z]\w+\.\w+)`(?! in)")
+NAMES = re.compile(r"`([A-Z]\w+\.(?!md`)\w+)`(?! in)")
 
 
 def section(heading: str) -> str:
