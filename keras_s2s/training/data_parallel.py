@@ -286,9 +286,30 @@ def parallel_step() -> Iterator[None]:
         return
     token = _IN_STEP.set(True)
     try:
-        yield
+        with _own_draws():
+            yield
     finally:
         _IN_STEP.reset(token)
+
+
+@contextlib.contextmanager
+def _own_draws() -> Iterator[None]:
+    """Makes dropout differ between the processes of PyTorch within it.
+
+    They begin with the same seed, and would drop the same units of their shares. Afterwards their
+    random states are equal again, so that a checkpoint has the one of all of them.
+    """
+    import torch
+    import torch.distributed as distributed
+
+    seed = int(torch.randint(2**62, ()))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed + distributed.get_rank())
+        yield
+
+
+#: Attribute of an optimiser that takes sums.
+_SUMS = "_sums_gradients"
 
 
 def sum_gradients(optimizer: Any) -> None:
@@ -300,8 +321,9 @@ def sum_gradients(optimizer: Any) -> None:
         optimizer: of a model that is compiled within `data_parallel`.
     """
     backend = keras.backend.backend()
-    if replicas() == 1 or backend == "jax" or optimizer is None:
+    if replicas() == 1 or backend == "jax" or optimizer is None or hasattr(optimizer, _SUMS):
         return
+    object.__setattr__(optimizer, _SUMS, True)  # of one that is compiled with again, once
     apply = optimizer.apply
     add_up = _of_processes if backend == "torch" else _of_replicas
 

@@ -32,6 +32,7 @@ from keras_s2s.training.losses.fused_step import fused_step
 from keras_s2s.training.losses.metrics import LossTracker
 from keras_s2s.training.losses.r_drop import checked_alpha
 from keras_s2s.training.optimizers.accumulation import token_accumulation
+from keras_s2s.training.optimizers.dense_gradients import add_up_rows
 from keras_s2s.training.optimizers.freezing import frozen_report, refuse_other_weights
 from keras_s2s.training.optimizers.learning_rates import rates_report, with_learning_rates
 from keras_s2s.training.partly_trained_model import PartlyTrainedModel
@@ -145,6 +146,7 @@ class TrainableModel(PartlyTrainedModel, TrainingStepModel):
         self._fused_step = fused_step(self, fuse, found["loss"], found["weighted_metrics"])
         super().compile(optimizer=optimizer, **found, **kwargs)
         sum_gradients(self.optimizer)
+        add_up_rows(self.optimizer)
         accumulation = token_accumulation(self.optimizer)
         self._loss_tracker = LossTracker()
         self._fused_loss = fused_loss

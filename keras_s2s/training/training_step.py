@@ -21,6 +21,7 @@ import keras
 
 from keras_s2s.fair_lock import FairLock
 from keras_s2s.training.data_parallel import first_replica, parallel_step, replicas
+from keras_s2s.training.entered_call import entered, is_entered
 from keras_s2s.training.losses.fused_step import FusedStep, current_step, fused
 from keras_s2s.training.losses.metrics import LossTracker
 from keras_s2s.training.losses.r_drop import rows_twice, with_divergence
@@ -71,8 +72,15 @@ class TrainingStepModel(keras.Model):
             with self._accumulation.step(state, data) as state:
                 return super().train_step(*state, data)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the logits of inputs, as `keras.Model.__call__` does."""
+        with entered():
+            return super().__call__(*args, **kwargs)
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Returns the logits of inputs; hidden vectors within a fused training step."""
+        if not is_entered():  # Keras on JAX runs it so
+            return self(inputs, training=training, mask=mask)
         if training and (step := current_step()) is not None:
             return step.hidden(inputs)
         return super().call(inputs, training=training, mask=mask)

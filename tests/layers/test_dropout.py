@@ -67,3 +67,27 @@ def test_gradients_and_half_precision() -> None:
     assert torch.equal(x.grad, found.detach())
     half = dropout(keras.layers.Dropout(0.3), x.detach().to(torch.bfloat16), True)
     assert half.dtype == torch.bfloat16
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow has replicas")
+def test_replicas_have_draws_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    import types
+
+    import tensorflow as tf
+
+    draws = []
+    for number in (0, 1, 1):
+        keras.utils.set_random_seed(4)
+        layer = keras.layers.Dropout(0.3)
+        replica = types.SimpleNamespace(num_replicas_in_sync=2, replica_id_in_sync_group=number)
+        with monkeypatch.context() as patch:
+            patch.setattr(tf.distribute, "get_replica_context", lambda it=replica: it)
+            draws.append([to_numpy(dropout(layer, ops.ones(SHAPE), True)) for _ in range(2)])
+    first, second, again = draws
+    for found in (*first, *second):
+        assert abs((found == 0).mean() - 0.3) < 3 * (0.3 * 0.7 / found.size) ** 0.5
+        np.testing.assert_allclose(found[found != 0], 1 / 0.7, rtol=1e-4)
+    np.testing.assert_array_equal(second, again)
+    for found in (first[1], second[0], second[1]):
+        both = ((first[0] != 0) & (found != 0)).mean()
+        assert abs(both - 0.7**2) < 0.02, "drops what another one drops"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import socket
@@ -109,6 +110,29 @@ def test_one_device_changes_nothing() -> None:
     with data_parallel(1):
         model.compile("adam")
         model.fit(small_batches(model, 6, 1), epochs=1, verbose=0)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="PyTorch has processes")
+def test_processes_drop_for_themselves(monkeypatch) -> None:
+    """Their random states stay alike, so that a checkpoint of one is that of all."""
+    import torch
+
+    module = importlib.import_module("keras_s2s.training.data_parallel")
+    monkeypatch.setattr(module, "_replicas", 2)
+    found = []
+    for rank in (0, 1, 1):
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+        keras.utils.set_random_seed(3)
+        draws = []
+        for _ in range(2):
+            with module.parallel_step():
+                draws.append(torch.rand(5).tolist())
+        found.append((draws, torch.rand(5).tolist()))
+    first, second, again = found
+    assert second == again
+    assert first[1] == second[1], "the states after the steps differ"
+    drawn = [*first[0], *second[0], first[1]]
+    assert len(set(map(tuple, drawn))) == 5, f"draws are repeated: {drawn}"
 
 
 CLUSTER = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}

@@ -96,17 +96,23 @@ def test_less_is_kept_for_the_backward_pass():
 def test_the_program_of_jax_computes_again():
     import jax
 
-    model = small()
-    state = [v.value for v in model.non_trainable_variables]
-
-    def total(weights: Any) -> Any:
-        return model.stateless_call(weights, state, INPUTS, training=True)[0].sum()
-
-    weights = [v.value for v in model.trainable_variables]
     for checkpointing in (False, True):
-        model.compile("sgd", gradient_checkpointing=checkpointing)
-        program = str(jax.make_jaxpr(jax.grad(lambda weights: total(weights)))(weights))
-        assert ("remat" in program or "checkpoint[" in program) == checkpointing
+        for fused in (False, True):
+            model = small()
+            model.compile("sgd", gradient_checkpointing=checkpointing, fused_loss=fused)
+            model.optimizer.build(model.trainable_variables)
+            model.train_on_batch(INPUTS, LABELS)  # makes the variables of the metrics
+            state = [
+                [variable.value for variable in variables]
+                for variables in (
+                    model.trainable_variables,
+                    model.non_trainable_variables,
+                    model.optimizer.variables,
+                    model.metrics_variables,
+                )
+            ]
+            program = str(jax.make_jaxpr(model.train_step)(state, (INPUTS, LABELS)))
+            assert ("remat" in program or "checkpoint[" in program) == checkpointing, fused
 
 
 @slow_where_compiled

@@ -152,3 +152,45 @@ def test_one_optimiser_is_divided():
     )
     with pytest.raises(ValueError, match="give it a single optimiser"):
         small().compile(multi, learning_rates={"encoder": 0.1})
+
+
+@slow_where_compiled
+def test_what_is_not_decayed_is_not_decayed_in_a_group_either():
+    """Keras keeps it beside an optimiser's configuration."""
+    model = small()
+    before = values(model)
+    fixed = next(
+        w for w in model.weights if w.path.endswith("decoder/layer_0/feed_forward/inner/kernel")
+    )
+    for exclude in ({"var_names": ["gamma", "bias"]}, {"var_list": [fixed]}):
+        optimizer = keras.optimizers.SGD(1e-8, weight_decay=1e7)  # a tenth, and hardly a step
+        optimizer.exclude_from_weight_decay(**exclude)
+        model.compile(optimizer, learning_rates={"decoder": 1e-8})
+        train(model, 1)
+        kept = 0
+        for path, value in values(model).items():
+            name = path.rpartition("/")[2]
+            is_fixed = path == fixed.path if "var_list" in exclude else name in ("gamma", "bias")
+            expected = before[path] if is_fixed else 0.9 * before[path]
+            np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6, err_msg=path)
+            kept += is_fixed and path.startswith("decoder")
+        assert kept == 1 if "var_list" in exclude else kept > 5
+        for weight in model.weights:
+            weight.assign(before[weight.path])
+
+
+@slow_where_compiled
+def test_the_scale_of_the_loss_is_that_of_the_optimiser():
+    model = small()
+    optimizer = keras.optimizers.SGD(0.1, loss_scale_factor=64.0)
+    model.compile(optimizer, learning_rates={"decoder": 0.2})
+    assert [each.loss_scale_factor for each in model.optimizer.optimizers] == [64.0, 64.0]
+    before = values(model)
+    train(model, 1)
+    scaled = values(model)
+    for weight in model.weights:
+        weight.assign(before[weight.path])
+    model.compile(keras.optimizers.SGD(0.1), learning_rates={"decoder": 0.2})
+    train(model, 1)
+    for path, value in values(model).items():
+        np.testing.assert_allclose(scaled[path], value, rtol=1e-4, atol=1e-6, err_msg=path)

@@ -1,7 +1,11 @@
-"""Dropout of a training step, faster than Keras' on a CPU under PyTorch.
+"""Dropout of a training step: faster than Keras' on a CPU under PyTorch, and of each replica of
+TensorFlow for itself.
 
 PyTorch draws a float64 there for each number, one after the other: in a small Transformer a tenth
 of a training step. Here four numbers share a draw of 64 bits.
+
+On TensorFlow all replicas of `tf.distribute` have the same seeds, so that Keras drops the same
+units in the rows of each.
 """
 
 from __future__ import annotations
@@ -17,12 +21,14 @@ LEVELS = 2**16
 
 
 def dropout(layer: keras.layers.Dropout, x: Tensor) -> Tensor:
-    """Computes `layer(x, training=True)`.
+    """Computes `layer(x, training=True)`; on TensorFlow each replica has draws of its own.
 
-    Numbers are dropped with the layer's rate rounded to 16 bits, and the others are divided by
-    their share. Draws come from PyTorch's own generator, as Keras' do:
+    On PyTorch numbers are dropped with the layer's rate rounded to 16 bits, and the others are
+    divided by their share. Draws come from PyTorch's own generator, as Keras' do:
     `keras.utils.set_random_seed` and gradient checkpointing work alike.
     """
+    if keras.backend.backend() == "tensorflow":
+        return _of_replica(layer, x)
     if keras.backend.backend() != "torch" or not _is_plain(layer, x):
         return layer(x, training=True)
     import torch
@@ -41,4 +47,18 @@ def _is_plain(layer: keras.layers.Dropout, x: Any) -> bool:
         and layer.seed is None
         and layer.noise_shape is None
         and x.device.type == "cpu"
+    )
+
+
+def _of_replica(layer: keras.layers.Dropout, x: Tensor) -> Tensor:
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    # None while Keras builds the model outside of replicas.
+    if context is None or context.num_replicas_in_sync == 1 or not layer.rate:
+        return layer(x, training=True)
+    number = tf.cast(context.replica_id_in_sync_group, tf.int64) * 2**32
+    seed = tf.cast(layer.seed_generator.next(), tf.int64) + tf.stack([number, 0])
+    return tf.nn.experimental.stateless_dropout(
+        x, rate=layer.rate, noise_shape=layer.noise_shape, seed=seed
     )

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_s2s.config import BridgeConfig, RecurrentDecoderConfig
 from keras_s2s.layers.contracts import Decoder
+from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.recurrent.attention import make_attention
 from keras_s2s.layers.recurrent.bridge import Bridge, context_vector
 from keras_s2s.layers.recurrent.cells import STATES, recurrent_layer
@@ -231,7 +232,7 @@ class RecurrentDecoder(Decoder):
             hidden, weights = self._scan(tokens, source, beam, training, return_attention)
         else:
             hidden, weights = self._all_at_once(tokens, source, beam, training)
-        hidden = self.dropout(hidden, training=training)
+        hidden = kernels.dropout(self.dropout, hidden, training)
         return (hidden, weights) if return_attention else hidden
 
     def _all_at_once(
@@ -240,7 +241,7 @@ class RecurrentDecoder(Decoder):
         hidden = self._with_context(tokens, source)
         for i, layer in enumerate(self.rnns):
             if i:
-                hidden = self.dropout(hidden, training=training)
+                hidden = kernels.dropout(self.dropout, hidden, training)
             hidden = layer(hidden, initial_state=beam["states"][i], training=training)[0]
         context = weights = None
         if self.attention is not None:
@@ -283,7 +284,7 @@ class RecurrentDecoder(Decoder):
         """
         shape = (ops.shape(tokens)[1], ops.shape(tokens)[0], self.config.hidden_dim)
         return [
-            self.dropout(ops.ones(shape, dtype=tokens.dtype), training=training)
+            kernels.dropout(self.dropout, ops.ones(shape, dtype=tokens.dtype), training)
             for _ in self.rnns[1:]
         ]
 

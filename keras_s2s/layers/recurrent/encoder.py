@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_s2s.config import RecurrentEncoderConfig
 from keras_s2s.layers.contracts import Encoder
+from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.recurrent.cells import STATES, recurrent_layer
 from keras_s2s.layers.state import Memory
 from keras_s2s.typing import Tensor
@@ -73,7 +74,7 @@ class RecurrentEncoder(Encoder):
                     for forward, backward in zip(states[:half], states[half:], strict=True)
                 ]
             final_state.append(states)
-            x = self.dropout(x, training=training)
+            x = kernels.dropout(self.dropout, x, training)
         return Memory(x, mask, final_state)
 
     def compute_output_spec(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -60,7 +61,10 @@ def with_learning_rates(
             )
         # One pattern for a group: Keras makes an optimiser of each key when it loads them.
         chosen["|".join(map(re.escape, paths))] = _of_group(name, rate, optimizer)
-    return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(optimizer, chosen))
+    return keras.optimizers.MultiOptimizer(
+        keras.optimizers.OptimizerMap(optimizer, chosen),
+        loss_scale_factor=optimizer.loss_scale_factor,  # it sets those of the optimisers
+    )
 
 
 def _of_group(name: str, rate: Any, optimizer: Any) -> keras.optimizers.Optimizer:
@@ -83,7 +87,15 @@ def _of_group(name: str, rate: Any, optimizer: Any) -> keras.optimizers.Optimize
         if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
         else float(rate)
     )
-    return type(optimizer).from_config(config)
+    copied = type(optimizer).from_config(config)
+    for name in _NOT_IN_CONFIG:
+        if hasattr(optimizer, name):
+            setattr(copied, name, copy.copy(getattr(optimizer, name)))
+    return copied
+
+
+#: What `exclude_from_weight_decay` of an optimiser sets, and its configuration lacks.
+_NOT_IN_CONFIG = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
 
 
 def rates_report(optimizer: Any, weights: Any) -> list[str]:
