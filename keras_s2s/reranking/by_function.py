@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from keras_s2s.options.kinds import Real
 from keras_s2s.reranking.candidates import (
     PairFunction,
     RankedTexts,
     as_texts,
+    beams_of,
+    chooses_search,
     generated_candidates,
     pair_values,
     ranked,
@@ -65,21 +65,20 @@ def rerank(
     weight = Real("must be a finite number").check("model_weight", model_weight)
     sources = as_texts(x)
     options = dict(generation_options)
+    beams = beams_of(model, options)
     if options.get("num_return_sequences") is None:
-        beams = options.get("num_beams") or 1
         options["num_return_sequences"] = NUM_CANDIDATES if beams == 1 else beams
-    chooses = ("sampler", "num_beams", "do_sample", "num_beam_groups")
-    if all(options.get(name) is None for name in chooses):
+    if not chooses_search(options):
         options["num_beams"] = max(NUM_CANDIDATES, options["num_return_sequences"])
     found = generated_candidates(model, sources, options)
     pairs = [(source, text) for source, c in zip(sources, found, strict=True) for text in c.texts]
     flat = pair_values("function", function, [a for a, _ in pairs], [b for _, b in pairs])
-    borders = np.cumsum([len(c.texts) for c in found])[:-1]
-    values = [
-        value + (weight * c.scores if weight else 0.0)
-        for value, c in zip(np.split(flat, borders), found, strict=True)
-    ]
-    result = ranked(found, values if found else [])
+    values, begin = [], 0
+    for each in found:
+        end = begin + len(each.texts)
+        values.append(flat[begin:end] + (weight * each.scores if weight else 0.0))
+        begin = end
+    result = ranked(found, values)
     if return_output:
         return result
     return result.texts[0] if isinstance(x, str) else result.texts

@@ -57,6 +57,22 @@ class RankedTexts:
     token_ids: list[list[np.ndarray]]
 
 
+def chooses_search(options: Mapping[str, Any]) -> bool:
+    """Returns whether options of a call say how results are searched for."""
+    names = ("sampler", "num_beams", "do_sample", "num_beam_groups")
+    return any(options.get(name) is not None for name in names)
+
+
+def beams_of(model: Seq2SeqLM, options: Mapping[str, Any]) -> int:
+    """Returns the beams of the search that a call chooses, its own or the model's; 1 for none."""
+    if (given := options.get("num_beams")) is not None:
+        return given if isinstance(given, int) else 1  # `generate` says what is wrong with it
+    searches = options.get("sampler") in (None, "beam", "beam_sample", "diverse_beam")
+    if not chooses_search(options) or not searches:
+        return 1
+    return model.generation_config.num_beams or 1
+
+
 def generated_candidates(
     model: Seq2SeqLM, sources: Sequence[str], options: dict[str, Any]
 ) -> list[Candidates]:

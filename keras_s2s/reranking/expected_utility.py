@@ -14,6 +14,8 @@ from keras_s2s.reranking.candidates import (
     PairFunction,
     RankedTexts,
     as_texts,
+    beams_of,
+    chooses_search,
     generated_candidates,
     pair_values,
     ranked,
@@ -90,20 +92,21 @@ def minimum_bayes_risk(
     function = utility_of(utility)
     sources = as_texts(x)
     whole("num_samples", num_samples)
-    beams = generation_options.get("num_beams") or 1
+    beams = beams_of(model, generation_options)
     if 1 < beams < num_samples:
         raise ValueError(
             f"num_samples={num_samples} is more than num_beams={beams}, and a search has no more "
-            f"results than beams; pass num_samples={beams}, or leave num_beams out"
+            f"results than beams; pass num_samples={beams}, or draw them (sampler='random')"
         )
     options = {"num_return_sequences": num_samples, **generation_options}
-    chooses = ("sampler", "num_beams", "do_sample", "num_beam_groups")
-    if all(options.get(name) is None for name in chooses):
+    if not chooses_search(options):
         options = {name: value for name, value in options.items() if value is not None}
         options = {**WHOLE_DISTRIBUTION, **options}
     samples = generated_candidates(model, sources, options)
     own = samples
     if candidates is not None:
+        if not isinstance(candidates, Mapping):
+            raise TypeError(f"candidates={candidates!r} must be a mapping: options of generate")
         shared = {k: v for k, v in generation_options.items() if not _is_about_the_search(k)}
         own = generated_candidates(model, sources, {**shared, **candidates})
     values = _expected(own, samples, function, weights)

@@ -211,6 +211,23 @@ def test_as_many_candidates_as_beams(model):
     options: dict[str, Any] = {"num_beams": 3, "max_length": 6}
     found = s2s.rerank(model, SOURCES, overlap, return_output=True, **options)
     assert [len(each) for each in found.candidates] == [3, 3, 3]
+    assert s2s.rerank(model, [], overlap) == []
+
+
+def test_the_beams_of_the_model(model):
+    own = model.preset.generation.model_copy(update={"num_beams": 4})
+    preset = model.preset.model_copy(update={"generation": own})
+    other = Seq2SeqLM(preset, model.preprocessor)
+    other.set_weights(model.get_weights())
+    options: dict[str, Any] = {"do_sample": True, "seed": 1, "max_length": 6}
+    found = s2s.rerank(other, SOURCES, overlap, return_output=True, **options)
+    assert all(1 < len(each) <= 4 for each in found.candidates)
+    with pytest.raises(ValueError, match=r"num_samples=32 is more than num_beams=4.*'random'"):
+        s2s.minimum_bayes_risk(other, SOURCES, do_sample=True)
+    drawn = {"sampler": "random", "seed": 2, "max_length": 6}
+    found = s2s.rerank(other, SOURCES, overlap, return_output=True, **drawn)
+    expected = other.generate(SOURCES, num_return_sequences=5, **drawn)
+    assert [set(each) for each in found.candidates] == [set(each) for each in expected]
 
 
 def test_tensors_as_numbers(model):
@@ -259,3 +276,5 @@ def test_what_cannot_be_meant(model, call, message):
         s2s.rerank(model, "ab", "chrf")
     with pytest.raises(TypeError, match="utility=3 must be a function of pairs, or 'chrf'"):
         s2s.minimum_bayes_risk(model, "ab", utility=3)
+    with pytest.raises(TypeError, match="candidates='beam' must be a mapping"):
+        s2s.minimum_bayes_risk(model, "ab", candidates="beam", num_samples=2)
