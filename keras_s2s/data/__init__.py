@@ -8,6 +8,7 @@ with the model that is to be trained on them; `dates/` generates the data of a t
 """
 
 from keras_s2s.data.batches import Batches
+from keras_s2s.data.checks.shifted_labels import check_teacher_forcing
 from keras_s2s.data.dates.splits import DateSplits, make_dates
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.examples.encoded_pairs import BatchReport
@@ -20,7 +21,7 @@ from keras_s2s.data.objectives.objective import Objective
 from keras_s2s.data.objectives.sentence_permutation import SentencePermutation
 from keras_s2s.data.objectives.span_corruption import SpanCorruption, corrupt_spans
 from keras_s2s.data.objectives.text_infilling import TextInfilling
-from keras_s2s.data.teacher_forcing import check_teacher_forcing, teacher_forcing
+from keras_s2s.data.teacher_forcing import teacher_forcing
 from keras_s2s.text.answer import Answer
 
 __all__ = [

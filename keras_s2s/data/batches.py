@@ -17,6 +17,7 @@ import numpy as np
 from keras_s2s.config import SpecialIds, SubwordSamplingConfig
 from keras_s2s.data.batch_arguments import check_choice, encoded_examples, special_ids_of
 from keras_s2s.data.checks.model_limits import ModelLimits, described
+from keras_s2s.data.checks.shifted_labels import check_teacher_forcing
 from keras_s2s.data.epochs.buckets import BatchUnit
 from keras_s2s.data.epochs.plans import EpochPlans
 from keras_s2s.data.errors import DataError
@@ -24,7 +25,7 @@ from keras_s2s.data.examples.encoding import OverlongPairs
 from keras_s2s.data.examples.ragged import padding_mask
 from keras_s2s.data.explain import Explanation, explain_batch
 from keras_s2s.data.objectives.objective import Objective
-from keras_s2s.data.teacher_forcing import check_teacher_forcing, teacher_forcing
+from keras_s2s.data.teacher_forcing import teacher_forcing
 from keras_s2s.layers.contracts import Frontend
 from keras_s2s.layers.frontends import TOKEN_IDS
 

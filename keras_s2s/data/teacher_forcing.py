@@ -2,7 +2,8 @@
 
 This is the only place where targets are shifted, for training and for scoring. Users give raw
 targets; models, losses and samplers never shift anything. Training may put the model's own choices
-in the place of decoder inputs (`training/scheduled_sampling.py`); labels and weights stay.
+in the place of decoder inputs (`training/scheduled_sampling.py`); labels and weights stay. Batches
+whose labels look unshifted, or shifted twice, are refused (`data/checks/shifted_labels.py`).
 
     target ids          T1     T2     T3     EOS
     decoder inputs      START  T1     T2     T3     PAD
@@ -13,12 +14,8 @@ in the place of decoder inputs (`training/scheduled_sampling.py`); labels and we
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-
-from keras_s2s.config import SpecialIds
-from keras_s2s.data.errors import DataError
 
 
 def teacher_forcing(
@@ -70,89 +67,3 @@ def teacher_forcing(
         labels[row, :size] = ids
         weights[row, :size] = 1.0
     return decoder_inputs, labels, weights
-
-
-def check_teacher_forcing(
-    decoder_inputs: Any, labels: Any, weights: Any, special_ids: SpecialIds
-) -> None:
-    """Raises an error for labels that are not one position ahead of the decoder inputs.
-
-    A batch passes if `labels[:, t] == decoder_inputs[:, t + 1]` at every real position, and
-    also if that alignment fits best without being perfect (decoder inputs with noise on
-    purpose). It is refused where another alignment fits better: labels equal to the decoder
-    inputs, or two positions ahead of them.
-
-    Args:
-        decoder_inputs: int `[B, T]`.
-        labels: int `[B, T]`.
-        weights: float `[B, T]`; a row is real up to its last weight above 0.
-        special_ids: of the model.
-
-    Raises:
-        DataError: the labels look unshifted, or shifted twice.
-
-    Example:
-        >>> ids = model.special_ids.target
-        >>> forced = teacher_forcing(
-        ...     [[7, 8, ids.eos]], decoder_start=ids.decoder_start, pad=ids.pad, length=4
-        ... )
-        >>> check_teacher_forcing(*forced, model.special_ids)
-    """
-    decoder_inputs, labels, weights = (
-        np.asarray(array) for array in (decoder_inputs, labels, weights)
-    )
-    if not decoder_inputs.shape == labels.shape == weights.shape or labels.ndim != 2:
-        raise DataError(
-            f"decoder inputs {decoder_inputs.shape}, labels {labels.shape} and weights "
-            f"{weights.shape} must have one shape [batch, target]"
-        )
-    width = labels.shape[1]
-    positions = np.arange(width)
-    lengths = np.max(np.where(weights > 0, positions + 1, 0), axis=1, initial=0)
-
-    # A single position may agree with a wrong alignment by chance.
-    least_evidence = (2, 1, 2)
-
-    def agreement(ahead: int) -> float:
-        """Returns the share of real positions where the label is the decoder input `ahead`
-        later.
-        """
-        real = positions[None, : max(width - ahead, 0)] < (lengths - ahead)[:, None]
-        equal = labels[:, : max(width - ahead, 0)] == decoder_inputs[:, ahead:]
-        return float(np.mean(equal[real])) if real.sum() >= least_evidence[ahead] else 0.0
-
-    longer = lengths > 1
-    if not longer.any():
-        return
-    start = special_ids.target.decoder_start
-    right = agreement(1)
-    if right < 1.0:
-        if agreement(0) > max(right, 0.5):
-            raise DataError(
-                "labels equal the decoder inputs, so the model would learn to copy its input: "
-                "labels are not shifted. The decoder inputs must begin with the decoder start "
-                f"id {start} and run one position behind the labels; give raw targets to "
-                "Batches, which shifts them"
-            )
-        if agreement(2) > max(right, 0.5):
-            raise DataError(
-                "labels run two positions ahead of the decoder inputs: they were shifted "
-                "twice, and the model would skip every other token. Give raw targets to "
-                "Batches, which shifts them once"
-            )
-    # One row alone may be a text that spells the decoder start.
-    twice = (labels[longer, 0] == start) & (decoder_inputs[longer, 0] == start)
-    if len(twice) > 1 and twice.all() and not start_may_be_label(special_ids):
-        raise DataError(
-            f"every target's first label is the decoder start id {start}: the targets were "
-            "shifted before they were shifted here. Give raw targets, without the decoder "
-            "start"
-        )
-
-
-def start_may_be_label(special_ids: SpecialIds) -> bool:
-    """Returns whether a raw target may begin with the decoder start id (where it is BOS as
-    well).
-    """
-    target = special_ids.target
-    return target.decoder_start in (target.bos, target.forced_bos)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from keras_s2s.config import ArchitectureConfig, SpecialIds
+from keras_s2s.data.checks.shifted_labels import check_teacher_forcing
 from keras_s2s.data.errors import DataError
-from keras_s2s.data.teacher_forcing import check_teacher_forcing
 from keras_s2s.layers.contracts import SOURCE_MASK, Frontend, SourceInput
 from keras_s2s.layers.frontends import TOKEN_IDS
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from keras_s2s.config import SpecialIds
+from keras_s2s.data.checks.shifted_labels import start_may_be_label
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.examples.encoded_pairs import BatchReport, EncodedPairs
 from keras_s2s.data.examples.given_pairs import ids_of_pairs
 from keras_s2s.data.examples.ragged import RaggedArrays, RaggedIds
-from keras_s2s.data.teacher_forcing import start_may_be_label
 from keras_s2s.layers.contracts import Frontend, SourceInput
 from keras_s2s.text.data_frames import pairs_of
 from keras_s2s.text.truncation import Overlong, Side, truncated

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from keras_s2s.config import SpecialIds
 from keras_s2s.data.checks.flat_ids import flat_ids
+from keras_s2s.data.checks.shifted_labels import start_may_be_label
 from keras_s2s.data.errors import DataError
 from keras_s2s.data.files.text_pairs import is_blank
-from keras_s2s.data.teacher_forcing import start_may_be_label
 from keras_s2s.layers.contracts import Frontend
 
 if TYPE_CHECKING:
