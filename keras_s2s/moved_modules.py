@@ -102,6 +102,7 @@ MOVED = {
     "samplers.jax_driver": "decoding.drivers.jax_driver",
     "samplers.loop": "decoding.loop",
     "samplers.random": "samplers.strategies.random",
+    "samplers.resolve": "samplers.strategy_choice",
     "samplers.schedule": "decoding.schedule",
     "samplers.segments": "decoding.segments",
     "samplers.shortlist": "samplers.warper",

@@ -11,7 +11,7 @@ from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.decoding.planning import end_ids
 from keras_s2s.options.generation import OPTIONS
 from keras_s2s.samplers.phrases import Constraints, least_length
-from keras_s2s.samplers.resolve import FORCING
+from keras_s2s.samplers.strategy_choice import FORCING
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.row_error import RowError
 

@@ -12,10 +12,10 @@ from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.layers.contracts import Frontend
 from keras_s2s.options.generation import OPTIONS, checked
 from keras_s2s.samplers.processors import LogitsProcessor
-from keras_s2s.samplers.resolve import resolve_sampler
 from keras_s2s.samplers.rules import RULES, make_rules
 from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.samplers.stop_strings import StopStrings
+from keras_s2s.samplers.strategy_choice import resolve_sampler
 from keras_s2s.text.languages import TargetStart, target_start
 from keras_s2s.text.token_bytes import token_bytes
 

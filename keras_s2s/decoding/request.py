@@ -21,8 +21,8 @@ from keras_s2s.decoding.seeds import row_seeds
 from keras_s2s.decoding.shortlisting import open_shortlist, row_candidates
 from keras_s2s.samplers.output import GenerationOutput, merged
 from keras_s2s.samplers.phrases import Constraints
-from keras_s2s.samplers.resolve import for_streams, refuse_to_stream
 from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.strategy_choice import for_streams, refuse_to_stream
 from keras_s2s.text.languages import Language
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.streaming import text_pieces

@@ -25,7 +25,6 @@ from keras_s2s.samplers.processors import (
     RepetitionPenalty,
     Suppress,
 )
-from keras_s2s.samplers.resolve import resolve_sampler
 from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.samplers.strategies.beam import Beam
 from keras_s2s.samplers.strategies.beam_sample import BeamSample
@@ -35,6 +34,7 @@ from keras_s2s.samplers.strategies.diverse_beam import DiverseBeam
 from keras_s2s.samplers.strategies.greedy import Greedy
 from keras_s2s.samplers.strategies.prompt_lookup import PromptLookup
 from keras_s2s.samplers.strategies.random import Random, TopK, TopP
+from keras_s2s.samplers.strategy_choice import resolve_sampler
 
 __all__ = [
     "AllowedTokens",

@@ -36,8 +36,8 @@ from keras_s2s.layers.state import State
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.samplers import Greedy, LogitsProcessor, Plan, PromptLookup
 from keras_s2s.samplers.gather import gather
-from keras_s2s.samplers.resolve import resolve_sampler
 from keras_s2s.samplers.stop_strings import StopStrings
+from keras_s2s.samplers.strategy_choice import resolve_sampler
 from keras_s2s.text.shortlists.shortlist import from_lists
 
 DRIVER = DRIVERS[keras.backend.backend()]

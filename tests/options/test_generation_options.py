@@ -45,8 +45,8 @@ from keras_s2s.options.kinds import (
     TokenIds,
     TokenLists,
 )
-from keras_s2s.samplers.resolve import STRATEGIES
 from keras_s2s.samplers.rules import RULES
+from keras_s2s.samplers.strategy_choice import STRATEGIES
 
 ROOT = Path(keras_s2s.__file__).parents[1]
 

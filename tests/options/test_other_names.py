@@ -8,7 +8,7 @@ import pytest
 
 from keras_s2s.options.generation import OPTIONS
 from keras_s2s.options.other_names import OTHER_NAMES
-from keras_s2s.samplers.resolve import STRATEGY_OPTIONS, resolve_sampler
+from keras_s2s.samplers.strategy_choice import STRATEGY_OPTIONS, resolve_sampler
 
 #: Not written by a person.
 INTERNAL = {"self", "kwargs", "_from_model_config", "transformers_version"}

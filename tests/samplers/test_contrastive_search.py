@@ -16,7 +16,7 @@ from small_models import (
 )
 
 from keras_s2s.samplers import ContrastiveSearch, Plan, Suppress
-from keras_s2s.samplers.resolve import refuse_to_stream
+from keras_s2s.samplers.strategy_choice import refuse_to_stream
 
 SOURCES = [[5, 6, 7, 8, 9, 3], [4, 5], [9, 8, 7, 3], [6, 6, 4, 10, 3]]
 MAX_LENGTH = 9

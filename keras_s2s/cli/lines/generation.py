@@ -53,7 +53,7 @@ def texts_per_line(network: Any, options: Mapping[str, Any]) -> int:
     Raises:
         ValueError: an option with a value that it does not take.
     """
-    from keras_s2s.samplers.resolve import STRATEGY_OPTIONS, resolve_sampler
+    from keras_s2s.samplers.strategy_choice import STRATEGY_OPTIONS, resolve_sampler
 
     mine = {name: value for name, value in options.items() if name in STRATEGY_OPTIONS}
     sampler = resolve_sampler(options.get("sampler"), mine, network.generation_config)

@@ -1,4 +1,8 @@
-"""Makes a sampler from a caller's arguments: an object, a name, or options."""
+"""Chooses the strategy of a call, and makes its sampler: from an object, a name, or options.
+
+The strategies and their names are in `options/strategies.py`, the options that choose one in
+`options/generation.py`; `decoding/planning.py` calls this with the options of `generate`.
+"""
 
 from __future__ import annotations
 
