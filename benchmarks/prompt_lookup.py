@@ -42,12 +42,21 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--backend", default="torch", choices=("torch", "jax", "tensorflow"))
     parser.add_argument("--size", default="marian", choices=tuple(SIZES))
-    parser.add_argument("--rows", default="1,8,32", help="texts of a call")
+    parser.add_argument("--rows", default="1,8,32", help="texts of a batch")
+    parser.add_argument(
+        "--texts", type=int, default=8, help="of a call, or a batch if that is more"
+    )
     parser.add_argument("--drafts", default="3,5,10", help="values of prompt_lookup_num_tokens")
     parser.add_argument("--shares", default="0.5,0.9", help="parts of results that are copied")
     parser.add_argument("--span", type=float, default=5.0, help="ids of a span, their mean")
     parser.add_argument("--steps", type=int, default=48, help="ids of each result")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="measure the time that processors worked for this process, all threads together, in "
+        "place of the time that passed: for one thread on a machine with other work",
+    )
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/prompt_lookup.json"))
     return parser.parse_args(arguments)
 
@@ -117,10 +126,11 @@ def measured(
     model: Any, vocabulary: int, rows: int, share: float, options: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Returns a cell for each length of drafts; in each round all of them take turns."""
-    rng = np.random.default_rng(rows)
-    pairs = [pair(rng, vocabulary, options.steps, share, options.span) for _ in range(rows)]
+    rng = np.random.default_rng(1)
+    count = max(rows, options.texts)
+    pairs = [pair(rng, vocabulary, options.steps, share, options.span) for _ in range(count)]
     width = max(len(source) for source, _ in pairs)
-    ids = np.full((rows, width), PAD, "int32")
+    ids = np.full((count, width), PAD, "int32")
     for row, (source, _) in zip(ids, pairs, strict=True):
         row[: len(source)] = source
     mask = np.arange(width) < np.asarray([[len(source)] for source, _ in pairs])
@@ -143,12 +153,13 @@ def measured(
     found = {count: generate(count) for count in drafts}  # compiles
     for output in found.values():
         np.testing.assert_array_equal(output.token_ids, found[0].token_ids)
+    clock = time.process_time if options.processor_time else time.perf_counter
     seconds: dict[int, list[float]] = {count: [] for count in drafts}
     for turn in range(options.rounds):
         for count in drafts[turn % len(drafts) :] + drafts[: turn % len(drafts)]:
-            begin = time.perf_counter()
+            begin = clock()
             generate(count)
-            seconds[count].append(time.perf_counter() - begin)
+            seconds[count].append(clock() - begin)
     common = {"rows": rows, "share": share, "greedy": seconds[0]}
     return [{**common, "drafts": count, "lookup": seconds[count]} for count in drafts[1:]]
 
