@@ -171,12 +171,15 @@ def _with_chunk(
     if bias is not None:
         logits = logits + ops.cast(bias, "float32")
     log_norm = ops.logsumexp(logits, axis=-1)
-    nll = log_norm - ops.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
+    own = ops.take_along_axis(logits, labels[:, None], axis=-1)
+    nll = log_norm - own[:, 0]
     loss = nll
     if smoothing:
         loss = (1.0 - smoothing) * nll + smoothing * (log_norm - ops.mean(logits, axis=-1))
-    best = ops.cast(ops.argmax(logits, axis=-1), labels.dtype)
-    correct = ops.cast(ops.equal(best, labels), "float32")
+    # The first of the largest, as `argmax` has it, which on JAX takes as long as the product.
+    ids = ops.arange(vocabulary, dtype=labels.dtype)[None]
+    larger = ops.logical_or(logits > own, ops.logical_and(logits == own, ids < labels[:, None]))
+    correct = ops.cast(ops.logical_not(ops.any(larger, axis=-1)), "float32")
     total = total + ops.sum(ops.stack([loss, nll, correct]) * weights, axis=1)
     wanted = ops.one_hot(labels, vocabulary, dtype="float32") * (1.0 - smoothing)
     slope = ops.exp(logits - log_norm[:, None]) - wanted - smoothing / vocabulary
