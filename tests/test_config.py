@@ -491,7 +491,7 @@ def test_what_is_no_mapping(data):
             "never",
             "true, false, 'never' or 'shrink'",
         ),
-        (PresetConfig, TRANSFORMER, "generation.sampler", "bean", "beam", "'greedy', 'beam'"),
+        (PresetConfig, TRANSFORMER, "generation.sampler", "bean", "beam", "'beam', 'random'"),
         (RecipeConfig, RECIPE, "training.monitor", "val_blue", "val_bleu", "'val_loss'"),
         (RecipeConfig, RECIPE, "evaluation.bleu_tokenize", "ja-mecap", "ja-mecab", "'flores200'"),
         (RecipeConfig, RECIPE, "data.overlong", "drp", "drop", "'truncate' or 'error'"),

@@ -29,6 +29,7 @@ from keras_s2s.samplers import (
     MinNewTokens,
     NoRepeatNgram,
     Plan,
+    PromptLookup,
     Random,
     Renormalize,
     RepetitionPenalty,
@@ -72,6 +73,7 @@ EXAMPLES = [
     ConstrainedBeam(3),
     DiverseBeam(4, num_beam_groups=2, diversity_penalty=0.5),
     ContrastiveSearch(0.4, top_k=3),
+    PromptLookup(5, max_matching_ngram_size=3),
 ]
 
 
