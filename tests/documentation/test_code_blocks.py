@@ -44,7 +44,7 @@ BLOCKS = {
     "docs/checkpoints.md": {"python": 5, "bash": 1, "yaml": 2, "": 2},
     "docs/documents.md": {"python": 1, "bash": 1},
     "docs/export.md": {"python": 3, "": 1},
-    "docs/generation.md": {"python": 10, "bash": 1},
+    "docs/generation.md": {"python": 11, "bash": 1},
     "docs/index.md": {"python": 1},
     "docs/migration.md": {"python": 9},
     "docs/serving.md": {"bash": 1},
