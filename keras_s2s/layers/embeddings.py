@@ -294,7 +294,9 @@ class OutputProjection(ExplicitMaskLayer):
         else:
             assert self.dense is not None
             matrix = ops.transpose(ops.convert_to_tensor(self.dense.kernel))
-        bias = None if self.bias is None else ops.convert_to_tensor(self.bias)
+        # A cast reads a variable. TensorFlow, run eagerly, takes a variable that is first read
+        # within a custom gradient for a further input of it.
+        bias = None if self.bias is None else ops.cast(self.bias, self.bias.dtype)
         return hidden, ops.cast(matrix, self.compute_dtype), bias
 
     def compute_output_spec(self, hidden: Tensor) -> keras.KerasTensor:

@@ -127,6 +127,17 @@ def test_training_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
         np.testing.assert_allclose(value, weight, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["transformer_tiny", "gru_bahdanau"])  # tied; a bias
+def test_eager_steps_are_the_same(name: str) -> None:
+    model = small(name)
+    before = [to_numpy(weight).copy() for weight in model.weights]
+    expected, _ = trained(model, True, steps=1)
+    for weight, value in zip(model.weights, before, strict=True):
+        weight.assign(value)
+    found, _ = trained(model, True, steps=1, run_eagerly=True)
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-5)
+
+
 def test_logits_outside_a_training_step_stay_logits() -> None:
     model = small("transformer_tiny")
     trained(model, True, steps=1)
