@@ -289,13 +289,15 @@ def chosen_engines(options: argparse.Namespace, model: Model, bench: Bench) -> l
     names = options.engines or [
         name
         for name, spec in ENGINES.items()
-        if (options.device == "cpu" or spec.gpu) and not spec.rounded
+        if (spec.cpu if options.device == "cpu" else spec.gpu) and not spec.rounded
     ]
     found = []
     for name in names:
         spec = ENGINES[name]
         if options.device == "gpu" and not spec.any_dtype:
             bench.status[name] = "runs on the CPU only here"
+        elif options.device == "cpu" and not spec.cpu:
+            bench.status[name] = "runs on a GPU only"
         elif options.max_length_doubling and not name.startswith(OURS):
             continue
         elif model.preset is not None and spec.own_weights:

@@ -26,6 +26,7 @@ from keras_s2s.checkpoints.sources import open_source
 from keras_s2s.checkpoints.warm_started_model import WarmStartedModel
 from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
 from keras_s2s.decoding.compute_types import check_available
+from keras_s2s.decoding.cuda_graphs import check_cuda_graphs
 from keras_s2s.decoding.generator import Generator
 from keras_s2s.decoding.planning import Search
 from keras_s2s.decoding.request import Request, output_texts
@@ -128,6 +129,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel, ScoringModel):
         generation: GenerationConfig | Mapping[str, Any] | None = None,
         dtype: str | None = None,
         compute_type: ComputeType | None = None,
+        cuda_graphs: bool = False,
         strict: bool = True,
         verbose: bool = True,
         tokenizer: TokenizerChoice = None,
@@ -152,6 +154,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel, ScoringModel):
             dtype: a Keras dtype policy for the layers, e.g. "bfloat16" or "mixed_bfloat16";
                 None is the global one. Weights are converted.
             compute_type: how `generate`, `stream` and `score` multiply; see the attribute.
+            cuda_graphs: run the steps of `generate` as CUDA graphs; see the attribute.
             strict: False leaves weights that a folder lacks at random, and tensors that the
                 model does not have alone; the report names them.
             verbose: print what was loaded from a folder of another format; the report is also
@@ -167,9 +170,10 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel, ScoringModel):
             ConfigError: an unknown name (with the nearest one) or a broken configuration;
                 `train_output_bias=True` for a model without such a bias.
             CheckpointError: files that are missing or broken, or weights that do not fit.
-            ValueError: a `compute_type` that is not there, as for the attribute.
+            ValueError: a `compute_type` or `cuda_graphs` that are not there, as for the attributes.
         """
         check_available(compute_type)  # before anything that takes time
+        check_cuda_graphs(cuda_graphs)
         with open_source(
             source,
             with_weights=load_weights,
@@ -204,6 +208,7 @@ class Seq2SeqLM(TrainableModel, WarmStartedModel, ScoringModel):
             if load_weights:
                 model.load_report = found.load(model.weights, strict=strict)
             model.compute_type = compute_type
+            model.cuda_graphs = cuda_graphs
         if verbose and model.load_report is not None:
             print(model.load_report, file=sys.stderr)
         return model

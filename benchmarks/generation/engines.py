@@ -96,8 +96,9 @@ class Engine(ABC):
 class KerasS2S(Engine):
     """This project, on the backend that KERAS_BACKEND names."""
 
-    #: `model.compute_type`
+    #: `model.compute_type` and `model.cuda_graphs`
     compute_type: str | None = None
+    cuda_graphs = False
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -107,6 +108,7 @@ class KerasS2S(Engine):
         keras.config.set_dtype_policy(settings.dtype)
         self.built = keras_s2s_model(self.folder)
         self.built.compute_type = self.compute_type
+        self.built.cuda_graphs = self.cuda_graphs
 
     def prepare(self, job: Job, rows: list[list[int]]) -> Any:
         ids, mask = pad(rows, self.model.pad)
@@ -134,6 +136,12 @@ class KerasS2S(Engine):
 
     def compilations(self) -> int | None:
         return self.built.generator.compilations
+
+
+class KerasS2SCudaGraphs(KerasS2S):
+    """This project with its steps as CUDA graphs."""
+
+    cuda_graphs = True
 
 
 class KerasS2SInt8(KerasS2S):
@@ -344,6 +352,7 @@ class Spec:
         needs: modules that must be installed.
         backend: for KERAS_BACKEND; None where Keras is not involved.
         gpu: whether it takes part on a GPU unless asked for by name.
+        cpu: the same of the CPU.
         any_dtype: whether it runs other types than float32.
         own_weights: whether it has weights of its own, so that ids cannot be compared.
         rounded: whether it multiplies rounded numbers; it takes part where it is asked for by its
@@ -354,6 +363,7 @@ class Spec:
     needs: tuple[str, ...]
     backend: str | None = None
     gpu: bool = True
+    cpu: bool = True
     any_dtype: bool = True
     own_weights: bool = False
     rounded: bool = False
@@ -361,6 +371,7 @@ class Spec:
 
 ENGINES: dict[str, Spec] = {
     "keras_s2s-torch": Spec(KerasS2S, ("torch",), "torch"),
+    "keras_s2s-torch-cuda-graphs": Spec(KerasS2SCudaGraphs, ("torch",), "torch", cpu=False),
     "keras_s2s-torch-int8": Spec(
         KerasS2SInt8, ("torch",), "torch", gpu=False, any_dtype=False, rounded=True
     ),

@@ -36,6 +36,10 @@ ComputeTypeOption = Annotated[
         f"{', '.join(COMPUTE_TYPES)}. By default in that of the weights."
     ),
 ]
+CudaGraphsOption = Annotated[
+    bool,
+    typer.Option("--cuda-graphs", help="Run steps as CUDA graphs, on PyTorch on an NVIDIA GPU."),
+]
 
 
 def check_files(

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras_s2s.decoding.candidates import Candidates, among_all, only_allowed
 from keras_s2s.decoding.loop import Loop
+from keras_s2s.layers.kernels.readable_values import readable
 from keras_s2s.layers.state import State
 from keras_s2s.samplers.sampler import Draft
 from keras_s2s.typing import Tensor, Tree
@@ -66,6 +66,6 @@ def _needed(draft: Draft) -> Draft:
     """Returns a draft without ids that no source has, where Python runs the step on a CPU (PyTorch)
     and it costs nothing to know: a step then costs as much as the longest draft.
     """
-    if keras.backend.backend() != "torch" or draft.counts.device.type != "cpu":
+    if not readable(draft.counts):
         return draft
     return draft._replace(ids=draft.ids[:, : int(draft.counts.max())])

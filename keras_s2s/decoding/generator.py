@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_s2s.config import SpecialIds
 from keras_s2s.decoding.compute_types import check_available, check_layers
+from keras_s2s.decoding.cuda_graphs import check_cuda_graphs
 from keras_s2s.decoding.diagnosis import (
     NonFiniteError,
     NonFiniteLogits,
@@ -86,6 +87,7 @@ class Generator:
         self._lock = lock or FairLock()
         self._gone = 0  # programs of what is no longer kept
         self._compute_type: str | None = None
+        self._cuda_graphs = False
         self._forget()
 
     def _forget(self) -> None:
@@ -121,8 +123,26 @@ class Generator:
             self._compute_type = compute_type
 
     @property
+    def cuda_graphs(self) -> bool:
+        """Whether steps are run as CUDA graphs.
+
+        Raises:
+            ValueError: set to True on another backend than PyTorch, or not on an NVIDIA GPU.
+        """
+        return self._cuda_graphs
+
+    @cuda_graphs.setter
+    def cuda_graphs(self, cuda_graphs: bool) -> None:
+        check_cuda_graphs(cuda_graphs, self.owner.weights)
+        with self._lock:
+            self._gone = self.compilations
+            self._forget()
+            self._cuda_graphs = cuda_graphs
+
+    @property
     def compilations(self) -> int:
-        """Programs compiled (JAX) or graphs traced (TensorFlow) so far; PyTorch needs none."""
+        """Programs compiled (JAX) or graphs traced (TensorFlow) so far, or steps recorded for
+        CUDA graphs (PyTorch)."""
         parts = [*self._drivers.values(), *self._forced.values()]
         return self._gone + sum(part.compilations for part in parts)
 
@@ -376,6 +396,7 @@ class Generator:
                 replace(job.plan, steps=0),
                 self._variables,
                 self._prepared,
+                records=self._cuda_graphs,
             )
         self._drivers[key] = driver  # as the newest
         while len(self._drivers) > KEPT_DRIVERS:
@@ -385,7 +406,8 @@ class Generator:
 
     @property
     def _padded(self) -> PaddedInputs:
-        return PaddedInputs(self.network, self.special_ids)
+        few_sizes = self._cuda_graphs or keras.backend.backend() == "jax"
+        return PaddedInputs(self.network, self.special_ids, few_sizes)
 
     def _attention(
         self, sources: Any, ids: Any, lengths: Any, start: int, batch_size: int

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_s2s.config import SpecialIds
@@ -21,17 +20,20 @@ from keras_s2s.network import Network
 class PaddedInputs:
     """Pads sources, prefixes and targets to arrays.
 
-    JAX compiles a program for each shape: there, sizes of batches and lengths are rounded up to
-    few values. The entries that this adds repeat the first, so that nothing in them is undefined;
-    their results are dropped.
+    Where a program is made for each shape, sizes of batches and lengths are rounded up to few
+    values. The entries that this adds repeat the first, so that nothing in them is undefined; their
+    results are dropped.
 
     Attributes:
         network: the network, with the kind of its sources and its maximum lengths.
         special_ids: PAD of both sides.
+        few_sizes: whether to round up: on JAX, which compiles for each shape, and where steps are
+            recorded.
     """
 
     network: Network
     special_ids: SpecialIds
+    few_sizes: bool
 
     def generation(
         self,
@@ -55,7 +57,7 @@ class PaddedInputs:
         places = np.concatenate([chunk, np.repeat(chunk[:1], padded - len(chunk))]).astype(int)
         given = [prefixes[i] for i in places] if prefixes is not None else [[]] * padded
         length = max(1, max(map(len, given)))
-        if _compiles_each_shape() and prefixes is not None:
+        if self.few_sizes and prefixes is not None:
             length = round_up_length(length)
         prefix, _ = pad_rows(given, padded, length, self.special_ids.target.pad)
         return {
@@ -71,8 +73,8 @@ class PaddedInputs:
     def sources(self, rows: Sequence[Any]) -> dict[str, np.ndarray]:
         """Returns the inputs of the frontend for sources, ids or arrays `[S, ...]`."""
         longest = max(len(row) for row in rows)
-        size = round_up_rows(len(rows)) if _compiles_each_shape() else len(rows)
-        length = _rounded(longest, self.network.max_source_length)
+        size = round_up_rows(len(rows)) if self.few_sizes else len(rows)
+        length = self._rounded(longest, self.network.max_source_length)
         return self.network.frontend.batch(rows, size, length, self.special_ids.source.pad)
 
     def targets(
@@ -85,7 +87,7 @@ class PaddedInputs:
             starts: the decoder start of each.
             inputs: of their sources, as `sources` returns them.
         """
-        length = _rounded(max(len(row) for row in rows), self.network.max_target_length)
+        length = self._rounded(max(len(row) for row in rows), self.network.max_target_length)
         fillers = len(inputs[SOURCE_MASK]) - len(rows)
         ids, labels, weights = teacher_forcing(
             [*rows, *[rows[0]] * fillers],
@@ -95,17 +97,12 @@ class PaddedInputs:
         )
         return {"decoder_token_ids": ids, "decoder_padding_mask": weights > 0, "labels": labels}
 
-
-def _compiles_each_shape() -> bool:
-    return bool(keras.backend.backend() == "jax")
-
-
-def _rounded(length: int, limit: int | None) -> int:
-    """Returns the padded length of rows; no longer than the positions for them."""
-    if not _compiles_each_shape():
-        return length
-    rounded = round_up_length(length)
-    return rounded if limit is None else max(length, min(rounded, limit))
+    def _rounded(self, length: int, limit: int | None) -> int:
+        """Returns the padded length of rows; no longer than the positions for them."""
+        if not self.few_sizes:
+            return length
+        rounded = round_up_length(length)
+        return rounded if limit is None else max(length, min(rounded, limit))
 
 
 def pad_rows(

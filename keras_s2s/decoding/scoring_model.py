@@ -71,6 +71,28 @@ class ScoringModel(keras.Model):
         self.generator.compute_type = compute_type
 
     @property
+    def cuda_graphs(self) -> bool:
+        """Whether `generate` and `stream` run their steps as CUDA graphs, on PyTorch on an NVIDIA
+        GPU.
+
+        Step by step the GPU waits for Python most of the time, unless batches are large. A graph
+        is recorded once for each size of a batch, and then launched by one call. Sizes are
+        rounded up to few values, as on JAX. Steps that Python takes part in stay as they are: with
+        a grammar, `prefix_allowed_tokens_fn` or `prompt_lookup_num_tokens`.
+
+        Raises:
+            ValueError: set to True on another backend, or for a model that is not on such a GPU.
+
+        Example:
+            >>> model.cuda_graphs = True  # doctest: +SKIP
+        """
+        return self.generator.cuda_graphs
+
+    @cuda_graphs.setter
+    def cuda_graphs(self, cuda_graphs: bool) -> None:
+        self.generator.cuda_graphs = cuda_graphs
+
+    @property
     def _parts(self) -> ModelParts:
         """What calls of `generate`, `score` and `export` read of the model."""
         return ModelParts(self.preset, self.network, self._preprocessor, self.shortlist)

@@ -1,4 +1,4 @@
-"""Entries of each row, chosen by their places, and put there."""
+"""Entries of each row, chosen by their places, put there, or added up there."""
 
 from __future__ import annotations
 
@@ -25,6 +25,21 @@ def gather(values: Tensor, places: Tensor) -> Tensor:
         return tf.gather(values, places, axis=1, batch_dims=1)
     places = ops.reshape(places, (*ops.shape(places), *[1] * (len(values.shape) - 2)))
     return ops.take_along_axis(values, places, axis=1)
+
+
+def scattered(values: Tensor, places: Tensor, size: int) -> Tensor:
+    """Adds up the entries of each row of `values [R, N]` by their places, int `[R, N]` below
+    `size`: `[R, size]`.
+    """
+    shape = ops.shape(places)
+    if keras.backend.backend() == "torch":
+        # One operation; `keras.ops.scatter` adds entry by entry in Python there.
+        sums = ops.zeros((shape[0], size), dtype=values.dtype)
+        return sums.scatter_add_(1, ops.cast(places, "int64"), values)
+    rows = ops.broadcast_to(ops.arange(shape[0], dtype="int32")[:, None], shape)
+    places = ops.reshape(rows * size + places, (-1, 1))
+    sums = ops.scatter(places, ops.reshape(values, (-1,)), (shape[0] * size,))
+    return ops.reshape(sums, (-1, size))
 
 
 def entry(values: Tensor, place: Tensor) -> Tensor:

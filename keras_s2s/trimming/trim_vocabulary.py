@@ -45,7 +45,7 @@ def trim_vocabulary(
 
     Token tables, output projection and its bias lose their rows, and the tokenizers their tokens;
     what stays has new ids, in the old order. The lexical shortlist of a model has them, too, and
-    `compute_type` stays. A text whose tokens all stay is split as before, the
+    `compute_type` and `cuda_graphs` stay. A text whose tokens all stay is split as before, the
     logits of what stays are those of the whole model, and no text of `texts` gets an unknown token
     that it did not have. Other texts are split into the tokens that are left: give as many texts as
     there are, such as the training data of a language pair. This model stays as it is.
@@ -340,6 +340,7 @@ def _made(
     }
     tables = copy_rows(model, smaller, model.network, old_ids)
     smaller.compute_type = model.compute_type
+    smaller.cuda_graphs = model.cuda_graphs
     if model.shortlist is not None:
         smaller.shortlist = model.shortlist.renumbered(new_ids.source, new_ids.target)
     languages = changed.special_ids.languages

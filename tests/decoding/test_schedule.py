@@ -15,7 +15,7 @@ from small_models import covered, source_mapping
 from test_segments import CASES, DRIVER, MAX_LENGTH, OPTIONS, assert_equal, model
 
 from keras_s2s.decoding import segments
-from keras_s2s.decoding.drivers import jax_driver
+from keras_s2s.decoding.drivers import few_sizes
 from keras_s2s.decoding.drivers.driver import Driver, Segment
 from keras_s2s.decoding.schedule import WAITING, decode
 from keras_s2s.decoding.segments import FILLER, gathered
@@ -150,7 +150,7 @@ def joins(monkeypatch) -> Counter:
 def test_joining_changes_nothing(kind, name, joins, monkeypatch):
     monkeypatch.setattr(segments, "FIRST_CAPACITY", 6)
     monkeypatch.setattr(DRIVER, "segment_steps", 2)
-    monkeypatch.setattr(jax_driver, "LEAST_ROWS", 4)
+    monkeypatch.setattr(few_sizes, "LEAST_ROWS", 4)
     rng = np.random.default_rng(3)
     rows = [[*rng.integers(4, 16, rng.integers(1, 12)).tolist(), 3] for _ in range(30)]
     options = {**OPTIONS[name], "max_length": MAX_LENGTH, "return_output": True}

@@ -12,6 +12,7 @@ import typer
 from keras_s2s.cli.arguments import (
     BatchSizeOption,
     ComputeTypeOption,
+    CudaGraphsOption,
     ModelArgument,
     OverlongOption,
     check_files,
@@ -72,6 +73,7 @@ def evaluate(
     batch_size: BatchSizeOption = 64,
     overlong: OverlongOption = "error",
     compute_type: ComputeTypeOption = None,
+    cuda_graphs: CudaGraphsOption = False,
     rerank: RerankOption = None,
     model_weight: ModelWeightOption = None,
     minimum_bayes_risk: MinimumBayesRiskOption = None,
@@ -112,7 +114,7 @@ def evaluate(
         lines, pairs = read_aligned(source, target)
     place = f"{questions}, pair" if questions is not None else f"{source}, line"
     rank = None if ranking is None else ranking.function()
-    loaded = load_text_model(model, compute_type=compute_type)
+    loaded = load_text_model(model, compute_type=compute_type, cuda_graphs=cuda_graphs)
     preprocessor = loaded.preprocessor
     measured = TextMetrics(
         names,

@@ -12,6 +12,7 @@ import typer
 from keras_s2s.cli.arguments import (
     BatchSizeOption,
     ComputeTypeOption,
+    CudaGraphsOption,
     ModelArgument,
     OverlongOption,
     check_files,
@@ -70,6 +71,7 @@ def generate(
     batch_size: BatchSizeOption = 32,
     overlong: OverlongOption = "error",
     compute_type: ComputeTypeOption = None,
+    cuda_graphs: CudaGraphsOption = False,
     rerank: RerankOption = None,
     model_weight: ModelWeightOption = None,
     minimum_bayes_risk: MinimumBayesRiskOption = None,
@@ -113,7 +115,7 @@ def generate(
     import_backend()
     show_messages()
     rank = None if ranking is None else ranking.function()
-    loaded = load_text_model(model, compute_type=compute_type)
+    loaded = load_text_model(model, compute_type=compute_type, cuda_graphs=cuda_graphs)
     options = call_options(options, src_lang=src_lang, tgt_lang=tgt_lang, batch_size=batch_size)
     if document is not None and document_format is not None:
         generate_from_document(loaded, document, document_format, output, options)

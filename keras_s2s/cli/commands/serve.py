@@ -10,6 +10,7 @@ import typer
 
 from keras_s2s.cli.arguments import (
     ComputeTypeOption,
+    CudaGraphsOption,
     OverlongOption,
     check_compute_type,
     check_model,
@@ -57,6 +58,7 @@ def serve(
     ] = None,
     overlong: OverlongOption = "error",
     compute_type: ComputeTypeOption = None,
+    cuda_graphs: CudaGraphsOption = False,
     minimum_bayes_risk: MinimumBayesRiskOption = None,
     num_samples: NumSamplesOption = None,
     max_batch_size: Annotated[
@@ -144,6 +146,7 @@ def serve(
                     overlong=cast(Any, overlong),
                     tokenizer=cast(Any, tokenizer),
                     compute_type=cast(Any, compute_type),
+                    cuda_graphs=cuda_graphs,
                     rank=rank,
                 )
                 for argument in arguments

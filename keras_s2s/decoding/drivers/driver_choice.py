@@ -10,6 +10,7 @@ from keras_s2s.decoding.drafted_loop import DraftedLoop
 from keras_s2s.decoding.drivers.driver import Driver
 from keras_s2s.decoding.drivers.eager_driver import EagerDriver
 from keras_s2s.decoding.drivers.jax_driver import JaxDriver
+from keras_s2s.decoding.drivers.recorded_driver import RecordedDriver
 from keras_s2s.decoding.drivers.tensorflow_driver import TensorFlowDriver
 from keras_s2s.decoding.loop import Loop, Moves
 from keras_s2s.layers.kernels.bfloat16_weights import BFloat16Weights
@@ -52,13 +53,19 @@ def make_driver(
     plan: Plan,
     variables: list[Any],
     prepared: Kernels | None = None,
+    *,
+    records: bool = False,
 ) -> Driver:
     """Returns the driver of the running backend.
 
     Args:
         variables: every variable of the network.
         prepared: what `make_kernels` made, to be shared by the drivers of a network.
+        records: on PyTorch, repeat recorded steps, wherever they can be recorded: not with rules
+            that Python computes on the host, nor with drafts, whose steps differ in length.
     """
     loop = (DraftedLoop if sampler.drafts else Loop)(moves, sampler, plan)
     driver = DRIVERS[keras.backend.backend()]
+    if records and not loop.looks_for_room and not any(r.on_host for r in plan.processors):
+        driver = RecordedDriver
     return driver(loop, variables, prepared if prepared is not None else make_kernels(moves))

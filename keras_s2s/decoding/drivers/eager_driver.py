@@ -20,10 +20,14 @@ class EagerDriver(Driver):
     segment_steps = 4
 
     def _eagerly(self, function: Callable[..., Any], *arguments: Any) -> Tree:
+        with self._mode(), kernels.use(self.prepared):
+            return function(*arguments)
+
+    def _mode(self) -> Any:
+        """Returns the context in which gradients are not prepared for."""
         import torch
 
-        with torch.inference_mode(), kernels.use(self.prepared):
-            return function(*arguments)
+        return torch.inference_mode()
 
     def start(self, inputs: Mapping[str, np.ndarray], capacity: int) -> tuple[Tree, Tree]:
         tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}

@@ -8,20 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_s2s.decoding.drivers.driver import Driver, Segment, to_numpy
+from keras_s2s.decoding.drivers.driver import Segment, to_numpy
+from keras_s2s.decoding.drivers.few_sizes import FewSizes
 from keras_s2s.decoding.drivers.program_cache import keep_programs
 from keras_s2s.decoding.loop import Loop
-from keras_s2s.decoding.padded_inputs import round_up_length
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.kernels.transposed_table import TransposedTable
 from keras_s2s.samplers.sampler import Result
 from keras_s2s.typing import Tensor, Tree
-
-#: Fewer steps than these have programs made for so many.
-LEAST_CAPACITY = 16
-
-#: Below so many rows a step costs the same.
-LEAST_ROWS = 8
 
 
 def jax_compiled(
@@ -54,7 +48,7 @@ def jax_compiled(
     return run
 
 
-class JaxDriver(Driver):
+class JaxDriver(FewSizes):
     """The driver of JAX: compiled programs, one for each size of the trees, with weights as
     arguments.
     """
@@ -83,24 +77,6 @@ class JaxDriver(Driver):
     @property
     def compilations(self) -> int:
         return sum(program.programs() for program in self._programs.values())
-
-    def rows_worth_keeping(self, live: int, size: int) -> int:
-        # Halves, so that few sizes are compiled.
-        kept = size
-        while kept // 2 >= live and kept // 2 * self.loop.sampler.width >= LEAST_ROWS:
-            kept //= 2
-        return kept
-
-    def rows_when_joined(self, live: int) -> int:
-        return 1 << (live - 1).bit_length()
-
-    def capacity_for(self, steps: int, limit: int) -> int:
-        # Powers of two, so that programs do not depend on the limit.
-        return min(steps, max(LEAST_CAPACITY, 1 << (limit - 1).bit_length()))
-
-    def candidates_for(self, wanted: int) -> int:
-        # Eighths of powers of two, so that few sizes are compiled.
-        return round_up_length(wanted)
 
     def _candidates(self, fixed: Tree, size: int) -> Tree:
         return self._run("candidates", fixed, size=size)

@@ -19,6 +19,7 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.layers.kernels.operations import ACTIVATIONS, Kernels
+from keras_s2s.layers.kernels.readable_values import is_number, readable
 from keras_s2s.layers.masks import LOWEST
 from keras_s2s.layers.positions import places_from, sinusoidal_table
 from keras_s2s.layers.transformer.relative_positions import RelativePositions, step_biases
@@ -70,20 +71,30 @@ class PreparedWeights(Kernels):
     def __init__(self) -> None:
         self._matrices: dict[tuple[Any, ...], Prepared] = {}
         self._used: set[tuple[Any, ...]] = set()
+        self._recorded: set[tuple[Any, ...]] = set()
+        #: how often changed weights were found; what was made of the copies before is stale.
+        self.changes = 0
         self._layers: dict[Any, tuple[Any, ...]] = {}
         self._sinusoids: dict[tuple[int, str], Any] = {}
         self._biases: dict[tuple[int, int], tuple[Any, Any]] = {}
 
     def refresh(self) -> None:
         """Drops the copies of weights that have changed or no longer exist."""
-        self._matrices = {
-            key: known
-            for key, known in self._matrices.items()
-            if key in self._used and known.is_fresh
-        }
+        used = self._used | self._recorded
+        known = {key: matrix for key, matrix in self._matrices.items() if key in used}
+        self._matrices = {key: matrix for key, matrix in known.items() if matrix.is_fresh}
+        if len(self._matrices) < len(known):
+            self.changes += 1
+            self._recorded.clear()
         self._used.clear()
         self._layers.clear()
         self._biases.clear()
+
+    def keep_used(self) -> None:
+        """Keeps what was used since the last `refresh`, and looks whether it has changed, for as
+        long as nothing has: a recorded step goes on using it.
+        """
+        self._recorded |= self._used
 
     def is_plain(self, layer: keras.layers.Layer) -> bool:
         """Returns whether Keras adds nothing to a call of `layer`: no cast, no quantisation."""
@@ -218,7 +229,7 @@ class PreparedWeights(Kernels):
         return layer.call(*arguments, **options)
 
     def sinusoids(self, start: Any, length: int, dim: int, layout: str) -> Tensor:
-        if not isinstance(start, int) and start.device.type != "cpu":
+        if not isinstance(start, int) and not readable(start):
             return super().sinusoids(start, length, dim, layout)
         if not isinstance(start, int) and len(start.shape):
             known = self.sinusoids(0, int(start.max()) + length, dim, layout)
@@ -234,6 +245,8 @@ class PreparedWeights(Kernels):
     def relative_biases(
         self, tables: Sequence[RelativePositions], index: int, places: int, beams: int
     ) -> Iterable[Tensor]:
+        if not is_number(index):
+            return super().relative_biases(tables, index, places, beams)
         return [self._relative_bias(table, index, beams) for table in tables]
 
     def _relative_bias(self, layer: RelativePositions, index: int, beams: int) -> Tensor:
@@ -285,7 +298,7 @@ class PreparedWeights(Kernels):
     def as_bias(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         import torch
 
-        if mask is None or mask.device.type != "cpu":
+        if mask is None or not readable(mask):
             return mask, None
         if bool(mask.all()):
             return None, None  # nothing is hidden, as in a batch of one length

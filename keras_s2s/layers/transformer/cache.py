@@ -17,6 +17,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from keras_s2s.layers.kernels.readable_values import is_number, readable
 from keras_s2s.typing import Tensor
 
 
@@ -40,7 +41,7 @@ class Spans(NamedTuple):
         """
         starts = ops.cast(starts, "int32")
         places = starts[:, None] + ops.arange(count, dtype="int32")
-        if keras.backend.backend() == "torch" and starts.device.type == "cpu":
+        if readable(starts):
             capacity = int(starts.max()) + count
         return cls(places, capacity)
 
@@ -80,7 +81,12 @@ def write(cache: Tensor, value: Tensor, index: Tensor) -> Tensor:
     backend = keras.backend.backend()
     if backend == "torch":
         sources, heads, beams, dim = value.shape
-        cache.view(sources, heads, -1, beams, dim)[:, :, index] = value
+        lines = cache.view(sources, heads, -1, beams, dim)
+        if is_number(index):
+            lines[:, :, index] = value
+        else:
+            place = ops.reshape(ops.cast(index, "int64"), (1,))
+            lines.index_copy_(2, place, value[:, :, None])
         return cache
     if backend == "tensorflow":
         # keras.ops.slice_update would leave an XlaDynamicUpdateSlice in an exported graph,
@@ -137,19 +143,20 @@ def is_first(index: Tensor) -> Tensor:
 
 def places_read(capacity: Tensor, index: Tensor) -> Tensor:
     """Returns how many of the C positions `slots` reads at step `index`."""
-    return int(index) + 1 if keras.backend.backend() == "torch" else capacity
+    return int(index) + 1 if is_number(index) else capacity
 
 
 def slots(cache: Tensor, sources: Tensor, index: Tensor) -> Tensor:
     """Returns the slots that attention at step `index` reads, position by position: `[B, H, N, D]`.
 
     PyTorch slices off the filled positions, N = (index + 1) * K, a view without cost.
-    Compiled backends need one shape for every step and read all N = C * K, under `visible`.
+    Compiled and recorded programs need one shape for every step and read all N = C * K, under
+    `visible`.
     """
     if isinstance(index, Spans):
         return cache[:, :, : index.reach]
     rows, heads, capacity, dim = ops.shape(cache)
-    if keras.backend.backend() == "torch":
+    if is_number(index):
         beams = rows // sources
         return cache.view(sources, heads, -1, dim)[:, :, : (index + 1) * beams]
     return ops.reshape(cache, (sources, heads, capacity * (rows // sources), dim))
@@ -165,7 +172,7 @@ def visible(
         ancestors: int32 `[R, C]`; None where each source has one row.
         capacity: C, the number of steps to hold.
     """
-    if keras.backend.backend() == "torch":
+    if is_number(index):
         if ancestors is None:
             return None
         beams = ancestors.shape[0] // sources
@@ -193,7 +200,7 @@ def own_slots(ancestors: Tensor, sources: Tensor, index: Tensor) -> Tensor:
     """
     rows = ops.shape(ancestors)[0]
     own = ops.arange(rows, dtype="int32") % (rows // sources)
-    if keras.backend.backend() == "torch":
+    if is_number(index):
         ancestors[:, index] = own
         return ancestors
     here = ops.arange(ops.shape(ancestors)[1], dtype="int32") == ops.cast(index, "int32")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-import keras
 import numpy as np
 from keras import ops
 
+from keras_s2s.layers.kernels.readable_values import readable
+from keras_s2s.samplers.gather import scattered
 from keras_s2s.samplers.processors.base import FORBIDDEN
 from keras_s2s.typing import Tensor
 
@@ -26,9 +27,7 @@ def nowhere(when: Tensor) -> bool:
     """
     if isinstance(when, bool):
         return not when
-    if keras.backend.backend() != "torch" or when.device.type != "cpu":
-        return False
-    return not bool(when.any())
+    return readable(when) and not bool(when.any())
 
 
 def is_token(scores: Tensor, tokens: Iterable[int]) -> Tensor:
@@ -45,11 +44,7 @@ def _mask_of(tokens: tuple[int, ...], vocabulary: int) -> np.ndarray:
 
 def occurrences(ids: Tensor, where: Tensor, vocabulary: int) -> Tensor:
     """Counts how often each id occurs in each row: int32 `[R, V]`, from `ids` at `where [R, N]`."""
-    shape = ops.shape(ids)
-    rows = ops.broadcast_to(ops.arange(shape[0], dtype="int32")[:, None], shape)
-    places = ops.reshape(rows * vocabulary + ids, (-1, 1))
-    counts = ops.reshape(ops.cast(where, "int32"), (-1,))
-    return ops.reshape(ops.scatter(places, counts, (shape[0] * vocabulary,)), (-1, vocabulary))
+    return scattered(ops.cast(where, "int32"), ids, vocabulary)
 
 
 def occur(ids: Tensor, where: Tensor, vocabulary: int) -> Tensor:

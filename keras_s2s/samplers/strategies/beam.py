@@ -421,7 +421,7 @@ def _extend(live: Tree, found: Continuations, index: Tensor) -> dict[str, Tensor
     if "coverage" in live:
         coverage["coverage"] = gather(live["coverage"], found.parents)
     return {
-        **coverage,
         "token_ids": put(gather(live["token_ids"], found.parents), found.tokens, index),
         "log_probs": put(gather(live["log_probs"], found.parents), found.log_probs, index),
+        **coverage,
     }

@@ -121,6 +121,7 @@ def load_served(
     overlong: Overlong = "error",
     tokenizer: TokenizerChoice = None,
     compute_type: ComputeType | None = None,
+    cuda_graphs: bool = False,
     rank: Callable[..., RankedTexts] | None = None,
 ) -> ServedModel:
     """Loads a model to serve.
@@ -132,6 +133,7 @@ def load_served(
         overlong: what is done with a source that is longer than the model's positions.
         tokenizer: how text is split for a CTranslate2 folder, as in `from_preset`.
         compute_type: how matrix products are computed, as in `from_preset`.
+        cuda_graphs: run steps as CUDA graphs, as in `from_preset`.
         rank: chooses results among several, as in `PresetModel`.
 
     Raises:
@@ -150,6 +152,8 @@ def load_served(
             options = {**options, "tokenizer": tokenizer}
         if compute_type is not None:
             options = {**options, "compute_type": compute_type}
+        if cuda_graphs:
+            options = {**options, "cuda_graphs": cuda_graphs}
         if rank is not None:
             options = {**options, "minimum_bayes_risk": rank}
         if options:
@@ -167,7 +171,9 @@ def load_served(
     from keras_s2s.model import Seq2SeqLM
     from keras_s2s.serving.models.preset_model import PresetModel
 
-    model = Seq2SeqLM.from_preset(argument.path, tokenizer=tokenizer, compute_type=compute_type)
+    model = Seq2SeqLM.from_preset(
+        argument.path, tokenizer=tokenizer, compute_type=compute_type, cuda_graphs=cuda_graphs
+    )
     config = model.special_ids.languages
     if languages is not None:
         known: ModelLanguages | None = ModelLanguages.declared(languages, config)
