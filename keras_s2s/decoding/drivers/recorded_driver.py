@@ -7,6 +7,7 @@ on an NVIDIA GPU as a CUDA graph, which one call launches.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -202,14 +203,23 @@ def _copy(tree: Tree, buffers: Sequence[Tensor]) -> None:
 
 def capture_for(variables: Sequence[Any]) -> Capture | None:
     """Returns the way to capture steps where the variables are; None on a CPU, which has none."""
-    return cuda_graph if any(variable.value.is_cuda for variable in variables[:1]) else None
+    if not any(variable.value.is_cuda for variable in variables[:1]):
+        return None
+    import torch
+
+    # One pool for all: the graphs of a driver run one after the other, and keep nothing in it.
+    return functools.partial(cuda_graph, pool=torch.cuda.graph_pool_handle())
 
 
-def cuda_graph(function: Callable[[], None]) -> Callable[[], Any]:
+def cuda_graph(function: Callable[[], None], pool: Any = None) -> Callable[[], Any]:
     """Captures what `function` does on the GPU as a CUDA graph, and returns its replay.
 
     It is run before, on a stream of its own, so that libraries allocate what they need outside of
     the graph (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs).
+
+    Args:
+        function: does the same at each call, in memory that was allocated before.
+        pool: of the memory that it takes besides, see `torch.cuda.graph_pool_handle`.
     """
     import torch
 
@@ -220,6 +230,7 @@ def cuda_graph(function: Callable[[], None]) -> Callable[[], Any]:
             function()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Other threads, which may serve other models, can go on using the GPU.
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
         function()
     return graph.replay
