@@ -15,10 +15,10 @@ def check_cuda_graphs(wanted: bool, variables: Iterable[Any] = ()) -> None:
 
     Args:
         wanted: whether they are asked for.
-        variables: of the model; none checks the backend alone.
+        variables: of the model; none checks backend and machine alone.
 
     Raises:
-        ValueError: another backend than PyTorch, or weights that are not on an NVIDIA GPU.
+        ValueError: another backend than PyTorch, no NVIDIA GPU, or weights that are not on one.
     """
     if not isinstance(wanted, bool):
         raise ValueError(f"cuda_graphs={wanted!r}: expected True or False")
@@ -29,6 +29,12 @@ def check_cuda_graphs(wanted: bool, variables: Iterable[Any] = ()) -> None:
         raise ValueError(
             f"cuda_graphs=True is for PyTorch, and the running backend is {backend}, which runs "
             f"compiled programs anyway: {REMEDY}"
+        )
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ValueError(
+            f"cuda_graphs=True is for NVIDIA GPUs, and PyTorch finds none here: {REMEDY}"
         )
     for variable in variables:
         if not variable.value.is_cuda:

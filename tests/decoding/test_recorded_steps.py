@@ -240,7 +240,15 @@ def test_a_rule_that_reads_values_is_refused(how):
         generate(model, processors=[Peeks(how)])
 
 
-def test_a_model_on_the_cpu_refuses_them():
+def test_a_machine_without_a_gpu_refuses_them_before_anything_is_read():
+    with pytest.raises(ValueError, match="for NVIDIA GPUs, and PyTorch finds none here"):
+        s2s.Seq2SeqLM.from_preset("no such model", cuda_graphs=True)
+
+
+def test_a_model_on_the_cpu_refuses_them(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     model = model_of("transformer_tiny")
     with pytest.raises(ValueError, match=r"for NVIDIA GPUs, and the weights .* on the device cpu"):
         model.cuda_graphs = True
@@ -248,5 +256,3 @@ def test_a_model_on_the_cpu_refuses_them():
     with pytest.raises(ValueError, match="expected True or False"):
         model.cuda_graphs = "yes"
     model.cuda_graphs = False
-    with pytest.raises(ValueError, match="for NVIDIA GPUs"):
-        s2s.Seq2SeqLM.from_preset("transformer_tiny", load_weights=False, cuda_graphs=True)

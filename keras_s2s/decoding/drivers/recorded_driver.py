@@ -60,11 +60,6 @@ class RecordedDriver(EagerDriver, FewSizes):
     def compilations(self) -> int:
         return self._recorded
 
-    rows_worth_keeping = FewSizes.rows_worth_keeping
-    rows_when_joined = FewSizes.rows_when_joined
-    capacity_for = FewSizes.capacity_for
-    candidates_for = FewSizes.candidates_for
-
     def _mode(self) -> Any:
         import torch
 
