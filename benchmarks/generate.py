@@ -129,14 +129,16 @@ def cells(text: str) -> list[Cell]:
 
 
 def engines(text: str) -> list[str]:
-    """Names of engines; a beginning stands for all that begin so."""
+    """Names of engines; what is no name but the beginning of some stands for all of them."""
     found: list[str] = []
     for part in text.split(","):
         matches = [
             name
             for name, spec in ENGINES.items()
-            if name == part or (name.startswith(f"{part}-") and not spec.rounded)
+            if name.startswith(f"{part}-") and not spec.rounded
         ]
+        if part in ENGINES:
+            matches = [part]
         if not matches:
             raise argparse.ArgumentTypeError(f"{part!r} is none of {', '.join(ENGINES)}")
         found += matches

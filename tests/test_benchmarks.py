@@ -56,6 +56,7 @@ def test_engines_by_name_or_beginning():
     names = [n for n in ENGINES if n.startswith("keras_s2s-") and n not in rounded]
     assert generate.engines("keras_s2s,ctranslate2") == [*names, "ctranslate2"]
     assert len(names) == 4
+    assert all(generate.engines(name) == [name] for name in ENGINES)
     with pytest.raises(argparse.ArgumentTypeError, match="ctranslate2"):
         generate.engines("ctranslate")
 
