@@ -2,7 +2,9 @@
 
 Each source has the ids that its own results may have, and its probabilities are normalised over
 these alone. The output projection is computed once for all sources of a batch, over all ids that
-any of them may have: a row depends on its batch in nothing but rounding.
+any of them may have: a row depends on its batch in nothing but rounding. Strategies and rules that
+can (`takes_candidates`) choose among these logits; for others they are put to the places of their
+ids among all.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from typing import Any, NamedTuple, Protocol
 
 from keras import ops
 
+from keras_s2s.samplers.context import takes_candidates
 from keras_s2s.samplers.processors import FORBIDDEN
+from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.typing import Tensor
 
 
@@ -25,11 +29,13 @@ class Candidates(NamedTuple):
     """The ids whose logits are computed for a batch of B sources.
 
     Attributes:
+        ids: int32 `[U]`.
         allowed: bool `[B, U]`, which of them each source's results may have.
         places: int32 `[V]`, the place of each id among them; U where it is none.
         vectors, bias: `[D, U]` and `[U]`, see `OutputProjection.of_ids`.
     """
 
+    ids: Tensor
     allowed: Tensor
     places: Tensor
     vectors: Tensor
@@ -51,21 +57,29 @@ class Candidates(NamedTuple):
         ids = ops.sort(ops.where(wanted, every, every + whole))[:size] % whole
         places = ops.cumsum(ops.cast(wanted, "int32")) - 1
         places = ops.where(wanted, places, ops.cast(size, "int32"))
-        return cls(ops.take(allowed, ids, axis=1), places, *moves.of_ids(ids))
+        return cls(ids, ops.take(allowed, ids, axis=1), places, *moves.of_ids(ids))
 
 
-def among_all(logits: Tensor, candidates: Candidates, width: int) -> Tensor:
+def fewest_candidates(sampler: Sampler, plan: Plan, vocabulary_size: int) -> int | None:
+    """Returns how many candidates a step needs at least; None where a strategy or a rule takes
+    scores of all ids only.
+    """
+    if not takes_candidates((sampler, *plan.processors)):
+        return None
+    fewest = sampler.fewest_scores(plan)
+    return fewest if fewest <= vocabulary_size else None
+
+
+def among_all(logits: Tensor, candidates: Candidates) -> Tensor:
     """Puts logits of candidates to the places of their ids.
 
     Args:
-        logits: float32 `[R, U]`, the rows of a source side by side.
+        logits: float32 `[R, U]`.
         candidates: of the batch.
-        width: K, rows of each source.
 
     Returns:
-        float32 `[R, V]`; `FORBIDDEN` for ids that a source's results may not have.
+        float32 `[R, V]`; `FORBIDDEN` for ids that are no candidates.
     """
-    logits = only_allowed(logits, candidates.allowed, width)
     nothing = ops.full_like(logits[:, :1], FORBIDDEN)
     return ops.take(ops.concatenate([logits, nothing], axis=1), candidates.places, axis=1)
 

@@ -45,7 +45,7 @@ class DraftedLoop(Loop):
         if self.plan.shortlisted:
             flat = ops.reshape(logits, (-1, ops.shape(logits)[-1]))
             if candidates:
-                flat = among_all(flat, candidates, count)
+                flat = among_all(only_allowed(flat, candidates.allowed, count), candidates)
             else:
                 flat = only_allowed(flat, sources.allowed, count)
             logits = ops.reshape(flat, (-1, count, vocabulary))

@@ -15,7 +15,7 @@ from keras_s2s.decoding.drivers.tensorflow_driver import Graph, source_specs
 from keras_s2s.layers.contracts import Frontend
 from keras_s2s.layers.kernels import operations
 from keras_s2s.layers.kernels.operations import Kernels
-from keras_s2s.samplers.sampler import log_normaliser
+from keras_s2s.samplers.log_probabilities import log_probabilities_at
 
 
 def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> dict[str, Any]:
@@ -36,9 +36,11 @@ def forced_pass(moves: Any, inputs: Mapping[str, Any], want_attention: bool) -> 
     else:
         logits = moves.logits(inputs)
     logits = ops.cast(logits, "float32")
-    chosen = ops.take_along_axis(logits, inputs["labels"][..., None], axis=-1)
-    chosen = (chosen - log_normaliser(logits))[..., 0]
-    real = inputs["decoder_padding_mask"]
+    labels, real = inputs["labels"], inputs["decoder_padding_mask"]
+    chosen = log_probabilities_at(
+        ops.reshape(logits, (-1, logits.shape[-1])), ops.reshape(labels, (-1, 1))
+    )
+    chosen = ops.reshape(chosen, ops.shape(labels))
     finite = ops.isfinite(ops.sum(logits, axis=-1))
     result = {
         "log_probs": ops.where(real, chosen, ops.zeros_like(chosen)),

@@ -17,7 +17,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_s2s.decoding.candidates import Candidates, among_all, only_allowed
+from keras_s2s.decoding.candidates import (
+    Candidates,
+    among_all,
+    fewest_candidates,
+    only_allowed,
+)
 from keras_s2s.layers.contracts import SOURCE_MASK, Frontend
 from keras_s2s.layers.state import Memory, State, StepOutput, join_rows
 from keras_s2s.samplers.context import Sources
@@ -90,6 +95,10 @@ class Loop:
         self.moves = moves
         self.sampler = sampler
         self.plan = plan
+        #: as `fewest_candidates` returns it; None where there is no shortlist, too.
+        self.fewest_candidates: int | None = None
+        if plan.shortlisted:
+            self.fewest_candidates = fewest_candidates(sampler, plan, moves.vocabulary_size)
 
     def start(self, inputs: Mapping[str, Tensor], capacity: Tensor) -> tuple[Tree, Tree]:
         """Encodes the sources, and prepares the state before the first step.
@@ -124,7 +133,7 @@ class Loop:
         phrases: Any = ()
         if self.sampler.reads_phrases:
             phrases = Phrases(*[inputs[name] for name in Phrases._fields])
-        sources = Sources(ids, mask, *[inputs[name] for name in Sources._fields[2:-3]])
+        sources = Sources(ids, mask, *[inputs[name] for name in Sources._fields[2:-4]])
         allowed = inputs["allowed"] if self.plan.shortlisted else ()
         memory = self.moves.encode(inputs)
         positions: Any = memory.mask if self.sampler.reads_attention else ()
@@ -180,7 +189,11 @@ class Loop:
         logits = ops.cast(out.logits, "float32")
         finite = self._still_finite(finite, logits, search)
         if candidates:
-            logits = among_all(logits, candidates, self.sampler.width)
+            logits = only_allowed(logits, candidates.allowed, self.sampler.width)
+            if self.fewest_candidates is None:
+                logits = among_all(logits, candidates)
+            else:
+                sources = sources._replace(candidates=candidates.ids)
         elif self.plan.shortlisted:
             logits = only_allowed(logits, sources.allowed, self.sampler.width)
         more = {"hidden": ops.cast(out.hidden, "float32")} if self.sampler.reads_hidden else {}

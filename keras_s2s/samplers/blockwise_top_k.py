@@ -51,11 +51,11 @@ def argmax(values: Tensor) -> Tensor:
 
 
 @lru_cache
-def block_size(width: int) -> int | None:
+def block_size(width: int | None) -> int | None:
     """Returns a divisor of `width` between 32 and 512, near 128; None where there is none, or none
-    is needed.
+    is needed, or the width is not known while a graph is traced.
     """
-    if width < WIDE:
+    if width is None or width < WIDE:
         return None
     divisors = [size for size in range(32, 513) if width % size == 0]
     return min(divisors, key=lambda size: abs(size - 128), default=None)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from keras import ops
 
+from keras_s2s.samplers.gather import gather
 from keras_s2s.typing import Tensor
 
 
@@ -28,6 +30,8 @@ class Sources(NamedTuple):
             shortlist.
         positions: bool `[B, S']`, which positions of the encoder's memory are real; () where the
             strategy does not read attention.
+        candidates: int32 `[U]` or `[R, U]`, the ids that scores `[R, U]` of a step belong to, where
+            they are of some ids only (see `Sampler.takes_candidates`); () where they are of all.
     """
 
     ids: Tensor
@@ -41,6 +45,7 @@ class Sources(NamedTuple):
     phrases: Any = ()
     allowed: Any = ()
     positions: Any = ()
+    candidates: Any = ()
 
     @property
     def rows(self) -> Tensor:
@@ -48,11 +53,26 @@ class Sources(NamedTuple):
         warnings.warn("Sources.rows is now Sources.places", FutureWarning, stacklevel=2)
         return self.places
 
+    def ids_at(self, places: Tensor) -> Tensor:
+        """Returns the ids whose scores stand at `places` of each row: int32 `[R, N]`."""
+        if isinstance(self.candidates, tuple):
+            return places
+        if len(self.candidates.shape) == 1:
+            return ops.take(self.candidates, places, axis=0)
+        return gather(self.candidates, places)
+
     def at_limit(self, index: Tensor) -> Tensor:
         """Returns whether the id of step `index` is the last that fits, or is beyond: bool
         `[B]`.
         """
         return self.limits <= index + 1
+
+
+def takes_candidates(parts: Iterable[object]) -> bool:
+    """Returns whether strategies and rules take scores of some ids alone, each by its own class: a
+    subclass may look ids up by their places.
+    """
+    return all(vars(type(part)).get("takes_candidates", False) for part in parts)
 
 
 class Step(NamedTuple):

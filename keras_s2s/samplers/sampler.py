@@ -165,6 +165,12 @@ class Sampler(ABC):
     #: whether the strategy reads `Sources.phrases`, what results must have.
     reads_phrases = False
 
+    #: whether `advance` takes logits `[R, U]` of some ids alone, those of `Sources.candidates`,
+    #: where a call has a shortlist: it looks ids up by `Sources.ids_at`. Without it the strategy is
+    #: given logits of all ids, which takes longer. A class says so for itself: its subclasses do
+    #: not inherit it.
+    takes_candidates = False
+
     #: most ids that a step drafts for each source. Where it is above 0, `draft` and `verify` take
     #: the place of `advance`: a step then advances each source by one id or by more.
     drafts = 0
@@ -225,6 +231,12 @@ class Sampler(ABC):
         """
         # The type itself: another class may have the same name, in a notebook for example.
         return (type(self), *sorted(vars(self).items()))
+
+    def fewest_scores(self, plan: Plan) -> int:
+        """Returns the fewest ids whose scores a row must have, for all continuations that the
+        strategy looks at.
+        """
+        return 1
 
     def check(self, plan: Plan) -> None:  # noqa: B027  (most have nothing to check)
         """Raises an error for a plan that the strategy cannot follow.
@@ -367,7 +379,8 @@ def process(
         given = ops.cast(index, "int32") < step.of_rows(sources.prefix_lengths)
         place = ops.minimum(ops.cast(index, "int32"), ops.shape(sources.prefix)[1] - 1)
         token = entry(step.of_rows(sources.prefix), place)
-        chosen = ops.arange(scores.shape[-1], dtype="int32")[None] == token[:, None]
+        ids = sources.ids_at(ops.arange(ops.shape(scores)[-1], dtype="int32"))
+        chosen = ids[None] == token[:, None]
         # A given id scores 0: it was not chosen.
         only = ops.where(chosen, ops.zeros_like(scores), ops.cast(FORBIDDEN, scores.dtype))
         scores = ops.where(given[:, None], only, scores)
@@ -388,14 +401,6 @@ def _of_the_same_shape(rule: LogitsProcessor, found: Tensor, scores: Tensor) -> 
             f"given, with V = {scores.shape[-1]}"
         )
     return found
-
-
-def log_normaliser(logits: Tensor) -> Tensor:
-    """Computes `logsumexp` of each row, `[R, 1]`: logits minus it are log-probabilities.
-
-    Searches need the log-probabilities of a few ids only, and so need no array `[R, V]` of them.
-    """
-    return ops.logsumexp(logits, axis=-1, keepdims=True)
 
 
 def put(buffer: Tensor, value: Tensor, index: Tensor) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 import keras
 import numpy as np
 import pytest
@@ -15,6 +18,8 @@ from small_models import (
     to_numpy,
 )
 
+from keras_s2s.samplers import Greedy
+from keras_s2s.samplers.processors import Suppress
 from keras_s2s.text.shortlists.shortlist import from_lists
 
 SOURCES = [[5, 9, 6, 4, 3], [7, 3], [8, 4, 4, 11, 6, 10, 3], [12, 5, 3]]
@@ -26,6 +31,15 @@ SEARCHES = {
     "beam_draws": {"do_sample": True, "num_beams": 3},
     "contrastive": {"sampler": "contrastive", "top_k": 3},
     "rules": {"num_beams": 3, "min_length": 5, "no_repeat_ngram_size": 2, "bad_words_ids": [[6]]},
+    # Rules that choose among the candidates.
+    "rules_by_id": {
+        **{"num_beams": 3, "min_length": 5, "bad_words_ids": [[6], [9, 4]]},
+        **{"suppress_tokens": [11], "begin_suppress_tokens": [4], "renormalize_logits": True},
+    },
+    "greedy_by_id": {
+        **{"num_beams": 1, "min_new_tokens": 3, "min_length_ratio": 0.5, "suppress_tokens": [5]},
+        **{"forced_eos_token_id": 3, "exponential_decay_length_penalty": (2, 1.5)},
+    },
 }
 
 
@@ -55,7 +69,7 @@ def biased(model):
     return found
 
 
-@pytest.mark.parametrize("search", covered(list(SEARCHES), ["beam", "draws"]))
+@pytest.mark.parametrize("search", covered(list(SEARCHES), ["beam", "draws", "rules_by_id"]))
 def test_results_are_those_of_a_model_with_no_other_ids(model, search):
     """Each source alone, from a model whose biases forbid all ids that are no candidates."""
     table = shortlist(model.network.vocabulary_size)
@@ -104,6 +118,58 @@ def test_rows_do_not_depend_on_their_batch(model):
         found = generate(model, sources, batch_size=size, **options)
         np.testing.assert_array_equal(found.token_ids, alone.token_ids)
         np.testing.assert_allclose(found.scores, alone.scores, atol=1e-5)
+
+
+class FewWidths(Greedy):
+    """Greedy search that remembers of how many ids it was given scores."""
+
+    takes_candidates = True
+    seen: ClassVar[list[Any]] = []
+
+    def choose(self, scores, index, sources):
+        self.seen.append(scores.shape[-1])
+        return super().choose(scores, index, sources)
+
+
+class AllWidths(FewWidths):
+    """A class that does not say for itself that it can choose among some ids."""
+
+
+@dataclass(frozen=True)
+class Own(Suppress):
+    """A rule that may look ids up by their places."""
+
+
+def test_scores_of_candidates_alone_where_strategy_and_rules_take_them(model):
+    whole = model.network.vocabulary_size
+    table = from_lists({}, [4, 6, 8], target_size=whole)
+    found = {}
+    for name, sampler, options in (
+        ("few", FewWidths(), {"suppress_tokens": [6]}),
+        ("inherited", AllWidths(), {"suppress_tokens": [6]}),
+        ("own rule", FewWidths(), {"processors": [Own((6,))]}),
+        ("repetition", FewWidths(), {"suppress_tokens": [6], "no_repeat_ngram_size": 9}),
+    ):
+        FewWidths.seen.clear()
+        found[name] = generate(model, SOURCES, shortlist=table, sampler=sampler, **options)
+        few = name == "few"
+        assert FewWidths.seen and all((size != whole) is few for size in FewWidths.seen), name
+    for name in found:
+        np.testing.assert_array_equal(found[name].token_ids, found["few"].token_ids)
+        np.testing.assert_allclose(found[name].scores, found["few"].scores, atol=1e-5)
+    assert set(np.ravel(found["few"].token_ids)) <= {0, 3, 4, 8}
+
+
+def test_more_beams_than_candidates(model):
+    table = from_lists({}, [4, 6], target_size=model.network.vocabulary_size)
+    options = {"shortlist": table, "max_length": 3, "num_return_sequences": 6}
+    for beams in (6, 19):
+        found = generate(model, SOURCES, num_beams=beams, **options)
+        # EOS, and two ids of three each: 1 + 2 * 3 results, of which six are asked for.
+        assert found.candidates.tolist() == [3] * len(SOURCES)
+        rows = [[tuple(row) for row in source] for source in found.token_ids.tolist()]
+        assert all(len(set(source)) == 6 for source in rows)
+        assert np.isfinite(found.scores).all()
 
 
 def test_ids_that_are_asked_for_are_candidates(model):

@@ -66,8 +66,15 @@ def situations(seed: int = 0) -> Iterator[tuple[np.ndarray, Step]]:
         yield scores, Step(tokens, index, sources, WIDTH)
 
 
+def tensors(sources: Sources) -> Sources:
+    given = [
+        field if isinstance(field, tuple) else ops.convert_to_tensor(field) for field in sources
+    ]
+    return Sources(*given)
+
+
 def apply(rule: LogitsProcessor, scores: np.ndarray, step: Step, plan: Plan = PLAN) -> np.ndarray:
-    sources = Sources(*map(ops.convert_to_tensor, step.sources))
+    sources = tensors(step.sources)
     alive = None if step.alive is None else ops.convert_to_tensor(step.alive)
     step = Step(ops.convert_to_tensor(step.tokens), step.index, sources, step.width, alive)
     return ops.convert_to_numpy(rule(ops.convert_to_tensor(scores), step, plan))

@@ -82,7 +82,8 @@ class Driver(ABC):
             return ()
         allowed = ops.any(fixed[0].allowed, axis=0)
         wanted = int(np.asarray(ops.convert_to_numpy(allowed)).sum())
-        return self._candidates(fixed, min(self.candidates_for(wanted), allowed.shape[0]))
+        size = max(self.candidates_for(wanted), self.loop.fewest_candidates or 1)
+        return self._candidates(fixed, min(size, allowed.shape[0]))
 
     @abstractmethod
     def _candidates(self, fixed: Tree, size: int) -> Tree:

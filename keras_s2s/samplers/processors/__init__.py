@@ -5,7 +5,7 @@ Sequences include the decoder start; `scores` are logits for greedy search and s
 log-probabilities for beam search.
 
     base.py             `LogitsProcessor`, the base class
-    operations.py       what rules are made of: `forbid`, `is_token`, `occur`
+    operations.py       what rules are made of: `forbid`, `forbid_ids`, `is_token`, `occur`
     repetition.py       repeated ids and n-grams
     suppression.py      ids and words that may not occur
     lengths.py          shortest results, and EOS
@@ -39,6 +39,7 @@ from keras_s2s.samplers.processors.lengths import (
 )
 from keras_s2s.samplers.processors.operations import (
     forbid,
+    forbid_ids,
     is_token,
     nowhere,
     occur,
@@ -80,6 +81,7 @@ __all__ = [
     "RepetitionPenalty",
     "Suppress",
     "forbid",
+    "forbid_ids",
     "is_token",
     "nowhere",
     "occur",

@@ -35,6 +35,19 @@ class LogitsProcessor(ABC):
     #: whether the rule calls Python at each step, which an exported graph cannot.
     on_host = False
 
+    #: whether the rule takes scores `[R, U]` of some ids alone, those of `step.sources.candidates`.
+    #: Without it the rule is given scores of all ids, which takes longer. A class says so for
+    #: itself: its subclasses do not inherit it.
+    takes_candidates = False
+
+    def most_forbidden(self, plan: Any) -> int | None:
+        """Returns how many ids the rule forbids at most in a row, where it does nothing else; None
+        where it changes scores otherwise, or forbids any number.
+
+        Of a rule with `takes_candidates`: a search then applies it to the few best ids alone.
+        """
+        return None
+
     @abstractmethod
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         """Applies the rule to scores.

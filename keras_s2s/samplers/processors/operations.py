@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_s2s.layers.kernels.readable_values import readable
+from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import scattered
 from keras_s2s.samplers.processors.base import FORBIDDEN
 from keras_s2s.typing import Tensor
@@ -17,6 +19,30 @@ from keras_s2s.typing import Tensor
 def forbid(scores: Tensor, banned: Tensor) -> Tensor:
     """Replaces `scores [R, V]` by `FORBIDDEN` where `banned`, a broadcastable bool, is True."""
     return ops.where(banned, ops.cast(FORBIDDEN, scores.dtype), scores)
+
+
+def forbid_ids(
+    scores: Tensor, tokens: Iterable[int], sources: Sources, when: Tensor | None = None
+) -> Tensor:
+    """Replaces the scores of a few ids by `FORBIDDEN`.
+
+    Args:
+        scores: float `[R, V]`.
+        tokens: the ids.
+        sources: says which ids scores are of.
+        when: bool `[1, 1]` or `[R, 1]`, the rows where they are forbidden; None for all.
+    """
+    tokens = tuple(tokens)
+    if keras.backend.backend() == "torch" and isinstance(sources.candidates, tuple):
+        # Nothing fuses the operations of a step there: a copy and a few columns take a third of the
+        # time of a choice for each id.
+        places = ops.convert_to_tensor(_array_of(tokens))
+        forbidden = ops.full_like(scores[:, : len(places)], FORBIDDEN)
+        if when is not None:
+            forbidden = ops.where(when, forbidden, scores[:, places])
+        return scores.index_copy(1, places, forbidden)
+    banned = is_token(scores, tokens, sources)
+    return forbid(scores, banned if when is None else ops.logical_and(banned, when))
 
 
 def nowhere(when: Tensor) -> bool:
@@ -30,9 +56,25 @@ def nowhere(when: Tensor) -> bool:
     return readable(when) and not bool(when.any())
 
 
-def is_token(scores: Tensor, tokens: Iterable[int]) -> Tensor:
-    """Returns the mask `[1, V]` of a few ids, a constant of the program."""
+def is_token(scores: Tensor, tokens: Iterable[int], sources: Sources | None = None) -> Tensor:
+    """Returns the mask of a few ids, `[1, V]`; of scores of all ids a constant of the program.
+
+    Args:
+        scores: float `[R, V]`.
+        tokens: the ids.
+        sources: says which ids scores are of, for a rule with `takes_candidates`. Where each row
+            has ids of its own, so has the mask: `[R, V]`.
+    """
+    if sources is not None and not isinstance(sources.candidates, tuple):
+        wanted = ops.convert_to_tensor(np.array(list(tokens), "int32"))
+        found = ops.any(sources.candidates[..., None] == wanted, axis=-1)
+        return found if len(found.shape) == 2 else found[None]
     return ops.convert_to_tensor(_mask_of(tuple(tokens), scores.shape[-1]))
+
+
+@lru_cache(maxsize=64)
+def _array_of(tokens: tuple[int, ...]) -> np.ndarray:
+    return np.array(sorted(set(tokens)), "int64")
 
 
 @lru_cache(maxsize=64)

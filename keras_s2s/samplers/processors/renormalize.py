@@ -20,6 +20,8 @@ class Renormalize(LogitsProcessor):
     have removed.
     """
 
+    takes_candidates = True
+
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         normalised = scores - ops.logsumexp(scores, axis=-1, keepdims=True)
         # Where everything is forbidden, it stays forbidden.

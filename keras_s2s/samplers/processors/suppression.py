@@ -11,7 +11,7 @@ from keras_s2s.samplers.context import Step
 from keras_s2s.samplers.gather import entry
 from keras_s2s.samplers.processors.base import LogitsProcessor
 from keras_s2s.samplers.processors.forced_ids import ForcedBos
-from keras_s2s.samplers.processors.operations import forbid, is_token, nowhere
+from keras_s2s.samplers.processors.operations import forbid_ids, nowhere
 from keras_s2s.typing import Tensor
 
 
@@ -19,13 +19,18 @@ from keras_s2s.typing import Tensor
 class BadWords(LogitsProcessor):
     """Forbids words of one or more ids each; EOS alone is not a word."""
 
+    takes_candidates = True
+
     words: tuple[tuple[int, ...], ...]
+
+    def most_forbidden(self, plan: Any) -> int:
+        return len(self.words)
 
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         words = [word for word in self.words if word not in {(end,) for end in plan.ends}]
         single = [word[0] for word in words if len(word) == 1]
         if single:
-            scores = forbid(scores, is_token(scores, single))
+            scores = forbid_ids(scores, single, step.sources)
         history, _ = step.history()
         last = ops.cast(step.index, "int32")
         for word in (word for word in words if len(word) > 1):
@@ -33,7 +38,7 @@ class BadWords(LogitsProcessor):
             for back, token in enumerate(reversed(word[:-1])):
                 there = entry(history, ops.maximum(last - back, 0))
                 begun = ops.logical_and(begun, there == token)  # [R]
-            scores = forbid(scores, ops.logical_and(begun[:, None], is_token(scores, [word[-1]])))
+            scores = forbid_ids(scores, [word[-1]], step.sources, begun[:, None])
         return scores
 
 
@@ -41,17 +46,27 @@ class BadWords(LogitsProcessor):
 class Suppress(LogitsProcessor):
     """Forbids ids."""
 
+    takes_candidates = True
+
     tokens: tuple[int, ...]
 
+    def most_forbidden(self, plan: Any) -> int:
+        return len(self.tokens)
+
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
-        return forbid(scores, is_token(scores, self.tokens))
+        return forbid_ids(scores, self.tokens, step.sources)
 
 
 @dataclass(frozen=True)
 class BeginSuppress(LogitsProcessor):
     """Forbids ids as the first that is generated, after a prefix or a forced BOS."""
 
+    takes_candidates = True
+
     tokens: tuple[int, ...]
+
+    def most_forbidden(self, plan: Any) -> int:
+        return len(self.tokens)
 
     def __call__(self, scores: Tensor, step: Step, plan: Any) -> Tensor:
         first = ops.equal(step.generated, 0)
@@ -60,4 +75,4 @@ class BeginSuppress(LogitsProcessor):
             first = ops.equal(step.generated, ops.cast(lengths == 0, "int32"))
         if nowhere(first):
             return scores
-        return forbid(scores, ops.logical_and(first[:, None], is_token(scores, self.tokens)))
+        return forbid_ids(scores, self.tokens, step.sources, first[:, None])

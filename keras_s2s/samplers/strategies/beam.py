@@ -19,7 +19,7 @@ from keras import ops
 from keras_s2s.options.generation import DEFAULTS, checked
 from keras_s2s.options.strategies import STRATEGIES
 from keras_s2s.samplers.agreement import agreed
-from keras_s2s.samplers.blockwise_top_k import top_k
+from keras_s2s.samplers.best_allowed import best_allowed, most_forbidden
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.sampler import (
@@ -29,8 +29,6 @@ from keras_s2s.samplers.sampler import (
     Sampler,
     histories,
     in_prefix,
-    log_normaliser,
-    process,
     put,
 )
 from keras_s2s.typing import Tensor, Tree
@@ -111,6 +109,8 @@ class Beam(Sampler):
         self.num_return_sequences = num_return_sequences
         self.length_normalization = checked("length_normalization", length_normalization)
         self.coverage_penalty = checked("coverage_penalty", coverage_penalty)
+
+    takes_candidates = True
 
     @property
     def width(self) -> int:
@@ -302,22 +302,18 @@ class Beam(Sampler):
 
         The N best of each beam are compared; see `continuations_kept`.
         """
-        live, width = search["live"], min(self.continuations_kept(plan), logits.shape[-1])
-        if plan.processors or plan.prefixed:
-            raw = logits - log_normaliser(logits)
-            allowed = process(raw, live["token_ids"], index, plan, sources, alive(search))
-            row_scores, row_ids = top_k(allowed, width)  # [R, width]
-            row_raw = gather(raw, row_ids)
-        else:
-            row_scores, row_ids = top_k(logits, width)
-            row_scores = row_raw = row_scores - log_normaliser(logits)
-        return self.ranked(live, row_scores, row_ids, row_raw, plan)
+        live, width = search["live"], self.continuations_kept(plan)
+        found = best_allowed(logits, width, live["token_ids"], index, plan, sources, alive(search))
+        return self.ranked(live, *found, plan)
 
     def continuations_kept(self, plan: Plan) -> int:
         """Returns how many continuations of a source hold K that do not end: 2K where one id ends a
         sequence, since each beam then ends in at most one way.
         """
         return (1 + len(plan.ends)) * self.num_beams
+
+    def fewest_scores(self, plan: Plan) -> int:
+        return self.continuations_kept(plan) + (most_forbidden(plan) or 0)
 
     def ranked(
         self, live: Tree, row_scores: Tensor, row_ids: Tensor, row_raw: Tensor, plan: Plan

@@ -11,8 +11,9 @@ from keras_s2s.options.strategies import STRATEGIES
 from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
+from keras_s2s.samplers.log_probabilities import log_probabilities
 from keras_s2s.samplers.random_numbers import gumbel
-from keras_s2s.samplers.sampler import Plan, log_normaliser, process
+from keras_s2s.samplers.sampler import Plan, process
 from keras_s2s.samplers.strategies.beam import Beam, Continuations, alive
 from keras_s2s.samplers.warper import COLD, LogitsWarper, WarpsLogits
 from keras_s2s.typing import Tensor, Tree
@@ -75,7 +76,7 @@ class BeamSample(WarpsLogits, Beam):
     def _continuations(
         self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
     ) -> Continuations:
-        live, raw = search["live"], logits - log_normaliser(logits)
+        live, raw = search["live"], log_probabilities(logits)
         allowed = process(raw, live["token_ids"], index, plan, sources, alive(search))
         warper = self.warper(temperature=max(self.temperature, COLD), keep=1 + len(plan.ends))
         row_scores, row_ids = warper(allowed)

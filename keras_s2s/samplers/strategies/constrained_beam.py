@@ -11,9 +11,10 @@ from keras import ops
 from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
+from keras_s2s.samplers.log_probabilities import log_probabilities
 from keras_s2s.samplers.phrases import Phrases, Progress
 from keras_s2s.samplers.processors import FORBIDDEN, forbid, is_token
-from keras_s2s.samplers.sampler import Advance, Plan, in_prefix, log_normaliser, process
+from keras_s2s.samplers.sampler import Advance, Plan, in_prefix, process
 from keras_s2s.samplers.strategies.beam import NOTHING, Beam, Continuations, alive, ended
 from keras_s2s.typing import Tensor, Tree
 
@@ -107,7 +108,7 @@ class ConstrainedBeam(Beam):
         self, search: Tree, logits: Tensor, index: Tensor, plan: Plan, sources: Sources
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Returns scores, ids and log-probabilities of each hypothesis' candidates, `[R, N]`."""
-        raw = logits - log_normaliser(logits)
+        raw = log_probabilities(logits)
         tokens = search["live"]["token_ids"]
         allowed = process(raw, tokens, index, plan, sources, alive(search))
         progress, phrases = _progress(search), sources.phrases

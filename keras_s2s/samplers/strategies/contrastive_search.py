@@ -10,6 +10,7 @@ from keras_s2s.samplers.blockwise_top_k import argmax, top_k
 from keras_s2s.samplers.checks import whole
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
+from keras_s2s.samplers.log_probabilities import log_probabilities_at
 from keras_s2s.samplers.processors import FORBIDDEN
 from keras_s2s.samplers.sampler import (
     Advance,
@@ -18,7 +19,6 @@ from keras_s2s.samplers.sampler import (
     Sampler,
     histories,
     in_prefix,
-    log_normaliser,
     process,
     put,
 )
@@ -166,7 +166,7 @@ class ContrastiveSearch(Sampler):
         scores = process(logits, search["token_ids"], index, plan, sources, alive)
         best, candidates = top_k(scores, self.top_k)
         allowed = best > FORBIDDEN
-        probabilities = ops.exp(best - log_normaliser(scores))
+        probabilities = ops.exp(log_probabilities_at(scores, candidates))
         # Rules that forbid every id leave no sequence, which a length of 0 says.
         stuck = ops.logical_not(ops.logical_or(done, ops.any(allowed, axis=1)))
         return {
@@ -174,7 +174,7 @@ class ContrastiveSearch(Sampler):
             "candidates": candidates,
             "probabilities": ops.where(allowed, probabilities, ops.zeros_like(best)),
             "allowed": allowed,
-            "candidate_log_probs": gather(logits, candidates) - log_normaliser(logits),
+            "candidate_log_probs": log_probabilities_at(logits, candidates),
             "lengths": ops.where(stuck, ops.zeros_like(lengths), lengths),
             "done": ops.logical_or(done, stuck),
         }

@@ -13,13 +13,13 @@ from keras_s2s.samplers.agreement import agreed
 from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
+from keras_s2s.samplers.log_probabilities import log_probabilities
 from keras_s2s.samplers.processors import occurrences
 from keras_s2s.samplers.sampler import (
     Advance,
     Plan,
     Result,
     Sampler,
-    log_normaliser,
     process,
 )
 from keras_s2s.samplers.strategies.beam import Beam, alive
@@ -133,7 +133,7 @@ class DiverseBeam(Sampler):
     ) -> Advance:
         group, vocabulary = self._group, logits.shape[-1]
         beams, width = group.num_beams, min(group.continuations_kept(plan), logits.shape[-1])
-        log_probs = logits - log_normaliser(logits)
+        log_probs = log_probabilities(logits)
         log_probs = ops.reshape(log_probs, (-1, self.num_beams, vocabulary))
         after: dict[str, Any] = {}
         tokens: list[Any] = []

@@ -7,6 +7,7 @@ from keras import ops
 from keras_s2s.samplers.blockwise_top_k import argmax
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
+from keras_s2s.samplers.log_probabilities import log_probabilities_at
 from keras_s2s.samplers.processors import FORBIDDEN
 from keras_s2s.samplers.sampler import (
     Advance,
@@ -15,7 +16,6 @@ from keras_s2s.samplers.sampler import (
     Sampler,
     histories,
     in_prefix,
-    log_normaliser,
     process,
     put,
 )
@@ -31,6 +31,8 @@ class Greedy(Sampler):
         >>> model.generate("ein Hund", sampler="greedy")
     """
 
+    takes_candidates = True
+
     @property
     def streams(self) -> bool:
         return self.num_return_sequences == 1
@@ -44,7 +46,9 @@ class Greedy(Sampler):
         }
 
     def choose(self, scores: Tensor, index: Tensor, sources: Sources) -> Tensor:
-        """Returns the next id of each row: int32 `[R]` from processed logits `[R, V]`."""
+        """Returns the next id of each row: int32 `[R]` from processed logits `[R, V]`; of logits of
+        some ids, its place among them.
+        """
         return argmax(scores)
 
     def _chosen(self, scores: Tensor, index: Tensor, sources: Sources) -> Tensor:
@@ -70,10 +74,10 @@ class Greedy(Sampler):
         alive = ops.logical_not(search["finished"])
         allowed = process(logits, search["token_ids"], index, plan, sources, alive)
         chosen = self._chosen(allowed, index, sources)
-        log_probs = gather(logits, chosen) - log_normaliser(logits)
+        log_probs = log_probabilities_at(logits, chosen)
 
         finished = search["finished"]
-        tokens = ops.reshape(chosen, (-1, self.width))
+        tokens = ops.reshape(sources.ids_at(chosen), (-1, self.width))
         tokens = ops.where(finished, ops.cast(plan.pad, "int32"), tokens)
         log_probs = ops.reshape(log_probs, (-1, self.width))
         log_probs = ops.where(finished, ops.zeros_like(log_probs), log_probs)

@@ -14,12 +14,12 @@ from keras_s2s.options.generation import OPTIONS
 from keras_s2s.samplers import processors
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import entry, gather, put_span
+from keras_s2s.samplers.log_probabilities import log_probabilities_at
 from keras_s2s.samplers.processors import FORBIDDEN
 from keras_s2s.samplers.sampler import (
     Draft,
     Plan,
     Verified,
-    log_normaliser,
     process,
 )
 from keras_s2s.samplers.strategies.greedy import Greedy
@@ -138,7 +138,8 @@ class PromptLookup(Greedy):
         def of_chosen(scores: Tensor) -> Tensor:
             return ops.reshape(gather(scores, ops.reshape(chosen, (-1, 1))), (-1, count))
 
-        log_probs = of_chosen(flat) - ops.reshape(log_normaliser(flat), (-1, count))
+        places = ops.reshape(chosen, (-1, 1))
+        log_probs = ops.reshape(log_probabilities_at(flat, places), (-1, count))
         ends = plan.ended(
             ops.reshape(chosen, (-1, 1)), ops.reshape(histories, (-1, 1, shape[-1])), index
         )
