@@ -5,6 +5,10 @@
 Both are whatever `Seq2SeqLM.from_preset` reads. They take turns in each round, and which begins
 changes, so that other work on the machine falls on both alike; a ratio is of one round. Times are
 those of `generate`, from texts to texts, after a first call in which everything is compiled.
+
+    python benchmarks/student.py MODEL MODEL --student-option shortlist=lex.txt --sources FILE
+
+measures what an option is worth: both are one model.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 ROLES = ("teacher", "student")
 
@@ -35,15 +41,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.num_beams is not None:
         search["num_beams"] = options.num_beams
     folders = dict(zip(ROLES, (options.teacher, options.student), strict=True))
-    models = {role: s2s.Seq2SeqLM.from_preset(folder) for role, folder in folders.items()}
-    outputs = {
-        role: first_hypotheses(model.generate(sources, **search)) for role, model in models.items()
+    own: dict[str, dict[str, Any]] = {"teacher": {}, "student": dict(options.student_option)}
+    compute_types = {role: own[role].pop("compute_type", None) for role in ROLES}
+    models = {
+        role: s2s.Seq2SeqLM.from_preset(folder, compute_type=compute_types[role])
+        for role, folder in folders.items()
     }
+
+    def generate(role: str) -> Any:
+        return models[role].generate(sources, **search, **own[role])
+
+    outputs = {role: first_hypotheses(generate(role)) for role in ROLES}
     samples = []
     for round_ in range(options.rounds):
         for role in ROLES if round_ % 2 == 0 else ROLES[::-1]:
             started = time.perf_counter()
-            models[role].generate(sources, **search)
+            generate(role)
             samples.append(
                 {"round": round_, "role": role, "seconds": time.perf_counter() - started}
             )
@@ -62,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "parameters": {role: model.count_params() for role, model in models.items()},
         "sources": len(sources),
         "search": search,
+        "student_options": dict(options.student_option),
         "samples": samples,
         **summary(samples),
         "metrics": metrics,
@@ -96,6 +110,8 @@ def summary(samples: Iterable[dict[str, Any]]) -> dict[str, Any]:
 def report(result: dict[str, Any]) -> list[str]:
     """Returns lines for people."""
     lines = [f"{result['sources']} sources on {result['backend']}, {result['search']}"]
+    if result["student_options"]:
+        lines.append(f"the student alone: {result['student_options']}")
     for role in ROLES:
         values = result["metrics"].get(role, {})
         shown = [f"{name} {v:.2f}" for name, v in values.items() if not isinstance(v, str)]
@@ -106,6 +122,14 @@ def report(result: dict[str, Any]) -> list[str]:
     least, median, greatest = result["speedup"]
     lines.append(f"the student is {median:.2f} ({least:.2f} to {greatest:.2f}) times as fast")
     return lines
+
+
+def option(text: str) -> tuple[str, Any]:
+    """Returns name and value of `NAME=VALUE`; the value is YAML."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, e.g. shortlist=lex.txt")
+    return name, yaml.safe_load(value)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -121,6 +145,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bleu-tokenize", help="sacreBLEU's tokenizer; the language's by default")
     parser.add_argument("--limit", type=int, default=200, help="so many sources, the first ones")
     parser.add_argument("--num-beams", type=int, help="by default those of each model")
+    parser.add_argument(
+        "--student-option",
+        type=option,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of `generate`, or compute_type, for the student alone",
+    )
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path, help="JSON file of everything, all samples included")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -29,6 +30,14 @@ def test_ratios_are_of_one_round() -> None:
     assert found == {"seconds": {"teacher": 10.0, "student": 5.0}, "speedup": [2.0, 3.0, 4.0]}
 
 
+def test_options_of_the_student() -> None:
+    assert student.option("num_beams=2") == ("num_beams", 2)
+    assert student.option("shortlist=a=b.txt") == ("shortlist", "a=b.txt")
+    for wrong in ("shortlist", "=3"):
+        with pytest.raises(argparse.ArgumentTypeError, match="NAME=VALUE"):
+            student.option(wrong)
+
+
 @slow_where_compiled
 def test_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from keras_s2s import Seq2SeqLM
@@ -49,13 +58,14 @@ def test_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     words = [str(tmp_path / "large"), str(tmp_path / "small"), "--rounds", "2", "--limit", "2"]
     words += [f"--{name}={tmp_path / name}" for name in ("sources", "targets")]
     output = tmp_path / "out" / "student.json"
+    words += ["--student-option", "min_length=5"]
     assert student.main([*words, "--num-beams", "2", f"--output={output}"]) == 0
     result = json.loads(output.read_text())
     assert [(s["round"], s["role"]) for s in result["samples"]] == [
         *((0, "teacher"), (0, "student")),
         *((1, "student"), (1, "teacher")),
     ]
-    assert result["sources"] == 2
+    assert result["sources"] == 2 and result["student_options"] == {"min_length": 5}
     assert (
         set(result["metrics"]["student"]) == set(result["metrics"]["teacher"]) >= {"bleu", "chrf"}
     )

@@ -28,7 +28,8 @@ from training_speed.job import (
 #: Steps without dropout, whose losses are compared between engines.
 COMPARED_STEPS = 3
 #: Of plain SGD in these steps: libraries have Adam's epsilon in different places.
-COMPARED_LEARNING_RATE = 0.1
+#: Small, because weights as decided as these soon make a visible difference of a rounding.
+COMPARED_LEARNING_RATE = 0.01
 
 
 class Trainer(ABC):

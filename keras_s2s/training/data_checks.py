@@ -15,16 +15,14 @@ from keras_s2s.data.checks.model_limits import ModelLimits
 from keras_s2s.text.preprocessor import Preprocessor
 
 
-def named_arguments(
-    method: Callable[..., Any], x: Any, y: Any, *args: Any, **kwargs: Any
-) -> dict[str, Any]:
+def named_arguments(method: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Returns the arguments of a call of a Keras method by their names.
 
     Example:
         >>> named_arguments(keras.Model.fit, [1], [2], 32, epochs=2)
         {'x': [1], 'y': [2], 'batch_size': 32, 'epochs': 2}
     """
-    given = inspect.signature(method).bind(None, x, y, *args, **kwargs).arguments
+    given = inspect.signature(method).bind(None, *args, **kwargs).arguments
     further = given.pop("kwargs", {})
     del given["self"]
     return {**given, **further}

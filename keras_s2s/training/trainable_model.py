@@ -38,7 +38,7 @@ from keras_s2s.training.optimizers.learning_rates import rates_report, with_lear
 from keras_s2s.training.partly_trained_model import PartlyTrainedModel
 from keras_s2s.training.scheduled_sampling import ScheduledSampling, as_sampling
 from keras_s2s.training.share_schedules import ShareSchedule
-from keras_s2s.training.tensorflow_passes import needs_no_tuning, untuned
+from keras_s2s.training.tensorflow_passes import needs_no_tuning, untuned, without_tuning
 from keras_s2s.training.training_step import TrainingStepModel
 
 
@@ -215,6 +215,7 @@ class TrainableModel(PartlyTrainedModel, TrainingStepModel):
             if needs_no_tuning(x):
                 given["x"] = untuned(x)
             check_rows(x, "evaluate")
+            given = without_tuning(self, given)
         with kept_weights(self):
             result = super().evaluate(**given)
         tracker = self._loss_tracker
@@ -275,6 +276,7 @@ class TrainableModel(PartlyTrainedModel, TrainingStepModel):
             check_rows(validation, "validation_data")
             if validation is x:
                 given["validation_data"] = whole(given["validation_data"], x)
+        given = without_tuning(self, given, "validation_data")
         with kept_weights(self), share_of_rows(x):
             return super().fit(**given)
 
@@ -286,7 +288,8 @@ class TrainableModel(PartlyTrainedModel, TrainingStepModel):
                 vocabulary, rows longer than the model's positions.
         """
         self._data_checks.check_inputs(x)
-        return super().predict(x, *args, **kwargs)
+        given = named_arguments(keras.Model.predict, x, *args, **kwargs)
+        return super().predict(**without_tuning(self, given))
 
     def predict_on_batch(self, x: Any) -> Any:
         """Returns the logits of one batch, as `keras.Model.predict_on_batch` does, after the

@@ -8,6 +8,7 @@ import pytest
 from small_models import make_model, shrunken_preset, without_dropout
 
 from keras_s2s.data import Batches
+from keras_s2s.training import tensorflow_passes
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="tf.data is TensorFlow's"
@@ -41,6 +42,96 @@ def test_autotuner_is_off(monkeypatch):
     model.evaluate(batches, verbose=0)
     assert len(seen) == 3
     assert all(data.options().autotune.enabled is False for data in seen)
+
+
+def arrays(rows=7):
+    """A model, and arrays whose last batch is not full, with weights in float64."""
+    model, _ = model_and_batches()
+    rng = np.random.default_rng(1)
+    eos = model.special_ids.target.eos
+    source, target = rng.integers(4, 12, (2, rows, 5)).astype("int32")
+    target[:, -1] = eos
+    start = np.full((rows, 1), model.special_ids.target.decoder_start, "int32")
+    x = {
+        "encoder_token_ids": source,
+        "encoder_padding_mask": np.ones(source.shape, bool),
+        "decoder_token_ids": np.concatenate([start, target[:, :-1]], axis=1),
+        "decoder_padding_mask": np.ones(target.shape, bool),
+    }
+    return model, x, target, rng.uniform(0.5, 2, rows)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_arrays_train_as_with_keras(weighted, monkeypatch):
+    """The same batches of the same rows; Keras' own way is asked for by its name for them."""
+    found = []
+    for own in (True, False):
+        model, x, y, weights = arrays()
+        more = {"sample_weight": weights} if weighted else {}
+        held_out = (x, y, weights) if weighted else (x, y)
+        if not own:
+            keep = "keras_s2s.training.trainable_model.without_tuning"
+            monkeypatch.setattr(keep, lambda model, given, validation=None: given)
+        model.compile(keras.optimizers.SGD(0.1))
+        history = model.fit(
+            x, y, 3, epochs=2, shuffle=False, verbose=0, validation_data=held_out, **more
+        ).history
+        measured = model.evaluate(x, y, batch_size=2, verbose=0, return_dict=True, **more)
+        found.append((history, measured, model.predict(x, batch_size=4, verbose=0)))
+    (history, measured, logits), (theirs, their_measured, their_logits) = found
+    assert history.keys() == theirs.keys() and len(history["loss"]) == 2
+    for name, values in theirs.items():
+        np.testing.assert_allclose(history[name], values, rtol=1e-5, err_msg=name)
+    for name, value in their_measured.items():
+        np.testing.assert_allclose(measured[name], value, rtol=1e-5, err_msg=name)
+    np.testing.assert_allclose(logits, their_logits, atol=1e-5)
+
+
+def test_arrays_have_no_autotuner():
+    model, x, y, _ = arrays()
+    given = tensorflow_passes.without_tuning(
+        model, {"x": x, "y": y, "validation_data": (x, y), "batch_size": 2}, "validation_data"
+    )
+    assert given.keys() == {"x", "validation_data", "shuffle"} and given["shuffle"] is False
+    for name, batches in (("x", 4), ("validation_data", 4)):
+        assert given[name].options().autotune.enabled is False
+        assert len(given[name]) == batches
+    given = tensorflow_passes.without_tuning(model, {"x": x, "verbose": 0})
+    assert len(given["x"]) == 1 and given["verbose"] == 0
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"steps_per_epoch": 2},
+        {"validation_split": 0.5},
+        {"shuffle": "batch"},
+        {"x": [[1, 2]]},
+        {"y": "texts"},
+    ],
+)
+def test_what_keras_does_itself(asked):
+    model, x, y, _ = arrays()
+    given = {"x": x, "y": y, **asked}
+    found = tensorflow_passes.without_tuning(model, given, "validation_data")
+    assert found == given and found["x"] is given["x"]
+
+
+def test_rows_are_shuffled_anew_in_every_epoch():
+    keras.utils.set_random_seed(3)
+    data = {"a": np.arange(50)}, np.arange(50) * 2
+    dataset = tensorflow_passes.arrays_untuned(data, 8, shuffle=True)
+    epochs = []
+    for _ in range(2):
+        rows = [(x["a"].numpy(), y.numpy()) for x, y in dataset]
+        assert [len(y) for _, y in rows] == [8] * 6 + [2]
+        a, y = (np.concatenate(part) for part in zip(*rows, strict=True))
+        np.testing.assert_array_equal(2 * a, y)
+        assert sorted(a.tolist()) == list(range(50))
+        epochs.append(a.tolist())
+    assert epochs[0] != epochs[1] != list(range(50))
+    with pytest.raises(ValueError, match="have 49, 50 rows; expected arrays with the same number"):
+        tensorflow_passes.arrays_untuned((data[0], data[1][1:]), 8, shuffle=True)
 
 
 def test_batches_move_on_as_with_keras():
