@@ -129,7 +129,9 @@ def cells(text: str) -> list[Cell]:
 
 
 def engines(text: str) -> list[str]:
-    """Names of engines; what is no name but the beginning of some stands for all of them."""
+    """Names of engines; a beginning such as keras_s2s, which is no full name, stands for all that
+    begin so.
+    """
     found: list[str] = []
     for part in text.split(","):
         matches = [

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
 
     def generate(role: str) -> Any:
-        return models[role].generate(sources, **search, **own[role])
+        return models[role].generate(sources, **{**search, **own[role]})
 
     outputs = {role: first_hypotheses(generate(role)) for role in ROLES}
     samples = []

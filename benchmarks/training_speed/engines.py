@@ -28,7 +28,7 @@ from training_speed.job import (
 #: Steps without dropout, whose losses are compared between engines.
 COMPARED_STEPS = 3
 #: Of plain SGD in these steps: libraries have Adam's epsilon in different places.
-#: Small, because weights as decided as these soon make a visible difference of a rounding.
+#: Small: with a larger one, differences of rounding soon grow visible.
 COMPARED_LEARNING_RATE = 0.01
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from keras import ops
 
-from keras_s2s.samplers.context import takes_candidates
+from keras_s2s.samplers.context import all_take_candidates
 from keras_s2s.samplers.processors import FORBIDDEN
 from keras_s2s.samplers.sampler import Plan, Sampler
 from keras_s2s.typing import Tensor
@@ -64,7 +64,7 @@ def fewest_candidates(sampler: Sampler, plan: Plan, vocabulary_size: int) -> int
     """Returns how many candidates a step needs at least; None where a strategy or a rule takes
     scores of all ids only.
     """
-    if not takes_candidates((sampler, *plan.processors)):
+    if not all_take_candidates((sampler, *plan.processors)):
         return None
     fewest = sampler.fewest_scores(plan)
     return fewest if fewest <= vocabulary_size else None

@@ -132,7 +132,15 @@ class Request:
         if shortlist is not None:
             ends = groups[0].plan.ends
             candidates = row_candidates(
-                parts, shortlist, sources, starts, ends, prefixes, constraints, options
+                parts,
+                shortlist,
+                sources,
+                starts,
+                ends,
+                prefixes,
+                constraints,
+                options,
+                search.processors or (),
             )
         return cls(
             sources, single, is_text, sampler, groups, prefixes, seeds, constraints, candidates

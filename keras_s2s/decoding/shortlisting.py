@@ -12,6 +12,7 @@ import numpy as np
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.options.generation import OPTIONS
 from keras_s2s.samplers.phrases import Constraints
+from keras_s2s.samplers.processors import ForcedBos, ForcedEos, LogitsProcessor
 from keras_s2s.text.languages import TargetStart
 from keras_s2s.text.preprocessor import Preprocessor
 from keras_s2s.text.shortlists import Shortlist, read_shortlist
@@ -86,6 +87,7 @@ def row_candidates(
     prefixes: Sequence[Sequence[int]] | None,
     constraints: Sequence[Constraints] | None,
     options: Mapping[str, Any],
+    rules: Sequence[LogitsProcessor] = (),
 ) -> list[np.ndarray]:
     """Returns the candidates of each source: those of the shortlist, ends, and what is asked for.
 
@@ -97,12 +99,14 @@ def row_candidates(
         ends: ids that end a result.
         prefixes, constraints: of each source, as in `Request`.
         options: those of the call.
+        rules: the caller's own.
 
     Returns:
         int32 arrays, each id once, in ascending order.
     """
     forced = parts.special_ids.target.forced_eos
     every = {*ends, forced, *(options.get(name) for name in FORCED_IDS)}
+    every |= {rule.token for rule in rules if isinstance(rule, ForcedBos | ForcedEos)}
     found: list[np.ndarray] = [np.zeros(0, "int32")] * len(sources)
     for start, places in starts.items():
         for place in places:

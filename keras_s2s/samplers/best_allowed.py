@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from keras_s2s.samplers.blockwise_top_k import top_k
-from keras_s2s.samplers.context import Sources, takes_candidates
+from keras_s2s.samplers.context import Sources, all_take_candidates
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.log_probabilities import log_probabilities, log_probabilities_at
 from keras_s2s.samplers.sampler import Plan, process
 from keras_s2s.typing import Tensor
 
-#: The most ids that rules may forbid for so many more of the best ones to be looked at: to find
-#: more takes longer than to change all scores.
+#: If the rules of a plan may forbid more ids than this, they are applied to all scores: to find
+#: that many further ids would take longer.
 A_FEW = 32
 
 
@@ -25,8 +25,8 @@ def best_allowed(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns the best ids of each row, best first; fewer where there are fewer ids.
 
-    Rules that only forbid a few ids are applied to so many more of the best ones, not to the scores
-    of a whole vocabulary.
+    If the rules forbid at most n ids of a row, only its N + n best ids are looked at, and the rules
+    are applied to these.
 
     Args:
         logits: float32 `[R, V]`.
@@ -60,8 +60,12 @@ def most_forbidden(plan: Plan) -> int | None:
     """Returns how many ids the rules of a plan forbid at most in a row, 0 where it has none; None
     where they do more than forbid a few, or results have prefixes.
     """
-    if plan.prefixed or not takes_candidates(plan.processors):
+    if plan.prefixed or not all_take_candidates(plan.processors):
         return None
-    counts = [rule.most_forbidden(plan) for rule in plan.processors]
+    # Said for its own class, as `takes_candidates`: a subclass may forbid other ids.
+    counts = [
+        rule.most_forbidden(plan) if "most_forbidden" in vars(type(rule)) else None
+        for rule in plan.processors
+    ]
     total = sum(count for count in counts if count is not None)
     return None if None in counts or total > A_FEW else total

@@ -14,8 +14,8 @@ WIDE = 2048
 
 
 def top_k(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Returns the k best values of each row and their places: `[R, k]` each, best first; ties by
-    place.
+    """Returns the k best values of each row and their places: `[R, k]` each, best first; equal
+    ones by their places, on PyTorch in any order.
 
     The k best values are in the k blocks with the greatest maxima, and only these are searched.
     A plain top-k of a whole vocabulary takes XLA and TensorFlow five to ten times as long.

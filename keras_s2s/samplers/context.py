@@ -31,7 +31,8 @@ class Sources(NamedTuple):
         positions: bool `[B, S']`, which positions of the encoder's memory are real; () where the
             strategy does not read attention.
         candidates: int32 `[U]` or `[R, U]`, the ids that scores `[R, U]` of a step belong to, where
-            they are of some ids only (see `Sampler.takes_candidates`); () where they are of all.
+            they are of some ids only: those of a shortlist (see `Sampler.takes_candidates`), or the
+            best of each row where rules are applied to these alone; () where they are of all.
     """
 
     ids: Tensor
@@ -53,13 +54,13 @@ class Sources(NamedTuple):
         warnings.warn("Sources.rows is now Sources.places", FutureWarning, stacklevel=2)
         return self.places
 
-    def ids_at(self, places: Tensor) -> Tensor:
-        """Returns the ids whose scores stand at `places` of each row: int32 `[R, N]`."""
+    def ids_at(self, columns: Tensor) -> Tensor:
+        """Returns the ids whose scores stand in `columns` of each row: int32 `[R, N]`."""
         if isinstance(self.candidates, tuple):
-            return places
+            return columns
         if len(self.candidates.shape) == 1:
-            return ops.take(self.candidates, places, axis=0)
-        return gather(self.candidates, places)
+            return ops.take(self.candidates, columns, axis=0)
+        return gather(self.candidates, columns)
 
     def at_limit(self, index: Tensor) -> Tensor:
         """Returns whether the id of step `index` is the last that fits, or is beyond: bool
@@ -68,9 +69,11 @@ class Sources(NamedTuple):
         return self.limits <= index + 1
 
 
-def takes_candidates(parts: Iterable[object]) -> bool:
-    """Returns whether strategies and rules take scores of some ids alone, each by its own class: a
-    subclass may look ids up by their places.
+def all_take_candidates(parts: Iterable[object]) -> bool:
+    """Returns whether strategies and rules all take scores of some ids alone.
+
+    Each class has to say so itself: what a parent says does not count, because a subclass may take
+    column i of the scores for id i.
     """
     return all(vars(type(part)).get("takes_candidates", False) for part in parts)
 

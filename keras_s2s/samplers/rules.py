@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -14,6 +15,15 @@ from keras_s2s.samplers.processors import LogitsProcessor
 RULES: dict[str, Callable[..., LogitsProcessor]] = {
     option.name: getattr(processors, option.rule) for option in OPTIONS.values() if option.rule
 }
+
+#: Options whose rule holds ids, and nothing else.
+RULES_OF_IDS = (
+    "bad_words_ids",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+)
 
 
 def make_rules(
@@ -65,5 +75,15 @@ def make_rules(
                 f"processors must hold LogitsProcessor objects, not {type(rule).__name__}"
             )
         hashable("the rule", rule, rule)
+        _check_ids(rule, vocabulary)
         rules.append(rule)
     return (*rules, *closing)
+
+
+def _check_ids(rule: LogitsProcessor, vocabulary: int) -> None:
+    """Raises an error for a rule that an option could have made, of ids that the option refuses."""
+    for name in RULES_OF_IDS:
+        if type(rule) is RULES[name]:
+            (ids,) = dataclasses.astuple(rule)  # type: ignore[call-overload]
+            if ids != ():
+                OPTIONS[name].check(ids, vocabulary)

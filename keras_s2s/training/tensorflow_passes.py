@@ -1,9 +1,10 @@
 """Gives `fit`, `evaluate` and `predict` a `tf.data.Dataset` whose autotuner is off.
 
-Keras makes such a dataset of batches and arrays itself, with the autotuner on. Its thread sleeps,
-twice as long each time, for up to a minute; when an epoch's iterator is deleted, TensorFlow waits
-for that thread, and now and then its wake-up is lost: an epoch of minutes then stands still for up
-to a minute, and a `fit` of six seconds takes ten. Arrays leave nothing to tune.
+Keras makes such a dataset of batches and arrays itself, with the autotuner on. Its thread sleeps
+between checks, each time twice as long, up to a minute; when an epoch's iterator is deleted,
+TensorFlow waits for that thread, and now and then its wake-up is lost: an epoch of minutes then
+stands still for up to a minute, and a `fit` of six seconds takes ten. Batches and arrays in memory
+need no tuning.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ def without_tuning(
 ) -> dict[str, Any]:
     """Returns the arguments of `fit`, `evaluate` or `predict` with datasets in the place of arrays.
 
-    Keras makes the batches itself where it is asked for more than all rows of plain arrays: for a
-    number of steps, a share of the rows, an order of batches, several replicas.
+    Arrays are left to Keras if the call asks for a number of steps, a share for validation,
+    `shuffle="batch"` or several replicas, or if they are no arrays of NumPy.
 
     Args:
         model: whose method is called.
@@ -99,9 +100,9 @@ def without_tuning(
 
 def are_arrays(data: Any) -> bool:
     """Returns whether `(x, y, sample_weight)`, or fewer of them, are plain arrays of NumPy, in
-    dictionaries or alone; y and sample_weight may be None.
+    dictionaries or alone; each may be None, an entry of a dictionary may not.
     """
-    leaves = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
+    leaves = keras.tree.flatten([part for part in data if part is not None])
     return bool(leaves) and all(
         isinstance(leaf, np.ndarray) and leaf.ndim and leaf.dtype.kind in "biuf" for leaf in leaves
     )
@@ -124,8 +125,9 @@ def arrays_untuned(data: Any, batch_size: int, *, shuffle: bool) -> Any:
     counts = sorted({len(leaf) for leaf in keras.tree.flatten(rows)})
     if len(counts) > 1 or not counts[0]:
         raise ValueError(
-            f"x, y and sample_weight have {', '.join(map(str, counts))} rows; expected arrays with "
-            "the same number of rows, at least one"
+            f"x, y and sample_weight have {', '.join(map(str, counts))} rows (arrays of the shapes "
+            f"{keras.tree.map_structure(lambda leaf: leaf.shape, rows)}); expected arrays with the "
+            "same number of rows, at least one"
         )
 
     def tensor(leaf: np.ndarray) -> Any:
@@ -137,12 +139,22 @@ def arrays_untuned(data: Any, batch_size: int, *, shuffle: bool) -> Any:
     def taken(places: Any) -> Any:
         return keras.tree.map_structure(lambda leaf: tf.gather(leaf, places), tensors)
 
-    order = tf.data.Dataset.range(counts[0])
-    if shuffle:
-        order = order.shuffle(counts[0], reshuffle_each_iteration=True)
+    def ordered(seed: Any) -> Any:
+        """Returns the places of each batch, cut from all of them at once."""
+        places = tf.range(counts[0])
+        if shuffle:
+            places = tf.random.experimental.stateless_shuffle(places, seed)
+        starts = tf.data.Dataset.range(0, counts[0], batch_size)
+        return starts.map(lambda start: places[start : start + batch_size])
+
     options = tf.data.Options()
     options.autotune.enabled = False
-    return order.batch(batch_size).map(taken).prefetch(2).with_options(options)
+    # Another seed in each epoch; `tf.random.shuffle` repeats itself where a global seed is set.
+    seeds = tf.data.Dataset.random(rerandomize_each_iteration=True).batch(2).take(1)
+    dataset = seeds.flat_map(ordered).map(taken)
+    batches = -(-counts[0] // batch_size)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
+    return dataset.prefetch(2).with_options(options)
 
 
 def needs_no_tuning(data: Any) -> TypeGuard[Batches]:

@@ -18,7 +18,7 @@ from small_models import (
     to_numpy,
 )
 
-from keras_s2s.samplers import Greedy
+from keras_s2s.samplers import ForcedBos, ForcedEos, Greedy, MinLength
 from keras_s2s.samplers.processors import Suppress
 from keras_s2s.text.shortlists.shortlist import from_lists
 
@@ -158,6 +158,19 @@ def test_scores_of_candidates_alone_where_strategy_and_rules_take_them(model):
         np.testing.assert_array_equal(found[name].token_ids, found["few"].token_ids)
         np.testing.assert_allclose(found[name].scores, found["few"].scores, atol=1e-5)
     assert set(np.ravel(found["few"].token_ids)) <= {0, 3, 4, 8}
+
+
+@pytest.mark.parametrize("rule", [ForcedBos(9), ForcedEos(9)], ids=["first", "last"])
+def test_ids_that_rules_of_ones_own_force_are_candidates(model, rule):
+    """Whatever other sources of the batch have."""
+    table = from_lists({5: [9]}, [4, 6], target_size=model.network.vocabulary_size)
+    options = {"shortlist": table, "processors": [MinLength(9), rule], "max_length": 4}
+    for beams in (1, 3):
+        together = generate(model, [[5, 9, 3], [7, 3]], num_beams=beams, **options)
+        alone = generate(model, [[7, 3]], num_beams=beams, **options)
+        np.testing.assert_array_equal(together.token_ids[1], alone.token_ids[0])
+        place = 0 if isinstance(rule, ForcedBos) else 2
+        assert np.ravel(alone.token_ids)[place] == 9
 
 
 def test_more_beams_than_candidates(model):

@@ -141,3 +141,18 @@ def test_what_a_plan_forbids() -> None:
         """May look ids up by their places."""
 
     assert most(Own((3,))) is None
+
+    class More(Suppress):
+        """Forbids other ids than its parent, and says so for itself of `takes_candidates` alone."""
+
+        takes_candidates = True
+
+    assert most(More((3,))) is None
+
+    class Callable:
+        takes_candidates = True
+
+        def __call__(self, scores: Any, step: Any, plan: Any) -> Any:
+            return scores
+
+    assert most(Callable()) is None  # type: ignore[arg-type]

@@ -136,3 +136,19 @@ def test_ids_lie_in_the_vocabulary(name, of):
     for wrong in (8, -1, 1.5, "1", True):
         with pytest.raises(ValueError, match=name):
             make_rules({name: of(wrong)}, vocabulary=8)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (Suppress((3, 99)), "suppress_tokens.*99"),
+        (BeginSuppress((-1,)), "begin_suppress_tokens.*-1"),
+        (BadWords(((1,), (2, 12))), "bad_words_ids.*12"),
+        (ForcedBos(12), "forced_bos_token_id.*12"),
+        (ForcedEos(-3), "forced_eos_token_id.*-3"),
+    ],
+)
+def test_ids_of_rules_of_ones_own_are_checked(rule: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_rules({}, vocabulary=12, own=[rule])
+    assert make_rules({}, vocabulary=100, own=[Suppress(()), Suppress((3, 99))])

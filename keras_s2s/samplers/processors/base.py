@@ -36,15 +36,16 @@ class LogitsProcessor(ABC):
     on_host = False
 
     #: whether the rule takes scores `[R, U]` of some ids alone, those of `step.sources.candidates`.
-    #: Without it the rule is given scores of all ids, which takes longer. A class says so for
-    #: itself: its subclasses do not inherit it.
+    #: It can then forbid or favour these ids only. Without it the rule is given scores of all ids,
+    #: which takes longer. A class says so for itself: its subclasses do not inherit it.
     takes_candidates = False
 
     def most_forbidden(self, plan: Any) -> int | None:
         """Returns how many ids the rule forbids at most in a row, where it does nothing else; None
         where it changes scores otherwise, or forbids any number.
 
-        Of a rule with `takes_candidates`: a search then applies it to the few best ids alone.
+        Used where the same class sets `takes_candidates`: beam search then applies the rule to the
+        best ids alone. A number that is too small makes results wrong.
         """
         return None
 
