@@ -84,6 +84,8 @@ class Beam(Sampler):
         >>> model.generate("ein Hund", sampler=Beam(4, length_penalty=0.6))
     """
 
+    takes_candidates = True
+
     def __init__(
         self,
         num_beams: int = STRATEGIES["beam"].defaults["num_beams"],
@@ -109,8 +111,6 @@ class Beam(Sampler):
         self.num_return_sequences = num_return_sequences
         self.length_normalization = checked("length_normalization", length_normalization)
         self.coverage_penalty = checked("coverage_penalty", coverage_penalty)
-
-    takes_candidates = True
 
     @property
     def width(self) -> int:
