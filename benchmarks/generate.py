@@ -134,13 +134,12 @@ def engines(text: str) -> list[str]:
     """
     found: list[str] = []
     for part in text.split(","):
-        matches = [
+        begin_so = [
             name
             for name, spec in ENGINES.items()
             if name.startswith(f"{part}-") and not spec.rounded
         ]
-        if part in ENGINES:
-            matches = [part]
+        matches = [part] if part in ENGINES else begin_so
         if not matches:
             raise argparse.ArgumentTypeError(f"{part!r} is none of {', '.join(ENGINES)}")
         found += matches

@@ -26,21 +26,36 @@ def model_and_batches():
     return model, Batches(pairs, special_ids=model.special_ids, batch_size=3, seed=5)
 
 
-def test_autotuner_is_off(monkeypatch):
-    """Its thread may hold up the first step of an epoch for up to a minute."""
-    model, batches = model_and_batches()
-    seen = []
+@pytest.fixture
+def seen(monkeypatch):
+    """The data that Keras' trainer reads."""
+    found = []
     iterator = keras.src.backend.tensorflow.trainer.TFEpochIterator
     begin = iterator.__init__
 
     def watched(self, x=None, **options):
-        seen.append(x)
+        found.append(x)
         begin(self, x=x, **options)
 
     monkeypatch.setattr(iterator, "__init__", watched)
+    return found
+
+
+def test_autotuner_is_off(seen):
+    """Its thread may hold up the first step of an epoch for up to a minute."""
+    model, batches = model_and_batches()
     model.fit(batches, validation_data=batches, verbose=0)
     model.evaluate(batches, verbose=0)
     assert len(seen) == 3
+    assert all(data.options().autotune.enabled is False for data in seen)
+
+
+def test_autotuner_is_off_for_arrays(seen):
+    model, x, y, weights = arrays()
+    model.fit(x, y, sample_weight=weights, validation_data=(x, y), verbose=0)
+    model.evaluate(x, y, verbose=0)
+    model.predict(x, verbose=0)
+    assert len(seen) == 4
     assert all(data.options().autotune.enabled is False for data in seen)
 
 
