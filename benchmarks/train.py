@@ -1,4 +1,4 @@
-"""Speed of training: keras_s2s on each backend, transformers in a PyTorch loop, keras-hub.
+"""Speed of training: keras_s2s on each backend, transformers in a PyTorch loop, keras-hub, Marian.
 
     python benchmarks/train.py
     python benchmarks/train.py --sizes tiny --rounds 5

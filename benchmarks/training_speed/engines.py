@@ -7,62 +7,26 @@ and a loss that is the mean over tokens.
 
 from __future__ import annotations
 
-import time
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from generation.build import architecture, keras_s2s_model, transformers_model
-from generation.engines import Settings
 
 from training_speed.job import (
     DROPOUT,
     LABEL_SMOOTHING,
     LEARNING_RATE,
     decoder_inputs,
-    sized,
 )
+from training_speed.marian import Marian
+from training_speed.trainer import Trainer
 
 #: Steps without dropout, whose losses are compared between engines.
 COMPARED_STEPS = 3
 #: Of plain SGD in these steps: libraries have Adam's epsilon in different places.
 #: Small: with a larger one, differences of rounding soon grow visible.
 COMPARED_LEARNING_RATE = 0.01
-
-
-class Trainer(ABC):
-    """Answers a worker's requests: trains for some steps.
-
-    Args:
-        settings: of the worker; its folder is named as a size of `training_speed.job.SIZES`.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.folder = Path(settings.folder)
-        self.model, self.job = sized(self.folder.name)
-        self.data = self.job.batches(self.model, settings.seed)
-        self.compared = self.losses()
-
-    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """`{"steps": n}` trains for n steps, and gives seconds, tokens, and the losses of the first
-        steps without dropout."""
-        steps = request["steps"]
-        begin = time.perf_counter()
-        self.train(steps)
-        seconds = time.perf_counter() - begin
-        return {"seconds": seconds, "tokens": steps * self.job.tokens, "losses": self.compared}
-
-    @abstractmethod
-    def losses(self) -> list[float] | None:
-        """Losses of the first steps without dropout, from the weights that all engines share; None
-        where an engine has weights of its own."""
-
-    @abstractmethod
-    def train(self, steps: int) -> None:
-        """Trains for `steps` steps; returns when they are done."""
 
 
 class KerasS2S(Trainer):
@@ -229,6 +193,7 @@ TRAINERS: dict[str, Spec] = {
     "transformers": Spec(Transformers, ("torch", "transformers")),
     "keras_hub-jax": Spec(KerasHub, ("keras_hub", "jax"), "jax"),
     "keras_hub-tensorflow": Spec(KerasHub, ("keras_hub", "tensorflow"), "tensorflow"),
+    "marian": Spec(Marian, ("pymarian",)),
 }
 
 #: What `generation.worker` makes of the name of an engine, to tell it from one that generates.

@@ -229,9 +229,14 @@ class Loop:
         """Returns whether the next step needs more room than the state has."""
         return False
 
-    def rests(self, changing: Tree) -> Tensor:
-        """Returns whether no step can be taken: every source is done, or one needs more room."""
-        done = ops.all(self.finished(changing))
+    def rests(self, changing: Tree, finished: Tensor | None = None) -> Tensor:
+        """Returns whether no step can be taken: every source is done, or one needs more room.
+
+        Args:
+            changing: of the batch.
+            finished: what `finished` returned for it; None computes it.
+        """
+        done = ops.all(self.finished(changing) if finished is None else finished)
         return ops.logical_or(done, self.full(changing)) if self.looks_for_room else done
 
     def finite(self, changing: Tree) -> Tensor:

@@ -128,7 +128,7 @@ class InputEmbedding(ExplicitMaskLayer):
         if self.token_types is not None:
             x = kernels.call(self.token_types, x)
         if self.config.positions != "none":
-            length = ops.shape(x)[1]
+            length = kernels.shape(x)[1]
             if self.config.position_offset:
                 start = start + self.config.position_offset
             if self.positions is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_s2s.layers.kernels.readable_values import is_number
 from keras_s2s.typing import Tensor
 
 
@@ -23,7 +24,14 @@ def gather(values: Tensor, places: Tensor) -> Tensor:
 
         # One operation; `take_along_axis` is about 35 there, to be traced and run at each step.
         return tf.gather(values, places, axis=1, batch_dims=1)
-    places = ops.reshape(places, (*ops.shape(places), *[1] * (len(values.shape) - 2)))
+    more = [1] * (len(values.shape) - 2)
+    if keras.backend.backend() == "torch":
+        import torch
+
+        # As below; but it is called a dozen times a step, and what Keras looks at takes longer
+        # than the operation itself.
+        return torch.take_along_dim(values, places.view(*places.shape, *more).long(), 1)
+    places = ops.reshape(places, (*ops.shape(places), *more))
     return ops.take_along_axis(values, places, axis=1)
 
 
@@ -52,6 +60,18 @@ def entry(values: Tensor, place: Tensor) -> Tensor:
     if len(ops.shape(place)):
         return gather(values, place[:, None])[:, 0]
     return ops.take(values, place, axis=1)
+
+
+def put(buffer: Tensor, value: Tensor, index: Tensor) -> Tensor:
+    """Returns `buffer [..., C]` with `value [...]` at position `index` of its last axis; unchanged
+    where `index` is -1.
+    """
+    if is_number(index) and index >= 0:
+        # One operation: PyTorch runs each by itself.
+        return buffer.select_scatter(value.to(buffer.dtype), -1, index)
+    positions = ops.arange(ops.shape(buffer)[-1], dtype="int32")
+    here = ops.equal(positions, ops.cast(index, "int32"))
+    return ops.where(here, ops.cast(value, buffer.dtype)[..., None], buffer)
 
 
 def put_span(buffer: Tensor, values: Tensor, starts: Tensor, counts: Tensor) -> Tensor:

@@ -401,10 +401,3 @@ def _of_the_same_shape(rule: LogitsProcessor, found: Tensor, scores: Tensor) -> 
             f"given, with V = {scores.shape[-1]}"
         )
     return found
-
-
-def put(buffer: Tensor, value: Tensor, index: Tensor) -> Tensor:
-    """Returns `buffer [..., C]` with `value [...]` at position `index` of its last axis."""
-    positions = ops.arange(ops.shape(buffer)[-1], dtype="int32")
-    here = ops.equal(positions, ops.cast(index, "int32"))
-    return ops.where(here, ops.cast(value, buffer.dtype)[..., None], buffer)

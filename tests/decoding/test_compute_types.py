@@ -46,7 +46,7 @@ def test_texts_are_those_of_float32(model, compute_type):
         assert model.generate(SOURCES, **options) == TARGETS
     model.compute_type = compute_type
     assert model.compute_type == compute_type
-    for options in ({}, {"num_beams": 3}):
+    for options in ({}, {"num_beams": 3}, {"prompt_lookup_num_tokens": 2}):
         assert model.generate(SOURCES, **options) == TARGETS
     assert "".join(model.stream("ein Hund")) == "a dog"
 

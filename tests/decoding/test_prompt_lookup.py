@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from fake_moves import Markov
 from keras import ops
+from rounded_types import EVERY_TYPE
 from small_models import (
     VARIANTS,
     VOCABULARY,
@@ -43,6 +44,9 @@ from keras_s2s.text.shortlists.shortlist import from_lists
 DRIVER = DRIVERS[keras.backend.backend()]
 MAX_LENGTH = 19
 DRAFTED = 3
+#: Most that a log-probability depends on how many positions are read at once, where the inputs of
+#: products are rounded: float32 around them differs in its last bit.
+NOISE = {"int8": 5e-3, "bfloat16": 2e-2}
 
 
 class Guesses(PromptLookup):
@@ -155,6 +159,35 @@ def test_drafts_of_the_source_change_nothing(kind):
     for count, size in ((1, 1), (4, 2), (11, 3)):
         lookup = {"prompt_lookup_num_tokens": count, "max_matching_ngram_size": size}
         assert_equal(generate(kind, rows(16), **lookup), expected)
+
+
+@pytest.mark.parametrize("compute_type", EVERY_TYPE)
+def test_compute_types(compute_type):
+    """A position that is read with others is rounded as one that is read alone."""
+    here = model("marian_like")
+    here.compute_type = compute_type
+    try:
+        found, expected = both("marian_like", rows())
+    finally:
+        here.compute_type = None
+    assert_equal(found, expected, NOISE[compute_type])
+    assert not np.array_equal(expected.scores, generate("marian_like", rows()).scores)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float16"])
+def test_half_precision(dtype):
+    """As above, of a model whose numbers are rounded."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
+    try:
+        small = make_model(CONFIGS["t5_like"], 11, 2.0)
+    finally:
+        keras.config.set_dtype_policy(before)
+    options: dict[str, Any] = {"max_length": MAX_LENGTH, "return_output": True}
+    expected = small.generate(source_mapping(rows()), **options)
+    sampler = Guesses(corrupted(expected.token_ids))
+    found = small.generate(source_mapping(rows()), sampler=sampler, **options)
+    assert_equal(found, expected, 0.05)
 
 
 def test_steps_are_fewer(steps):

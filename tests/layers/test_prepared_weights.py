@@ -57,12 +57,15 @@ def built(layer: keras.Layer, width: int, seed: int = 0) -> Any:
 
 # ------------------------------------------------------------------ operations
 
-SHAPES = [(1, 24), (5, 24), (3, 1, 24), (2, 7, 24)]
+SHAPES = [(1, 24), (2, 1, 24), (3, 1, 24), (4, 24), (5, 24), (2, 7, 24)]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("bias", [True, False])
-def test_linear(shape, bias):
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
+def test_linear(shape, bias, capability, monkeypatch):
+    """Whatever number of rows the products are made of."""
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
     dense, x = built(layers.Dense(40, use_bias=bias), 24), tensor(*shape)
     assert_same(lambda: kernels.linear(dense, x))
     turned = ops.swapaxes(tensor(*shape[:-2], 24, shape[-2]), -1, -2)

@@ -45,7 +45,7 @@ class EagerDriver(Driver):
                 finished = self.loop.finished(changing)
                 # A look at the CPU's memory is free; at a GPU's it would stall every step.
                 looks = finished.device.type == "cpu" or self.loop.looks_for_room
-                if looks and bool(self.loop.rests(changing)):
+                if looks and bool(self.loop.rests(changing, finished)):
                     break
             finite = self.loop.finite(changing)
             return Segment(changing, index + 1, *map(ops.convert_to_numpy, (finished, finite)))

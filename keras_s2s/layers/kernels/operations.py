@@ -70,6 +70,9 @@ class Kernels:
     ) -> Iterable[Tensor]:
         return step_biases(tables, index, places, beams)
 
+    def shape(self, x: Tensor) -> tuple[Any, ...]:
+        return ops.shape(x)
+
     def reshape(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
         return ops.reshape(x, shape)
 
@@ -121,6 +124,11 @@ def heads(
 def activated(activation: str, dense: keras.layers.Dense, x: Tensor) -> Tensor:
     """Computes `linear(dense, x)` under one of `ACTIVATIONS`."""
     return _CURRENT.get().activated(activation, dense, x)
+
+
+def shape(x: Tensor) -> tuple[Any, ...]:
+    """Computes `keras.ops.shape`."""
+    return _CURRENT.get().shape(x)
 
 
 def reshape(x: Tensor, shape: tuple[Any, ...]) -> Tensor:

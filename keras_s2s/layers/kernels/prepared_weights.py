@@ -57,6 +57,12 @@ FUSED = {
 }
 
 
+#: Fewer rows are multiplied together with copies of themselves, where the processor has AVX-512:
+#: oneDNN takes a quarter less time for four to six rows there than for one or two. With AVX2 it
+#: does not.
+FEWEST_ROWS = 4
+
+
 class PreparedWeights(Kernels):
     """Prepared copies of a network's matrices, made when a generation first needs them.
 
@@ -117,8 +123,14 @@ class PreparedWeights(Kernels):
         """
         import torch
 
+        multiply = torch.ops.mkldnn._linear_pointwise.default
         name, variant = FUSED[activation] if activation else ("none", "")
-        return torch.ops.mkldnn._linear_pointwise.default(x, packed, bias, name, [], variant)
+        rows = x.numel() // x.shape[-1]
+        if not 0 < rows < FEWEST_ROWS or torch.backends.cpu.get_cpu_capability() != "AVX512":
+            return multiply(x, packed, bias, name, [], variant)
+        copies = (x.reshape(rows, -1),) * -(-FEWEST_ROWS // rows)
+        y = multiply(torch.cat(copies), packed, bias, name, [], variant)
+        return y[:rows].view(*x.shape[:-1], -1)
 
     def _multiply(
         self, x: Tensor, prepared: Prepared, bias: Tensor, activation: str | None = None
@@ -262,6 +274,9 @@ class PreparedWeights(Kernels):
             # The layer itself is kept, so that its id stays its own.
             self._biases[id(layer), beams] = (table, layer)
         return table[..., table.shape[-1] - (index + 1) * beams :]
+
+    def shape(self, x: Tensor) -> tuple[Any, ...]:
+        return x.shape
 
     def reshape(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
         return x.reshape(shape)

@@ -155,10 +155,11 @@ def slots(cache: Tensor, sources: Tensor, index: Tensor) -> Tensor:
     """
     if isinstance(index, Spans):
         return cache[:, :, : index.reach]
-    rows, heads, capacity, dim = ops.shape(cache)
     if is_number(index):
+        rows, heads, _, dim = cache.shape
         beams = rows // sources
         return cache.view(sources, heads, -1, dim)[:, :, : (index + 1) * beams]
+    rows, heads, capacity, dim = ops.shape(cache)
     return ops.reshape(cache, (sources, heads, capacity * (rows // sources), dim))
 
 

@@ -109,7 +109,7 @@ class TransformerDecoderBlock(TransformerBlock):
             `(x [B, K, hidden_dim], caches, cross-attention weights [B, H, K, S] or None)`.
         """
 
-        sources = ops.shape(x)[0]
+        sources = kernels.shape(x)[0]
 
         def attend_self(y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
             if self._residual_keys:
@@ -321,10 +321,10 @@ class TransformerDecoder(TransformerStack, Decoder):
             `(hidden [R, 1, hidden_dim], state, attention [R, S] or None)`.
         """
         mask, beam = state.source["mask"], dict(state.beam)
-        sources = ops.shape(mask)[0]
+        sources = kernels.shape(mask)[0]
         if "ancestors" in beam:
             beam["ancestors"] = cache.own_slots(beam["ancestors"], sources, index)
-        capacity = ops.shape(beam["layers"][0]["keys"])[2]
+        capacity = kernels.shape(beam["layers"][0]["keys"])[2]
         self_mask = cache.visible(beam.get("ancestors"), capacity, sources, index)
         x = fold_beams(x[:, 0], sources)
 

@@ -21,7 +21,8 @@ from keras_s2s.options.strategies import STRATEGIES
 from keras_s2s.samplers.agreement import agreed
 from keras_s2s.samplers.best_allowed import best_allowed, most_forbidden
 from keras_s2s.samplers.context import Sources
-from keras_s2s.samplers.gather import gather
+from keras_s2s.samplers.gather import gather, put
+from keras_s2s.samplers.processors import nowhere
 from keras_s2s.samplers.sampler import (
     Advance,
     Plan,
@@ -29,7 +30,6 @@ from keras_s2s.samplers.sampler import (
     Sampler,
     histories,
     in_prefix,
-    put,
 )
 from keras_s2s.typing import Tensor, Tree
 
@@ -204,7 +204,12 @@ class Beam(Sampler):
         # Those that end, by EOS or because no further id fits, compete for the finished places.
         ending = ops.logical_or(ends, sources.at_limit(index)[:, None])
         ending = ops.logical_and(ending, may_end)
-        new_done = self._best_finished(search, live, found, ending, index, plan, sources)
+        # Nor continuations of an empty beam, of forbidden ids, or of a source that has stopped.
+        ending = ops.logical_and(ending, found.scores > NOTHING)
+        ending = ops.logical_and(ending, ops.logical_not(search["stopped"])[:, None])
+        new_done = search["done"]
+        if not nowhere(ending):
+            new_done = self._best_finished(search, live, found, ending, index, plan, sources)
 
         stopped = self._stopped(search, new_live, new_done, index, plan, sources)
         batch = ops.shape(kept.parents)[0]
@@ -247,12 +252,9 @@ class Beam(Sampler):
 
         Args:
             live: the live hypotheses, with their coverage after this step.
-            ending: bool `[B, N]`. Continuations of an empty beam, or of forbidden ids, do not
-                count, nor those of a source that has stopped.
+            ending: bool `[B, N]`, which continuations.
         """
         length = ops.cast(index, "int32") + 1
-        ending = ops.logical_and(ending, found.scores > NOTHING)
-        ending = ops.logical_and(ending, ops.logical_not(search["stopped"])[:, None])
         final = found.scores / self._norm(length, sources, plan)
         if "coverage" in live:
             final = final + gather(self._coverage(live, sources), found.parents)

@@ -9,7 +9,7 @@ from keras_s2s.options.strategies import STRATEGIES
 from keras_s2s.samplers.blockwise_top_k import argmax, top_k
 from keras_s2s.samplers.checks import whole
 from keras_s2s.samplers.context import Sources
-from keras_s2s.samplers.gather import gather
+from keras_s2s.samplers.gather import gather, put
 from keras_s2s.samplers.log_probabilities import log_probabilities_at
 from keras_s2s.samplers.processors import FORBIDDEN
 from keras_s2s.samplers.sampler import (
@@ -20,7 +20,6 @@ from keras_s2s.samplers.sampler import (
     histories,
     in_prefix,
     process,
-    put,
 )
 from keras_s2s.typing import Tensor, Tree
 

@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_s2s.samplers.blockwise_top_k import argmax
 from keras_s2s.samplers.context import Sources
-from keras_s2s.samplers.gather import gather
+from keras_s2s.samplers.gather import gather, put
 from keras_s2s.samplers.log_probabilities import log_probabilities_at
 from keras_s2s.samplers.processors import FORBIDDEN
 from keras_s2s.samplers.sampler import (
@@ -17,7 +17,6 @@ from keras_s2s.samplers.sampler import (
     histories,
     in_prefix,
     process,
-    put,
 )
 from keras_s2s.typing import Tensor, Tree
 
@@ -87,12 +86,12 @@ class Greedy(Sampler):
         if given is not None:
             ends = ops.logical_and(ends, ops.logical_not(given)[:, None])
         ends = ops.logical_or(ends, sources.at_limit(index)[:, None])
-        lengths = search["lengths"] + ops.cast(ops.logical_not(finished), "int32")
+        lengths = search["lengths"] + ops.cast(alive, "int32")
         if plan.processors or plan.prefixed:
             # No sequence is left where rules forbid every id, or a strategy chose one that is
             # forbidden (with a prefix, any other id); a length of 0 says so.
             stuck = ops.reshape(gather(allowed, chosen) <= FORBIDDEN, (-1, self.width))
-            stuck = ops.logical_and(stuck, ops.logical_not(finished))
+            stuck = ops.logical_and(stuck, alive)
             ends = ops.logical_or(ends, stuck)
             lengths = ops.where(stuck, ops.zeros_like(lengths), lengths)
         search = {
