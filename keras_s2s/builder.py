@@ -24,8 +24,9 @@ from keras_s2s.config import (
     register_part,
 )
 from keras_s2s.layers.contracts import Decoder, Encoder, Frontend
-from keras_s2s.layers.embeddings import InputEmbedding, OutputProjection, token_table
+from keras_s2s.layers.embeddings import InputEmbedding, token_table
 from keras_s2s.layers.frontends import FeatureFrontend, TokenFrontend
+from keras_s2s.layers.output_projection import OutputProjection
 from keras_s2s.layers.recurrent.conditional_decoder import ConditionalDecoder
 from keras_s2s.layers.recurrent.decoder import RecurrentDecoder
 from keras_s2s.layers.recurrent.deep_encoder import DeepRecurrentEncoder

@@ -28,8 +28,8 @@ from keras_s2s.config import GenerationConfig, PresetConfig, SpecialIds
 from keras_s2s.decoding.compute_types import check_available
 from keras_s2s.decoding.cuda_graphs import check_cuda_graphs
 from keras_s2s.decoding.generator import Generator
-from keras_s2s.decoding.planning import Search
-from keras_s2s.decoding.request import Request, output_texts
+from keras_s2s.decoding.requests.planning import Search
+from keras_s2s.decoding.requests.request import Request, output_texts
 from keras_s2s.decoding.scoring_model import ScoringModel
 from keras_s2s.export.model_export import export_model
 from keras_s2s.fair_lock import FairLock

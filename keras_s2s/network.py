@@ -17,8 +17,9 @@ from keras import ops
 
 from keras_s2s.config import ArchitectureConfig, readout_dim
 from keras_s2s.layers.contracts import Decoder, Encoder, Frontend
-from keras_s2s.layers.embeddings import InputEmbedding, OutputProjection
+from keras_s2s.layers.embeddings import InputEmbedding
 from keras_s2s.layers.kernels import operations as kernels
+from keras_s2s.layers.output_projection import OutputProjection
 from keras_s2s.layers.state import Memory, State, StepOutput
 from keras_s2s.typing import Tensor
 

@@ -41,7 +41,7 @@ HOMES = {
     "MeanOverTokens": "training.losses.given_losses",
     "MultiHeadAttention": "layers.transformer.multi_head_attention",
     "NormedDense": "layers.recurrent.normed_dense",
-    "OutputProjection": "layers.embeddings",
+    "OutputProjection": "layers.output_projection",
     "OutputTransform": "layers.output_transform",
     "Perplexity": "training.losses.metrics",
     "RecurrentDecoder": "layers.recurrent.decoder",

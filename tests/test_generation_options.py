@@ -22,7 +22,7 @@ from small_models import (
 from text_samples import CORPUS
 
 from keras_s2s.config import GenerationConfig
-from keras_s2s.decoding.planning import Search, plan_search
+from keras_s2s.decoding.requests.planning import Search, plan_search
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.samplers import (
     Beam,

@@ -26,7 +26,7 @@ from small_models import (
 )
 
 from keras_s2s.config import ConfigError
-from keras_s2s.decoding.planning import Search, plan_search
+from keras_s2s.decoding.requests.planning import Search, plan_search
 from keras_s2s.model import Seq2SeqLM
 from keras_s2s.samplers import Beam, GenerationOutput
 from keras_s2s.text import Preprocessor

@@ -14,7 +14,7 @@ from small_models import DEPTH, covered, shrink, slow_where_compiled, source_map
 from keras_s2s.catalog import load_preset
 from keras_s2s.checkpoints.errors import CheckpointError
 from keras_s2s.decoding.diagnosis import NonFiniteError
-from keras_s2s.decoding.planning import Search, plan_search
+from keras_s2s.decoding.requests.planning import Search, plan_search
 from keras_s2s.model import Seq2SeqLM
 
 SOURCES = [[5, 6, 7, 3], [8, 3]]

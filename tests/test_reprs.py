@@ -97,8 +97,8 @@ def test_progress_does_not_ask_for_ipywidgets() -> None:
         "type(sys)('IPython')\n"
         "fake.get_ipython = lambda: type('S', (), {'config': {'IPKernelApp': 1}})()\n"
         "warnings.simplefilter('error')\n"
-        "from keras_s2s.decoding.generator import _progress\n"
-        "with _progress('generate', 3, True) as bar: bar.update(3)\n"
+        "from keras_s2s.decoding.progress import progress_bar\n"
+        "with progress_bar('generate', 3, True) as bar: bar.update(3)\n"
         "from keras_s2s.training.callbacks import ProgressBar\n"
         "bar = ProgressBar(); bar.set_params({'epochs': 1, 'steps': 2}); bar.on_train_begin()\n"
         "bar.on_epoch_begin(0); bar.on_train_batch_end(0); bar.on_epoch_end(0, {'loss': 1.0})\n"
@@ -106,7 +106,7 @@ def test_progress_does_not_ask_for_ipywidgets() -> None:
     )
     # Warnings of what is imported are others' business.
     code = code.replace("warnings.simplefilter('error')", "", 1).replace(
-        "with _progress", "warnings.simplefilter('error')\nwith _progress", 1
+        "with progress_bar", "warnings.simplefilter('error')\nwith progress_bar", 1
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

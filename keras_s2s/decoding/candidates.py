@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, Protocol
 from keras import ops
 
 from keras_s2s.samplers.context import all_take_candidates
+from keras_s2s.samplers.plan import Plan
 from keras_s2s.samplers.processors import FORBIDDEN
-from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.sampler import Sampler
 from keras_s2s.typing import Tensor
 
 

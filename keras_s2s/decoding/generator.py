@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -30,6 +29,7 @@ from keras_s2s.decoding.drivers.driver_choice import make_driver, make_kernels
 from keras_s2s.decoding.forced_scoring import make_forced
 from keras_s2s.decoding.job import Job
 from keras_s2s.decoding.padded_inputs import PaddedInputs
+from keras_s2s.decoding.progress import progress_bar, show_note
 from keras_s2s.decoding.schedule import decode
 from keras_s2s.decoding.segments import FILLER, Finished, gathered, partial_results
 from keras_s2s.fair_lock import FairLock
@@ -37,7 +37,8 @@ from keras_s2s.layers.kernels.operations import Kernels
 from keras_s2s.network import Network
 from keras_s2s.samplers.output import GenerationOutput
 from keras_s2s.samplers.phrases import Constraints
-from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.plan import Plan
+from keras_s2s.samplers.sampler import Sampler
 
 #: Pairs of a strategy and rules whose programs are kept; of more, the one used longest ago is
 #: dropped.
@@ -210,8 +211,8 @@ class Generator:
             self._refresh()
             driver = self._driver(job)
             steps = max(job.limits) + sampler.lookahead + sampler.drafts
-            with _progress("generate", count * sampler.copies, count > batch_size) as progress:
-                driver.on_compile = functools.partial(_show_note, progress)
+            with progress_bar("generate", count * sampler.copies, count > batch_size) as progress:
+                driver.on_compile = functools.partial(show_note, progress)
                 try:
                     for part in decode(driver, batches(), steps):
                         parts.append(part)
@@ -434,17 +435,3 @@ class Generator:
         for (b, i), part in zip(flat, attention, strict=True):
             result[b, i, : part.shape[0], : part.shape[1]] = part
         return result
-
-
-def _progress(what: str, total: int, show: bool) -> Any:
-    # Not `tqdm.auto`, which warns in a notebook without ipywidgets.
-    from tqdm import tqdm
-
-    # Not shown for work that takes less than a second.
-    return tqdm(desc=what, total=total, unit="row", delay=1.0, leave=False, disable=not show)
-
-
-def _show_note(progress: Any, text: str) -> None:
-    """Shows a text behind the numbers, as soon as the progress itself is shown."""
-    begun = not progress.disable and time.time() >= progress.start_t + progress.delay
-    progress.set_postfix_str(text, refresh=begun)

@@ -11,7 +11,8 @@ import numpy as np
 from keras_s2s.decoding.padded_inputs import PaddedInputs
 from keras_s2s.decoding.seeds import row_seeds
 from keras_s2s.samplers.phrases import Constraints, phrase_arrays
-from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.plan import Plan
+from keras_s2s.samplers.sampler import Sampler
 
 
 @dataclass(frozen=True)

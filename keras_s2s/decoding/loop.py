@@ -27,9 +27,10 @@ from keras_s2s.layers.contracts import SOURCE_MASK, Frontend
 from keras_s2s.layers.state import Memory, State, StepOutput, join_rows
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.phrases import Phrases
+from keras_s2s.samplers.plan import Plan
 from keras_s2s.samplers.processors import ROUNDING
 from keras_s2s.samplers.random_numbers import each_own
-from keras_s2s.samplers.sampler import Plan, Result, Sampler
+from keras_s2s.samplers.sampler import Result, Sampler
 from keras_s2s.typing import Tensor, Tree
 
 

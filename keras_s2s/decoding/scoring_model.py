@@ -11,7 +11,7 @@ import numpy as np
 from keras_s2s.config import PresetConfig
 from keras_s2s.decoding.generator import Generator
 from keras_s2s.decoding.model_parts import ModelParts
-from keras_s2s.decoding.read_targets import pair_rows
+from keras_s2s.decoding.requests.read_targets import pair_rows
 from keras_s2s.fair_lock import FairLock
 from keras_s2s.network import Network
 from keras_s2s.options.compute_types import ComputeType

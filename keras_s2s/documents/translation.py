@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from keras_s2s.decoding.planning import end_ids, stop_strings
+from keras_s2s.decoding.requests.planning import end_ids, stop_strings
 from keras_s2s.documents.sentence_model import SentenceModel
 from keras_s2s.documents.splitting.clauses import ends_clause, fitting_spans
 from keras_s2s.documents.splitting.sentences import Span

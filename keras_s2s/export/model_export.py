@@ -9,8 +9,8 @@ from typing import Any
 
 from keras_s2s.checkpoints.preset_folder import refuse_adapted
 from keras_s2s.decoding.model_parts import ModelParts
-from keras_s2s.decoding.planning import Search, plan_search
-from keras_s2s.decoding.read_sources import refuse_languages_of_ids
+from keras_s2s.decoding.requests.planning import Search, plan_search
+from keras_s2s.decoding.requests.read_sources import refuse_languages_of_ids
 from keras_s2s.export.errors import ExportError
 from keras_s2s.export.formats import export_as, refuse_fixed_search
 from keras_s2s.export.saved_model.verification import verification_of

@@ -1,8 +1,9 @@
 """Keras layers of encoder-decoder models."""
 
 from keras_s2s.layers.contracts import Decoder, Encoder, Frontend, SourceInput
-from keras_s2s.layers.embeddings import InputEmbedding, OutputProjection
+from keras_s2s.layers.embeddings import InputEmbedding
 from keras_s2s.layers.frontends import FeatureFrontend, TokenFrontend
+from keras_s2s.layers.output_projection import OutputProjection
 from keras_s2s.layers.positions import LearnedPositions
 from keras_s2s.layers.recurrent.attention import (
     AdditiveAttention,

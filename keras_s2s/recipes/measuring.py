@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_s2s.config import RecipeConfig
 from keras_s2s.data.batches import Batches
-from keras_s2s.decoding.planning import end_ids
+from keras_s2s.decoding.requests.planning import end_ids
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.recipes.data import Pairs
 from keras_s2s.recipes.exposure import exposure_metrics

@@ -1,12 +1,14 @@
 """Strategies of generation (greedy, beam, sampling), and rules on the ids that they may choose.
 
-`sampler.py` is the base class, `strategies/` has a module for each; `processors/` are the rules,
-and `warper.py` the temperature and cutoffs of strategies that draw. All see logits and never a
+`sampler.py` is the base class, `strategies/` has a module for each; `plan.py` is what a generation
+fixes before it starts; `processors/` are the rules, `processing.py` applies them, and `warper.py`
+has the temperature and cutoffs of strategies that draw. All see logits and never a
 model: `decoding/` runs them. The table of their names is in `options/strategies.py`.
 """
 
 from keras_s2s.samplers.context import Sources, Step
 from keras_s2s.samplers.output import GenerationOutput
+from keras_s2s.samplers.plan import Plan
 from keras_s2s.samplers.processors import (
     AllowedTokens,
     BadWords,
@@ -25,7 +27,7 @@ from keras_s2s.samplers.processors import (
     RepetitionPenalty,
     Suppress,
 )
-from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.sampler import Sampler
 from keras_s2s.samplers.strategies.beam import Beam
 from keras_s2s.samplers.strategies.beam_sample import BeamSample
 from keras_s2s.samplers.strategies.constrained_beam import ConstrainedBeam

@@ -6,7 +6,8 @@ from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.context import Sources, all_take_candidates
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.log_probabilities import log_probabilities, log_probabilities_at
-from keras_s2s.samplers.sampler import Plan, process
+from keras_s2s.samplers.plan import Plan
+from keras_s2s.samplers.processing import process
 from keras_s2s.typing import Tensor
 
 #: If the rules of a plan may forbid more ids than this, they are applied to all scores: to find

@@ -1,74 +1,16 @@
-"""Base class of strategies, and the plan of a generation."""
+"""Base class of strategies."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from keras import ops
 
-from keras_s2s.samplers.context import Sources, Step
-from keras_s2s.samplers.gather import entry
-from keras_s2s.samplers.processors import FORBIDDEN, LogitsProcessor
-from keras_s2s.samplers.stop_strings import StopStrings
+from keras_s2s.samplers.context import Sources
+from keras_s2s.samplers.histories import extended
+from keras_s2s.samplers.plan import Plan
 from keras_s2s.typing import Tensor, Tree
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The settings of a generation, fixed before it starts; compiled programs are kept for each.
-
-    Attributes:
-        decoder_start, eos, pad: the target's special ids; `eos` is the first of `ends`.
-        steps: most ids to generate; `max_length - 1`, since `max_length` counts the start. Plans
-            that differ in it alone are equal and share programs, which read `Sources.limits`.
-        processors: applied to each step's scores, in order.
-        prefixed: some source has a prefix (`Sources.prefix`).
-        ends: all ids that end a sequence; EOS alone where none are given.
-        shortlisted: each source has ids that its results may have (`Sources.allowed`).
-        stops: strings that end one, too; None for none.
-        max_length_ratio: most ids of a sequence after its prefix, as a multiple of the positions of
-            its source; None for no such limit.
-    """
-
-    decoder_start: int
-    eos: int
-    pad: int
-    steps: int = field(compare=False)
-    processors: tuple[LogitsProcessor, ...] = ()
-    prefixed: bool = False
-    ends: tuple[int, ...] = ()
-    shortlisted: bool = False
-    stops: StopStrings | None = None
-    max_length_ratio: float | None = None
-
-    def __post_init__(self) -> None:
-        if not self.ends:
-            object.__setattr__(self, "ends", (self.eos,))
-
-    def ended(
-        self, tokens: Tensor, histories: Tensor, index: Tensor, parents: Tensor | None = None
-    ) -> Tensor:
-        """Returns which sequences end with their newest id.
-
-        Args:
-            tokens: int32 `[B, N]`, the ids of step `index`.
-            histories: int32 `[B, K, C]`, the ids before them.
-            index: number of the step.
-            parents: int32 `[B, N]`, the history that each continues; None: its own.
-
-        Returns:
-            bool `[B, N]`.
-        """
-        found = tokens == self.ends[0]
-        for end in self.ends[1:]:
-            found = ops.logical_or(found, tokens == end)
-        if self.stops is not None:
-            completed = self.stops.completed(tokens, histories, index, parents)
-            found = ops.logical_or(found, completed)
-        return found
 
 
 class Advance(NamedTuple):
@@ -321,83 +263,7 @@ class Sampler(ABC):
             grown = {name: extend(value) for name, value in tree.items()}
             for name, empty in (("token_ids", plan.pad), ("log_probs", 0)):
                 if name in tree:
-                    grown[name] = _extended(tree[name], capacity, empty)
+                    grown[name] = extended(tree[name], capacity, empty)
             return grown
 
         return extend(search)
-
-
-def histories(shape: tuple[Any, ...], capacity: Tensor, plan: Plan) -> dict[str, Tensor]:
-    """Returns empty histories: ids and their log-probabilities, `[*shape, capacity]` each."""
-    return {
-        "token_ids": ops.full((*shape, capacity), plan.pad, dtype="int32"),
-        "log_probs": ops.zeros((*shape, capacity), dtype="float32"),
-    }
-
-
-def _extended(buffer: Tensor, capacity: Tensor, empty: float) -> Tensor:
-    shape = ops.shape(buffer)
-    room = ops.full((*shape[:-1], capacity - shape[-1]), empty, dtype=buffer.dtype)
-    return ops.concatenate([buffer, room], axis=-1)
-
-
-def in_prefix(sources: Sources, index: Tensor, plan: Plan) -> Tensor | None:
-    """Returns whether the next id of each source lies in its prefix: bool `[B]`; None where no
-    source has one.
-    """
-    if not plan.prefixed:
-        return None
-    return ops.cast(index, "int32") < sources.prefix_lengths
-
-
-def process(
-    scores: Tensor,
-    tokens: Tensor,
-    index: Tensor,
-    plan: Plan,
-    sources: Sources,
-    alive: Tensor | None = None,
-) -> Tensor:
-    """Applies every rule of the plan, and then prefixes, whose ids rules cannot forbid.
-
-    Args:
-        scores: float32 `[R, V]`, logits or log-probabilities.
-        tokens: int32 `[B, K, C]`, the histories.
-        index: number of the step, or int32 `[R]`, see `Step`.
-        alive: bool `[B, K]`, see `Step`; or None.
-    """
-    if not plan.processors and not plan.prefixed:
-        return scores
-    width = tokens.shape[1]
-    if alive is not None:
-        alive = ops.reshape(alive, (-1,))
-    histories = ops.reshape(tokens, (-1, ops.shape(tokens)[-1]))
-    step = Step(histories, index, sources, width, alive)
-    for processor in plan.processors:
-        scores = _of_the_same_shape(processor, processor(scores, step, plan), scores)
-    if plan.prefixed:
-        given = ops.cast(index, "int32") < step.of_rows(sources.prefix_lengths)
-        place = ops.minimum(ops.cast(index, "int32"), ops.shape(sources.prefix)[1] - 1)
-        token = entry(step.of_rows(sources.prefix), place)
-        ids = sources.ids_at(ops.arange(ops.shape(scores)[-1], dtype="int32"))
-        chosen = ids[None] == token[:, None]
-        # A given id scores 0: it was not chosen.
-        only = ops.where(chosen, ops.zeros_like(scores), ops.cast(FORBIDDEN, scores.dtype))
-        scores = ops.where(given[:, None], only, scores)
-    return scores
-
-
-def _of_the_same_shape(rule: LogitsProcessor, found: Tensor, scores: Tensor) -> Tensor:
-    """Returns the scores that a rule returned.
-
-    Raises:
-        ValueError: it returned none, or scores of other ids.
-    """
-    shape = getattr(found, "shape", None)
-    if shape is None or len(shape) != 2 or shape[-1] != scores.shape[-1]:
-        what = type(found).__name__ if shape is None else f"scores of the shape {tuple(shape)}"
-        raise ValueError(
-            f"the rule {type(rule).__name__} returned {what}; expected scores [R, V] as it was "
-            f"given, with V = {scores.shape[-1]}"
-        )
-    return found

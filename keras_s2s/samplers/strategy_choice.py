@@ -1,7 +1,7 @@
 """Chooses the strategy of a call, and makes its sampler: from an object, a name, or options.
 
 The strategies and their names are in `options/strategies.py`, the options that choose one in
-`options/generation.py`; `decoding/planning.py` calls this with the options of `generate`.
+`options/generation.py`; `decoding/requests/planning.py` calls this with the options of `generate`.
 """
 
 from __future__ import annotations

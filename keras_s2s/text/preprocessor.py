@@ -3,7 +3,7 @@
 A tokenizer (`tokenizer.py` is the base class) makes ids of a text alone; the preprocessor holds one
 for each side, and puts the special ids of `config/ids.py` around them: BOS, EOS, languages.
 Training reads texts through it in `data/examples/given_pairs.py`, generation in
-`decoding/read_sources.py`. Decoder inputs are made later (`data/teacher_forcing.py`).
+`decoding/requests/read_sources.py`. Decoder inputs are made later (`data/teacher_forcing.py`).
 """
 
 from __future__ import annotations

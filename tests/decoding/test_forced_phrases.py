@@ -14,7 +14,7 @@ from small_models import (
 )
 
 import keras_s2s as s2s
-from keras_s2s.decoding.forced_phrases import Terms
+from keras_s2s.decoding.requests.forced_phrases import Terms
 from keras_s2s.samplers import Beam, ConstrainedBeam
 
 PAIRS = [("ein Hund", "a dog"), ("eine Katze", "a cat"), ("der Hund schläft", "the dog sleeps")]

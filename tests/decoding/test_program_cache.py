@@ -147,7 +147,7 @@ def test_what_is_compiled_is_said_before(monkeypatch: pytest.MonkeyPatch) -> Non
     from keras_s2s.decoding import generator
 
     said: list[str] = []
-    monkeypatch.setattr(generator, "_show_note", lambda progress, text: said.append(text))
+    monkeypatch.setattr(generator, "show_note", lambda progress, text: said.append(text))
     model = make_model(shrunken_preset("opus_mt_en_de"))
     sources = source_mapping([[5, 6, 7], [8, 9]])
     model.generate(sources, max_new_tokens=4)

@@ -10,8 +10,8 @@ from small_models import VOCABULARY, make_model, shrunken_preset
 
 import keras_s2s.model
 from keras_s2s.decoding.model_parts import ModelParts
-from keras_s2s.decoding.planning import Search
-from keras_s2s.decoding.request import Request
+from keras_s2s.decoding.requests.planning import Search
+from keras_s2s.decoding.requests.request import Request
 from keras_s2s.layers.frontends import TokenFrontend
 
 IDS = {

@@ -18,7 +18,8 @@ from keras_s2s.layers.kernels.int8_weights import Int8Weights
 from keras_s2s.layers.kernels.operations import Kernels
 from keras_s2s.layers.kernels.prepared_weights import PreparedWeights
 from keras_s2s.layers.kernels.transposed_table import TransposedTable
-from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.plan import Plan
+from keras_s2s.samplers.sampler import Sampler
 
 DRIVERS: dict[str, type[Driver]] = {
     "torch": EagerDriver,

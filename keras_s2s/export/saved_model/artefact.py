@@ -35,7 +35,8 @@ from keras_s2s.export.saved_model.required_ops import required_ops
 from keras_s2s.export.saved_model.score_signatures import score_signatures
 from keras_s2s.export.saved_model.second_process_request import ExportRequest
 from keras_s2s.network import Network
-from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.plan import Plan
+from keras_s2s.samplers.sampler import Sampler
 from keras_s2s.text.preprocessor import Preprocessor
 
 MARKER = "saved_model.pb"

@@ -20,6 +20,7 @@ from keras_s2s.export.saved_model.graph_model import ERROR, NO_SCORE, GraphModel
 from keras_s2s.export.saved_model.graph_rows import Rows, replaced, with_error
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.samplers.context import Step
+from keras_s2s.samplers.plan import Plan
 from keras_s2s.samplers.processors import (
     BeginSuppress,
     ForcedBos,
@@ -29,7 +30,6 @@ from keras_s2s.samplers.processors import (
     forbid,
 )
 from keras_s2s.samplers.rules import RULES
-from keras_s2s.samplers.sampler import Plan
 from keras_s2s.text.languages import target_start
 from keras_s2s.typing import Tensor
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_s2s.export.errors import ExportError
+from keras_s2s.samplers.plan import Plan
 from keras_s2s.samplers.processors import AllowedTokens
 from keras_s2s.samplers.rules import RULES
-from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.sampler import Sampler
 from keras_s2s.samplers.stop_strings import StopStrings
 from keras_s2s.samplers.strategy_choice import STRATEGIES
 from keras_s2s.text.preprocessor import Preprocessor

@@ -13,7 +13,8 @@ from keras_s2s.export.saved_model.certificate import Verification
 from keras_s2s.export.saved_model.generate_signatures import least_length
 from keras_s2s.layers.contracts import SOURCE_MASK
 from keras_s2s.samplers.output import GenerationOutput
-from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.plan import Plan
+from keras_s2s.samplers.sampler import Sampler
 
 COUNT = 6
 #: Most ids of a sample that is made here.

@@ -14,7 +14,7 @@ log-probabilities for beam search.
     renormalize.py      probabilities again, after the other rules
 
 `samplers/rules.py` makes the rules that the options of a call ask for (`options/generation.py` says
-which), and `process` in `samplers/sampler.py` applies them. The rule of a grammar is in
+which), and `process` in `samplers/processing.py` applies them. The rule of a grammar is in
 `samplers/grammar.py`. A rule of your own: CONTRIBUTING.md.
 """
 

@@ -22,15 +22,11 @@ from keras_s2s.samplers.agreement import agreed
 from keras_s2s.samplers.best_allowed import best_allowed, most_forbidden
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather, put
+from keras_s2s.samplers.histories import histories
+from keras_s2s.samplers.plan import Plan
+from keras_s2s.samplers.processing import in_prefix
 from keras_s2s.samplers.processors import nowhere
-from keras_s2s.samplers.sampler import (
-    Advance,
-    Plan,
-    Result,
-    Sampler,
-    histories,
-    in_prefix,
-)
+from keras_s2s.samplers.sampler import Advance, Result, Sampler
 from keras_s2s.typing import Tensor, Tree
 
 #: Score of an empty place while searching: below that of every hypothesis, of whatever scale.

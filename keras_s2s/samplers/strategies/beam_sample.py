@@ -12,8 +12,9 @@ from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.log_probabilities import log_probabilities
+from keras_s2s.samplers.plan import Plan
+from keras_s2s.samplers.processing import process
 from keras_s2s.samplers.random_numbers import gumbel
-from keras_s2s.samplers.sampler import Plan, process
 from keras_s2s.samplers.strategies.beam import Beam, Continuations, alive
 from keras_s2s.samplers.warper import COLD, LogitsWarper, WarpsLogits
 from keras_s2s.typing import Tensor, Tree

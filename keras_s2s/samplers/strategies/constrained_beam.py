@@ -13,8 +13,10 @@ from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.log_probabilities import log_probabilities
 from keras_s2s.samplers.phrases import Phrases, Progress
+from keras_s2s.samplers.plan import Plan
+from keras_s2s.samplers.processing import in_prefix, process
 from keras_s2s.samplers.processors import FORBIDDEN, forbid, is_token
-from keras_s2s.samplers.sampler import Advance, Plan, in_prefix, process
+from keras_s2s.samplers.sampler import Advance
 from keras_s2s.samplers.strategies.beam import NOTHING, Beam, Continuations, alive, ended
 from keras_s2s.typing import Tensor, Tree
 

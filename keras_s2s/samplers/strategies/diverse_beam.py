@@ -14,14 +14,10 @@ from keras_s2s.samplers.blockwise_top_k import top_k
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather
 from keras_s2s.samplers.log_probabilities import log_probabilities
+from keras_s2s.samplers.plan import Plan
+from keras_s2s.samplers.processing import process
 from keras_s2s.samplers.processors import occurrences
-from keras_s2s.samplers.sampler import (
-    Advance,
-    Plan,
-    Result,
-    Sampler,
-    process,
-)
+from keras_s2s.samplers.sampler import Advance, Result, Sampler
 from keras_s2s.samplers.strategies.beam import Beam, alive
 from keras_s2s.typing import Tensor, Tree
 

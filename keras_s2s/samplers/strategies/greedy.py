@@ -7,17 +7,12 @@ from keras import ops
 from keras_s2s.samplers.blockwise_top_k import argmax
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import gather, put
+from keras_s2s.samplers.histories import histories
 from keras_s2s.samplers.log_probabilities import log_probabilities_at
+from keras_s2s.samplers.plan import Plan
+from keras_s2s.samplers.processing import in_prefix, process
 from keras_s2s.samplers.processors import FORBIDDEN
-from keras_s2s.samplers.sampler import (
-    Advance,
-    Plan,
-    Result,
-    Sampler,
-    histories,
-    in_prefix,
-    process,
-)
+from keras_s2s.samplers.sampler import Advance, Result, Sampler
 from keras_s2s.typing import Tensor, Tree
 
 

@@ -15,13 +15,10 @@ from keras_s2s.samplers import processors
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.gather import entry, gather, put_span
 from keras_s2s.samplers.log_probabilities import log_probabilities_at
+from keras_s2s.samplers.plan import Plan
+from keras_s2s.samplers.processing import process
 from keras_s2s.samplers.processors import FORBIDDEN
-from keras_s2s.samplers.sampler import (
-    Draft,
-    Plan,
-    Verified,
-    process,
-)
+from keras_s2s.samplers.sampler import Draft, Verified
 from keras_s2s.samplers.strategies.greedy import Greedy
 from keras_s2s.typing import Tensor, Tree
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_s2s.analysis.pieces import attended_pieces
 from keras_s2s.config.nearest import did_you_mean
-from keras_s2s.decoding.planning import end_ids, stop_strings
+from keras_s2s.decoding.requests.planning import end_ids, stop_strings
 from keras_s2s.export.saved_model.document_signatures import SOURCE_LENGTHS
 from keras_s2s.export.saved_model.graph_model import ERROR
 from keras_s2s.export.saved_model.score_signatures import TARGET_IDS, TARGET_MASK

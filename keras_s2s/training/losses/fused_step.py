@@ -15,7 +15,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_s2s.layers.embeddings import OutputProjection
+from keras_s2s.layers.output_projection import OutputProjection
 from keras_s2s.training.losses.fused_cross_entropy import TokenSums, fused_cross_entropy
 from keras_s2s.typing import Tensor
 

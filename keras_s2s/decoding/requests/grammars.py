@@ -10,8 +10,8 @@ import numpy as np
 from keras_s2s.decoding.model_parts import ModelParts
 from keras_s2s.options.generation import OPTIONS
 from keras_s2s.samplers.grammar import FollowsGrammar
+from keras_s2s.samplers.plan import Plan
 from keras_s2s.samplers.processors import LogitsProcessor
-from keras_s2s.samplers.sampler import Plan
 from keras_s2s.text.grammar_tokens import GrammarTokens, compiled_grammar
 from keras_s2s.text.preprocessor import Preprocessor
 

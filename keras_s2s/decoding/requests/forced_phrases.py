@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_s2s.data.files.pairs import read_pairs
 from keras_s2s.decoding.model_parts import ModelParts
-from keras_s2s.decoding.planning import end_ids
+from keras_s2s.decoding.requests.planning import end_ids
 from keras_s2s.options.generation import OPTIONS
 from keras_s2s.samplers.phrases import Constraints, least_length
 from keras_s2s.samplers.strategy_choice import FORCING

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from keras_s2s.data.checks.flat_ids import flat_ids
 from keras_s2s.decoding.model_parts import ModelParts
-from keras_s2s.decoding.read_sources import (
+from keras_s2s.decoding.requests.read_sources import (
     checked_rows,
     feature_rows,
     refuse_languages_of_ids,

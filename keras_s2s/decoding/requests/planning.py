@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_s2s.config import GenerationConfig, PresetConfig
-from keras_s2s.decoding.grammars import GRAMMARS, grammar_rule
 from keras_s2s.decoding.model_parts import ModelParts
+from keras_s2s.decoding.requests.grammars import GRAMMARS, grammar_rule
 from keras_s2s.layers.contracts import Frontend
 from keras_s2s.options.generation import OPTIONS, checked
+from keras_s2s.samplers.plan import Plan
 from keras_s2s.samplers.processors import LogitsProcessor
 from keras_s2s.samplers.rules import RULES, make_rules
-from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.sampler import Sampler
 from keras_s2s.samplers.stop_strings import StopStrings
 from keras_s2s.samplers.strategy_choice import resolve_sampler
 from keras_s2s.text.languages import TargetStart, target_start

@@ -9,19 +9,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_s2s.decoding.forced_phrases import check_room, forced_phrases
 from keras_s2s.decoding.generator import Generator
-from keras_s2s.decoding.grammars import check_texts, refuse_with_shortlist, result_rows
 from keras_s2s.decoding.loop import longest_of
 from keras_s2s.decoding.model_parts import ModelParts
-from keras_s2s.decoding.planning import Search, plan_search
-from keras_s2s.decoding.read_sources import source_rows
-from keras_s2s.decoding.read_targets import forced_first, prefix_rows, target_starts
+from keras_s2s.decoding.requests.forced_phrases import check_room, forced_phrases
+from keras_s2s.decoding.requests.grammars import check_texts, refuse_with_shortlist, result_rows
+from keras_s2s.decoding.requests.planning import Search, plan_search
+from keras_s2s.decoding.requests.read_sources import source_rows
+from keras_s2s.decoding.requests.read_targets import forced_first, prefix_rows, target_starts
+from keras_s2s.decoding.requests.shortlisting import open_shortlist, row_candidates
 from keras_s2s.decoding.seeds import row_seeds
-from keras_s2s.decoding.shortlisting import open_shortlist, row_candidates
 from keras_s2s.samplers.output import GenerationOutput, merged
 from keras_s2s.samplers.phrases import Constraints
-from keras_s2s.samplers.sampler import Plan, Sampler
+from keras_s2s.samplers.plan import Plan
+from keras_s2s.samplers.sampler import Sampler
 from keras_s2s.samplers.strategy_choice import for_streams, refuse_to_stream
 from keras_s2s.text.languages import Language
 from keras_s2s.text.preprocessor import Preprocessor
