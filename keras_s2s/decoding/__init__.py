@@ -2,7 +2,7 @@
 
 A call of `Seq2SeqLM.generate` runs through these modules, from the top down:
 
-    requests/          the call, checked: sources, prefixes; strategy, plan and limits of its options
+    requests/          the call, checked: sources, prefixes; strategy, plan and limits of options
     generator.py       batches of padded sources, and the programs that are kept between calls
     schedule.py        which batch runs next, and which two are joined
     segments.py        one batch: runs of steps, between which sources leave and join
