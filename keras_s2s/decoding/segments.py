@@ -137,7 +137,7 @@ class RunningBatch:
         other._grow(self.capacity)
         live = np.concatenate([self.live, len(self) + other.live])
         places = np.concatenate([self.places, other.places])[live]
-        size = self.driver.rows_when_joined(len(live))
+        size = self.driver.rows_when_joined(len(live), max(len(self), len(other)))
         parts = (self._fixed, self._changing), (other._fixed, other._changing)
         self._fixed, self._changing = self.driver.join(*parts, _filled(live, size))
         self._placed(places, size)

@@ -167,6 +167,18 @@ def test_joining_changes_nothing(kind, name, joins, monkeypatch):
         assert any(first != second for first, second in joins), "no lengths that differ"
 
 
+@pytest.mark.parametrize(
+    ("live", "size", "beams", "rows"),
+    [(2, 8, 1, 8), (2, 16, 1, 8), (12, 8, 1, 16), (2, 2, 1, 2), (9, 16, 1, 16), (2, 16, 4, 2)],
+)
+def test_few_sizes_of_joined_batches(live, size, beams, rows):
+    """A power of two, and none that is made smaller where a step would cost the same."""
+    sampler = SimpleNamespace(width=beams)
+    few: Any = SimpleNamespace(loop=SimpleNamespace(sampler=sampler))
+    few.rows_worth_keeping = lambda *sizes: few_sizes.FewSizes.rows_worth_keeping(few, *sizes)
+    assert few_sizes.FewSizes.rows_when_joined(few, live, size) == rows
+
+
 def test_gathered_without_sources():
     sampler: Any = SimpleNamespace(copies=2, num_return_sequences=6)
     assert gathered([], 0, sampler, 0).token_ids.shape == (0, 6, 0)

@@ -55,9 +55,9 @@ class Driver(ABC):
         # A copy of the state costs about as much as a step; dropping few rows saves less.
         return live if live <= 0.75 * size else size
 
-    def rows_when_joined(self, live: int) -> int:
+    def rows_when_joined(self, live: int, size: int) -> int:
         """Returns the number of rows of a batch that is joined from `live` sources; the rest are
-        fillers.
+        fillers. The larger of the two batches had `size` rows.
         """
         return live
 

@@ -22,8 +22,8 @@ class FewSizes(Driver):
             kept //= 2
         return kept
 
-    def rows_when_joined(self, live: int) -> int:
-        return 1 << (live - 1).bit_length()
+    def rows_when_joined(self, live: int, size: int) -> int:
+        return max(1 << (live - 1).bit_length(), self.rows_worth_keeping(live, size))
 
     def capacity_for(self, steps: int, limit: int) -> int:
         # Powers of two, so that programs do not depend on the limit.
