@@ -158,32 +158,37 @@ MOVED = {
 }
 
 
-#: Packages that were modules: the modules that have their names now.
+#: Packages that were modules, and modules that were larger: the modules that have their names now,
+#: in the package, or (with a dot in front) beside the module.
 SPLIT = {
     "checkpoints.huggingface": ("reader",),
     "data.dates": ("ambiguity", "languages", "forms", "splits"),
     "export.saved_model": ("artefact",),
+    "layers.embeddings": (".output_projection",),
     "layers.kernels": ("operations",),
     "layers.recurrent": ("cells",),
     "layers.transformer": ("stack",),
+    "samplers.sampler": (".gather", ".histories", ".processing"),
     "text.pretrained": ("auto",),
     "text.trained": ("base",),
 }
 
 
 def moved_name(package: str, name: str) -> Any:
-    """Returns a name that was in a module before it became a package, with a warning.
+    """Returns a name that was in a module before it was split, with a warning.
 
     Args:
-        package: full name of the package.
-        name: of something that one of its modules has now.
+        package: full name of the module, or of the package that it has become.
+        name: of something that another module has now.
 
     Raises:
         AttributeError: none of them has it.
     """
     if not name.startswith("_"):
         for module_name in SPLIT[package.removeprefix(f"{PACKAGE}.")]:
-            module = importlib.import_module(f"{package}.{module_name}")
+            beside = module_name.startswith(".")
+            parent = package.rpartition(".")[0] + module_name if beside else None
+            module = importlib.import_module(parent or f"{package}.{module_name}")
             if hasattr(module, name):
                 warnings.warn(
                     f"{package}.{name} is now in {module.__name__}; the old name works for one "

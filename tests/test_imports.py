@@ -43,7 +43,7 @@ ONLY: dict[str, set[str]] = {
     "options": set(),
     "text": {"atomic_writing", "config", "moved_modules"},
     "layers": {"config", "moved_modules", "typing"},
-    "samplers": {"config", "layers", "options", "typing"},
+    "samplers": {"config", "layers", "moved_modules", "options", "typing"},
     "network": {"config", "layers", "typing"},
     "decoding": {
         "config",

@@ -48,9 +48,13 @@ def test_a_name_is_imported_from_an_old_module():
     [
         ("checkpoints.huggingface", "HuggingFaceFolder", "reader"),
         ("data.dates", "is_ambiguous", "ambiguity"),
+        ("layers.embeddings", "OutputProjection", ".output_projection"),
         ("layers.kernels", "linear", "operations"),
         ("layers.recurrent", "recurrent_layer", "cells"),
         ("layers.transformer", "TransformerBlock", "stack"),
+        ("samplers.sampler", "process", ".processing"),
+        ("samplers.sampler", "put", ".gather"),
+        ("samplers.sampler", "histories", ".histories"),
         ("text.pretrained", "load_pretrained_tokenizers", "auto"),
         ("text.trained", "TrainedTokenizer", "base"),
     ],
@@ -58,7 +62,8 @@ def test_a_name_is_imported_from_an_old_module():
 def test_names_of_modules_that_became_packages(package, name, module):
     assert package in SPLIT
     parent = importlib.import_module(f"keras_s2s.{package}")
-    home = importlib.import_module(f"keras_s2s.{package}.{module}")
+    above = package.rpartition(".")[0] if module.startswith(".") else f"{package}."
+    home = importlib.import_module(f"keras_s2s.{above}{module}")
     with pytest.warns(FutureWarning, match=f"is now in {home.__name__};"):
         found = getattr(parent, name)
     assert found is getattr(home, name)

@@ -364,7 +364,7 @@ class Generator:
             self._gone = self.compilations
             self._forget()
             self._variables, self._computation = variables, computation
-            self._prepared = make_kernels(self.network, self.compute_type)
+            self._prepared = make_kernels(self.network, self.compute_type, variables)
         self._prepared.refresh()
 
     def _non_finite(self, driver: Driver, found: NonFiniteLogits, job: Job) -> NonFiniteError:

@@ -119,7 +119,7 @@ class Loop:
             is True where all logits were finite so far.
         """
         ids, mask = self.moves.frontend.token_ids(inputs), inputs[SOURCE_MASK]
-        if ids is None:  # no rule of the plan reads them (`planning.py` refuses those that do)
+        if ids is None:  # no rule of the plan reads them: `requests/planning.py` refuses those
             mask = mask[:, :0]
             ids = ops.cast(mask, "int32")
         if "starts" not in inputs:

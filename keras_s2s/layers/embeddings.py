@@ -12,6 +12,7 @@ from keras_s2s.layers.base import ExplicitMaskLayer
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.positions import LearnedPositions, places_from
 from keras_s2s.layers.token_types import TokenTypes
+from keras_s2s.moved_modules import moved_name
 from keras_s2s.typing import Tensor
 
 
@@ -157,3 +158,8 @@ class InputEmbedding(ExplicitMaskLayer):
             "config": self.config.model_dump(),
             "output_dim": self.output_dim,
         }
+
+
+def __getattr__(name: str) -> Any:
+    """Returns what was in this module before, with a warning."""
+    return moved_name(__name__, name)

@@ -141,4 +141,4 @@ def fold_beams(x: Tensor, sources: Tensor) -> Tensor:
 
 def unfold_beams(x: Tensor) -> Tensor:
     """Reshapes `[B, K, D]` to `[R, D]`."""
-    return kernels.reshape(x, (-1, x.shape[-1]))
+    return kernels.reshape(x, (-1, kernels.shape(x)[-1]))

@@ -2,7 +2,8 @@
 
 `sampler.py` is the base class, `strategies/` has a module for each; `plan.py` is what a generation
 fixes before it starts; `processors/` are the rules, `processing.py` applies them, and `warper.py`
-has the temperature and cutoffs of strategies that draw. All see logits and never a
+has the temperature and cutoffs of strategies that draw. Strategies are made of `histories.py`,
+`gather.py`, `best_allowed.py` and `blockwise_top_k.py`. All see logits and never a
 model: `decoding/` runs them. The table of their names is in `options/strategies.py`.
 """
 

@@ -14,7 +14,8 @@ def gather(values: Tensor, places: Tensor) -> Tensor:
 
     Args:
         values: tensor `[B, N, ...]`.
-        places: int tensor `[B, M]`, between 0 and N - 1.
+        places: int tensor `[B, M]`, between 0 and N - 1; others are not checked, and mean something
+            else on each backend.
 
     Returns:
         Tensor `[B, M, ...]` of the dtype of `values`.
@@ -63,8 +64,8 @@ def entry(values: Tensor, place: Tensor) -> Tensor:
 
 
 def put(buffer: Tensor, value: Tensor, index: Tensor) -> Tensor:
-    """Returns `buffer [..., C]` with `value [...]` at position `index` of its last axis; unchanged
-    where `index` is -1.
+    """Returns `buffer [..., C]` with `value [...]`, of just that shape, at position `index` of its
+    last axis, below C; unchanged where `index` is -1.
     """
     if is_number(index) and index >= 0:
         # One operation: PyTorch runs each by itself.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_s2s.moved_modules import moved_name
 from keras_s2s.samplers.context import Sources
 from keras_s2s.samplers.histories import extended
 from keras_s2s.samplers.plan import Plan
@@ -267,3 +268,8 @@ class Sampler(ABC):
             return grown
 
         return extend(search)
+
+
+def __getattr__(name: str) -> Any:
+    """Returns what was in this module before, with a warning."""
+    return moved_name(__name__, name)

@@ -169,10 +169,13 @@ def test_joining_changes_nothing(kind, name, joins, monkeypatch):
 
 @pytest.mark.parametrize(
     ("live", "size", "beams", "rows"),
-    [(2, 8, 1, 8), (2, 16, 1, 8), (12, 8, 1, 16), (2, 2, 1, 2), (9, 16, 1, 16), (2, 16, 4, 2)],
+    [
+        *[(2, 8, 1, 8), (2, 16, 1, 8), (12, 8, 1, 16), (2, 2, 1, 2), (9, 16, 1, 16), (2, 16, 4, 2)],
+        *[(2, 12, 1, 12), (17, 100, 1, 25), (14, 12, 1, 16)],
+    ],
 )
 def test_few_sizes_of_joined_batches(live, size, beams, rows):
-    """A power of two, and none that is made smaller where a step would cost the same."""
+    """One that shrinking makes, too, where that is enough; else a power of two."""
     sampler = SimpleNamespace(width=beams)
     few: Any = SimpleNamespace(loop=SimpleNamespace(sampler=sampler))
     few.rows_worth_keeping = lambda *sizes: few_sizes.FewSizes.rows_worth_keeping(few, *sizes)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "keras_s2s"
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 
-#: "`Plan.ended` in `samplers/sampler.py`"
+#: "`Plan.ended` in `samplers/plan.py`"
 PLACED = re.compile(r"`([A-Za-z_][\w.]*)` in\s+`([\w/]+\.py)`")
 NAMES = re.compile(r"`([A-Z]\w+\.(?!md`)\w+)`(?! in)")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -36,15 +38,24 @@ PREPARED: dict[str | None, type[PreparedWeights]] = {
 }
 
 
-def make_kernels(moves: Moves, compute_type: str | None = None) -> Kernels:
+#: More bytes of weights than these are read from memory at each step, not from a cache.
+CACHED_BYTES = 2**27
+
+
+def make_kernels(
+    moves: Moves, compute_type: str | None = None, variables: Sequence[Any] = ()
+) -> Kernels:
     """Returns the kernels with which the running backend decodes fastest.
 
     Args:
+        moves: the network.
+        variables: every variable of it.
         compute_type: how matrix products are computed; None: in the weights' own type. See
             `compute_types.py` for where the others may be used.
     """
     if keras.backend.backend() == "torch":
-        return PREPARED[compute_type]()
+        size = sum(math.prod(variable.shape) for variable in variables) * 4
+        return PREPARED[compute_type](from_memory=size > CACHED_BYTES)
     return TransposedTable(getattr(moves, "tied_table", None))
 
 
@@ -66,7 +77,8 @@ def make_driver(
             that Python computes on the host, nor with drafts, whose steps differ in length.
     """
     loop = (DraftedLoop if sampler.drafts else Loop)(moves, sampler, plan)
+    kernels = prepared if prepared is not None else make_kernels(moves, None, variables)
     driver = DRIVERS[keras.backend.backend()]
     if records and not loop.looks_for_room and not any(r.on_host for r in plan.processors):
         driver = RecordedDriver
-    return driver(loop, variables, prepared if prepared is not None else make_kernels(moves))
+    return driver(loop, variables, kernels)

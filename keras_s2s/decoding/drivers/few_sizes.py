@@ -23,7 +23,8 @@ class FewSizes(Driver):
         return kept
 
     def rows_when_joined(self, live: int, size: int) -> int:
-        return max(1 << (live - 1).bit_length(), self.rows_worth_keeping(live, size))
+        kept = self.rows_worth_keeping(live, size)
+        return kept if kept >= live else 1 << (live - 1).bit_length()
 
     def capacity_for(self, steps: int, limit: int) -> int:
         # Powers of two, so that programs do not depend on the limit.

@@ -17,8 +17,8 @@ from keras_s2s.layers.kernels.transposed_table import TransposedTable
 from keras_s2s.samplers.sampler import Result
 from keras_s2s.typing import Tensor, Tree
 
-#: XLA's level of optimisation for programs that move numbers about: they run as fast as with all,
-#: and compile in a third of the time.
+#: XLA's level of optimisation for programs that do little but move numbers about: they run as fast
+#: as with all, and compile faster.
 FEW_OPTIMISATIONS = 1
 
 
@@ -34,7 +34,7 @@ def jax_compiled(
     Args:
         static: keyword arguments that are constants of the program.
         donated: arguments whose memory the result may use; they are invalid afterwards.
-        only_moves: whether it moves numbers about and computes none.
+        only_moves: whether it does little but move numbers about.
     """
     import jax
 

@@ -57,14 +57,19 @@ FUSED = {
 }
 
 
-#: Fewer rows are multiplied together with copies of themselves, where the processor has AVX-512:
-#: oneDNN takes a quarter less time for four to six rows there than for one or two. With AVX2 it
-#: does not.
-FEWEST_ROWS = 4
+#: Where weights are read from memory, fewer rows than these are multiplied together with copies of
+#: themselves, four or more in all: with AVX-512 oneDNN then reads a large matrix in a fifth to a
+#: quarter less time. Three rows are as fast alone, and so are any with AVX2.
+FEW_ROWS = 3
+ROWS_WITH_COPIES = 4
 
 
 class PreparedWeights(Kernels):
     """Prepared copies of a network's matrices, made when a generation first needs them.
+
+    Args:
+        from_memory: whether a step reads the weights from memory, since they are more than the
+            processor's caches hold.
 
     Example:
         >>> import torch
@@ -74,7 +79,11 @@ class PreparedWeights(Kernels):
         ...     memory = model.network.encode(inputs)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, from_memory: bool = False) -> None:
+        import torch
+
+        has_avx512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
+        self._copies_few_rows = from_memory and has_avx512
         self._matrices: dict[tuple[Any, ...], Prepared] = {}
         self._used: set[tuple[Any, ...]] = set()
         self._recorded: set[tuple[Any, ...]] = set()
@@ -126,9 +135,9 @@ class PreparedWeights(Kernels):
         multiply = torch.ops.mkldnn._linear_pointwise.default
         name, variant = FUSED[activation] if activation else ("none", "")
         rows = x.numel() // x.shape[-1]
-        if not 0 < rows < FEWEST_ROWS or torch.backends.cpu.get_cpu_capability() != "AVX512":
+        if not self._copies_few_rows or not 0 < rows < FEW_ROWS:
             return multiply(x, packed, bias, name, [], variant)
-        copies = (x.reshape(rows, -1),) * -(-FEWEST_ROWS // rows)
+        copies = (x.reshape(rows, -1),) * (ROWS_WITH_COPIES // rows)
         y = multiply(torch.cat(copies), packed, bias, name, [], variant)
         return y[:rows].view(*x.shape[:-1], -1)
 
@@ -140,7 +149,8 @@ class PreparedWeights(Kernels):
 
         if prepared.packed:
             return self.product(x, prepared.matrix, bias, activation)
-        return torch.nn.functional.linear(x, prepared.matrix, bias)
+        # Keras' layers cast their inputs, too.
+        return torch.nn.functional.linear(x.to(prepared.matrix.dtype), prepared.matrix, bias)
 
     # ------------------------------------------------------------------ operations
 
