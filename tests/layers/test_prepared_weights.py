@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -20,6 +21,7 @@ from small_models import (
     source_mapping,
 )
 
+from keras_s2s.decoding.drivers.driver_choice import CACHED_BYTES, make_kernels
 from keras_s2s.layers import RelativePositions
 from keras_s2s.layers.kernels import operations as kernels
 from keras_s2s.layers.kernels.prepared_weights import PreparedWeights
@@ -73,6 +75,39 @@ def test_linear(shape, bias, from_memory, monkeypatch):
     assert_same(lambda: kernels.linear(dense, x), weights=weights)
     turned = ops.swapaxes(tensor(*shape[:-2], 24, shape[-2]), -1, -2)
     assert_same(lambda: kernels.linear(dense, turned), weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("elements", "capability", "multiplied"),
+    [
+        (CACHED_BYTES // 4, "AVX512", [1, 2, 3, 4]),
+        (CACHED_BYTES // 4 + 1, "AVX512", [4, 4, 3, 4]),
+        (CACHED_BYTES // 4 + 1, "AVX2", [1, 2, 3, 4]),
+    ],
+)
+def test_few_rows_are_copied_where_weights_are_read_from_memory(
+    elements, capability, multiplied, monkeypatch
+):
+    """The rows of the products that one to four rows become."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Products(TorchDispatchMode):
+        rows: ClassVar[list[int]] = []
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if "_linear_pointwise" in str(func):
+                self.rows.append(args[0].numel() // args[0].shape[-1])
+            return func(*args, **(kwargs or {}))
+
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
+    weights: Any = make_kernels(None, None, [SimpleNamespace(shape=(elements,))])
+    packed = weights.pack(tensor(40, 24))
+    Products.rows.clear()
+    with torch.inference_mode(), Products():
+        for rows in (1, 2, 3, 4):
+            assert weights.product(tensor(rows, 1, 24), packed, None, None).shape == (rows, 1, 40)
+    assert Products.rows == multiplied
 
 
 @pytest.mark.parametrize("scale", [None, 0.3])
